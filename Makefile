@@ -1,0 +1,70 @@
+# `make help` lists the targets. All that is needed is make and Python 3.11 or newer:
+# what the project stands on is installed into .venv, from the lock files, with their hashes checked.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
+	--no-emit-index-url --no-emit-find-links
+
+# The first of these that is new enough makes the environment; PYTHON=... overrides.
+PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint format lock clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: $(VENV)/.runtime ## Start an embedded orchestrator and the gateway, with calls to paste
+	@$(BIN)/python -m gateway demo $(ARGS)
+
+test: $(VENV)/.dev ## Run all tests, with the coverage gate
+	@$(BIN)/python -m pytest --cov $(ARGS)
+
+lint: $(VENV)/.dev ## Check format, lint rules and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: $(VENV)/.dev ## Bring the code into shape
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: $(VENV)/.dev ## Renew the lock files from pyproject.toml (ARGS=--upgrade for newer releases)
+	@$(LOCK) $(ARGS) --group build --output-file requirements-build.lock
+	@$(LOCK) $(ARGS) pyproject.toml --output-file requirements.lock
+	@$(LOCK) $(ARGS) pyproject.toml --group dev --constraints requirements.lock \
+		--output-file requirements-dev.lock
+
+clean: ## Remove all that was made here, the environment too
+	@rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.python:
+	@for python in $(PYTHONS); do \
+		if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			found=$$python; break; \
+		fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo "Python 3.11 or newer is needed and none was found among: $(PYTHONS)." \
+			"Install it, or name it: make PYTHON=/path/to/python3" >&2; exit 1; \
+	fi; \
+	if ! "$$found" -c 'import ensurepip, venv' 2>/dev/null; then \
+		echo "$$found cannot make virtual environments." \
+			"Install its venv module (Debian, Ubuntu: apt-get install python3-venv)." >&2; exit 1; \
+	fi; \
+	echo "Setting up $(VENV) with $$("$$found" --version); once, this takes a minute." && \
+	"$$found" -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.python requirements.lock
+	@$(PIP) install --require-hashes --requirement requirements.lock
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.python requirements-dev.lock pyproject.toml
+	@$(PIP) install --require-hashes --requirement requirements-dev.lock
+	@$(PIP) install --no-deps --no-build-isolation --no-index --editable .
+	@touch $@ $(VENV)/.runtime

@@ -1,0 +1,125 @@
+"""Builds every part and joins them: the only module that knows them all."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import time
+from typing import TYPE_CHECKING, Self
+
+from gateway import __version__
+from gateway.admission.identity import Identities
+from gateway.fields import without
+from gateway.forwarding import Forwarding
+from gateway.listener import ClientListener
+from gateway.ops.access_log import AccessLog
+from gateway.ops.admin import admin_app
+from gateway.ops.health import Health
+from gateway.ops.metrics import Metrics, UpstreamStats, WaitStats
+from gateway.pipeline import Observer, Pipeline
+from gateway.proxy.relay import Relay
+from gateway.proxy.websocket import WebSocketRelay
+from gateway.sync.create import CreateAndWait
+from gateway.sync.hold import ResultHold
+from gateway.sync.orchestrator import Orchestrator
+from gateway.sync.watcher import Watcher
+from gateway.tasks import Tasks
+from gateway.upstream import Upstream
+
+if TYPE_CHECKING:
+    from gateway.config import Config
+    from gateway.errors import Field
+    from gateway.exchange import Exchange
+
+FLUSH_SECONDS = 1.0
+
+
+class Gateway:
+    """All parts, joined; an ``async with`` block is its life. ``listener`` takes clients'
+    connections, ``admin`` is what operators see."""
+
+    def __init__(self, config: Config) -> None:
+        clock, wall_clock = time.monotonic, time.time  # noqa: TID251 - here clocks come from
+        self._config = config
+        self._tasks = Tasks()
+        self._upstream = upstream = Upstream(config.upstream, clock)
+        forwarding = Forwarding(
+            config.listen.trusted_proxies,
+            upstream.host,
+            preserve_host=config.upstream.preserve_host,
+        )
+
+        def created_with(exchange: Exchange) -> list[Field]:
+            # A creating request is sent whole, with a length, however it came.
+            fields = forwarding.outbound(exchange.client, exchange.request_id)
+            return without(fields, b"transfer-encoding")
+
+        orchestrator = Orchestrator(upstream, config.limits.result_bytes)
+        self._watcher = Watcher(orchestrator.look, clock, random.random, config.sync)
+        self._create = CreateAndWait(upstream, created_with, config.sync, config.limits)
+        self._metrics = Metrics(__version__, self._wait_stats, self._upstream_stats)
+        self._access_log = (
+            AccessLog(sys.stdout, config.log.format, wall_clock) if config.log.access else None
+        )
+        observers: list[Observer] = [self._metrics]
+        if self._access_log is not None:
+            observers.append(self._access_log)
+        self._pipeline = Pipeline(
+            listen=config.listen,
+            limits=config.limits,
+            forwarding=forwarding,
+            identities=Identities(),
+            relay=Relay(upstream, forwarding),
+            websocket=WebSocketRelay(upstream, forwarding, config.upstream.tunnel_idle_seconds),
+            create=self._create,
+            hold=ResultHold(orchestrator, self._watcher, clock, config.sync),
+            observers=observers,
+            clock=clock,
+            secret_routes=config.sync.secret_routes,
+        )
+        health = Health(
+            clock=clock,
+            is_draining=lambda: self._pipeline.is_draining,
+            upstream_failing_since=lambda: upstream.failing_since,
+            probe=upstream.probe,
+        )
+        self.listener = ClientListener(self._pipeline, config.listen, config.limits)
+        self.admin = admin_app(health, self._metrics)
+
+    async def __aenter__(self) -> Self:
+        if self._access_log is not None:
+            self._tasks.spawn(_flush(self._access_log), name="flush access log")
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self._watcher.aclose()
+        await self._create.aclose(self._config.upstream.response_seconds)
+        await self._tasks.aclose()
+        self._upstream.close()
+        if self._access_log is not None:
+            self._access_log.close()
+
+    def drain(self) -> None:
+        """Be no longer ready, hand back every held request, keep no connection for another."""
+        self._pipeline.drain()
+        self._watcher.drain()
+
+    async def until_idle(self) -> None:
+        """Wait until no request is being answered."""
+        await self._pipeline.until_idle()
+
+    def _wait_stats(self) -> WaitStats:
+        stats = self._watcher.stats()
+        return WaitStats(stats.waiters, {v.value: n for v, n in stats.verdicts.items()})
+
+    def _upstream_stats(self) -> UpstreamStats:
+        stats = self._upstream.stats()
+        pool = stats.pool
+        return UpstreamStats(pool.busy + pool.idle, pool.idle, pool.queued, stats.requests)
+
+
+async def _flush(access_log: AccessLog) -> None:
+    while True:
+        await asyncio.sleep(FLUSH_SECONDS)
+        access_log.flush()

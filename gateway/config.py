@@ -1,0 +1,78 @@
+"""The settings: one frozen tree of sections. Each part gets its own section, never the tree.
+
+Defaults stand here; ``config/gateway.toml`` lists them for operators, and a test keeps both equal.
+Names end in their unit: ``_seconds``, ``_bytes``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Seconds = Annotated[float, Meta(gt=0, le=86400)]
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+Bytes = Annotated[int, Meta(ge=1024, le=2**31)]
+
+
+class Section(Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of the settings file; an unknown key is an error."""
+
+
+class ListenConfig(Section, frozen=True, kw_only=True):
+    host: str = "0.0.0.0"
+    port: Port = 6090
+    trusted_proxies: tuple[str, ...] = ()
+    keepalive_seconds: Seconds = 75.0
+    idle_seconds: Seconds = 60.0
+    drain_seconds: Annotated[float, Meta(ge=0, le=3600)] = 25.0
+
+
+class UpstreamConfig(Section, frozen=True, kw_only=True):
+    url: str = "http://127.0.0.1:60080"
+    preserve_host: bool = False
+    max_connections: Count = 512
+    connect_seconds: Seconds = 5.0
+    response_seconds: Seconds = 60.0
+    idle_seconds: Seconds = 60.0
+    keepalive_seconds: Seconds = 4.0
+    tunnel_idle_seconds: Seconds = 3600.0
+
+
+class SyncConfig(Section, frozen=True, kw_only=True):
+    profile: Literal["4.6", "4.15"] = "4.6"
+    default_limit: Count = 10
+    default_hold_seconds: Annotated[int, Meta(ge=1, le=3600)] = 5
+    max_hold_seconds: Annotated[int, Meta(ge=1, le=3600)] = 60
+    default_customer: str = ""
+    secret_routes: bool = False
+    min_poll_seconds: Annotated[float, Meta(ge=0.01, le=60)] = 0.05
+    max_poll_seconds: Annotated[float, Meta(ge=0.01, le=60)] = 2.0
+
+
+class LimitsConfig(Section, frozen=True, kw_only=True):
+    target_bytes: Bytes = 16 * 1024
+    fields_bytes: Bytes = 64 * 1024
+    inspect_bytes: Bytes = 1024 * 1024
+    result_bytes: Bytes = 10 * 1024 * 1024
+
+
+class AdminConfig(Section, frozen=True, kw_only=True):
+    host: str = "127.0.0.1"
+    port: Port = 6091
+
+
+class LogConfig(Section, frozen=True, kw_only=True):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "text"] = "json"
+    access: bool = True
+
+
+class Config(Section, frozen=True, kw_only=True):
+    listen: ListenConfig = ListenConfig()
+    upstream: UpstreamConfig = UpstreamConfig()
+    sync: SyncConfig = SyncConfig()
+    limits: LimitsConfig = LimitsConfig()
+    admin: AdminConfig = AdminConfig()
+    log: LogConfig = LogConfig()

@@ -1,0 +1,121 @@
+"""What no single setting shows: values that do not go together, or are no address at all."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING
+
+from yarl import URL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gateway.config import Config
+
+_LOCAL_NAMES = frozenset({"localhost", "ip6-localhost"})
+_VISIBLE = re.compile(r"[!-~]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """A rule that the settings at ``keys`` break."""
+
+    keys: tuple[str, ...]
+    message: str
+
+
+def contradictions(config: Config) -> Iterator[Contradiction]:
+    """All rules broken by settings that are each allowed on their own."""
+    yield from _upstream(config)
+    yield from _listeners(config)
+    yield from _trusted_proxies(config.listen.trusted_proxies)
+    for low, high in (
+        ("default_hold_seconds", "max_hold_seconds"),
+        ("min_poll_seconds", "max_poll_seconds"),
+    ):
+        least, most = getattr(config.sync, low), getattr(config.sync, high)
+        if least > most:
+            yield Contradiction(
+                (f"sync.{low}", f"sync.{high}"),
+                f"sync.{low} ({least}) must not be above sync.{high} ({most})",
+            )
+
+
+def _upstream(config: Config) -> Iterator[Contradiction]:
+    url = _origin(config.upstream.url)
+    if url is None:
+        yield Contradiction(
+            ("upstream.url",),
+            "upstream.url must be http://host:port or https://host:port,"
+            " without user, path or query",
+        )
+    elif url.port == config.listen.port and _reaches(url.host or "", config.listen.host):
+        yield Contradiction(
+            ("upstream.url", "listen.port", "listen.host"),
+            f"upstream.url ({url.origin()}) is the gateway's own address, requests would go round"
+            " in circles",
+        )
+
+
+def _origin(text: str) -> URL | None:
+    try:
+        url = URL(text)
+    except ValueError:
+        return None
+    is_origin = (
+        _VISIBLE.fullmatch(text) is not None
+        and url.scheme in {"http", "https"}
+        and bool(url.host)
+        and bool(url.port)
+        and url.raw_user is None
+        and url.raw_password is None
+        and url.raw_path in {"", "/"}
+        and not text.rstrip("/").endswith(("?", "#"))
+        and not url.raw_query_string
+        and not url.raw_fragment
+    )
+    return url if is_origin else None
+
+
+def _listeners(config: Config) -> Iterator[Contradiction]:
+    listen, admin = config.listen, config.admin
+    if listen.port != admin.port or listen.port == 0:
+        return
+    if listen.host == admin.host or _is_wildcard(listen.host) or _is_wildcard(admin.host):
+        yield Contradiction(
+            ("admin.port", "listen.port"),
+            f"admin.port and listen.port are both {admin.port}, they must differ",
+        )
+
+
+def _trusted_proxies(networks: tuple[str, ...]) -> Iterator[Contradiction]:
+    for network in networks:
+        try:
+            ip_network(network)
+        except ValueError:
+            yield Contradiction(
+                ("listen.trusted_proxies",),
+                f'listen.trusted_proxies: "{network}" is no IP network,'
+                " such as 10.0.0.0/8 or 192.0.2.7",
+            )
+
+
+def _reaches(host: str, listening: str) -> bool:
+    if host == listening or _is_wildcard(host):
+        return True
+    return _is_loopback(host) and (_is_wildcard(listening) or _is_loopback(listening))
+
+
+def _is_wildcard(host: str) -> bool:
+    return host in {"", "0.0.0.0", "::"}
+
+
+def _is_loopback(host: str) -> bool:
+    if host in _LOCAL_NAMES:
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

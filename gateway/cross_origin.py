@@ -1,0 +1,37 @@
+"""The Access-Control fields of our own answers, so that browsers may read and follow them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gateway.errors import Field
+
+_THEEYE: tuple[Field, ...] = (
+    (b"Access-Control-Allow-Methods", b"GET,PUT,PATCH,POST,DELETE,OPTIONS"),
+    (b"Access-Control-Allow-Credentials", b"true"),
+    (
+        b"Access-Control-Allow-Headers",
+        (
+            b"Accept, Accept-Charset, Accept-Encoding, Accept-Version, Authorization, "
+            b"Cache-Control, Content-Length, Content-Type, Origin, User-Agent, X-Requested-With"
+        ),
+    ),
+)
+
+
+def cross_origin_fields(
+    origin: bytes | None, upstream_fields: Iterable[Field] = ()
+) -> tuple[Field, ...]:
+    """The upstream's own Access-Control fields; TheEye's where it sent none, or was not asked.
+
+    ``origin`` is the client's, None where it sent none.
+    """
+    copied = tuple(
+        field for field in upstream_fields if field[0].lower().startswith(b"access-control-")
+    )
+    if copied:
+        return copied
+    return ((b"Access-Control-Allow-Origin", origin or b"*"), *_THEEYE)

@@ -1,0 +1,35 @@
+"""The orchestrator as a process: ``python -m gateway.demo``. Prints its URL."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+
+from gateway.demo.orchestrator import Orchestrator
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m gateway.demo", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=60080, help="0 for any that is free")
+    parser.add_argument("--service-ms", type=float, default=0.0, help="what every answer takes")
+    options = parser.parse_args(argv)
+    asyncio.run(serve(options.host, options.port, options.service_ms / 1000))
+
+
+async def serve(host: str, port: int, service_seconds: float) -> None:
+    """Serves until SIGINT or SIGTERM."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    async with Orchestrator.serving(host, port, service_seconds=service_seconds) as orchestrator:
+        sys.stdout.write(f"{orchestrator.url}\n")
+        sys.stdout.flush()
+        await stopped.wait()
+
+
+if __name__ == "__main__":
+    main()

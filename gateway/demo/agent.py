@@ -1,0 +1,185 @@
+"""TheEye's agent: runs a task's command in a subprocess and reads what it printed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from gateway.demo.arguments import argv_of
+from gateway.demo.jobs import Ending, Job, Jobs, strings
+from gateway.demo.views import environment
+
+LOG_BYTES = 1024 * 1024
+"""So much of what a command prints is kept; the rest is read and dropped."""
+MAX_QUEUED = 10_000
+_TERMINATE_SECONDS = 1.0
+_USER = {"email": "acme-agent@acme.test", "id": "64b000000000000000000005"}
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a command."""
+
+    code: int | None
+    log: str
+    seconds: float = 0.0
+    signal: str | None = None
+    killed: bool = False
+    """Whether it was killed because its time was up."""
+
+
+def ending_of(run: Run) -> Ending:
+    """What a run means: its last line, if that is ``{"state", "data"}``, else the exit code."""
+    line = run.log.rstrip("\n").rpartition("\n")[2]
+    result = {
+        "code": run.code,
+        "log": run.log,
+        "lastline": line,
+        "signal": run.signal,
+        "killed": run.killed,
+        "times": _times(run.seconds),
+    }
+    if run.killed:
+        return Ending("timeout", (), {**result, "user": _USER}, "terminated")
+    state = "success" if run.code == 0 else "failure"
+    value = _object_or_array(line)
+    if isinstance(value, dict):
+        state = value["state"] if isinstance(value.get("state"), str) else state
+        value = value.get("data") if "state" in value or "data" in value else value
+    if value is None:
+        return Ending(state, (), {**result, "user": _USER})
+    output = strings(value if isinstance(value, list) else [value])
+    return Ending(state, output, {**result, "output": value, "user": _USER})
+
+
+def not_run(reason: str) -> Ending:
+    """The ending of a job whose command could not be started at all."""
+    return Ending("failure", (), {"lastline": reason, "log": f"Error: {reason}", "user": _USER})
+
+
+async def run(
+    argv: tuple[str, ...],
+    env: dict[str, str],
+    timeout_seconds: float,
+    clock: Callable[[], float],
+) -> Run:
+    """Runs a command to its end, or kills it when its time is up."""
+    started = clock()
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=env,
+    )
+    log = bytearray()
+    killed = False
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            await _read(process, log)
+    except TimeoutError:
+        killed = True
+        process.terminate()
+        await _wait_or_kill(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    code = process.returncode
+    died = code is not None and code < 0
+    return Run(
+        None if died else code,
+        log.decode(errors="replace"),
+        clock() - started,
+        signal.Signals(-code).name if died and code else None,
+        killed,
+    )
+
+
+class Agent:
+    """Runs the jobs it is given, a few at a time, in the order they come."""
+
+    def __init__(
+        self, jobs: Jobs, api_url: Callable[[], str], clock: Callable[[], float], workers: int
+    ) -> None:
+        self._jobs = jobs
+        self._api_url = api_url
+        self._clock = clock
+        self._workers = workers
+        self._queue: asyncio.Queue[Job] = asyncio.Queue(MAX_QUEUED)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._work()) for _ in range(self._workers)]
+
+    async def stop(self) -> None:
+        """Kills what runs."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def take(self, job: Job) -> None:
+        """Runs a job, now or when others have ended; one that only ends when told is left alone."""
+        task = job.task
+        if task.prints is not None:
+            self._jobs.end(job, ending_of(Run(0, task.prints)))
+        elif task.command:
+            try:
+                self._queue.put_nowait(job)
+            except asyncio.QueueFull:
+                self._jobs.end(job, not_run("too many jobs are waiting"))
+
+    async def _work(self) -> None:
+        while True:
+            job = await self._queue.get()
+            if job.ending is None:
+                self._jobs.assign(job)
+                self._jobs.end(job, await self._ending(job))
+
+    async def _ending(self, job: Job) -> Ending:
+        task = job.task
+        argv = (*task.command, *argv_of(job.arguments))
+        try:
+            env = environment(job, self._api_url())
+            return ending_of(await run(argv, env, task.timeout_seconds, self._clock))
+        except (OSError, ValueError) as error:
+            _logger.warning("task %s could not be run: %s", task.name, error)
+            return not_run(str(error))
+
+
+def _object_or_array(line: str) -> Any:
+    """The line's JSON object or array; None for anything else, which is plain text."""
+    try:
+        value = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return None
+    return value if isinstance(value, dict | list) else None
+
+
+def _times(seconds: float) -> dict[str, int]:
+    whole, rest = divmod(seconds, 1)
+    return {"seconds": int(whole), "nanoseconds": int(rest * 1_000_000_000)}
+
+
+async def _read(process: asyncio.subprocess.Process, log: bytearray) -> None:
+    while process.stdout and (chunk := await process.stdout.read(64 * 1024)):
+        log += chunk[: LOG_BYTES - len(log)]
+    await process.wait()
+
+
+async def _wait_or_kill(process: asyncio.subprocess.Process) -> None:
+    try:
+        async with asyncio.timeout(_TERMINATE_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

@@ -1,0 +1,221 @@
+"""The way to the client: one request read, one answer written, over aiohttp's low-level server.
+
+The answer's head is written as bytes and its content handed to the transport as it came, so that
+field order, case and multiplicity stay. aiohttp gets a response object with nothing left to do; it
+goes on managing the connection (keep-alive, pipelining, leftover content).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import TYPE_CHECKING, cast
+
+from aiohttp import HttpVersion11, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from gateway.errors import Answer, BadRequest, ClientGone, Field, RequestTimeout
+from gateway.fields import has_length, value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+NO_CONTENT = frozenset({101, 204, 304})
+CUT_AT_ONCE = struct.pack("ii", 1, 0)
+"""SO_LINGER: closing sends a reset, which no client can take for a clean end."""
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class _Written:
+    """What aiohttp gets for a response: everything is written already."""
+
+    __slots__ = ("keep_alive",)
+
+    def __init__(self, *, keep_alive: bool) -> None:
+        self.keep_alive = keep_alive
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Nothing is left to prepare."""
+
+    async def write_eof(self) -> None:
+        """Nothing is left to write."""
+
+
+_KEPT = cast("web.StreamResponse", _Written(keep_alive=True))
+_CLOSED = cast("web.StreamResponse", _Written(keep_alive=False))
+
+
+class Client:
+    """One request of a client, and the answer to it.
+
+    ``target`` is as it came on the request line; ``address`` is the peer's, without its port.
+    ``idle_seconds`` bounds each wait for the client, sending or receiving.
+    """
+
+    def __init__(self, request: web.BaseRequest, idle_seconds: float) -> None:
+        self._request = request
+        self._payload = request.content
+        self._idle_seconds = idle_seconds
+        self._keep_alive = request.keep_alive
+        self._chunked = False
+        self._unsent = b""
+        self.method = request.method
+        self.target = request.raw_path
+        self.fields: tuple[Field, ...] = request.raw_headers
+        self.scheme = request.scheme
+        self.has_content = request.body_exists
+        self.is_http_1_1 = request.version >= HttpVersion11
+        self.address = _address(request.transport)
+        self.started = False
+        """The answer has begun: nothing but its content, or a cut, can follow."""
+        self.bytes_received = 0
+        self.bytes_sent = 0
+        self._awaits_continue = self.has_content and self.is_http_1_1 and _expects(self.fields)
+
+    @property
+    def content_length(self) -> int | None:
+        """The length of the request's content where the client names it."""
+        length = value(self.fields, b"content-length")
+        return None if length is None else int(length)
+
+    async def read(self) -> bytes:
+        """The next piece of the request's content, empty at its end.
+
+        Raises:
+            ClientGone: the connection is gone.
+            BadRequest: the content is not framed as HTTP says.
+            RequestTimeout: nothing came for ``idle_seconds``.
+        """
+        try:
+            chunk: bytes = self._payload.read_nowait()
+            if not chunk and not self._payload.at_eof():
+                self._continue()
+                async with asyncio.timeout(self._idle_seconds):
+                    chunk = await self._payload.readany()
+        except TimeoutError:
+            self._keep_alive = False
+            raise RequestTimeout("The request's content did not come in time") from None
+        except ConnectionError:
+            raise ClientGone from None
+        except (web.RequestPayloadError, HttpProcessingError):
+            self._keep_alive = False
+            raise BadRequest("The request's content is not framed as HTTP says") from None
+        self.bytes_received += len(chunk)
+        return chunk
+
+    async def send(self, answer: Answer) -> None:
+        """Send a whole answer."""
+        fields = list(answer.fields)
+        if answer.status not in NO_CONTENT and not has_length(fields):
+            fields.append((b"Content-Length", b"%d" % len(answer.content)))
+        if value(fields, b"date") is None:
+            fields.append((b"Date", formatdate(usegmt=True).encode("ascii")))
+        self.begin(answer.status, answer.reason or REASONS.get(answer.status, b""), fields)
+        if self.method != "HEAD" and answer.status not in NO_CONTENT:
+            await self.write(answer.content)
+        await self.finish()
+
+    def begin(self, status: int, reason: bytes, fields: Sequence[Field]) -> None:
+        """Begin the answer. ``fields`` are end-to-end; the framing that is missing is added.
+
+        The head is held back until the first content, so that a small answer is one packet.
+        """
+        lines = [b"HTTP/1.1 %d %b\r\n" % (status, reason)]
+        lines += [b"%b: %b\r\n" % field for field in fields]
+        if not (self.method == "HEAD" or status in NO_CONTENT or has_length(fields)):
+            if self.is_http_1_1:
+                self._chunked = True
+                lines.append(b"Transfer-Encoding: chunked\r\n")
+            else:
+                self._keep_alive = False
+        if status == 101:
+            pass
+        elif not self._keep_alive:
+            lines.append(b"Connection: close\r\n")
+        elif not self.is_http_1_1:
+            lines.append(b"Connection: keep-alive\r\n")
+        lines.append(b"\r\n")
+        self._unsent = b"".join(lines)
+        self._awaits_continue = False
+        self.started = True
+
+    async def write(self, chunk: bytes) -> None:
+        """Send a piece of content, waiting while the client does not take it.
+
+        Raises:
+            ClientGone: it closed the connection, or took nothing for ``idle_seconds``.
+        """
+        self.bytes_sent += len(chunk)
+        if self._chunked and chunk:
+            chunk = b"%x\r\n%b\r\n" % (len(chunk), chunk)
+        if self._unsent:
+            chunk = self._unsent + chunk
+            self._unsent = b""
+        await self._transmit(chunk)
+
+    async def finish(self) -> None:
+        """End the answer."""
+        end = self._unsent + b"0\r\n\r\n" if self._chunked else self._unsent
+        self._unsent = b""
+        if end:
+            await self._transmit(end)
+
+    async def flush(self) -> None:
+        """Send the head now, when its content may take a while to come."""
+        if self._unsent:
+            await self.write(b"")
+
+    def cut(self) -> None:
+        """End the connection in the middle of the answer, so that it cannot seem complete."""
+        self._keep_alive = False
+        transport = self._request.transport
+        if transport is None:
+            return
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family in {socket.AF_INET, socket.AF_INET6}:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, CUT_AT_ONCE)
+        transport.abort()
+
+    def close_after_answer(self) -> None:
+        """Keep the connection for no further request."""
+        self._keep_alive = False
+
+    @property
+    def written(self) -> web.StreamResponse:
+        """What the handler returns to aiohttp."""
+        return _KEPT if self._keep_alive else _CLOSED
+
+    @property
+    def request(self) -> web.BaseRequest:
+        """aiohttp's request, for a protocol other than HTTP after a 101."""
+        return self._request
+
+    async def _transmit(self, data: bytes) -> None:
+        transport = self._request.transport
+        if transport is None or transport.is_closing():
+            raise ClientGone
+        transport.write(data)
+        if self._request.protocol.writing_paused:
+            try:
+                async with asyncio.timeout(self._idle_seconds):
+                    await self._request.writer.drain()
+            except (TimeoutError, ConnectionError):
+                raise ClientGone from None
+
+    def _continue(self) -> None:
+        if self._awaits_continue and self._request.transport is not None:
+            self._awaits_continue = False
+            self._request.transport.write(_CONTINUE)
+
+
+def _expects(fields: Iterable[Field]) -> bool:
+    return (value(fields, b"expect") or b"").strip().lower() == b"100-continue"
+
+
+def _address(transport: asyncio.BaseTransport | None) -> str:
+    peer = transport.get_extra_info("peername") if transport is not None else None
+    return str(peer[0]) if isinstance(peer, tuple) else ""

@@ -1,0 +1,102 @@
+"""Every failure the gateway answers with, and the one function failure -> answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import msgspec
+
+Field = tuple[bytes, bytes]
+"""A field line as it stands on the wire: name and value, case and order kept (RFC 9110, 5.1)."""
+
+JSON_CONTENT: Field = (b"Content-Type", b"application/json")
+NO_STORE: Field = (b"Cache-Control", b"no-store")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer to a client. ``Content-Length`` and ``Date`` are added where missing."""
+
+    status: int
+    content: bytes = b""
+    fields: tuple[Field, ...] = (JSON_CONTENT,)
+    reason: bytes = b""
+    """The status's usual phrase where empty."""
+
+    def with_fields(self, *fields: Field) -> Answer:
+        """The same answer with more fields at the end."""
+        return Answer(self.status, self.content, (*self.fields, *fields), self.reason)
+
+
+class GatewayError(Exception):
+    """A failure that is answered to the client. The message is shown to it: nothing internal."""
+
+    status = 500
+    code = "Internal"
+
+    def __init__(self, message: str = "", *, fields: tuple[Field, ...] = ()) -> None:
+        self.message = message or HTTPStatus(self.status).phrase
+        self.fields = fields
+        super().__init__(self.message)
+
+
+class BadRequest(GatewayError):
+    status, code = 400, "BadRequest"
+
+
+class RequestTimeout(GatewayError):
+    """The client stopped sending its content."""
+
+    status, code = 408, "RequestTimeout"
+
+
+class ContentTooLarge(GatewayError):
+    status, code = 413, "ContentTooLarge"
+
+
+class TargetTooLong(GatewayError):
+    status, code = 414, "TargetTooLong"
+
+
+class FieldsTooLarge(GatewayError):
+    status, code = 431, "FieldsTooLarge"
+
+
+class BadGateway(GatewayError):
+    """The upstream could not be reached, or what it sent is no HTTP answer."""
+
+    status, code = 502, "BadGateway"
+
+
+class Overloaded(GatewayError):
+    """A bound of the gateway itself is reached; nothing was sent upstream."""
+
+    status, code = 503, "Overloaded"
+
+
+class GatewayTimeout(GatewayError):
+    """The upstream did not answer in time."""
+
+    status, code = 504, "GatewayTimeout"
+
+
+class ContentCut(Exception):
+    """A message ended before its content did; once an answer has begun all one can do is cut it."""
+
+
+class ClientGone(ContentCut):
+    """The client closed its connection while we read from it or wrote to it."""
+
+
+class _Body(msgspec.Struct, rename="camel"):
+    status_code: int
+    message: str
+    code: str
+    request_id: str
+
+
+def answer(error: GatewayError, request_id: str) -> Answer:
+    """TheEye's error shape: ``{"statusCode", "message", "code", "requestId"}``."""
+    body = _Body(error.status, error.message, error.code, request_id)
+    return Answer(error.status, msgspec.json.encode(body), (JSON_CONTENT, *error.fields))

@@ -1,0 +1,82 @@
+"""What RFC 9110 says of field lines between two hops. Pure; fields keep their order and case."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gateway.errors import Field
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""Fields that concern one connection only (RFC 9110, 7.6.1)."""
+
+_NAMES_NOTHING = frozenset({b"close", b"keep-alive", b""})
+
+
+def values(fields: Iterable[Field], name: bytes) -> list[bytes]:
+    """The values of all lines named ``name`` (given in lower case), in order."""
+    return [value for key, value in fields if key.lower() == name]
+
+
+def value(fields: Iterable[Field], name: bytes) -> bytes | None:
+    """The value of the first line named ``name`` (given in lower case)."""
+    for key, content in fields:
+        if key.lower() == name:
+            return content
+    return None
+
+
+def list_members(lines: Iterable[bytes]) -> list[bytes]:
+    """The members of a comma-separated field, over all its lines (RFC 9110, 5.6.1)."""
+    return [member for line in lines for part in line.split(b",") if (member := part.strip())]
+
+
+def connection_options(fields: Iterable[Field]) -> frozenset[bytes]:
+    """What ``Connection`` names, in lower case (RFC 9110, 7.6.1)."""
+    options: list[bytes] = []
+    for key, content in fields:
+        if key.lower() == b"connection":
+            options.extend(option.strip() for option in content.lower().split(b","))
+    return frozenset(options)
+
+
+def end_to_end(fields: Sequence[Field]) -> list[Field]:
+    """The lines that go on to the next hop: no hop-by-hop field, none that ``Connection`` names."""
+    dropped: frozenset[bytes] = HOP_BY_HOP
+    named = connection_options(fields) - _NAMES_NOTHING
+    if named:
+        dropped = HOP_BY_HOP | named
+    return [line for line in fields if line[0].lower() not in dropped]
+
+
+def has_length(fields: Iterable[Field]) -> bool:
+    """Whether ``Content-Length`` is given."""
+    return value(fields, b"content-length") is not None
+
+
+def without(fields: Iterable[Field], *names: bytes) -> list[Field]:
+    """The lines whose name (compared in lower case) is none of ``names``."""
+    return [line for line in fields if line[0].lower() not in names]
+
+
+def keep_alive_seconds(fields: Iterable[Field]) -> float | None:
+    """The ``timeout`` a peer announces in ``Keep-Alive``, as Node does."""
+    for parameter in list_members(values(fields, b"keep-alive")):
+        name, _, seconds = parameter.partition(b"=")
+        if name.strip().lower() == b"timeout" and seconds.strip().isdigit():
+            return float(seconds[:9])
+    return None

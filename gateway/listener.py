@@ -1,0 +1,75 @@
+"""aiohttp's low-level server for the client port: one handler, no routes, no opinions on content.
+
+What is no HTTP request goes through the same stages as any other, so that it is answered in
+TheEye's shape and logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
+
+from gateway.errors import BadRequest, FieldsTooLarge, GatewayError, TargetTooLong
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aiohttp.web_protocol import _ErrInfo
+
+    from gateway.config import LimitsConfig, ListenConfig
+    from gateway.pipeline import Pipeline
+
+MAX_FIELDS = 256
+"""Field lines of a request."""
+LINGER_SECONDS = 5.0
+"""How long leftover content is read after an early answer, so that the client gets to see it."""
+
+
+class _Connection(web.RequestHandler):
+    __slots__ = ("_refuse",)
+
+    def __init__(self, server: ClientListener, **options: object) -> None:
+        super().__init__(server, loop=asyncio.get_running_loop(), **options)  # type: ignore[arg-type]
+        self._refuse = server.refuse
+
+    def _make_error_handler(
+        self, err_info: _ErrInfo
+    ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
+        refuse = self._refuse
+        failure = _failure(err_info.exc, self.max_line_size)
+
+        async def handler(request: web.BaseRequest) -> web.StreamResponse:
+            return await refuse(request, failure)
+
+        return handler
+
+
+class ClientListener(web.Server):
+    """A protocol factory for ``create_server``; a handler is cancelled when its client leaves."""
+
+    def __init__(self, pipeline: Pipeline, listen: ListenConfig, limits: LimitsConfig) -> None:
+        super().__init__(pipeline.handle, handler_cancellation=True)
+        self.refuse = pipeline.refuse
+        self._options = {
+            "access_log": None,
+            "auto_decompress": False,
+            "keepalive_timeout": listen.keepalive_seconds,
+            "lingering_time": LINGER_SECONDS,
+            "max_field_size": limits.fields_bytes,
+            "max_headers": MAX_FIELDS,
+            "max_line_size": limits.target_bytes,
+        }
+
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, **self._options)
+
+
+def _failure(cause: BaseException, target_bytes: int) -> GatewayError:
+    if not isinstance(cause, LineTooLong):
+        return BadRequest("The request is not HTTP/1.1 as RFC 9112 has it")
+    if cause.args[1] in {target_bytes, str(target_bytes)}:
+        return TargetTooLong(f"The request target has more than {target_bytes} bytes")
+    return FieldsTooLarge("A field of the request is too long")

@@ -1,0 +1,197 @@
+"""The stages every request passes, in order: observe, admit, identify, route, answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from gateway import errors
+from gateway.admission import message
+from gateway.cross_origin import cross_origin_fields
+from gateway.downstream import Client
+from gateway.errors import Answer, ClientGone, ContentCut, GatewayError, TargetTooLong
+from gateway.exchange import Exchange, Kind, Outcome
+from gateway.fields import value
+from gateway.proxy.relay import Resumed
+from gateway.proxy.websocket import asks_for_websocket
+from gateway.routes import ResultRoute, origin_form, route
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from aiohttp import web
+
+    from gateway.admission.identity import Identities
+    from gateway.config import LimitsConfig, ListenConfig
+    from gateway.forwarding import Forwarding
+    from gateway.proxy.relay import Relay
+    from gateway.proxy.websocket import WebSocketRelay
+    from gateway.sync.create import CreateAndWait
+    from gateway.sync.hold import ResultHold
+
+    Stages = Coroutine[None, None, Answer | None]
+
+_log = logging.getLogger(__name__)
+
+
+class Observer(Protocol):
+    """Is told of every request once it is over."""
+
+    def observe(self, exchange: Exchange) -> None:
+        """Take note; must neither wait nor fail."""
+        raise NotImplementedError
+
+
+class Pipeline:
+    """Answers a client's requests; ``clock`` gives monotonic seconds."""
+
+    def __init__(
+        self,
+        *,
+        listen: ListenConfig,
+        limits: LimitsConfig,
+        forwarding: Forwarding,
+        identities: Identities,
+        relay: Relay,
+        websocket: WebSocketRelay,
+        create: CreateAndWait,
+        hold: ResultHold,
+        observers: Sequence[Observer],
+        clock: Callable[[], float],
+        secret_routes: bool,
+    ) -> None:
+        self._listen = listen
+        self._limits = limits
+        self._forwarding = forwarding
+        self._identities = identities
+        self._relay = relay
+        self._websocket = websocket
+        self._create = create
+        self._hold = hold
+        self._observers = observers
+        self._clock = clock
+        self._secret_routes = secret_routes
+        self._in_flight: set[Client] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.is_draining = False
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """One request, from its head to the last byte of its answer."""
+        exchange = self._observed(request)
+        return await self._answer(exchange, self._pass(exchange))
+
+    async def refuse(self, request: web.BaseRequest, failure: GatewayError) -> web.StreamResponse:
+        """Answer what was no HTTP request, as far as it can be answered."""
+        exchange = self._observed(request)
+        exchange.client.close_after_answer()
+        return await self._answer(exchange, _raise(failure))
+
+    def drain(self) -> None:
+        """From now on every answer is the last on its connection."""
+        self.is_draining = True
+        for client in self._in_flight:
+            client.close_after_answer()
+
+    async def until_idle(self) -> None:
+        """Wait until no request is being answered."""
+        await self._idle.wait()
+
+    def _observed(self, request: web.BaseRequest) -> Exchange:
+        client = Client(request, self._listen.idle_seconds)
+        if self.is_draining:
+            client.close_after_answer()
+        return Exchange(
+            client=client,
+            request_id=self._forwarding.request_id(client),
+            address=self._forwarding.client_address(client),
+            started=self._clock(),
+        )
+
+    async def _answer(self, exchange: Exchange, stages: Stages) -> web.StreamResponse:
+        client = exchange.client
+        self._in_flight.add(client)
+        self._idle.clear()
+        try:
+            await self._send(exchange, stages)
+        except ClientGone:
+            exchange.outcome = Outcome.CLIENT_CLOSED
+            client.cut()
+        except ContentCut as cut:
+            exchange.outcome = Outcome.CUT
+            _log.warning("request %s: answer cut: %s", exchange.request_id, cut)
+            client.cut()
+        except asyncio.CancelledError:
+            exchange.outcome = Outcome.CLIENT_CLOSED
+            raise
+        except Exception:
+            _log.exception("request %s: answer failed", exchange.request_id)
+            exchange.outcome = Outcome.CUT
+            client.cut()
+        finally:
+            self._in_flight.discard(client)
+            if not self._in_flight:
+                self._idle.set()
+            exchange.finished = self._clock()
+            for observer in self._observers:
+                observer.observe(exchange)
+        return client.written
+
+    async def _send(self, exchange: Exchange, stages: Stages) -> None:
+        client = exchange.client
+        try:
+            answer = await stages
+        except GatewayError as failure:
+            answer = self._failure(exchange, failure)
+        except (ContentCut, asyncio.CancelledError):
+            raise
+        except Exception:
+            _log.exception("request %s failed", exchange.request_id)
+            answer = self._failure(exchange, GatewayError())
+        if answer is not None:
+            if client.started:
+                raise ContentCut("the request failed after its answer had begun")
+            exchange.status = answer.status
+            await client.send(answer)
+
+    def _failure(self, exchange: Exchange, failure: GatewayError) -> Answer:
+        answer = errors.answer(failure, exchange.request_id)
+        origin = value(exchange.client.fields, b"origin")
+        return answer.with_fields(*cross_origin_fields(origin))
+
+    async def _pass(self, exchange: Exchange) -> Answer | None:
+        client = exchange.client
+        self._admit(exchange)
+        path, _, query = exchange.target.partition("?")
+        if asks_for_websocket(client):
+            exchange.kind = Kind.WEBSOCKET
+            await self._websocket.relay(exchange)
+            return None
+        exchange.kind = Kind.RELAY
+        matched = route(client.method, path)
+        if matched is None or (matched.by_secret and not self._secret_routes):
+            await self._relay.relay(exchange)
+            return None
+        exchange.identity = self._identities.identify(query, client.fields)
+        if isinstance(matched, ResultRoute):
+            return await self._hold.answer(exchange, matched)
+        created = await self._create.create(exchange, matched)
+        if isinstance(created, Answer):
+            return created
+        await self._relay.relay(exchange, Resumed(created.prefix, client))
+        return None
+
+    def _admit(self, exchange: Exchange) -> None:
+        client, limits = exchange.client, self._limits
+        if len(client.target) > limits.target_bytes:
+            raise TargetTooLong(f"The request target has more than {limits.target_bytes} bytes")
+        message.check(
+            client.fields, is_http_1_1=client.is_http_1_1, fields_bytes=limits.fields_bytes
+        )
+        host = (value(client.fields, b"host") or b"").decode("latin-1")
+        exchange.target = origin_form(client.method, client.target, host)
+
+
+async def _raise(failure: GatewayError) -> Answer:
+    raise failure

@@ -1,0 +1,110 @@
+"""WebSocket: the upgrade is asked for upstream; once granted, bytes pass both ways as they are.
+
+Frames are not parsed, so subprotocol, extensions, masks and close codes are the two ends' own
+business. Each direction waits for the slower side.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from gateway.errors import ContentCut
+from gateway.fields import connection_options, end_to_end, value
+from gateway.upstream import Outbound, Purpose
+
+if TYPE_CHECKING:
+    from aiohttp.http_websocket import WebSocketReader
+
+    from gateway.downstream import Client
+    from gateway.exchange import Exchange
+    from gateway.forwarding import Forwarding
+    from gateway.upstream import Upstream
+    from gateway.upstream.connection import Connection
+
+_UPGRADE = ((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"))
+
+
+def asks_for_websocket(client: Client) -> bool:
+    """RFC 6455, 4.1. No other protocol is switched to: h2c would pass us by."""
+    return (
+        client.method == "GET"
+        and client.is_http_1_1
+        and not client.has_content
+        and (value(client.fields, b"upgrade") or b"").lower() == b"websocket"
+        and b"upgrade" in connection_options(client.fields)
+    )
+
+
+class WebSocketRelay:
+    """Opens one tunnel per request."""
+
+    def __init__(
+        self, upstream: Upstream, forwarding: Forwarding, tunnel_idle_seconds: float
+    ) -> None:
+        self._upstream = upstream
+        self._forwarding = forwarding
+        self._idle_seconds = tunnel_idle_seconds
+
+    async def relay(self, exchange: Exchange) -> None:
+        """Ask upstream for the upgrade, pass its answer on, then the bytes of both sides.
+
+        Raises:
+            GatewayError, ContentCut: as ``Relay.relay``.
+        """
+        client = exchange.client
+        fields = self._forwarding.outbound(client, exchange.request_id)
+        outbound = Outbound("GET", exchange.target, [*fields, *_UPGRADE], Purpose.RELAY, True)
+        async with self._upstream.exchange(outbound) as answer:
+            head = answer.head
+            exchange.status = head.status
+            passed = end_to_end(head.fields)
+            switched = head.status == 101
+            client.begin(head.status, head.reason, [*passed, *_UPGRADE] if switched else passed)
+            if switched:
+                await client.flush()
+                await self._splice(client, answer.connection)
+            else:
+                while chunk := await answer.read():
+                    await client.write(chunk)
+                await client.finish()
+
+    async def _splice(self, client: Client, connection: Connection) -> None:
+        tunnel = _ClientToUpstream(client, connection)
+        client.request.protocol.set_parser(cast("WebSocketReader", tunnel))
+        connection.when_writable = tunnel.resume
+        try:
+            while chunk := await connection.read(self._idle_seconds):
+                await client.write(chunk)
+        except ContentCut:
+            # Either end may just hang up: there is no answer left that could be incomplete.
+            pass
+        finally:
+            connection.when_writable = None
+            client.close_after_answer()
+            connection.close_gracefully()
+
+
+class _ClientToUpstream:
+    """What aiohttp feeds the client's bytes to after the upgrade."""
+
+    def __init__(self, client: Client, connection: Connection) -> None:
+        self._client = client
+        self._connection = connection
+        self._paused = False
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        transport = self._client.request.transport
+        self._client.bytes_received += len(data)
+        if not self._connection.write_nowait(data) and transport is not None and not self._paused:
+            self._paused = True
+            transport.pause_reading()
+        return False, b""
+
+    def feed_eof(self) -> None:
+        """The client is gone; what it sent last is still on its way."""
+
+    def resume(self) -> None:
+        transport = self._client.request.transport
+        if self._paused and transport is not None and not transport.is_closing():
+            self._paused = False
+            transport.resume_reading()

@@ -1,0 +1,72 @@
+"""Which requests are the sync mode's; all others only pass. And which targets may pass at all."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from gateway.errors import BadRequest
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRoute:
+    """A request that creates a job, with a token."""
+
+    customer: str = ""
+    """The organization's name where the path has one, as it came."""
+    by_secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRoute:
+    """A request for a job's result."""
+
+    job_id: str
+    """As it came: not checked to be an id."""
+    secret: str = ""
+    """The job's secret where the path has one, as it came."""
+
+    @property
+    def by_secret(self) -> bool:
+        """No token is needed."""
+        return bool(self.secret)
+
+
+Route = CreateRoute | ResultRoute
+
+_CREATE = re.compile(r"/(?:([^/]+)/)?(?:task/[^/]+/(secret/[^/]+/)?)?job")
+_RESULT = re.compile(r"/job/([^/]*)/(?:secret/([^/]+)/)?result")
+_ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE)
+_UNSENDABLE = re.compile(r"[^!-~]|#")
+
+
+def route(method: str, path: str) -> Route | None:
+    """The sync mode's route for a raw path (no query), None where the request only passes."""
+    if not path.endswith(("/job", "/result")):
+        return None
+    if method == "POST" and (match := _CREATE.fullmatch(path)):
+        return CreateRoute(match[1] or "", by_secret=match[2] is not None)
+    if method in {"GET", "POST"} and (match := _RESULT.fullmatch(path)):
+        return ResultRoute(match[1], match[2] or "")
+    return None
+
+
+def origin_form(method: str, target: str, host: str) -> str:
+    """The target to send upstream, byte for byte (RFC 9112, 3.2).
+
+    An absolute-form target is taken only for the authority that ``Host`` names.
+
+    Raises:
+        BadRequest: neither origin-form, nor our own absolute-form, nor ``OPTIONS *``.
+    """
+    if _UNSENDABLE.search(target):
+        raise BadRequest("The request target has characters that must be percent-encoded")
+    if target.startswith("/"):
+        return target
+    if target == "*" and method == "OPTIONS":
+        return target
+    match = _ABSOLUTE.fullmatch(target)
+    if match is None or not host or match[1].lower() != host.lower():
+        raise BadRequest("The request target must be a path on this server")
+    rest = match[2]
+    return rest if rest.startswith("/") else f"/{rest}"

@@ -1,0 +1,200 @@
+"""Create a job and send the client to where its result can be waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from gateway.errors import NO_STORE, Answer, ContentTooLarge
+from gateway.exchange import Kind
+from gateway.fields import value as field_value
+from gateway.fields import without
+from gateway.query import query_of
+from gateway.query import values as query_values
+from gateway.sync.job import job_fields, parse_job
+from gateway.sync.orchestrator import Upstream, passed, result_path
+from gateway.sync.parameters import (
+    append,
+    asks_to_wait,
+    content_asks_to_wait,
+    hold_parameters,
+    result_location,
+)
+from gateway.tasks import Tasks
+from gateway.upstream.messages import Purpose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from gateway.config import LimitsConfig, SyncConfig
+    from gateway.errors import Field
+    from gateway.exchange import Exchange
+    from gateway.routes import CreateRoute
+    from gateway.sync.job import Job
+    from gateway.upstream.messages import Reply
+
+_SPACE = b" \t\r\n"
+_FLAG = (b"wait_result", b"\\u")
+"""One of these stands in every JSON text that has the flag."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """No wait is asked for: the request is to be relayed."""
+
+    prefix: bytes = b""
+    """The content that was read already."""
+    ended: bool = False
+    """There is no more content than the prefix."""
+
+
+class CreateAndWait:
+    """``outbound`` gives the fields to send upstream for a request, all but the framing."""
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        outbound: Callable[[Exchange], list[Field]],
+        config: SyncConfig,
+        limits: LimitsConfig,
+    ) -> None:
+        self._upstream = upstream
+        self._outbound = outbound
+        self._config = config
+        self._limits = limits
+        self._tasks = Tasks()
+
+    async def create(self, exchange: Exchange, route: CreateRoute) -> Answer | Passed:
+        """
+        Raises:
+            BadRequest: a parameter of the wait is wrong. No job exists then.
+            ContentTooLarge: a wait is asked for with more content than can be held. Nor then.
+            BadGateway, GatewayTimeout, Overloaded: as the upstream's failures are mapped.
+        """
+        query = query_of(exchange.target)
+        if asks_to_wait(query):
+            hold_parameters(query, self._config)
+            most = self._limits.result_bytes
+            content = await _read(exchange, most)
+            if not content.ended:
+                raise ContentTooLarge(f"A job to wait for may have {most} bytes of content")
+        else:
+            content = await self._inspected(exchange)
+            if not content.ended or not _flagged(content.prefix, exchange, self._limits):
+                return content
+            hold_parameters(query, self._config)
+        exchange.kind = Kind.CREATE
+        return await self._created(exchange, route, query, content.prefix)
+
+    async def _inspected(self, exchange: Exchange) -> Passed:
+        """The content as far as it must be read to know whether it asks for a wait."""
+        client = exchange.client
+        if not client.has_content or not _is_json(client.fields):
+            return Passed()
+        most = self._limits.inspect_bytes
+        if (client.content_length or 0) > most:
+            return Passed()
+        return await _read(exchange, most)
+
+    async def _created(
+        self, exchange: Exchange, route: CreateRoute, query: str, content: bytes
+    ) -> Answer:
+        asking = self._upstream.ask(
+            exchange.client.method,
+            exchange.target,
+            self._outbound(exchange),
+            content,
+            purpose=Purpose.CREATE,
+            max_bytes=self._limits.result_bytes,
+        )
+        # A client that leaves must not leave behind a job that is half created.
+        reply = await asyncio.shield(self._tasks.spawn(asking, name="create"))
+        job = _job(reply, self._limits.result_bytes) if reply.status in {200, 303} else None
+        if job is None or (route.by_secret and not job.secret):
+            return passed(reply)
+        exchange.job_id, exchange.job_state = job.id, job.state
+        if route.by_secret:
+            path, customer = result_path(job.id, job.secret), job.customer_name
+        else:
+            path, customer = result_path(job.id), exchange.identity.customer
+        location = job_location(path, query, job, customer, self._config)
+        return redirect(reply, job, location)
+
+    async def aclose(self, grace_seconds: float) -> None:
+        """Let the jobs that are being created come to be, for ``grace_seconds`` at most."""
+        await self._tasks.aclose(grace_seconds)
+
+
+def job_location(path: str, query: str, job: Job, customer: str, config: SyncConfig) -> str:
+    """Where the job's result is; ``customer`` is the organization that is known there anyway."""
+    location = result_location(path, query, config)
+    if job.customer_name not in {"", customer} and not query_values(query, "customer"):
+        location = append(location, f"customer={quote(job.customer_name, safe='')}")
+    return location
+
+
+def redirect(reply: Reply, job: Job, location: str) -> Answer:
+    """The upstream's answer made a 303."""
+    kept = without(passed(reply).fields, b"location", b"cache-control")
+    return Answer(
+        303,
+        reply.content,
+        (
+            *kept,
+            (b"Location", location.encode("ascii")),
+            *job_fields(job.id, job.state),
+            NO_STORE,
+        ),
+    )
+
+
+async def _read(exchange: Exchange, max_bytes: int) -> Passed:
+    """The content, cut after the piece that is over ``max_bytes``."""
+    pieces: list[bytes] = []
+    total = 0
+    while total <= max_bytes:
+        piece = await exchange.client.read() if exchange.client.has_content else b""
+        if not piece:
+            return Passed(b"".join(pieces), ended=True)
+        pieces.append(piece)
+        total += len(piece)
+    return Passed(b"".join(pieces))
+
+
+def _flagged(content: bytes, exchange: Exchange, limits: LimitsConfig) -> bool:
+    plain = _inflated(content, exchange.client.fields, limits.inspect_bytes)
+    if plain is None or plain.lstrip(_SPACE)[:1] != b"{":
+        return False
+    return any(mark in plain for mark in _FLAG) and content_asks_to_wait(plain)
+
+
+def _is_json(fields: Iterable[Field]) -> bool:
+    """Whether the upstream may take the content for JSON."""
+    given = field_value(fields, b"content-type")
+    if given is None:
+        return True
+    media_type = given.partition(b";")[0].strip().lower()
+    return media_type == b"application/json" or media_type.endswith(b"+json")
+
+
+def _job(reply: Reply, max_bytes: int) -> Job | None:
+    plain = _inflated(reply.content, reply.fields, max_bytes)
+    return None if plain is None else parse_job(plain)
+
+
+def _inflated(content: bytes, fields: Iterable[Field], max_bytes: int) -> bytes | None:
+    """A plain copy of the content, None where it cannot be had within ``max_bytes``."""
+    coding = (field_value(fields, b"content-encoding") or b"identity").strip().lower()
+    if coding == b"identity":
+        return content
+    if coding not in {b"gzip", b"x-gzip"}:
+        return None
+    inflater = zlib.decompressobj(wbits=31)
+    try:
+        plain = inflater.decompress(content, max_bytes)
+    except zlib.error:
+        return None
+    return plain if inflater.eof else None

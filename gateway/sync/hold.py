@@ -1,0 +1,158 @@
+"""A request for a result, held open until the job ends or the client's time is up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gateway.cross_origin import cross_origin_fields
+from gateway.errors import JSON_CONTENT, NO_STORE, Answer, BadRequest
+from gateway.exchange import Kind, Outcome
+from gateway.fields import value
+from gateway.query import query_of
+from gateway.sync.job import INVALID_ID, is_job_id, job_fields
+from gateway.sync.orchestrator import Orchestrator, Reading, Refused, Seen, reading, secret_reading
+from gateway.sync.parameters import HoldParameters, hold_parameters, next_location, result_location
+from gateway.sync.result import result_answer
+from gateway.sync.watcher import Verdict, Watcher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.config import SyncConfig
+    from gateway.exchange import Exchange
+    from gateway.routes import ResultRoute
+    from gateway.sync.job import Job
+
+
+class _JobOf408(msgspec.Struct):
+    id: str
+    lifecycle: str | None
+    state: str | None
+
+
+class _BodyOf408(msgspec.Struct, rename="camel"):
+    job: _JobOf408
+    status_code: int = 408
+    message: str = "Request Timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """What one result request asks for."""
+
+    query: str
+    parameters: HoldParameters
+    reading: Reading
+
+
+class ResultHold:
+    """All in all a request takes its hold time and one time limit of the upstream at most:
+    no read begins after the hold has ended, but for one last look before a 408."""
+
+    def __init__(
+        self,
+        orchestrator: Orchestrator,
+        watcher: Watcher,
+        clock: Callable[[], float],
+        config: SyncConfig,
+    ) -> None:
+        self._orchestrator = orchestrator
+        self._watcher = watcher
+        self._clock = clock
+        self._config = config
+
+    async def answer(self, exchange: Exchange, route: ResultRoute) -> Answer:
+        """
+        Raises:
+            BadRequest: a parameter of the wait, or the organization, is wrong.
+        """
+        exchange.kind = Kind.RESULT
+        client = exchange.client
+        if not is_job_id(route.job_id):
+            return INVALID_ID.with_fields(*cross_origin_fields(value(client.fields, b"origin")))
+        exchange.job_id = route.job_id
+        query = query_of(exchange.target)
+        try:
+            wait = _Wait(
+                query, hold_parameters(query, self._config), self._reading(exchange, route, query)
+            )
+        except BadRequest as error:
+            fields = job_fields(route.job_id, "")
+            raise BadRequest(error.message, fields=fields) from None
+        answer = await self._held(exchange, wait)
+        return answer.with_fields(*job_fields(route.job_id, exchange.job_state))
+
+    def _reading(self, exchange: Exchange, route: ResultRoute, query: str) -> Reading:
+        fields = exchange.client.fields
+        if route.secret:
+            return secret_reading(route.job_id, route.secret, fields)
+        default = self._config.default_customer
+        return reading(route.job_id, query, fields, exchange.identity, default)
+
+    async def _held(self, exchange: Exchange, wait: _Wait) -> Answer:
+        deadline = self._clock() + wait.parameters.hold_seconds
+        seen: Seen | None = None
+        while True:
+            read = await self._orchestrator.read(wait.reading)
+            if isinstance(read, Refused):
+                exchange.job_state = ""
+                return read.answer
+            if isinstance(read, Seen):
+                seen = read
+                exchange.job_state = read.job.state
+                if read.job.is_finished:
+                    answer = result_answer(read.job, wait.query, self._config.profile)
+                    return _ours(answer, read.access_control)
+            allowed = seen.access_control if seen else cross_origin_fields(wait.reading.origin)
+            job = seen.job if seen else None
+            remaining = deadline - self._clock()
+            if remaining <= 0 or not wait.parameters.may_wait:
+                return _ours(self._time_up(wait, job), allowed)
+            verdict = await self._wait(exchange, wait, remaining, apart=seen is None)
+            if verdict is Verdict.DRAINED:
+                exchange.outcome = Outcome.DRAINED
+                location = result_location(wait.reading.path, wait.query, self._config)
+                return _ours(_see_other(location), allowed)
+            if verdict is Verdict.TIME_UP and not wait.parameters.is_last:
+                return _ours(self._time_up(wait, job), allowed)
+
+    async def _wait(
+        self, exchange: Exchange, wait: _Wait, seconds: float, *, apart: bool
+    ) -> Verdict:
+        began = self._clock()
+        try:
+            return await self._watcher.wait(
+                wait.reading,
+                seconds,
+                waited_seconds=wait.parameters.waited_seconds,
+                apart=apart,
+            )
+        finally:
+            exchange.held_seconds += self._clock() - began
+
+    def _time_up(self, wait: _Wait, job: Job | None) -> Answer:
+        """On to the next request, or the end where this was the last."""
+        parameters = wait.parameters
+        if parameters.is_last:
+            return _request_timeout(wait.reading.job_id, job)
+        counter = parameters.counter + 1
+        return _see_other(next_location(wait.reading.path, wait.query, counter, self._config))
+
+
+def _ours(answer: Answer, allowed: tuple[tuple[bytes, bytes], ...]) -> Answer:
+    """An answer that no cache may keep, with the upstream's Access-Control fields."""
+    return Answer(answer.status, answer.content, (*allowed, *answer.fields, NO_STORE))
+
+
+def _see_other(location: str) -> Answer:
+    return Answer(303, b"{}", ((b"Location", location.encode("ascii")), JSON_CONTENT))
+
+
+def _request_timeout(job_id: str, job: Job | None) -> Answer:
+    known = _JobOf408(job_id, None, None)
+    if job is not None:
+        known = _JobOf408(job.id, job.lifecycle or None, job.state or None)
+    return Answer(408, msgspec.json.encode(_BodyOf408(known)))

@@ -1,0 +1,108 @@
+"""A job as the upstream tells it. ``output``, ``result`` and the whole are kept byte for byte."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+import msgspec
+
+from gateway.errors import Answer, Field
+
+FINISHED = frozenset({"finished", "terminated", "canceled", "expired", "completed"})
+"""Lifecycles after which nothing changes. A job without one (old workflows) is not finished."""
+
+INVALID_ID = Answer(400, b'"job id is invalid"')
+NOT_FOUND = Answer(404, b'"job not found"')
+"""As the upstream words them."""
+
+_ID = re.compile(r"[0-9a-fA-F]{24}")
+_SECRET = re.compile(r"[0-9A-Za-z_-]{1,256}")
+_STATE = re.compile(r"[!-~]{1,64}")
+_NULL = msgspec.Raw(b"null")
+_ABSENT = msgspec.Raw(b"")
+_SURROGATES = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+    rb"|\\.",
+    re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    id: str
+    lifecycle: str
+    """Empty where the job has none, as ``state`` and ``customer_name``."""
+    state: str
+    customer_name: str
+    output: bytes
+    """JSON, ``null`` where the job has none."""
+    result: bytes | None
+    raw: bytes
+    secret: str = field(default="", repr=False)
+    """With which anybody may read the job; empty where the upstream has none."""
+
+    @property
+    def is_finished(self) -> bool:
+        return self.lifecycle in FINISHED
+
+
+class _Body(msgspec.Struct):
+    id: object = None
+    lifecycle: object = None
+    state: object = None
+    customer_name: object = None
+    secret: object = None
+    output: msgspec.Raw = _NULL
+    result: msgspec.Raw = _ABSENT
+
+
+_decoder = msgspec.json.Decoder(_Body)
+
+
+def is_job_id(text: str) -> bool:
+    return _ID.fullmatch(text) is not None
+
+
+def parse_job(content: bytes) -> Job | None:
+    """The job a body holds, None where it holds none."""
+    body = _decode(content)
+    if body is None or not isinstance(body.id, str) or not is_job_id(body.id):
+        return None
+    return Job(
+        body.id,
+        _text(body.lifecycle),
+        _text(body.state),
+        _text(body.customer_name),
+        bytes(body.output),
+        bytes(body.result) or None,
+        content,
+        body.secret if isinstance(body.secret, str) and _SECRET.fullmatch(body.secret) else "",
+    )
+
+
+def job_fields(job_id: str, state: str) -> tuple[Field, Field]:
+    """What every answer of the sync mode carries; a state that is not known is ``unknown``."""
+    shown = state if _STATE.fullmatch(state) else "unknown"
+    return (b"X-TheEye-Job-Id", job_id.encode()), (b"X-TheEye-Job-State", shown.encode())
+
+
+def _decode(content: bytes) -> _Body | None:
+    try:
+        return _decoder.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    # JavaScript writes lone surrogates, which msgspec refuses wherever they stand.
+    try:
+        return _decoder.decode(_SURROGATES.sub(_without_lone_surrogate, content))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _without_lone_surrogate(found: re.Match[bytes]) -> bytes:
+    return rb"\ufffd" if found["lone"] else found[0]
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

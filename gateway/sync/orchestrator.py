@@ -1,0 +1,203 @@
+"""Reading a job upstream with the client's own credentials, and what the answer means."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import quote
+
+from gateway.admission.identity import is_customer_name
+from gateway.cross_origin import cross_origin_fields
+from gateway.errors import Answer, BadRequest, GatewayError
+from gateway.fields import value as field_value
+from gateway.fields import without
+from gateway.query import values as query_values
+from gateway.sync.credentials import Credentials, credentials
+from gateway.sync.job import NOT_FOUND, Job, parse_job
+from gateway.sync.watcher import Look
+from gateway.upstream.messages import Purpose
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.admission.identity import Identity
+    from gateway.errors import Field
+    from gateway.upstream.messages import Reply
+
+NO_CUSTOMER = "-"
+"""Asked for where no organization is known: the upstream then checks the token and answers 401,
+or 404 "organization not found"."""
+_ACCEPT: Field = (b"Accept", b"application/json")
+_NOT_YET = frozenset({303, 408})
+_SECRET_READ_SECONDS = 1.0
+"""By secret the upstream has no other route than its own hold, which answers at once only where
+the job has ended, and else after ten seconds."""
+_ASK_LATER = frozenset({408, 429})
+_OTHER_ORGANIZATION = 409
+
+
+class Upstream(Protocol):
+    """What the sync mode needs of the way upstream."""
+
+    async def ask(
+        self,
+        method: str,
+        target: str,
+        fields: Sequence[Field],
+        content: bytes = b"",
+        *,
+        purpose: Purpose,
+        max_bytes: int,
+    ) -> Reply:
+        """Send a request and read the whole answer; raises GatewayError."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One client's way to read one job: by its token, or by the job's own secret."""
+
+    job_id: str
+    customer: str
+    credentials: Credentials
+    origin: bytes | None = None
+    """The client's, so that the upstream's Access-Control fields fit it."""
+    secret: str = field(default="", repr=False)
+    """As it stands in the path; empty without one."""
+
+    @property
+    def path(self) -> str:
+        """Where the client finds the result."""
+        return result_path(self.job_id, self.secret)
+
+    @property
+    def target(self) -> str:
+        """What to ask upstream."""
+        if self.secret:
+            return f"{self.path}?full&counter=0&limit=1"
+        target = f"/{quote(self.customer, safe='')}/job/{self.job_id}"
+        return f"{target}?{self.credentials.query}" if self.credentials.query else target
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The job, and the Access-Control fields that came with it."""
+
+    job: Job
+    access_control: tuple[Field, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The client may not see the job, or there is none: what to answer."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """The job has not ended, and the upstream tells no more of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """The upstream did not say; it may later."""
+
+
+Read = Seen | Refused | Unfinished | Failing
+
+
+def result_path(job_id: str, secret: str = "") -> str:
+    return f"/job/{job_id}/secret/{secret}/result" if secret else f"/job/{job_id}/result"
+
+
+def reading(
+    job_id: str, query: str, fields: Sequence[Field], identity: Identity, default_customer: str
+) -> Reading:
+    """How this client reads the job: the organization is the query's, else the token's, else
+    the default.
+
+    Raises:
+        BadRequest: ``customer`` is no name of an organization.
+    """
+    given = query_values(query, "customer")
+    if len(given) > 1 or not all(map(is_customer_name, given)):
+        raise BadRequest("customer must be the name of one organization")
+    customer = next(iter(given), "") or identity.customer or default_customer or NO_CUSTOMER
+    origin = field_value(fields, b"origin")
+    return Reading(job_id, customer, credentials(query, fields), origin)
+
+
+def secret_reading(job_id: str, secret: str, fields: Sequence[Field]) -> Reading:
+    """The same for a client that has no token but the job's secret."""
+    return Reading(job_id, "", Credentials("", ()), field_value(fields, b"origin"), secret)
+
+
+def passed(reply: Reply) -> Answer:
+    """The upstream's answer as it came. Length and date are added when it is sent."""
+    fields = without(reply.fields, b"content-length", b"date")
+    return Answer(reply.status, reply.content, tuple(fields))
+
+
+class Orchestrator:
+    """Reads jobs. An answer of more than ``max_bytes`` counts as a failure."""
+
+    def __init__(self, upstream: Upstream, max_bytes: int) -> None:
+        self._upstream = upstream
+        self._max_bytes = max_bytes
+
+    async def read(self, reading: Reading) -> Read:
+        """The job as it stands, at once."""
+        if not reading.secret:
+            return await self._ask(reading)
+        try:
+            async with asyncio.timeout(_SECRET_READ_SECONDS):
+                return await self._ask(reading)
+        except TimeoutError:
+            return Unfinished()
+
+    async def look(self, reading: Reading) -> Look:
+        """What the watcher needs to know: nothing but that something changed."""
+        match await self._ask(reading):
+            case Seen(job=job):
+                return Look.CHANGED if job.is_finished else Look.RUNNING
+            case Refused(answer=answer):
+                return Look.CHANGED if answer.status == NOT_FOUND.status else Look.REFUSED
+            case Unfinished():
+                return Look.RUNNING
+            case Failing():
+                return Look.FAILING
+
+    async def _ask(self, reading: Reading) -> Read:
+        fields = [_ACCEPT, *reading.credentials.fields]
+        if reading.origin is not None:
+            fields.append((b"Origin", reading.origin))
+        try:
+            reply = await self._upstream.ask(
+                "GET", reading.target, fields, purpose=Purpose.READ, max_bytes=self._max_bytes
+            )
+        except GatewayError:
+            return Failing()
+        return understood(reply, reading)
+
+
+def understood(reply: Reply, reading: Reading) -> Read:
+    """What the upstream's answer to a read means.
+
+    It gives any organization's job to any token, so the job must name the organization asked for.
+    """
+    allowed = cross_origin_fields(reading.origin, reply.fields)
+    job = parse_job(reply.content) if reply.status in {200, 500} else None
+    if job is not None and job.id.lower() == reading.job_id.lower():
+        # By secret the status is that of the result, and the secret is proof enough.
+        if reading.secret or (reply.status == 200 and job.customer_name == reading.customer):
+            return Seen(job, allowed)
+        return Refused(NOT_FOUND.with_fields(*allowed)) if reply.status == 200 else Failing()
+    if reading.secret and reply.status in _NOT_YET:
+        return Unfinished()
+    if reply.status == _OTHER_ORGANIZATION:
+        return Refused(NOT_FOUND.with_fields(*allowed))
+    if 400 <= reply.status < 500 and reply.status not in _ASK_LATER:
+        return Refused(passed(reply))
+    return Failing()

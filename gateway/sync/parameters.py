@@ -1,0 +1,122 @@
+"""What a query says of a wait: whether one is asked for, how long, and where to ask next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.errors import BadRequest
+from gateway.query import pairs, values
+from gateway.sync.javascript import JsonError, parse
+
+if TYPE_CHECKING:
+    from gateway.config import SyncConfig
+
+MAX_HOLDS = 1_000_000
+_MAX_DIGITS = 9
+
+
+@dataclass(frozen=True, slots=True)
+class HoldParameters:
+    counter: int
+    """How many result requests ran before this one."""
+    limit: int
+    """How many may run in all."""
+    hold_seconds: int
+
+    @property
+    def may_wait(self) -> bool:
+        return self.counter < self.limit
+
+    @property
+    def is_last(self) -> bool:
+        """No request may follow."""
+        return self.counter + 1 >= self.limit
+
+    @property
+    def waited_seconds(self) -> int:
+        """How long the requests before this one waited in all."""
+        return min(self.counter, self.limit) * self.hold_seconds
+
+
+def asks_to_wait(query: str) -> bool:
+    """``wait_result=true``, exactly that and once."""
+    return values(query, "wait_result") == ["true"]
+
+
+def content_asks_to_wait(content: bytes) -> bool:
+    """A JSON object with the boolean ``"wait_result": true`` at its top level."""
+    try:
+        value = parse(content.decode("utf-8", "replace"))
+    except JsonError:
+        return False
+    return isinstance(value, dict) and value.get("wait_result") is True
+
+
+def hold_parameters(query: str, config: SyncConfig) -> HoldParameters:
+    """
+    Raises:
+        BadRequest: one of them is no whole number in its range, or given twice.
+    """
+    most = config.max_hold_seconds
+    timeout = _whole_number(
+        query,
+        "timeout",
+        config.default_hold_seconds,
+        f"timeout must be a whole number of seconds, 1 to {most}",
+    )
+    limit = _whole_number(
+        query, "limit", config.default_limit, f"limit must be a whole number, 1 to {MAX_HOLDS}"
+    )
+    message = f"counter must be a whole number, 0 to {MAX_HOLDS}"
+    counter = _whole_number(query, "counter", 0, message, least=0)
+    if limit > MAX_HOLDS:
+        raise BadRequest(f"limit must be a whole number, 1 to {MAX_HOLDS}")
+    if counter > MAX_HOLDS:
+        raise BadRequest(message)
+    return HoldParameters(counter, limit, min(timeout, most))
+
+
+def result_location(path: str, query: str, config: SyncConfig) -> str:
+    """``path`` with the query as it came, and those of counter, limit and timeout it lacks."""
+    given = {pair.key for pair in pairs(query)}
+    defaults = {
+        "counter": 0,
+        "limit": config.default_limit,
+        "timeout": config.default_hold_seconds,
+    }
+    missing = [f"{key}={value}" for key, value in defaults.items() if key not in given]
+    return f"{path}?{append(query, *missing)}"
+
+
+def next_location(path: str, query: str, counter: int, config: SyncConfig) -> str:
+    """The same with the counter's value replaced where it stands."""
+    found = [pair for pair in pairs(query) if pair.key == "counter"]
+    if not found:
+        return result_location(path, append(query, f"counter={counter}"), config)
+    raw, raw_key = found[0].raw, found[0].raw_key
+    parts = [f"{raw_key}={counter}" if part == raw else part for part in query.split("&")]
+    return result_location(path, "&".join(parts), config)
+
+
+def append(query: str, *parts: str) -> str:
+    """The query with more pairs at its end."""
+    if not parts:
+        return query
+    separator = "&" if query and not query.endswith("&") else ""
+    return query + separator + "&".join(parts)
+
+
+def _whole_number(query: str, key: str, default: int, message: str, least: int = 1) -> int:
+    """The value of ``key``; numbers of more than nine digits read as the largest of nine."""
+    given = values(query, key)
+    if not given:
+        return default
+    text = given[0]
+    if len(given) > 1 or not (text.isascii() and text.isdigit()):
+        raise BadRequest(message)
+    digits = text.lstrip("0") or "0"
+    number = int(digits) if len(digits) <= _MAX_DIGITS else 10**_MAX_DIGITS
+    if number < least:
+        raise BadRequest(message)
+    return number

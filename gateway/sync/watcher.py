@@ -1,0 +1,177 @@
+"""Noticing that a job ended: one watch per job, however many wait for it.
+
+A watch passes on only *that* something changed, never what: each waiter then reads for itself,
+with its own token, so sharing cannot leak. It asks with one waiter's credentials after the other's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum, auto
+from typing import TYPE_CHECKING
+
+from gateway.sync.schedule import gap
+from gateway.tasks import Tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Hashable, Mapping
+
+    from gateway.config import SyncConfig
+    from gateway.sync.orchestrator import Reading
+
+
+class Look(Enum):
+    """What one look at a job says."""
+
+    RUNNING = auto()
+    CHANGED = auto()
+    """It ended, or is gone: everybody should read it."""
+    REFUSED = auto()
+    """Not with these credentials: the client they belong to should read it."""
+    FAILING = auto()
+    """The upstream did not say."""
+
+
+class Verdict(StrEnum):
+    """How a wait ended."""
+
+    ENDED = "ended"
+    """Something changed: read the job again."""
+    TIME_UP = "time_up"
+    DRAINED = "drained"
+    """This process is about to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatcherStats:
+    watches: int
+    waiters: int
+    looks: int
+    """Since the start, as are the verdicts."""
+    verdicts: Mapping[Verdict, int]
+
+
+@dataclass(eq=False, slots=True)
+class _Waiter:
+    reading: Reading
+    verdict: asyncio.Future[Verdict]
+
+    def wake(self, verdict: Verdict) -> None:
+        if not self.verdict.done():
+            self.verdict.set_result(verdict)
+
+
+@dataclass(eq=False, slots=True)
+class _Watch:
+    born: float
+    """When the job was first waited for, in the clock's seconds."""
+    waiters: deque[_Waiter] = field(default_factory=deque)
+    task: asyncio.Task[None] | None = None
+
+    def wake_all(self, verdict: Verdict) -> None:
+        for waiter in self.waiters:
+            waiter.wake(verdict)
+
+
+class Watcher:
+    """Watches jobs by asking. ``chance`` gives numbers from 0 to 1, ``clock`` monotonic seconds."""
+
+    def __init__(
+        self,
+        look: Callable[[Reading], Awaitable[Look]],
+        clock: Callable[[], float],
+        chance: Callable[[], float],
+        config: SyncConfig,
+    ) -> None:
+        self._look = look
+        self._clock = clock
+        self._chance = chance
+        self._config = config
+        self._tasks = Tasks()
+        self._watches: dict[Hashable, _Watch] = {}
+        self._draining = False
+        self._looks = 0
+        self._verdicts: Counter[Verdict] = Counter()
+
+    async def wait(
+        self,
+        reading: Reading,
+        seconds: float,
+        *,
+        waited_seconds: float = 0.0,
+        apart: bool = False,
+    ) -> Verdict:
+        """Wait until something changes, for at most ``seconds``.
+
+        ``waited_seconds``: how long this client has waited for the job before.
+        ``apart``: do not share a watch, for a client not known to be allowed to see the job.
+        """
+        verdict = await self._wait(reading, seconds, waited_seconds, apart=apart)
+        self._verdicts[verdict] += 1
+        return verdict
+
+    async def _wait(
+        self, reading: Reading, seconds: float, waited_seconds: float, *, apart: bool
+    ) -> Verdict:
+        if self._draining:
+            return Verdict.DRAINED
+        waiter = _Waiter(reading, asyncio.get_running_loop().create_future())
+        key: Hashable = waiter if apart else reading.job_id.lower()
+        watch = self._watches.get(key)
+        born = self._clock() - waited_seconds
+        if watch is None:
+            watch = self._watches[key] = _Watch(born)
+            watch.task = self._tasks.spawn(self._run(key, watch), name="watch")
+        watch.born = min(watch.born, born)
+        watch.waiters.append(waiter)
+        try:
+            async with asyncio.timeout(seconds):
+                return await waiter.verdict
+        except TimeoutError:
+            return Verdict.TIME_UP
+        finally:
+            watch.waiters.remove(waiter)
+            if not watch.waiters and watch.task is not None:
+                self._forget(key, watch)
+                watch.task.cancel()
+
+    async def _run(self, key: Hashable, watch: _Watch) -> None:
+        """Look again and again. The last waiter's leaving cancels this."""
+        failures = 0
+        try:
+            while True:
+                age = self._clock() - watch.born
+                await asyncio.sleep(gap(age, failures, self._chance(), self._config))
+                asker = watch.waiters[0]
+                watch.waiters.rotate(-1)
+                self._looks += 1
+                look = await self._look(asker.reading)
+                failures = failures + 1 if look is Look.FAILING else 0
+                if look is Look.REFUSED:
+                    asker.wake(Verdict.ENDED)
+                if look is Look.CHANGED:
+                    return
+        finally:
+            # Also where a look raised: who waits reads for itself and sees.
+            self._forget(key, watch)
+            watch.wake_all(Verdict.ENDED)
+
+    def _forget(self, key: Hashable, watch: _Watch) -> None:
+        if self._watches.get(key) is watch:
+            del self._watches[key]
+
+    def drain(self) -> None:
+        """Release everybody who waits, now and from now on."""
+        self._draining = True
+        for watch in self._watches.values():
+            watch.wake_all(Verdict.DRAINED)
+
+    def stats(self) -> WatcherStats:
+        waiters = sum(len(watch.waiters) for watch in self._watches.values())
+        return WatcherStats(len(self._watches), waiters, self._looks, dict(self._verdicts))
+
+    async def aclose(self) -> None:
+        self.drain()
+        await self._tasks.aclose()

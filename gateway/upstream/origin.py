@@ -1,0 +1,253 @@
+"""The upstream as the rest of the gateway sees it: a request goes in, an answer comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, Self
+
+from yarl import URL
+
+from gateway.errors import BadGateway, ContentCut, GatewayError, GatewayTimeout
+from gateway.fields import end_to_end
+from gateway.upstream.connection import Connection, StaleConnection
+from gateway.upstream.messages import IDEMPOTENT, Head, Outbound, Purpose, Reply
+from gateway.upstream.pool import Pool, PoolStats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+
+    from gateway.config import UpstreamConfig
+    from gateway.errors import Field
+
+
+class Content(Protocol):
+    """A request's content, fetched piece by piece."""
+
+    async def read(self) -> bytes:
+        """The next piece, empty at the end."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamStats:
+    """What was asked of the upstream so far, by purpose and status class ("5xx", "failed")."""
+
+    pool: PoolStats
+    requests: Mapping[tuple[str, str], int]
+
+
+class Upstream:
+    """One orchestrator at one address. ``clock`` gives monotonic seconds."""
+
+    def __init__(self, config: UpstreamConfig, clock: Callable[[], float]) -> None:
+        self.config = config
+        url = URL(config.url)
+        assert url.host and url.port, "checked when the settings were read"
+        self.host = url.authority.encode("ascii")
+        """The value of ``Host`` for requests to it."""
+        self._address = (url.host, url.port)
+        self._tls = url.scheme == "https" or None
+        self._clock = clock
+        self.pool = Pool(self._dial, config)
+        self._requests: Counter[tuple[str, str]] = Counter()
+        self.failing_since: float | None = None
+        """When the upstream was first not reachable since it last answered; None while it is."""
+
+    async def _dial(self, protocol: Callable[[], asyncio.Protocol]) -> object:
+        host, port = self._address
+        loop = asyncio.get_running_loop()
+        return await loop.create_connection(protocol, host, port, ssl=self._tls)
+
+    def stats(self) -> UpstreamStats:
+        return UpstreamStats(self.pool.stats(), dict(self._requests))
+
+    async def probe(self) -> bool:
+        """Whether the upstream accepts a connection."""
+        try:
+            self.pool.release(await self.pool.acquire())
+        except GatewayError as failure:
+            self.count(Purpose.PROBE, "failed", failure)
+            return False
+        self.count(Purpose.PROBE, "2xx", None)
+        return True
+
+    def exchange(self, outbound: Outbound, content: Content | bytes = b"") -> UpstreamExchange:
+        """A request and its answer, to be used as an ``async with`` block."""
+        return UpstreamExchange(self, outbound, content)
+
+    async def ask(
+        self,
+        method: str,
+        target: str,
+        fields: Sequence[Field],
+        content: bytes = b"",
+        *,
+        purpose: Purpose,
+        max_bytes: int,
+    ) -> Reply:
+        """Send a request of our own, or one held as a whole, and read the whole answer.
+
+        ``Host`` and ``Content-Length`` are added to ``fields`` where they are missing.
+
+        Raises:
+            BadGateway: not reachable, no HTTP, cut, or an answer of more than ``max_bytes``.
+            GatewayTimeout: no answer in time.
+            Overloaded: all connections are in use.
+        """
+        names = {name.lower() for name, _ in fields}
+        complete = list(fields)
+        if b"host" not in names:
+            complete.insert(0, (b"Host", self.host))
+        if content and b"content-length" not in names:
+            complete.append((b"Content-Length", b"%d" % len(content)))
+        outbound = Outbound(method, target, complete, purpose)
+        async with self.exchange(outbound, content) as answer:
+            try:
+                body = await answer.read_all(max_bytes)
+            except ContentCut:
+                raise BadGateway("The upstream's answer ended early") from None
+            head = answer.head
+        kept = end_to_end(head.fields)
+        if head.length is None and body:
+            # What was chunked has a length now.
+            kept.append((b"Content-Length", b"%d" % len(body)))
+        return Reply(head.status, head.reason, kept, body)
+
+    def close(self) -> None:
+        self.pool.close()
+
+    def count(self, purpose: Purpose, result: str, failure: Exception | None) -> None:
+        """Keep the books on one request; ``result`` is a status class or "failed"."""
+        self._requests[purpose.value, result] += 1
+        if failure is None:
+            self.failing_since = None
+        elif isinstance(failure, BadGateway | GatewayTimeout) and self.failing_since is None:
+            self.failing_since = self._clock()
+
+
+class UpstreamExchange:
+    """One request sent and its answer read; leaving the block frees or closes the connection."""
+
+    head: Head
+
+    def __init__(self, upstream: Upstream, outbound: Outbound, content: Content | bytes) -> None:
+        self._upstream = upstream
+        self._config = upstream.config
+        self._outbound = outbound
+        self._content = content
+        self._connection: Connection | None = None
+        self._upload: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        purpose = self._outbound.purpose
+        try:
+            self.head = await self._send()
+        except BaseException as failure:
+            await self._leave()
+            if isinstance(failure, GatewayError):
+                self._upstream.count(purpose, "failed", failure)
+            raise
+        self._upstream.count(purpose, f"{self.head.status // 100}xx", None)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        failure: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._leave()
+
+    @property
+    def is_ready(self) -> bool:
+        """``read`` would not wait."""
+        return self._connection is not None and self._connection.is_ready
+
+    async def read(self) -> bytes:
+        """The next piece of the answer's content, empty at its end.
+
+        Raises:
+            ContentCut: it ended early, or the upstream stalled.
+        """
+        assert self._connection is not None
+        return await self._connection.read(self._config.idle_seconds)
+
+    async def read_all(self, max_bytes: int) -> bytes:
+        """The whole content.
+
+        Raises:
+            BadGateway: it is longer than ``max_bytes``.
+            ContentCut: it ended early.
+        """
+        length = self.head.length or 0
+        chunks: list[bytes] = []
+        total = 0
+        while length <= max_bytes and total <= max_bytes:
+            chunk = await self.read()
+            if not chunk:
+                return b"".join(chunks)
+            chunks.append(chunk)
+            total += len(chunk)
+        size = f"{length} bytes" if length else f"more than {max_bytes} bytes"
+        raise BadGateway(f"The upstream's answer has {size}; the gateway's limit is {max_bytes}")
+
+    @property
+    def connection(self) -> Connection:
+        """The connection itself, for a protocol other than HTTP after a 101."""
+        assert self._connection is not None
+        return self._connection
+
+    async def _send(self) -> Head:
+        try:
+            return await self._attempt(fresh=False)
+        except StaleConnection:
+            await self._leave()
+            outbound = self._outbound
+            if outbound.method in IDEMPOTENT and isinstance(self._content, bytes):
+                try:
+                    return await self._attempt(fresh=True)
+                except StaleConnection:  # pragma: no cover  # a fresh connection is never stale
+                    pass
+            raise BadGateway("The upstream closed the connection without an answer") from None
+
+    async def _attempt(self, *, fresh: bool) -> Head:
+        connection = self._connection = await self._upstream.pool.acquire(fresh=fresh)
+        outbound = self._outbound
+        head = outbound.head()
+        if isinstance(self._content, bytes):
+            connection.send(head + self._content, method=outbound.method, upgrade=outbound.upgrade)
+        else:
+            connection.send(head, method=outbound.method)
+            self._upload = asyncio.get_running_loop().create_task(
+                self._send_content(connection, self._content), name="upload"
+            )
+        return await connection.head(self._config.response_seconds)
+
+    async def _send_content(self, connection: Connection, content: Content) -> None:
+        """Send the content while the answer is already awaited: it may come before the end."""
+        chunked = not any(name.lower() == b"content-length" for name, _ in self._outbound.fields)
+        try:
+            while chunk := await content.read():
+                await connection.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
+                connection.extend(self._config.response_seconds)
+            if chunked:
+                await connection.write(b"0\r\n\r\n")
+        except (GatewayError, ContentCut) as failure:
+            if connection.is_open:
+                connection.fail(failure)
+
+    async def _leave(self) -> None:
+        connection, self._connection = self._connection, None
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            if not upload.done():
+                # The answer came first: what the upstream would read next is unknown.
+                if connection is not None:
+                    connection.close()
+                upload.cancel()
+            await asyncio.wait([upload])
+        if connection is not None:
+            self._upstream.pool.release(connection)

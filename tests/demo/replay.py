@@ -1,0 +1,221 @@
+"""Replays recorded exchanges against an orchestrator, and says where its answers differ."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import jwt
+
+from gateway.demo.agent import Run, ending_of, not_run
+from gateway.demo.orchestrator import Orchestrator
+from gateway.demo.sessions import GLOBEX
+from gateway.demo.tasks import Task
+
+RECORDINGS = Path(__file__).parents[1] / "recordings" / "async-only"
+RECORDED_SECRET = "5ec2e7" * 10 + "5ec2"
+_TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
+_JOB_ID = re.compile(r"6b05[0-9a-f]{20}")
+_USERS = {
+    "acme-0123456789-integration": "acme-integration",
+    "c0ffee" * 6 + "c0ff": "acme-agent",
+    "c0ffee00" * 5: "acme-agent",
+    "ghost": "unknown",
+}
+_ACCESS = ("acme-user@acme.test", "acme-viewer@acme.test")
+_VOLATILE_FIELDS = {"Date", "Content-Length"}
+_SAME_IN_JOBS = ("state", "lifecycle", "output", "task_arguments_values", "customer_name", "origin")
+_NODE_STATE = {"status", "node_hostname", "load_average"}
+
+
+def _task(number: int, name: str, arguments: int = 1, **options: Any) -> Task:
+    options.setdefault("access_list", _ACCESS)
+    options.setdefault("kept_jobs", 1000)
+    return Task(name, f"64e{number:021}", arguments=arguments, **options)
+
+
+TASKS = (
+    _task(1, "args3", 3),
+    _task(2, "noargs", 0),
+    _task(3, "secret1"),
+    _task(6, "autoremove", 0, kept_jobs=5),
+    _task(8, "args1"),
+    _task(13, "idle"),
+    _task(16, "acl_empty", access_list=()),
+    _task(17, "acl_both", access_list=("user", "acme-user@acme.test")),
+    _task(31, "globex1", organization=GLOBEX),
+)
+"""The recorded tasks; none runs by itself, the replay ends their jobs as the recorded agent did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    status_line: str
+    fields: list[tuple[str, str]]
+    content: bytes
+
+    @property
+    def value(self) -> Any:
+        return json.loads(self.content) if self.content else None
+
+
+def scenarios() -> list[str]:
+    return sorted(path.stem for path in RECORDINGS.glob("*.json"))
+
+
+def exchanges_of(scenario: str) -> list[dict[str, Any]]:
+    exchanges: list[dict[str, Any]] = json.loads((RECORDINGS / f"{scenario}.json").read_text())[
+        "exchanges"
+    ]
+    return exchanges
+
+
+class Replay:
+    """One scenario; recorded job ids become those of its own jobs."""
+
+    def __init__(self, orchestrator: Orchestrator, exchanges: list[dict[str, Any]]) -> None:
+        self._orchestrator = orchestrator
+        self._recorded = _recorded_jobs(exchanges)
+        self._ids: dict[str, str] = {}
+
+    async def differences(self, exchange: dict[str, Any]) -> list[str]:
+        """How the answer to an exchange's request differs from the recorded one."""
+        request = exchange["request"]
+        self._prepare(request["line"])
+        response = await ask(self._orchestrator.url, self._message(request))
+        recorded = _response(exchange["response"])
+        self._adopt(recorded, response)
+        return _differences(recorded, response)
+
+    def _prepare(self, line: str) -> None:
+        """Makes the jobs that were there before the recording began."""
+        is_cancel = "/cancel" in line
+        for job_id in dict.fromkeys(_JOB_ID.findall(line)):
+            if job_id not in self._ids:
+                known = self._recorded.get(job_id, {})
+                self._ids[job_id] = self._create(known).id
+                if not is_cancel and known.get("lifecycle") != "ready":
+                    self._end(job_id, known)
+            elif not is_cancel:
+                self._end(job_id, self._recorded.get(job_id, {}))
+
+    def _create(self, known: dict[str, Any]) -> Any:
+        names = {task.id: task.name for task in self._orchestrator.tasks.values()}
+        name = names[known.get("task_id", "64e000000000000000000008")]
+        arguments = known.get("task_arguments_values", ["x"])
+        caller = f"{self._orchestrator.tasks[name].organization.name}-admin"
+        return self._orchestrator.create(name, *arguments, caller=caller)
+
+    def _end(self, job_id: str, known: dict[str, Any]) -> None:
+        result = known.get("result", {"code": 0, "log": "hello\n"})
+        if "code" in result:
+            run = Run(result["code"], result["log"], 0, result.get("signal"), result.get("killed"))
+            ending = ending_of(run)
+        else:
+            ending = not_run(result.get("lastline", ""))
+        if self._orchestrator.jobs.get(self._ids[job_id]):
+            self._orchestrator.end(self._ids[job_id], ending)
+
+    def _adopt(self, recorded: Response, response: Response) -> None:
+        """From now on the recorded new job is the one just created."""
+        if recorded.content.startswith(b'{"order"') and response.content.startswith(b'{"order"'):
+            self._ids.setdefault(recorded.value["id"], response.value["id"])
+
+    def _message(self, request: dict[str, Any]) -> bytes:
+        body = request.get("body")
+        content = self._own(body).encode() if body is not None else b""
+        if encoded := request.get("body_base64"):
+            content = base64.b64decode(encoded)
+        lines = [self._own(request["line"])]
+        for name, text in request["headers"]:
+            is_length = name == "Content-Length"
+            lines.append(f"{name}: {len(content) if is_length else self._own(text)}")
+        return "\r\n".join([*lines, "", ""]).encode() + content
+
+    def _own(self, text: str) -> str:
+        text = _TOKEN.sub(self._own_token, text)
+        text = text.replace(RECORDED_SECRET, self._orchestrator.tasks["secret1"].secret)
+        return _JOB_ID.sub(lambda match: self._ids.get(match[0], match[0]), text)
+
+    def _own_token(self, match: re.Match[str]) -> str:
+        claims = jwt.decode(match[0], options={"verify_signature": False})
+        name = _USERS.get(claims["username"], claims["username"])
+        return self._orchestrator.tokens[name]
+
+
+async def ask(url: str, message: bytes) -> Response:
+    """Sends a request as it is and reads the answer off the wire."""
+    address = urlsplit(url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    try:
+        writer.write(message)
+        head = await reader.readuntil(b"\r\n\r\n")
+        if head.startswith(b"HTTP/1.1 100"):
+            head = await reader.readuntil(b"\r\n\r\n")
+        status_line, *lines = head.decode().strip().split("\r\n")
+        fields = [(name, text) for name, _, text in (line.partition(": ") for line in lines)]
+        length = int(dict(fields).get("Content-Length", 0))
+        return Response(status_line, fields, await reader.readexactly(length))
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+def _response(recorded: dict[str, Any]) -> Response:
+    fields = [(name, text) for name, text in recorded["headers"]]
+    return Response(recorded["line"], fields, (recorded.get("body") or "").encode())
+
+
+def _recorded_jobs(exchanges: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The jobs the recorded answers show, each as it was last and most fully seen."""
+    jobs: dict[str, dict[str, Any]] = {}
+    for exchange in exchanges:
+        value = _response(exchange["response"]).value
+        for found in value if isinstance(value, list) else [value]:
+            if _is_job(found):
+                jobs[found["id"]] = {**jobs.get(found["id"], {}), **found}
+    return jobs
+
+
+def _differences(recorded: Response, response: Response) -> list[str]:
+    pairs = [("status", recorded.status_line, response.status_line)]
+    pairs.append(("fields", *(_comparable_fields(one) for one in (recorded, response))))
+    pairs.append(("content", *(_comparable(one.value) for one in (recorded, response))))
+    return [
+        f"{what}: recorded {theirs!r}, ours {ours!r}"
+        for what, theirs, ours in pairs
+        if theirs != ours
+    ]
+
+
+def _comparable_fields(response: Response) -> list[tuple[str, str]]:
+    return [(name, "" if name in _VOLATILE_FIELDS else text) for name, text in response.fields]
+
+
+def _comparable(value: Any) -> Any:
+    """A content without what differs from run to run; of a job its field names in order."""
+    if isinstance(value, list) and value and _is_job(value[0]):
+        return [(job["lifecycle"], _comparable(job)) for job in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() >= _NODE_STATE:
+        return list(value)
+    if not _is_job(value):
+        return {name: "" if name == "stack" else found for name, found in value.items()}
+    nested = [list(value[name]) for name in ("env", "task", "host", "script") if name in value]
+    same = [(name, value.get(name)) for name in _SAME_IN_JOBS]
+    result = {
+        name: list(found) if name in ("times", "user") else found
+        for name, found in value.get("result", {}).items()
+    }
+    return list(value), nested, same, result
+
+
+def _is_job(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("_type") == "ScriptJob"

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.ops.admin import admin_app
+from gateway.ops.health import Health
+from gateway.ops.metrics import Metrics, UpstreamStats, WaitStats
+
+if TYPE_CHECKING:
+    from aiohttp.test_utils import TestClient
+    from aiohttp.web import Application, Request
+    from pytest_aiohttp.plugin import AiohttpClient
+
+    Client = TestClient[Request, Application]
+
+
+async def client(
+    aiohttp_client: AiohttpClient, *, draining: bool = False, reachable: bool = True
+) -> Client:
+    async def probe() -> bool:
+        return reachable
+
+    health = Health(
+        clock=lambda: 10.0,
+        is_draining=lambda: draining,
+        upstream_failing_since=lambda: None if reachable else 7.5,
+        probe=probe,
+    )
+    metrics = Metrics("1", lambda: WaitStats(0, {}), lambda: UpstreamStats(0, 0, 0, {}))
+    return await aiohttp_client(admin_app(health, metrics))
+
+
+@pytest.mark.parametrize(
+    ("draining", "reachable", "status", "body"),
+    [
+        (False, True, 200, {"status": "ready"}),
+        (True, True, 503, {"status": "draining"}),
+        (False, False, 503, {"status": "upstream unreachable", "seconds": 2.5}),
+    ],
+)
+async def test_ready_answers_with_the_reason_when_no_traffic_should_come(
+    aiohttp_client: AiohttpClient,
+    draining: bool,
+    reachable: bool,
+    status: int,
+    body: dict[str, object],
+) -> None:
+    asked = await client(aiohttp_client, draining=draining, reachable=reachable)
+    answer = await asked.get("/ready")
+    assert answer.status == status
+    assert await answer.json() == body
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+async def test_live_answers_200_when_draining_without_an_upstream(
+    aiohttp_client: AiohttpClient,
+) -> None:
+    asked = await client(aiohttp_client, draining=True, reachable=False)
+    answer = await asked.get("/live")
+    assert (answer.status, await answer.json()) == (200, {"status": "live"})
+
+
+async def test_metrics_answer_in_the_form_asked_for(aiohttp_client: AiohttpClient) -> None:
+    asked = await client(aiohttp_client)
+    plain = await asked.get("/metrics")
+    assert plain.content_type == "text/plain"
+    assert "gateway_build_info" in await plain.text()
+    open_metrics = await asked.get("/metrics", headers={"Accept": "application/openmetrics-text"})
+    assert open_metrics.content_type == "application/openmetrics-text"
+
+
+async def test_index_names_every_page(aiohttp_client: AiohttpClient) -> None:
+    asked = await client(aiohttp_client)
+    index = await (await asked.get("/")).text()
+    assert {line.split()[0] for line in index.splitlines()} == {"/live", "/ready", "/metrics"}
+    assert (await asked.get("/elsewhere")).status == 404

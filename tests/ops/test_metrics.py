@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.exchange import Kind
+from gateway.ops.metrics import Metrics, UpstreamStats, WaitStats
+from tests.ops.records import exchange
+
+Labels = dict[str, str]
+
+
+def metrics() -> Metrics:
+    return Metrics(
+        "1.2.3",
+        lambda: WaitStats(3, {"ended": 7, "time_up": 2}),
+        lambda: UpstreamStats(
+            open=5, idle=4, queued=1, requests={("relay", "2xx"): 11, ("read", "5xx"): 1}
+        ),
+    )
+
+
+def read(source: Metrics) -> dict[str, list[tuple[Labels, float]]]:
+    page, _ = source.render("")
+    found: dict[str, list[tuple[Labels, float]]] = {}
+    for family in text_string_to_metric_families(page.decode()):
+        for sample in family.samples:
+            found.setdefault(sample.name, []).append((sample.labels, sample.value))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "labels"),
+    [
+        ("GET", 200, ("GET", "2xx")),
+        ("POST", 303, ("POST", "3xx")),
+        ("BREW", 418, ("other", "4xx")),
+        ("GET", 0, ("GET", "none")),
+        ("GET", 999, ("GET", "none")),
+    ],
+)
+def test_metrics_count_requests_by_closed_sets_of_labels(
+    method: str, status: int, labels: tuple[str, str]
+) -> None:
+    source = metrics()
+    for _ in range(2):
+        source.observe(exchange(method, kind=Kind.RELAY, status=status))
+    expected = {"kind": "relay", "method": labels[0], "status": labels[1]}
+    assert read(source)["gateway_requests_total"] == [(expected, 2.0)]
+
+
+def test_metrics_keep_time_held_apart_from_time_handling() -> None:
+    source = metrics()
+    source.observe(exchange(kind=Kind.RESULT, status=200, finished=103.0, held_seconds=2.5))
+    source.observe(exchange(kind=Kind.RELAY, status=200))
+    found = read(source)
+    assert found["gateway_request_handling_seconds_sum"] == [
+        ({"kind": "result"}, 0.5),
+        ({"kind": "relay"}, 0.25),
+    ]
+    assert found["gateway_request_held_seconds_sum"] == [({}, 2.5)]
+    assert found["gateway_request_held_seconds_count"] == [({}, 1.0)]
+
+
+def test_metrics_read_what_the_parts_count() -> None:
+    found = read(metrics())
+    assert found["gateway_waits_in_flight"] == [({}, 3.0)]
+    assert found["gateway_waits_total"] == [
+        ({"verdict": "ended"}, 7.0),
+        ({"verdict": "time_up"}, 2.0),
+    ]
+    assert found["gateway_upstream_requests_total"] == [
+        ({"purpose": "relay", "status": "2xx"}, 11.0),
+        ({"purpose": "read", "status": "5xx"}, 1.0),
+    ]
+    assert found["gateway_upstream_connections"] == [
+        ({"state": "busy"}, 1.0),
+        ({"state": "idle"}, 4.0),
+        ({"state": "queued"}, 1.0),
+    ]
+    assert found["gateway_build_info"][0][0]["version"] == "1.2.3"
+    assert found["process_start_time_seconds"][0][1] > 0
+
+
+def test_metrics_show_nothing_of_what_a_request_carried() -> None:
+    source = metrics()
+    source.observe(
+        exchange(
+            "eyJx.eyJy.zzz",
+            "/very-own-path?access_token=very-own-token",
+            request_id="very-own-request",
+            job_id="very-own-job",
+            address="203.0.113.9",
+            status=200,
+        )
+    )
+    page = source.render("")[0].decode()
+    assert "very-own" not in page
+    assert "eyJ" not in page
+    assert "203.0.113.9" not in page
+
+
+def test_metrics_answer_in_the_form_asked_for() -> None:
+    page, content_type = metrics().render("application/openmetrics-text; version=1.0.0")
+    assert content_type.startswith("application/openmetrics-text")
+    assert page.endswith(b"# EOF\n")
+
+
+def test_metrics_of_two_gateways_in_one_process_are_apart() -> None:
+    first, second = metrics(), metrics()
+    first.observe(exchange(status=200))
+    assert "gateway_requests_total" not in read(second)

@@ -1,0 +1,99 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.sync.job import is_job_id, job_fields, parse_job
+from tests.sync.theeye import JOB_ID, finished, job
+
+
+@pytest.mark.parametrize(
+    ("text", "valid"),
+    [
+        (JOB_ID, True),
+        (JOB_ID.upper(), True),
+        (JOB_ID[1:], False),
+        (JOB_ID + "0", False),
+        (JOB_ID + "\n", False),
+        ("x" * 24, False),
+        ("٠" * 24, False),
+        ("", False),
+    ],
+)
+def test_job_id_is_24_hex_digits(text: str, valid: bool) -> None:
+    assert is_job_id(text) is valid
+
+
+def test_output_and_result_are_the_upstreams_bytes() -> None:
+    content = b'{"id":"%b","output" : [ "\\u00f1", 1.0 ],"result":{ "a":1e2 }}' % JOB_ID.encode()
+    found = parse_job(content)
+    assert found is not None
+    assert found.output == b'[ "\\u00f1", 1.0 ]'
+    assert found.result == b'{ "a":1e2 }'
+    assert found.raw is content
+
+
+def test_job_with_lone_surrogates_is_still_a_job() -> None:
+    pair = b'\\ud83d\\ude00 \\\\ud800 \\" '
+    content = finished(task_arguments_values=["X"], output=["Y"])
+    content = content.replace(b"X", b"\\ud800").replace(b"Y", pair + b"\\udfff")
+    found = parse_job(content)
+    assert found is not None
+    assert found.output == b'["' + pair + b'\\ufffd"]'
+    assert found.raw is content
+
+
+@pytest.mark.parametrize(
+    ("lifecycle", "is_finished"),
+    [
+        *((name, True) for name in ["finished", "terminated", "canceled", "expired", "completed"]),
+        *(
+            (name, False)
+            for name in ["started", "ready", "assigned", "onhold", "syncing", "locked"]
+        ),
+        ("new", False),
+        (None, False),
+        (7, False),
+    ],
+)
+def test_job_is_finished_by_its_lifecycle(lifecycle: object, is_finished: bool) -> None:
+    found = parse_job(job(lifecycle=lifecycle))
+    assert found is not None
+    assert found.is_finished is is_finished
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"{}", b"null", b"[]", b'"job not found"', b'{"id":7}', b'{"id":"x"}', b"\xff\xfe"),
+        b'{"id":"%b","a":%b}' % (JOB_ID.encode(), b"[" * 100_000),
+        finished()[:-1],
+    ],
+)
+def test_what_is_no_job_is_none(content: bytes) -> None:
+    assert parse_job(content) is None
+
+
+@given(st.binary() | st.text().map(lambda text: finished(output=text)))
+def test_no_content_can_make_reading_fail(content: bytes) -> None:
+    parse_job(content)
+
+
+@pytest.mark.parametrize(
+    ("state", "shown"),
+    [("success", b"success"), ("", b"unknown"), ("a\r\nb", b"unknown"), ("ñ", b"unknown")],
+)
+def test_state_is_shown_where_it_can_stand_in_a_field(state: str, shown: bytes) -> None:
+    assert job_fields(JOB_ID, state) == (
+        (b"X-TheEye-Job-Id", JOB_ID.encode()),
+        (b"X-TheEye-Job-State", shown),
+    )
+
+
+@pytest.mark.parametrize(
+    ("secret", "kept"), [("0aF_-", "0aF_-"), ("a/b", ""), ("", ""), (None, ""), ("x" * 257, "")]
+)
+def test_secret_is_kept_where_it_can_stand_in_a_path(secret: object, kept: str) -> None:
+    found = parse_job(job(secret=secret))
+    assert found is not None
+    assert found.secret == kept
+    assert not kept or kept not in repr(found).replace(found.raw.decode(), "")

@@ -1,0 +1,109 @@
+"""A small upstream and client for the sync mode's tests: what is asked is answered from memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
+
+from gateway.admission.identity import Identity
+from gateway.errors import BadGateway
+from gateway.exchange import Exchange
+from gateway.upstream.messages import Purpose, Reply
+from tests.virtual_time import now
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.downstream import Client
+    from gateway.errors import Answer, Field
+
+JOB_ID = "6b058e0ff294df5bf4d94f6f"
+ALLOW_ORIGIN = (b"Access-Control-Allow-Origin", b"https://app.example.test")
+
+
+def job(**members: Any) -> bytes:
+    """A running job of acme as the upstream writes it, changed by ``members``."""
+    body = {"id": JOB_ID, "lifecycle": "assigned", "state": "in_progress", "customer_name": "acme"}
+    return json.dumps(body | members, separators=(",", ":")).encode()
+
+
+def finished(**members: Any) -> bytes:
+    return job(**({"lifecycle": "finished", "state": "success", "output": ['{"a":1}']} | members))
+
+
+def reply(content: bytes, status: int = 200, *fields: Field) -> Reply:
+    own = ((b"Server", b"restify"), ALLOW_ORIGIN, (b"Content-Type", b"application/json"))
+    length = (b"Content-Length", b"%d" % len(content))
+    return Reply(status, HTTPStatus(status).phrase.encode(), (*own, *fields, length), content)
+
+
+@dataclass(slots=True)
+class Asked:
+    at: float
+    method: str
+    target: str
+    fields: list[Field]
+    content: bytes
+    purpose: Purpose
+
+
+@dataclass(slots=True)
+class TheEye:
+    """Answers ``first`` until ``changes_at``, then ``then``. None is a failure."""
+
+    first: Reply | None = field(default_factory=lambda: reply(job()))
+    changes_at: float = float("inf")
+    then: Reply | None = field(default_factory=lambda: reply(finished()))
+    latency_seconds: float = 0.0
+    asked: list[Asked] = field(default_factory=list)
+
+    async def ask(
+        self,
+        method: str,
+        target: str,
+        fields: Sequence[Field],
+        content: bytes = b"",
+        *,
+        purpose: Purpose,
+        max_bytes: int,
+    ) -> Reply:
+        self.asked.append(Asked(now(), method, target, list(fields), content, purpose))
+        await asyncio.sleep(self.latency_seconds)
+        answer = self.first if now() < self.changes_at else self.then
+        if answer is None or len(answer.content) > max_bytes:
+            raise BadGateway("not reachable")
+        return answer
+
+
+class FakeClient:
+    def __init__(self, method: str, fields: tuple[Field, ...], pieces: list[bytes]) -> None:
+        self.method = method
+        self.fields = fields
+        self.has_content = bool(pieces)
+        self.content_length = None
+        self._pieces = list(pieces)
+
+    async def read(self) -> bytes:
+        return self._pieces.pop(0) if self._pieces else b""
+
+
+def exchange(
+    method: str,
+    target: str,
+    *fields: Field,
+    pieces: list[bytes] | None = None,
+    customer: str = "acme",
+) -> Exchange:
+    client = cast("Client", FakeClient(method, fields, pieces or []))
+    identity = Identity(b"k", customer)
+    return Exchange(client, "r", "192.0.2.1", 0.0, target=target, identity=identity)
+
+
+def shown(answer: Answer) -> dict[str, str]:
+    """The answer's fields by name, for reading; no name may come twice."""
+    names = [name.decode() for name, _ in answer.fields]
+    assert len(set(names)) == len(names)
+    return {name.decode(): value.decode() for name, value in answer.fields}

@@ -1,0 +1,24 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from gateway.cross_origin import cross_origin_fields
+
+CORS = Path(__file__).parent / "recordings" / "async-only" / "cors.json"
+
+
+@pytest.mark.parametrize("recorded", json.loads(CORS.read_text())["exchanges"])
+def test_default_fields_are_those_theeye_sends(recorded: dict[str, dict[str, list[str]]]) -> None:
+    origin = dict(recorded["request"]["headers"]).get("Origin")
+    expected = [
+        (name.encode(), value.encode())
+        for name, value in recorded["response"]["headers"]
+        if name.startswith("Access-Control-")
+    ]
+    assert list(cross_origin_fields(origin.encode() if origin else None)) == expected
+
+
+def test_upstreams_own_fields_are_copied_when_it_sent_some() -> None:
+    sent = [(b"Server", b"x"), (b"access-control-allow-origin", b"https://a.test")]
+    assert cross_origin_fields(b"https://b.test", sent) == (sent[1],)
