@@ -91,7 +91,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from gateway.demo.command import demo  # noqa: PLC0415 - the gateway itself needs no demo
+    from gateway.demonstration import demo  # noqa: PLC0415 - the gateway itself needs no demo
 
     return demo(options.listen, options.check)
 

@@ -56,9 +56,7 @@ def arguments_of(required: int, body: Any, query: Query) -> tuple[Any, ...]:
 
 def argv_of(arguments: Iterable[Any]) -> tuple[str, ...]:
     """The arguments as they stand on the command's line."""
-    return tuple(
-        _text(value["value"]) if isinstance(value, dict) else _text(value) for value in arguments
-    )
+    return tuple(_text(value) for value in arguments)
 
 
 def _given(body: Any, query: Query) -> Any:
@@ -70,13 +68,7 @@ def _given(body: Any, query: Query) -> Any:
 
 
 def _kept(value: Any) -> Any:
-    if value is None or isinstance(value, str) or _is_ordered(value):
-        return value
-    return _text(value)
-
-
-def _is_ordered(value: Any) -> bool:
-    return isinstance(value, dict) and value.keys() >= {"order", "label", "value"}
+    return None if value is None else _text(value)
 
 
 def _text(value: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.demo.sessions import Session
+from gateway.demo.sessions import Organization, Session
 from gateway.demo.tasks import Task
 
 MAX_JOBS = 20_000
@@ -43,6 +43,11 @@ class Job:
     updated: datetime
     lifecycle: str = "ready"
     ending: Ending | None = None
+
+    @property
+    def organization(self) -> Organization:
+        """Its creator's, which the older create routes let differ from the task's."""
+        return self.session.organization if self.session else self.task.organization
 
     @property
     def state(self) -> str:

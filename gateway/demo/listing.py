@@ -23,7 +23,7 @@ def listed(jobs: Iterable[Job], session: Session, query: Query) -> list[Job]:
     found = [
         job
         for job in jobs
-        if job.task.organization == session.organization
+        if job.organization == session.organization
         and session.may_use(job.task.access_list)
         and all(_value(job, name) in values for name, values in wanted.items())
     ]
@@ -35,7 +35,10 @@ def _conditions(query: Query) -> dict[str, set[str]]:
     for name, values in query.items():
         if name.startswith("include[") and "1" in values:
             raise answers.plain(500, "Internal Server Error")
-        if not name.startswith("where["):
+        if not name.startswith("where"):
+            continue
+        if name == "where":
+            wanted[name] = set()
             continue
         match = _WHERE.fullmatch(name)
         if match is None or int(match[2] or 0) > _MAX_INDEX:

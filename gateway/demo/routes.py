@@ -262,7 +262,7 @@ def _own_job(desk: Desk, call: Call) -> Job:
     if not OBJECT_ID.fullmatch(call.params["job"]):
         raise answers.detailed(400, "job invalid value")
     job = desk.jobs.get(call.params["job"])
-    if job is None or job.task.organization != session.organization:
+    if job is None or job.organization != session.organization:
         raise answers.detailed(404, "job not found")
     if not session.may_use(job.task.access_list):
         raise answers.detailed(403, "Forbidden")

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from gateway.demo.jobs import Job
-from gateway.demo.sessions import Session
+from gateway.demo.sessions import Organization, Session
 from gateway.demo.tasks import Task
 
 _HOST_ID = "64c000000000000000000001"
@@ -64,9 +64,9 @@ def full(job: Job, api_url: str) -> Document:
         "host_id": _HOST_ID,
         "host": _HOST_ID,
         **_name(task),
-        "customer": task.organization.id,
+        "customer": job.organization.id,
         **_owner(job),
-        "script": _script(task),
+        "script": _script(job.organization),
         "script_id": _SCRIPT_ID,
         **_tail(job, trigger=True),
     }
@@ -84,7 +84,7 @@ def light(job: Job, api_url: str) -> Document:
         "host_id": _HOST_ID,
         "host": _HOST_ID,
         **_name(task),
-        "customer": task.organization.id,
+        "customer": job.organization.id,
         **_owner(job),
         "script_id": _SCRIPT_ID,
         **_tail(job, trigger=True),
@@ -114,7 +114,7 @@ def environment(job: Job, api_url: str) -> dict[str, str]:
             {"id": user.user_id, "email": user.email, "username": user.username} if user else {}
         ),
         "THEEYE_JOB_WORKFLOW": "{}",
-        "THEEYE_ORGANIZATION_NAME": _json(job.task.organization.name),
+        "THEEYE_ORGANIZATION_NAME": _json(job.organization.name),
         "THEEYE_API_URL": _json(api_url),
     }
 
@@ -147,8 +147,8 @@ def _name(task: Task) -> Document:
 
 def _owner(job: Job) -> Document:
     return {
-        "customer_id": job.task.organization.id,
-        "customer_name": job.task.organization.name,
+        "customer_id": job.organization.id,
+        "customer_name": job.organization.name,
         "state": job.state,
         "lifecycle": job.lifecycle,
         **({"user_id": job.session.user_id} if job.session else {}),
@@ -215,7 +215,7 @@ def _task(task: Task) -> Document:
     }
 
 
-def _script(task: Task) -> Document:
+def _script(organization: Organization) -> Document:
     return {
         "order": 0,
         "enable": True,
@@ -225,9 +225,9 @@ def _script(task: Task) -> Document:
         "md5": "5d41402abc4b2a76b9719d911017c592",
         "_type": "Script",
         "_id": _SCRIPT_ID,
-        "customer": task.organization.id,
-        "customer_id": task.organization.id,
-        "customer_name": task.organization.name,
+        "customer": organization.id,
+        "customer_id": organization.id,
+        "customer_name": organization.name,
         "filename": "main.py",
         "keyname": "main.py[ts:1690000000000]",
         "mimetype": "text/x-python",

@@ -16,13 +16,13 @@ _MAX_DOUBLINGS = 16
 def gap(age_seconds: float, failures: int, chance: float, config: SyncConfig) -> float:
     """Seconds until the next look.
 
-    ``failures``: how many looks in a row the upstream failed to answer; each doubles the gap, up
-    to twice the longest. ``chance``: 0 to 1, spreads looks of many watches.
+    ``failures``: how many looks in a row the upstream failed to answer; each doubles the shortest
+    gap, up to twice the longest. ``chance``: 0 to 1, spreads the looks of many watches.
     """
     least, most = config.min_poll_seconds, config.max_poll_seconds
     spread = 1 - _JITTER + 2 * _JITTER * chance
     seconds = max(least, min(age_seconds * _SHARE_OF_AGE * spread, most))
     if failures > 0:
-        patience: float = max(least, most) * 2
-        seconds = min(seconds * 2 ** min(failures, _MAX_DOUBLINGS), patience) * (0.8 + 0.2 * chance)
+        patience = least * 2 ** min(failures, _MAX_DOUBLINGS) * (1 - _JITTER * chance)
+        seconds = max(seconds, min(patience, 2 * most))
     return seconds

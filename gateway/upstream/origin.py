@@ -45,7 +45,8 @@ class Upstream:
     def __init__(self, config: UpstreamConfig, clock: Callable[[], float]) -> None:
         self.config = config
         url = URL(config.url)
-        assert url.host and url.port, "checked when the settings were read"
+        assert url.host, "checked when the settings were read"
+        assert url.port, "checked when the settings were read"
         self.host = url.authority.encode("ascii")
         """The value of ``Host`` for requests to it."""
         self._address = (url.host, url.port)

@@ -83,49 +83,54 @@ class Replay:
         self._orchestrator = orchestrator
         self._recorded = _recorded_jobs(exchanges)
         self._ids: dict[str, str] = {}
+        for job_id in sorted(_ids_before(exchanges)):
+            self._ids[job_id] = self._create(self._recorded.get(job_id, {}))
+            if not _is_canceled(exchanges, job_id):
+                self._end(job_id)
 
     async def differences(self, exchange: dict[str, Any]) -> list[str]:
         """How the answer to an exchange's request differs from the recorded one."""
         request = exchange["request"]
-        self._prepare(request["line"])
+        if "/cancel" not in request["line"]:
+            for job_id in _JOB_ID.findall(request["line"]):
+                self._end(job_id)
         response = await ask(self._orchestrator.url, self._message(request))
         recorded = _response(exchange["response"])
         self._adopt(recorded, response)
-        return _differences(recorded, response)
+        return _differences(recorded, self._theirs(response))
 
-    def _prepare(self, line: str) -> None:
-        """Makes the jobs that were there before the recording began."""
-        is_cancel = "/cancel" in line
-        for job_id in dict.fromkeys(_JOB_ID.findall(line)):
-            if job_id not in self._ids:
-                known = self._recorded.get(job_id, {})
-                self._ids[job_id] = self._create(known).id
-                if not is_cancel and known.get("lifecycle") != "ready":
-                    self._end(job_id, known)
-            elif not is_cancel:
-                self._end(job_id, self._recorded.get(job_id, {}))
-
-    def _create(self, known: dict[str, Any]) -> Any:
+    def _create(self, known: dict[str, Any]) -> str:
         names = {task.id: task.name for task in self._orchestrator.tasks.values()}
-        name = names[known.get("task_id", "64e000000000000000000008")]
+        tasks = {job["task_id"] for job in self._recorded.values() if "task_id" in job}
+        default = tasks.pop() if len(tasks) == 1 else "64e000000000000000000008"
+        name = names[known.get("task_id", default)]
         arguments = known.get("task_arguments_values", ["x"])
         caller = f"{self._orchestrator.tasks[name].organization.name}-admin"
-        return self._orchestrator.create(name, *arguments, caller=caller)
+        return self._orchestrator.create(name, *arguments, caller=caller).id
 
-    def _end(self, job_id: str, known: dict[str, Any]) -> None:
-        result = known.get("result", {"code": 0, "log": "hello\n"})
+    def _end(self, job_id: str) -> None:
+        """Ends a job as its recorded agent did, if it did."""
+        known = self._recorded.get(job_id, {})
+        job = self._orchestrator.jobs.get(self._ids[job_id])
+        if job is None or known.get("lifecycle") in ("ready", "assigned"):
+            return
+        result = known.get("result") or _planned(job.arguments)
         if "code" in result:
-            run = Run(result["code"], result["log"], 0, result.get("signal"), result.get("killed"))
-            ending = ending_of(run)
+            run = Run(result["code"], result["log"], 0, result["signal"], result["killed"])
+            self._orchestrator.end(job.id, ending_of(run))
         else:
-            ending = not_run(result.get("lastline", ""))
-        if self._orchestrator.jobs.get(self._ids[job_id]):
-            self._orchestrator.end(self._ids[job_id], ending)
+            self._orchestrator.end(job.id, not_run(result.get("lastline", "")))
 
     def _adopt(self, recorded: Response, response: Response) -> None:
         """From now on the recorded new job is the one just created."""
         if recorded.content.startswith(b'{"order"') and response.content.startswith(b'{"order"'):
             self._ids.setdefault(recorded.value["id"], response.value["id"])
+
+    def _theirs(self, response: Response) -> Response:
+        content = response.content.decode()
+        for theirs, ours in self._ids.items():
+            content = content.replace(ours, theirs)
+        return Response(response.status_line, response.fields, content.encode())
 
     def _message(self, request: dict[str, Any]) -> bytes:
         body = request.get("body")
@@ -172,13 +177,45 @@ def _response(recorded: dict[str, Any]) -> Response:
     return Response(recorded["line"], fields, (recorded.get("body") or "").encode())
 
 
+def _ids_before(exchanges: list[dict[str, Any]]) -> set[str]:
+    """The ids of the jobs that were there before the recording began."""
+    ids = set(_recorded_jobs(exchanges))
+    for exchange in exchanges:
+        ids |= set(_JOB_ID.findall(exchange["request"]["line"]))
+    created = {
+        _response(exchange["response"]).value["id"]
+        for exchange in exchanges
+        if exchange["request"]["line"].startswith("POST")
+        and exchange["response"]["line"].endswith("200 OK")
+    }
+    return ids - created
+
+
+def _is_canceled(exchanges: list[dict[str, Any]], job_id: str) -> bool:
+    return any(f"/{job_id}/cancel" in exchange["request"]["line"] for exchange in exchanges)
+
+
+def _planned(arguments: tuple[Any, ...]) -> dict[str, Any]:
+    """What the recorded agent was told to make of a job."""
+    plan: dict[str, Any] = {}
+    if arguments and str(arguments[0]).startswith('{"plan"'):
+        plan = json.loads(arguments[0])["plan"]
+    log = plan.get("stdout", "hello\n")
+    return {"code": plan.get("code", 0), "log": log, "signal": None, "killed": False}
+
+
 def _recorded_jobs(exchanges: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """The jobs the recorded answers show, each as it was last and most fully seen."""
     jobs: dict[str, dict[str, Any]] = {}
     for exchange in exchanges:
+        line = exchange["request"]["line"]
         value = _response(exchange["response"]).value
+        if match := re.match(r"GET /job/(6b05\w+)/input", line):
+            if isinstance(value, list):
+                jobs.setdefault(match[1], {})["task_arguments_values"] = value
+            continue
         for found in value if isinstance(value, list) else [value]:
-            if _is_job(found):
+            if _is_job(found) and not line.startswith("POST"):
                 jobs[found["id"]] = {**jobs.get(found["id"], {}), **found}
     return jobs
 
@@ -208,12 +245,12 @@ def _comparable(value: Any) -> Any:
         return list(value)
     if not _is_job(value):
         return {name: "" if name == "stack" else found for name, found in value.items()}
-    nested = [list(value[name]) for name in ("env", "task", "host", "script") if name in value]
+    nested = [list(found) for found in value.values() if isinstance(found, dict)]
     same = [(name, value.get(name)) for name in _SAME_IN_JOBS]
-    result = {
-        name: list(found) if name in ("times", "user") else found
+    result = [
+        (name, list(found) if name in ("times", "user") else found)
         for name, found in value.get("result", {}).items()
-    }
+    ]
     return list(value), nested, same, result
 
 

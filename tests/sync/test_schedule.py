@@ -27,7 +27,7 @@ def test_looks_of_many_watches_are_spread() -> None:
 
 
 def test_gap_doubles_with_each_failure_up_to_twice_the_longest() -> None:
-    gaps = [gap(0, failures, 1, CONFIG) for failures in range(9)]
+    gaps = [gap(0, failures, 0, CONFIG) for failures in range(9)]
     assert gaps == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 4.0, 4.0])
 
 

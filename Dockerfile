@@ -1,0 +1,22 @@
+FROM python:3.13-slim AS build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /build
+COPY requirements.lock requirements-build.lock ./
+RUN pip install --require-hashes --requirement requirements-build.lock \
+    && python -m venv --without-pip /opt/gateway \
+    && pip --python /opt/gateway/bin/python install --require-hashes --requirement requirements.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY gateway ./gateway
+RUN pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheels . \
+    && pip --python /opt/gateway/bin/python install --no-deps --no-index /wheels/*.whl
+
+FROM python:3.13-slim
+ENV PATH=/opt/gateway/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+COPY --from=build /opt/gateway /opt/gateway
+# A number, so that Kubernetes can see that it is not root's.
+USER 65532:65532
+EXPOSE 6090 6091
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:6091/live', timeout=2)"]
+ENTRYPOINT ["theeye-sync-gateway"]
+CMD ["serve"]

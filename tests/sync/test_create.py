@@ -1,0 +1,242 @@
+import asyncio
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.config import LimitsConfig, SyncConfig
+from gateway.errors import Answer, BadGateway, BadRequest, ContentTooLarge, Field
+from gateway.exchange import Exchange, Kind
+from gateway.routes import CreateRoute
+from gateway.sync.create import CreateAndWait, Passed
+from gateway.sync.orchestrator import passed
+from gateway.upstream.messages import Purpose, Reply
+from tests.sync.theeye import ALLOW_ORIGIN, JOB_ID, TheEye, exchange, job, reply, shown
+from tests.virtual_time import now, run
+
+SECRET_WAIT = Path(__file__).parent.parent / "recordings" / "v4.15.3" / "secret_wait.json"
+JSON = (b"Content-Type", b"application/json")
+GZIP = (b"Content-Encoding", b"gzip")
+FLAG = b'{"wait_result":true}'
+CREATED = reply(job(lifecycle="ready"))
+DEFAULTS = "counter=0&limit=10&timeout=5"
+LIMITS = LimitsConfig(inspect_bytes=2048, result_bytes=8192)
+
+
+def handler(upstream: TheEye, **config: Any) -> CreateAndWait:
+    def outbound(exchange: Exchange) -> list[Field]:
+        return [*exchange.client.fields, (b"X-Forwarded-For", b"192.0.2.1")]
+
+    return CreateAndWait(upstream, outbound, SyncConfig(**config), LIMITS)
+
+
+def create(
+    created: Exchange, upstream: TheEye | None = None, route: CreateRoute | None = None
+) -> Answer | Passed:
+    creating = handler(upstream or TheEye(CREATED))
+    return run(creating.create(created, route or CreateRoute()))
+
+
+def post(
+    query: str, *fields: Field, pieces: list[bytes] | None = None, customer: str = "acme"
+) -> Exchange:
+    target = f"/task/1/job?{query}" if query else "/task/1/job"
+    return exchange("POST", target, *fields, pieces=pieces, customer=customer)
+
+
+def location(answer: Answer | Passed) -> str:
+    assert isinstance(answer, Answer)
+    return shown(answer)["Location"]
+
+
+def test_created_job_becomes_a_303_with_the_same_body_and_fields() -> None:
+    upstream = TheEye(reply(CREATED.content, 200, (b"X-A", b"b"), (b"cache-control", b"public")))
+    created = post("wait_result=true&a=%20", JSON, pieces=[b'["x",', b"1]"])
+    answer = create(created, upstream)
+    assert answer == Answer(
+        303,
+        CREATED.content,
+        (
+            (b"Server", b"restify"),
+            ALLOW_ORIGIN,
+            JSON,
+            (b"X-A", b"b"),
+            (b"Location", f"/job/{JOB_ID}/result?wait_result=true&a=%20&{DEFAULTS}".encode()),
+            (b"X-TheEye-Job-Id", JOB_ID.encode()),
+            (b"X-TheEye-Job-State", b"in_progress"),
+            (b"Cache-Control", b"no-store"),
+        ),
+    )
+    (asked,) = upstream.asked
+    assert (asked.method, asked.target) == ("POST", "/task/1/job?wait_result=true&a=%20")
+    assert (asked.content, asked.purpose) == (b'["x",1]', Purpose.CREATE)
+    assert asked.fields == [JSON, (b"X-Forwarded-For", b"192.0.2.1")]
+    assert (created.kind, created.job_id, created.job_state) == (Kind.CREATE, JOB_ID, "in_progress")
+
+
+def test_newer_upstreams_own_redirect_is_replaced() -> None:
+    native = reply(CREATED.content, 303, (b"Location", b"/job/x/result?timeout=10"))
+    answer = create(post("wait_result=true&timeout=3"), TheEye(native))
+    assert location(answer) == f"/job/{JOB_ID}/result?wait_result=true&timeout=3&counter=0&limit=10"
+
+
+def test_compressed_answer_stays_as_it_is() -> None:
+    content = gzip.compress(CREATED.content)
+    answer = create(post("wait_result=true"), TheEye(reply(content, 200, GZIP)))
+    assert isinstance(answer, Answer)
+    assert (answer.status, answer.content) == (303, content)
+    assert GZIP in answer.fields
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply(b'"Unauthorized"', 401),
+        reply(job(), 500),
+        reply(b"{}"),
+        reply(b"{}", 303, (b"Location", b"/elsewhere")),
+        reply(b"no gzip", 200, GZIP),
+        reply(gzip.compress(CREATED.content)[:-9], 200, GZIP),
+        reply(CREATED.content, 200, (b"Content-Encoding", b"br")),
+    ],
+)
+def test_any_other_answer_passes(answer: Reply) -> None:
+    assert create(post("wait_result=true"), TheEye(answer)) == passed(answer)
+
+
+@pytest.mark.parametrize(
+    ("query", "customer", "appended"),
+    [
+        ("wait_result=true", "acme", ""),
+        ("wait_result=true", "", "&customer=a%26cme"),
+        ("wait_result=true", "globex", "&customer=a%26cme"),
+        ("wait_result=true&customer=x", "", ""),
+    ],
+)
+def test_location_names_the_organization_when_the_token_does_not(
+    query: str, customer: str, appended: str
+) -> None:
+    name = "a&cme" if appended else "acme"
+    created = post(query, customer=customer)
+    answer = create(created, TheEye(reply(job(customer_name=name))))
+    assert location(answer) == f"/job/{JOB_ID}/result?{query}&{DEFAULTS}{appended}"
+
+
+@pytest.mark.parametrize("content", [FLAG, b'\n{"task_arguments":[1],"wait_result":true}'])
+@pytest.mark.parametrize(
+    "fields", [(), (JSON,), ((b"content-type", b"Application/JSON; charset=utf-8"),)]
+)
+def test_wait_is_asked_by_the_content(content: bytes, fields: tuple[Field, ...]) -> None:
+    upstream = TheEye(CREATED)
+    answer = create(post("a=b", *fields, pieces=[content[:5], content[5:]]), upstream)
+    assert location(answer) == f"/job/{JOB_ID}/result?a=b&{DEFAULTS}"
+    assert upstream.asked[0].content == content
+
+
+def test_wait_is_asked_by_compressed_content() -> None:
+    content = gzip.compress(FLAG)
+    upstream = TheEye(CREATED)
+    assert isinstance(create(post("", JSON, GZIP, pieces=[content]), upstream), Answer)
+    assert upstream.asked[0].content == content
+
+
+@pytest.mark.parametrize(
+    ("fields", "content"),
+    [
+        ((JSON,), b'{"wait_result":"true"}'),
+        ((JSON,), b'{"a":{"wait_result":true}}'),
+        ((JSON,), b'[{"wait_result":true}]'),
+        ((JSON,), b'{"wait_result":true'),
+        ((JSON,), b'{"a":1}'),
+        ((JSON, GZIP), FLAG),
+        ((JSON, GZIP), gzip.compress(FLAG + b" " * 4000)),
+        ((JSON, (b"Content-Encoding", b"br")), FLAG),
+    ],
+)
+def test_request_that_asks_for_no_wait_is_to_be_relayed_with_what_was_read(
+    fields: tuple[Field, ...], content: bytes
+) -> None:
+    upstream = TheEye(CREATED)
+    created = post("wait_result=1", *fields, pieces=[content])
+    assert create(created, upstream) == Passed(content, ended=True)
+    assert upstream.asked == []
+    assert created.kind is not Kind.CREATE
+
+
+def test_content_of_another_type_is_not_read() -> None:
+    created = post("", (b"Content-Type", b"text/plain"), pieces=[FLAG])
+    assert create(created) == Passed()
+    assert run(created.client.read()) == FLAG
+
+
+def test_long_content_is_read_no_further_than_to_inspect() -> None:
+    created = post("", JSON, pieces=[b" " * 1500, b" " * 1500, FLAG])
+    assert create(created) == Passed(b" " * 3000, ended=False)
+    assert run(created.client.read()) == FLAG
+
+
+def test_content_announced_as_long_is_not_read() -> None:
+    created = post("", JSON, pieces=[FLAG])
+    created.client.content_length = 5000  # type: ignore[misc]  # the tests' client
+    assert create(created) == Passed()
+
+
+@pytest.mark.parametrize(
+    ("query", "pieces"), [("wait_result=true&timeout=0", []), ("limit=x", [FLAG])]
+)
+def test_wrong_parameter_is_refused_before_a_job_exists(query: str, pieces: list[bytes]) -> None:
+    upstream = TheEye(CREATED)
+    with pytest.raises(BadRequest):
+        create(post(query, JSON, pieces=pieces), upstream)
+    assert upstream.asked == []
+
+
+def test_wrong_parameter_without_a_wait_is_no_concern() -> None:
+    assert create(post("timeout=0")) == Passed()
+
+
+def test_too_much_content_is_refused_before_a_job_exists() -> None:
+    upstream = TheEye(CREATED)
+    with pytest.raises(ContentTooLarge):
+        create(post("wait_result=true", pieces=[b" " * 5000] * 2), upstream)
+    assert upstream.asked == []
+
+
+def test_failing_upstream_is_told_and_not_asked_twice() -> None:
+    upstream = TheEye(None)
+    with pytest.raises(BadGateway):
+        create(post("wait_result=true"), upstream)
+    assert len(upstream.asked) == 1
+
+
+def test_job_is_created_although_the_client_leaves() -> None:
+    async def scenario() -> None:
+        upstream = TheEye(CREATED, latency_seconds=3)
+        creating = handler(upstream)
+        left = post("wait_result=true")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await creating.create(left, CreateRoute())
+        (task,) = creating._tasks._tasks
+        await creating.aclose(grace_seconds=10)
+        assert now() == 3
+        assert task.result() == CREATED
+
+    run(scenario())
+
+
+def test_job_created_by_secret_is_waited_for_by_its_own_secret() -> None:
+    recorded = json.loads(SECRET_WAIT.read_text())["exchanges"][0]["response"]
+    native = dict(recorded["headers"])["Location"]
+    query = "wait_result=true&timeout=10"
+    upstream = TheEye(reply(recorded["body"].encode(), 303, (b"Location", native.encode())))
+    answer = create(post(query, customer=""), upstream, CreateRoute(by_secret=True))
+    path = native.partition("?")[0]
+    assert location(answer) == f"{path}?{query}&counter=0&limit=10"
+
+
+def test_job_created_by_secret_without_one_of_its_own_passes() -> None:
+    answer = create(post("wait_result=true"), None, CreateRoute(by_secret=True))
+    assert answer == passed(CREATED)

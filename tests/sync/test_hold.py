@@ -1,0 +1,285 @@
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from gateway.admission.identity import Identity
+from gateway.config import SyncConfig
+from gateway.errors import Answer, BadRequest
+from gateway.exchange import Exchange, Kind, Outcome
+from gateway.routes import ResultRoute
+from gateway.sync.hold import ResultHold
+from gateway.sync.orchestrator import Orchestrator
+from gateway.sync.watcher import Watcher
+from gateway.upstream.messages import Reply
+from tests.sync.theeye import ALLOW_ORIGIN, JOB_ID, TheEye, exchange, finished, job, reply, shown
+from tests.virtual_time import now, run
+
+GONE = reply(b'"job not found"', 404)
+
+
+class Gateway:
+    """The parts a held request passes, in front of ``upstream``."""
+
+    def __init__(self, upstream: TheEye, **config: Any) -> None:
+        settings = SyncConfig(**config)
+        orchestrator = Orchestrator(upstream, 100_000)
+        self.watcher = Watcher(orchestrator.look, now, lambda: 0.5, settings)
+        self.hold = ResultHold(orchestrator, self.watcher, now, settings)
+
+    async def answer(self, held: Exchange, job_id: str = JOB_ID, secret: str = "") -> Answer:
+        return await self.hold.answer(held, ResultRoute(job_id, secret))
+
+
+def get(query: str, **options: Any) -> Exchange:
+    return exchange("GET", f"/job/{JOB_ID}/result?{query}", **options)
+
+
+def ask(query: str, upstream: TheEye, **config: Any) -> tuple[Answer, Exchange, float]:
+    """One request's answer, what became of it, and how long it took."""
+    held = get(query)
+
+    async def scenario() -> float:
+        nonlocal answer
+        answer = await Gateway(upstream, **config).answer(held)
+        return now()
+
+    answer = Answer(0)
+    seconds = run(scenario())
+    return answer, held, seconds
+
+
+def test_finished_job_is_answered_at_once() -> None:
+    upstream = TheEye(reply(finished()))
+    answer, held, seconds = ask("parse&access_token=t", upstream)
+    assert answer == Answer(
+        200,
+        b'{"a":1}',
+        (
+            ALLOW_ORIGIN,
+            (b"Content-Type", b"application/json"),
+            (b"Cache-Control", b"no-store"),
+            (b"X-TheEye-Job-Id", JOB_ID.encode()),
+            (b"X-TheEye-Job-State", b"success"),
+        ),
+    )
+    assert seconds == 0
+    assert len(upstream.asked) == 1
+    assert (held.kind, held.job_id, held.job_state) == (Kind.RESULT, JOB_ID, "success")
+    assert held.held_seconds == 0
+
+
+@pytest.mark.parametrize(
+    ("state", "lifecycle", "status"),
+    [
+        ("success", "finished", 200),
+        ("failure", "finished", 500),
+        ("canceled", "canceled", 500),
+        ("timeout", "terminated", 500),
+    ],
+)
+def test_end_of_the_job_is_answered_as_it_comes(state: str, lifecycle: str, status: int) -> None:
+    ended = reply(finished(state=state, lifecycle=lifecycle))
+    answer, held, seconds = ask("timeout=55", TheEye(changes_at=20, then=ended))
+    assert answer.status == status
+    assert shown(answer)["X-TheEye-Job-State"] == state
+    assert 20 <= seconds < 22
+    assert held.held_seconds == seconds
+
+
+def test_client_is_sent_on_when_its_time_is_up() -> None:
+    answer, held, seconds = ask("a=%20&counter=3&parse", TheEye())
+    assert seconds == 5
+    assert (answer.status, answer.content) == (303, b"{}")
+    assert shown(answer) == {
+        "Access-Control-Allow-Origin": "https://app.example.test",
+        "Location": f"/job/{JOB_ID}/result?a=%20&counter=4&parse&limit=10&timeout=5",
+        "Content-Type": "application/json",
+        "Cache-Control": "no-store",
+        "X-TheEye-Job-Id": JOB_ID,
+        "X-TheEye-Job-State": "in_progress",
+    }
+    assert held.outcome is Outcome.OK
+
+
+TIMED_OUT = {
+    "statusCode": 408,
+    "message": "Request Timeout",
+    "job": {"id": JOB_ID, "lifecycle": "assigned", "state": "in_progress"},
+}
+
+
+@pytest.mark.parametrize(
+    ("query", "waits"), [("counter=5&limit=6&timeout=10", 10), ("counter=6&limit=6", 0)]
+)
+def test_last_request_answers_408_and_one_beyond_does_not_wait(query: str, waits: float) -> None:
+    answer, _, seconds = ask(query, TheEye())
+    assert answer.status == 408
+    assert json.loads(answer.content) == TIMED_OUT
+    assert shown(answer)["Cache-Control"] == "no-store"
+    assert seconds == waits
+
+
+def test_request_beyond_the_limit_answers_the_result_there_is() -> None:
+    answer, _, _ = ask("counter=9&limit=6", TheEye(reply(finished())))
+    assert (answer.status, answer.content) == (200, b'["{\\"a\\":1}"]')
+
+
+def test_last_request_looks_once_more_before_it_gives_up() -> None:
+    answer, _, seconds = ask("counter=5&limit=6&timeout=60", TheEye(changes_at=59.9))
+    assert answer.status == 200
+    assert seconds == 60
+
+
+def test_documented_budget_is_one_minute() -> None:
+    async def scenario() -> None:
+        gateway = Gateway(TheEye())
+        query, hops = "limit=6&timeout=10&parse", 0
+        while True:
+            answer = await gateway.answer(get(query))
+            hops += 1
+            if answer.status != 303:
+                break
+            query = shown(answer)["Location"].partition("?")[2]
+        assert (answer.status, hops, now()) == (408, 6, 60)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("counter", [0, 9])
+def test_wait_goes_on_while_the_upstream_fails(counter: int) -> None:
+    upstream = TheEye(None, changes_at=20)
+    answer, _, seconds = ask(f"timeout=55&counter={counter}", upstream)
+    assert answer.status == 200
+    assert 20 <= seconds < 25
+    assert len(upstream.asked) < 20
+
+
+@pytest.mark.parametrize(("counter", "status"), [(0, 303), (9, 408), (10, 408)])
+def test_upstream_that_never_answers_is_no_error_of_the_wait(counter: int, status: int) -> None:
+    answer, _, _ = ask(f"counter={counter}", TheEye(None))
+    assert answer.status == status
+    assert shown(answer)["X-TheEye-Job-State"] == "unknown"
+    assert shown(answer)["Access-Control-Allow-Origin"] == "*"
+    if status == 408:
+        assert json.loads(answer.content)["job"] == {"id": JOB_ID, "lifecycle": None, "state": None}
+
+
+def test_request_takes_its_hold_and_one_time_limit_of_the_upstream_at_most() -> None:
+    _, _, seconds = ask("timeout=5&counter=9", TheEye(None, latency_seconds=60))
+    assert seconds == 60
+    _, _, seconds = ask("timeout=60&counter=9", TheEye(None, latency_seconds=50))
+    assert seconds <= 110
+
+
+@pytest.mark.parametrize("refusal", [GONE, reply(b'"Unauthorized"', 401), reply(b'"no"', 403)])
+def test_refusal_ends_the_wait_at_once_and_passes(refusal: Reply) -> None:
+    for changes_at in (0, 3):
+        answer, _, seconds = ask("timeout=55", TheEye(changes_at=changes_at, then=refusal))
+        assert (answer.status, answer.content) == (refusal.status, refusal.content)
+        assert seconds < changes_at * 1.1 + 0.1
+
+
+@pytest.mark.parametrize(
+    "upstream_says", [finished(customer_name="globex"), finished(customer_name=1)]
+)
+def test_job_of_another_organization_is_not_found(upstream_says: bytes) -> None:
+    answer, held, _ = ask("full", TheEye(reply(upstream_says)))
+    assert (answer.status, answer.content) == (404, b'"job not found"')
+    assert shown(answer)["X-TheEye-Job-State"] == "unknown"
+    assert held.job_state == ""
+
+
+@pytest.mark.parametrize("job_id", ["xyz", "", "%36" + JOB_ID[1:], JOB_ID + "0"])
+def test_job_id_that_is_none_is_refused_as_the_upstream_does(job_id: str) -> None:
+    upstream = TheEye()
+    answer = run(Gateway(upstream).answer(get("timeout=x"), job_id))
+    assert (answer.status, answer.content) == (400, b'"job id is invalid"')
+    assert upstream.asked == []
+
+
+@pytest.mark.parametrize("query", ["timeout=abc", "limit=0", "counter=-1", "customer=.."])
+def test_wrong_parameter_is_refused_without_asking_upstream(query: str) -> None:
+    upstream = TheEye()
+    with pytest.raises(BadRequest) as refused:
+        run(Gateway(upstream).answer(get(query)))
+    assert (b"X-TheEye-Job-Id", JOB_ID.encode()) in refused.value.fields
+    assert upstream.asked == []
+
+
+def test_every_waiter_is_sent_to_the_same_counter_when_drained() -> None:
+    async def scenario() -> None:
+        gateway = Gateway(TheEye())
+        held = [get("counter=2&parse&limit=3"), get("")]
+        async with asyncio.TaskGroup() as group:
+            answers = [group.create_task(gateway.answer(one)) for one in held]
+            await asyncio.sleep(1)
+            gateway.watcher.drain()
+        assert now() == 1
+        for answer, query in zip(
+            answers,
+            ["counter=2&parse&limit=3&timeout=5", "counter=0&limit=10&timeout=5"],
+            strict=True,
+        ):
+            assert (answer.result().status, answer.result().content) == (303, b"{}")
+            assert shown(answer.result())["Location"] == f"/job/{JOB_ID}/result?{query}"
+        assert {one.outcome for one in held} == {Outcome.DRAINED}
+
+    run(scenario())
+
+
+def test_two_hundred_waiters_get_the_result_each_with_its_own_token() -> None:
+    async def scenario() -> None:
+        upstream = TheEye(changes_at=10)
+        gateway = Gateway(upstream)
+        async with asyncio.TaskGroup() as group:
+            answers = [
+                group.create_task(gateway.answer(get(f"timeout=30&access_token=t{number}")))
+                for number in range(200)
+            ]
+        assert {answer.result().status for answer in answers} == {200}
+        assert len(upstream.asked) < 200 + 200 + 60
+        last = [asked.target.partition("=")[2] for asked in upstream.asked[-200:]]
+        assert sorted(last) == sorted(f"t{number}" for number in range(200))
+
+    run(scenario())
+
+
+def test_waiter_without_leave_to_see_the_job_never_joins_the_watch() -> None:
+    async def scenario() -> None:
+        upstream = TheEye(None, changes_at=2, then=reply(job()))
+        gateway = Gateway(upstream)
+        stranger = get("timeout=4")
+        stranger.identity = Identity(b"s", "globex")
+        async with asyncio.TaskGroup() as group:
+            refused = group.create_task(gateway.answer(stranger))
+            sent_on = group.create_task(gateway.answer(get("timeout=4")))
+            await asyncio.sleep(1)
+            assert gateway.watcher.stats().watches == 2
+        assert refused.result().status == 404
+        assert sent_on.result().status == 303
+
+    run(scenario())
+
+
+def test_profile_chooses_the_default_format() -> None:
+    upstream = TheEye(reply(finished()))
+    assert ask("", upstream, profile="4.15")[0].content == b'{"a":1}'
+
+
+def test_result_by_secret_is_waited_for_on_the_upstreams_own_route() -> None:
+    async def scenario() -> None:
+        upstream = TheEye(
+            reply(b"{}", 303), changes_at=3, then=reply(finished(state="failure"), 500)
+        )
+        answer = await Gateway(upstream).answer(get("parse", customer=""), secret="5ec")
+        assert (answer.status, answer.content) == (500, b'{"a":1}')
+        assert 3 <= now() < 3.5
+        upstream = TheEye(reply(b"{}", 303))
+        answer = await Gateway(upstream).answer(get(""), secret="5ec")
+        path = f"/job/{JOB_ID}/secret/5ec/result"
+        assert shown(answer)["Location"] == f"{path}?counter=1&limit=10&timeout=5"
+        assert {asked.target for asked in upstream.asked} == {f"{path}?full&counter=0&limit=1"}
+
+    run(scenario())

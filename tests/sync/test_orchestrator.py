@@ -1,0 +1,189 @@
+import pytest
+
+from gateway.admission.identity import Identity
+from gateway.errors import BadRequest, Field
+from gateway.sync.job import NOT_FOUND
+from gateway.sync.orchestrator import (
+    Failing,
+    Orchestrator,
+    Read,
+    Refused,
+    Seen,
+    Unfinished,
+    passed,
+    reading,
+    secret_reading,
+    understood,
+)
+from gateway.sync.watcher import Look
+from gateway.upstream.messages import Purpose, Reply
+from tests.sync.theeye import ALLOW_ORIGIN, JOB_ID, TheEye, finished, job, reply
+from tests.virtual_time import now, run
+
+ACME = Identity(b"k", "acme")
+NOBODY = Identity(b"k", "")
+BY_TOKEN = reading(JOB_ID, "access_token=t", [], ACME, "")
+BY_SECRET = secret_reading(JOB_ID, "5ec", [])
+
+
+@pytest.mark.parametrize(
+    ("query", "identity", "default", "target"),
+    [
+        ("", ACME, "fallback", f"/acme/job/{JOB_ID}"),
+        ("a=1&access%5Ftoken=t%2Bx", ACME, "", f"/acme/job/{JOB_ID}?access%5Ftoken=t%2Bx"),
+        ("customer=a/b%20%C3%B1", ACME, "", f"/a%2Fb%20%C3%B1/job/{JOB_ID}"),
+        ("", NOBODY, "fallback", f"/fallback/job/{JOB_ID}"),
+        ("", NOBODY, "", f"/-/job/{JOB_ID}"),
+    ],
+)
+def test_organization_is_the_querys_else_the_tokens_else_the_default(
+    query: str, identity: Identity, default: str, target: str
+) -> None:
+    assert reading(JOB_ID, query, [], identity, default).target == target
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("customer=", "customer=.", "customer=..", "customer=%2e%2E", "customer=a%00"),
+        *("customer=a%0Ab", "customer=a&customer=a", "customer=" + "x" * 256),
+    ],
+)
+def test_organization_that_is_no_name_is_refused(query: str) -> None:
+    with pytest.raises(BadRequest):
+        reading(JOB_ID, query, [], ACME, "")
+
+
+def test_job_is_read_with_the_clients_credentials_and_origin_and_nothing_else() -> None:
+    sent: list[Field] = [
+        (b"Host", b"gateway"),
+        (b"authorization", b"Bearer t"),
+        (b"Cookie", b"c"),
+        (b"Origin", b"https://app.example.test"),
+    ]
+
+    async def scenario() -> None:
+        upstream = TheEye()
+        read = await Orchestrator(upstream, 10_000).read(reading(JOB_ID, "", sent, ACME, ""))
+        assert isinstance(read, Seen)
+        assert read.access_control == (ALLOW_ORIGIN,)
+        (asked,) = upstream.asked
+        assert (asked.method, asked.purpose, asked.content) == ("GET", Purpose.READ, b"")
+        assert asked.fields == [(b"Accept", b"application/json"), sent[1], sent[3]]
+
+    run(scenario())
+
+
+def kind(read: Read) -> type[Read] | int:
+    return read.answer.status if isinstance(read, Refused) else type(read)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (reply(job()), Seen),
+        (reply(job(id=JOB_ID.upper())), Seen),
+        (reply(job(customer_name="globex")), 404),
+        (reply(job(customer_name=None)), 404),
+        (reply(b'{"message":"Session conflict"}', 409), 404),
+        (reply(b'"job not found"', 404), 404),
+        (reply(b'"Unauthorized"', 401), 401),
+        (reply(b'"forbidden"', 403), 403),
+        (reply(b'"job id is invalid"', 400), 400),
+        (reply(b"[]"), Failing),
+        (reply(job(id="0" * 24)), Failing),
+        (reply(job(), 500), Failing),
+        (reply(b"", 302), Failing),
+        (reply(b"", 429), Failing),
+        (reply(b"", 408), Failing),
+        (reply(b"", 503), Failing),
+    ],
+)
+def test_answer_to_a_read_is_understood(answer: Reply, expected: type[Read] | int) -> None:
+    assert kind(understood(answer, BY_TOKEN)) == expected
+
+
+@pytest.mark.parametrize(
+    "answer", [reply(finished(customer_name="globex")), reply(b'{"stack":"x"}', 409)]
+)
+def test_job_of_another_organization_is_not_found_and_shows_nothing(answer: Reply) -> None:
+    refused = understood(answer, BY_TOKEN)
+    assert isinstance(refused, Refused)
+    assert refused.answer == NOT_FOUND.with_fields(ALLOW_ORIGIN)
+
+
+def test_refusal_passes_as_it_is() -> None:
+    refused = understood(reply(b'"Unauthorized"', 401, (b"Date", b"x"), (b"X-A", b"b")), BY_TOKEN)
+    assert isinstance(refused, Refused)
+    assert refused.answer.content == b'"Unauthorized"'
+    assert refused.answer.fields == (
+        (b"Server", b"restify"),
+        ALLOW_ORIGIN,
+        (b"Content-Type", b"application/json"),
+        (b"X-A", b"b"),
+    )
+
+
+def test_passed_answer_loses_only_what_is_added_on_sending() -> None:
+    answer = passed(reply(b"x", 500, (b"date", b"d"), (b"Set-Cookie", b"a"), (b"Set-Cookie", b"b")))
+    assert answer.fields[-2:] == ((b"Set-Cookie", b"a"), (b"Set-Cookie", b"b"))
+    assert len(answer.fields) == 5
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "look"),
+    [
+        (reply(finished()), Seen, Look.CHANGED),
+        (reply(finished(state="failure"), 500), Seen, Look.CHANGED),
+        (reply(b"{}", 303), Unfinished, Look.RUNNING),
+        (reply(b'"Request Timeout"', 408), Unfinished, Look.RUNNING),
+        (reply(b'"invalid secret"', 403), 403, Look.REFUSED),
+        (reply(b'"job not found"', 404), 404, Look.CHANGED),
+        (reply(b"oops", 500), Failing, Look.FAILING),
+        (None, Failing, Look.FAILING),
+    ],
+)
+def test_job_is_read_by_its_secret_from_the_upstreams_own_result(
+    answer: Reply | None, expected: type[Read] | int, look: Look
+) -> None:
+    async def scenario() -> None:
+        upstream = TheEye(first=answer)
+        orchestrator = Orchestrator(upstream, 10_000)
+        assert kind(await orchestrator.read(BY_SECRET)) == expected
+        assert await orchestrator.look(BY_SECRET) is look
+        assert upstream.asked[0].target == (
+            f"/job/{JOB_ID}/secret/5ec/result?full&counter=0&limit=1"
+        )
+
+    run(scenario())
+
+
+def test_read_by_secret_does_not_wait_for_the_upstreams_own_hold() -> None:
+    async def scenario() -> None:
+        orchestrator = Orchestrator(TheEye(latency_seconds=10), 10_000)
+        assert await orchestrator.read(BY_SECRET) == Unfinished()
+        assert now() == 1
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("answer", "look"),
+    [
+        (reply(job()), Look.RUNNING),
+        (reply(finished()), Look.CHANGED),
+        (reply(b"", 401), Look.REFUSED),
+        (reply(b"", 404), Look.CHANGED),
+        (reply(b"", 500), Look.FAILING),
+        (reply(b" " * 20_000), Look.FAILING),
+    ],
+)
+def test_look_says_no_more_than_that_something_changed(answer: Reply, look: Look) -> None:
+    async def scenario() -> None:
+        assert await Orchestrator(TheEye(first=answer), 10_000).look(BY_TOKEN) is look
+
+    run(scenario())
+
+
+def test_secret_is_in_no_repr() -> None:
+    assert "5ec" not in repr(BY_SECRET)

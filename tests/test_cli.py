@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway import __version__
+from gateway.cli import main
+from gateway.config import Config, ListenConfig, UpstreamConfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def no_settings_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.environ", {})
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
+    """What the server is started with, instead of starting it."""
+    configs: list[Config] = []
+
+    def serve(config: Config) -> int:
+        configs.append(config)
+        return 7
+
+    server = ModuleType("gateway.server")
+    vars(server)["serve"] = serve
+    monkeypatch.setitem(sys.modules, "gateway.server", server)
+    return configs
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_help_names_every_command_and_how_settings_work(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        status: object = main(arguments)
+    except SystemExit as exit_:
+        status = exit_.code
+    assert status == 0
+    told = capsys.readouterr().out
+    for word in ("serve", "check", "demo", "--version", "GATEWAY_SYNC__MAX_HOLD_SECONDS"):
+        assert word in told
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("serve", ["--config", "--upstream", "--listen"]),
+        ("check", ["--config"]),
+        ("demo", ["--check", "--listen"]),
+    ],
+)
+def test_help_of_a_command_names_its_options(
+    command: str, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    told = capsys.readouterr().out
+    assert all(option in told for option in options)
+
+
+def test_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["--version"])
+    assert exit_.value.code == 0
+    assert capsys.readouterr().out == f"theeye-sync-gateway {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sevre"],
+        ["serve", "--upstrem", "http://a"],
+        ["serve", "--conf", "a"],
+        ["serve", "extra"],
+        ["serve", "--listen", "6090"],
+        ["serve", "--listen", ":6090"],
+        ["serve", "--listen", "::1:6090"],
+        ["serve", "--listen", "[::1]"],
+        ["serve", "--listen", "[localhost]:6090"],
+        ["serve", "--listen", "localhost:65536"],
+        ["serve", "--listen", "localhost:-1"],
+        ["serve", "--listen", "localhost:²"],
+        ["demo", "--listen", "localhost:"],
+    ],
+)
+def test_bad_arguments_exit_2_with_a_sentence(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 2
+    assert "error: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("[::1]:6090", "::1", 6090),
+        ("localhost:0", "localhost", 0),
+        ("0.0.0.0:65535", "0.0.0.0", 65535),
+    ],
+)
+def test_serve_listens_where_it_is_told(
+    served: list[Config], text: str, host: str, port: int
+) -> None:
+    assert main(["serve", "--listen", text]) == 7
+    assert served == [Config(listen=ListenConfig(host=host, port=port))]
+
+
+def test_serve_takes_its_settings_from_everywhere(
+    served: list[Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text('[upstream]\nurl = "http://a"\nmax_connections = 9\n')
+    monkeypatch.setattr("os.environ", {"GATEWAY_UPSTREAM__MAX_CONNECTIONS": "8"})
+    main(["serve", "--config", str(file), "--upstream", "http://b"])
+    assert served == [Config(upstream=UpstreamConfig(url="http://b", max_connections=8))]
+
+
+def test_serve_starts_nothing_when_the_settings_are_wrong(
+    served: list[Config], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "--upstream", "nowhere"]) == 1
+    assert served == []
+    assert capsys.readouterr().err.startswith("theeye-sync-gateway: --upstream: upstream.url must")
+
+
+def test_check_prints_the_settings_in_force(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.environ", {"GATEWAY_LISTEN__PORT": "7000"})
+    assert main(["check"]) == 0
+    printed = tomllib.loads(capsys.readouterr().out)
+    assert printed["listen"]["port"] == 7000
+    assert printed["sync"]["profile"] == "4.6"
+
+
+def test_check_prints_all_problems(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "os.environ", {"GATEWAY_LISTEN__PORT": "x", "GATEWAY_LISTN__PORT": "1", "GATEWAY_X": ""}
+    )
+    assert main(["check"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert len(printed.err.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "called"),
+    [
+        (["demo"], (None, False)),
+        (["demo", "--check", "--listen", "[::1]:0"], (("::1", 0), True)),
+    ],
+)
+def test_demo_is_called_with_its_options(
+    arguments: list[str], called: tuple[object, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[object, bool]] = []
+
+    def demo(listen: tuple[str, int] | None, check: bool) -> int:
+        calls.append((listen, check))
+        return 3
+
+    command = ModuleType("gateway.demo.command")
+    vars(command)["demo"] = demo
+    monkeypatch.setitem(sys.modules, "gateway.demo.command", command)
+    assert main(arguments) == 3
+    assert calls == [called]
+
+
+def test_the_package_runs_as_a_program() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "gateway", "--version"], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout == f"theeye-sync-gateway {__version__}\n"

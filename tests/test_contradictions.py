@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import pytest
+
+from gateway.config import AdminConfig, Config, ListenConfig, SyncConfig, UpstreamConfig
+from gateway.contradictions import contradictions
+
+
+def keys(config: Config) -> list[tuple[str, ...]]:
+    return [contradiction.keys for contradiction in contradictions(config)]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:60080",
+        "http://upstream",
+        "https://upstream/",
+        "HTTP://upstream:60080",
+        "http://[::1]:60080",
+    ],
+)
+def test_upstream_may_be_an_origin(url: str) -> None:
+    assert keys(Config(upstream=UpstreamConfig(url=url))) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "upstream:60080",
+        "ftp://upstream",
+        "http://",
+        "http:///path",
+        "http://upstream:0",
+        "http://upstream:65536",
+        "http://upstream/path",
+        "http://upstream?x",
+        "http://upstream?",
+        "http://upstream/#x",
+        "http://user@upstream",
+        "http://:password@upstream",
+        "http://up stream",
+        "http://upstream\n",
+        "http://[::1",
+    ],
+)
+def test_upstream_must_be_an_origin(url: str) -> None:
+    assert keys(Config(upstream=UpstreamConfig(url=url))) == [("upstream.url",)]
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "is_own"),
+    [
+        ("http://127.0.0.1:6090", "0.0.0.0", True),
+        ("http://localhost:6090", "::", True),
+        ("http://[::1]:6090", "::1", True),
+        ("http://gateway:6090", "gateway", True),
+        ("http://0.0.0.0:6090", "192.0.2.7", True),
+        ("http://localhost:6090", "127.0.0.1", True),
+        ("http://127.0.0.1:6092", "0.0.0.0", False),
+        ("http://upstream:6090", "0.0.0.0", False),
+        ("http://127.0.0.1:6090", "192.0.2.7", False),
+    ],
+)
+def test_upstream_must_not_be_the_gateway_itself(url: str, host: str, is_own: bool) -> None:
+    config = Config(listen=ListenConfig(host=host), upstream=UpstreamConfig(url=url))
+    assert keys(config) == [("upstream.url", "listen.port", "listen.host")] * is_own
+
+
+@pytest.mark.parametrize(
+    ("listen", "admin", "clash"),
+    [
+        (("0.0.0.0", 6090), ("127.0.0.1", 6090), True),
+        (("127.0.0.1", 6090), ("127.0.0.1", 6090), True),
+        (("127.0.0.1", 6090), ("::", 6090), True),
+        (("127.0.0.1", 6090), ("192.0.2.7", 6090), False),
+        (("0.0.0.0", 0), ("0.0.0.0", 0), False),
+    ],
+)
+def test_both_listeners_need_an_address_of_their_own(
+    listen: tuple[str, int], admin: tuple[str, int], clash: bool
+) -> None:
+    config = Config(
+        listen=ListenConfig(host=listen[0], port=listen[1]),
+        admin=AdminConfig(host=admin[0], port=admin[1]),
+    )
+    assert keys(config) == [("admin.port", "listen.port")] * clash
+
+
+def test_every_trusted_proxy_must_be_a_network() -> None:
+    proxies = ("10.0.0.0/8", "192.0.2.7", "::1", "10.0.0.1/8", "proxy")
+    config = Config(listen=ListenConfig(trusted_proxies=proxies))
+    messages = [contradiction.message for contradiction in contradictions(config)]
+    assert [message.split('"')[1] for message in messages] == ["10.0.0.1/8", "proxy"]
+
+
+@pytest.mark.parametrize(
+    ("sync", "broken"),
+    [
+        (SyncConfig(default_hold_seconds=60), []),
+        (SyncConfig(max_hold_seconds=4), ["default_hold_seconds", "max_hold_seconds"]),
+        (SyncConfig(min_poll_seconds=3), ["min_poll_seconds", "max_poll_seconds"]),
+    ],
+)
+def test_least_must_not_be_above_most(sync: SyncConfig, broken: list[str]) -> None:
+    expected = [tuple(f"sync.{name}" for name in broken)] if broken else []
+    assert keys(Config(sync=sync)) == expected

@@ -1,0 +1,39 @@
+"""Failures and the answers they become."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import pytest
+
+from gateway import errors
+from gateway.errors import JSON_CONTENT, Answer, BadRequest, GatewayError, Overloaded
+
+
+def all_errors() -> list[type[GatewayError]]:
+    return [GatewayError, *GatewayError.__subclasses__()]
+
+
+@pytest.mark.parametrize("kind", all_errors())
+def test_every_failure_has_a_status_and_a_message_of_its_own(kind: type[GatewayError]) -> None:
+    failure = kind()
+    assert failure.message == HTTPStatus(failure.status).phrase
+    assert failure.code == kind.code
+    assert len({each.code for each in all_errors()}) == len(all_errors())
+
+
+def test_a_failure_is_answered_in_theeyes_shape() -> None:
+    answer = errors.answer(BadRequest('say "ñ"'), "r1")
+    assert answer == Answer(
+        400,
+        '{"statusCode":400,"message":"say \\"ñ\\"","code":"BadRequest","requestId":"r1"}'.encode(),
+        (JSON_CONTENT,),
+    )
+
+
+def test_a_failures_fields_are_in_its_answer() -> None:
+    retry = (b"Retry-After", b"1")
+    answer = errors.answer(Overloaded(fields=(retry,)), "r1")
+    assert answer.fields == (JSON_CONTENT, retry)
+    more = answer.with_fields((b"A", b"b"))
+    assert more.fields == (JSON_CONTENT, retry, (b"A", b"b"))

@@ -1,0 +1,79 @@
+"""What a forwarded request says about where it came from. Whole: tests/e2e/test_passthrough.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+
+from gateway.downstream import Client
+from gateway.errors import Field
+from gateway.forwarding import Forwarding
+
+
+@dataclass
+class Inbound:
+    """As much of a client as the rules look at."""
+
+    fields: list[Field] = field(default_factory=list)
+    address: str = "10.0.0.9"
+    scheme: str = "http"
+    has_content: bool = False
+    content_length: int | None = None
+
+
+def client(*fields: Field, **other: object) -> Client:
+    return cast("Client", Inbound(list(fields), **other))  # type: ignore[arg-type]
+
+
+def forwarding(*trusted: str, preserve_host: bool = False) -> Forwarding:
+    return Forwarding(trusted, b"up:1", preserve_host=preserve_host)
+
+
+@pytest.mark.parametrize(
+    ("peer", "hops", "address"),
+    [
+        ("10.0.0.9", b"1.1.1.1, 2.2.2.2", "2.2.2.2"),
+        ("10.0.0.9", b"1.1.1.1, 10.0.0.7", "1.1.1.1"),
+        ("10.0.0.9", b"10.0.0.7", "10.0.0.7"),
+        ("10.0.0.9", b"", "10.0.0.9"),
+        ("10.0.0.9", b"1.1.1.1, garbage", "garbage"),
+        ("3.3.3.3", b"1.1.1.1", "3.3.3.3"),
+        ("", b"1.1.1.1", ""),
+    ],
+)
+def test_the_client_is_the_right_most_hop_nobody_vouches_for(
+    peer: str, hops: bytes, address: str
+) -> None:
+    inbound = client((b"X-Forwarded-For", hops), address=peer)
+    assert forwarding("10.0.0.0/24").client_address(inbound) == address
+
+
+@pytest.mark.parametrize("given", [b"", b"a b", b"x" * 129, b"\xff", b"a\r\nX: b"])
+def test_an_unusable_request_id_is_replaced_even_from_a_trusted_proxy(given: bytes) -> None:
+    request_id = forwarding("10.0.0.0/24").request_id(client((b"X-Request-Id", given)))
+    assert len(request_id) == 32
+    assert request_id.isalnum()
+
+
+def test_content_keeps_its_framing_even_where_connection_names_it() -> None:
+    sized = client(
+        (b"Host", b"h"),
+        (b"Connection", b"content-length"),
+        (b"Content-Length", b"3"),
+        has_content=True,
+        content_length=3,
+    )
+    assert forwarding().outbound(sized, "r")[-1] == (b"Content-Length", b"3")
+    chunked = client((b"Host", b"h"), (b"Transfer-Encoding", b"chunked"), has_content=True)
+    assert forwarding().outbound(chunked, "r")[-1] == (b"Transfer-Encoding", b"chunked")
+
+
+def test_a_request_without_host_gets_the_upstreams() -> None:
+    assert forwarding().outbound(client(), "r")[0] == (b"Host", b"up:1")
+
+
+def test_a_peer_without_an_address_is_not_made_up() -> None:
+    names = [name for name, _ in forwarding().outbound(client(address=""), "r")]
+    assert b"X-Forwarded-For" not in names

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gateway import __version__
+from gateway.config import Config
+from gateway.settings import load
+
+ROOT = Path(__file__).parent.parent
+LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock")
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text("utf-8")
+
+
+def stages() -> list[list[str]]:
+    """The Dockerfile's instructions, stage by stage."""
+    joined = re.sub(r"\\\n\s*", "", text("Dockerfile"))
+    found: list[list[str]] = []
+    for line in joined.splitlines():
+        if line.startswith("FROM"):
+            found.append([])
+        if line and not line.startswith("#"):
+            found[-1].append(line)
+    return found
+
+
+def instruction(name: str) -> str:
+    (line,) = [line for line in stages()[-1] if line.startswith(f"{name} ")]
+    return line.removeprefix(f"{name} ")
+
+
+def test_image_runs_as_a_numeric_user_that_is_not_root() -> None:
+    user, group = instruction("USER").split(":")
+    assert int(user) > 0
+    assert int(group) > 0
+
+
+def test_image_starts_the_gateway_without_a_shell() -> None:
+    assert json.loads(instruction("ENTRYPOINT")) == ["theeye-sync-gateway"]
+    assert json.loads(instruction("CMD")) == ["serve"]
+    assert instruction("STOPSIGNAL") == "SIGTERM"
+    assert instruction("EXPOSE").split() == [
+        str(Config().listen.port),
+        str(Config().admin.port),
+    ]
+
+
+def test_image_has_only_what_the_build_stage_made() -> None:
+    build, last = stages()
+    assert all(line.startswith("FROM python:3.13-slim") for line in (build[0], last[0]))
+    assert not any(line.startswith("RUN") for line in last)
+    assert [line for line in last if line.startswith("COPY")] == [
+        "COPY --from=build /opt/gateway /opt/gateway"
+    ]
+
+
+def test_image_installs_nothing_whose_hash_is_not_locked() -> None:
+    runs = " && ".join(line for line in stages()[0] if line.startswith("RUN"))
+    installs = [step for step in runs.split("&&") if re.search(r"pip.* (install|wheel) ", step)]
+    assert len(installs) == 4
+    for step in installs:
+        assert "--require-hashes" in step or "--no-index" in step
+
+
+def test_image_build_gets_what_it_copies_and_nothing_secret() -> None:
+    rules = text(".dockerignore").splitlines()
+    assert rules[0] == "*"
+    let_in = {rule[1:] for rule in rules if rule.startswith("!")}
+    copied = {
+        name for line in stages()[0] if line.startswith("COPY") for name in line.split()[1:-1]
+    }
+    assert let_in == copied
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_lock_pins_every_requirement_with_hashes_from_no_particular_index(name: str) -> None:
+    pinned = text(name).replace("\\\n", "")
+    entries = [line for line in pinned.splitlines() if line and not line.lstrip().startswith("#")]
+    assert entries
+    assert all(re.match(r"[a-z0-9-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", line) for line in entries)
+    assert "://" not in text(name)
+
+
+def test_locks_agree() -> None:
+    runtime, build, dev = (
+        dict(re.findall(r"^([a-z0-9-]+)==(\S+)", text(name), re.MULTILINE)) for name in LOCKS
+    )
+    assert {**runtime, **build}.items() <= dev.items()
+
+
+def test_lock_has_what_the_project_asks_for() -> None:
+    project = tomllib.loads(text("pyproject.toml"))
+    wanted = project["project"]["dependencies"]
+    names = {re.split(r"[^A-Za-z0-9_.-]", each)[0].lower().replace("_", "-") for each in wanted}
+    assert names <= set(re.findall(r"^([a-z0-9-]+)==", text("requirements.lock"), re.MULTILINE))
+
+
+def pod() -> dict[str, Any]:
+    spec: dict[str, Any] = yaml.safe_load(text("config/kubernetes/sidecar.yaml"))["spec"]
+    return spec
+
+
+def sidecar() -> dict[str, Any]:
+    (container,) = pod()["containers"]
+    assert isinstance(container, dict)
+    return container
+
+
+def environ() -> dict[str, str]:
+    return {each["name"]: each["value"] for each in sidecar()["env"]}
+
+
+def test_sidecar_has_drained_before_its_pod_is_killed() -> None:
+    before = re.search(r"sleep\((\d+)\)", sidecar()["lifecycle"]["preStop"]["exec"]["command"][-1])
+    assert before is not None
+    drain = load(None, environ()).listen.drain_seconds
+    assert int(before[1]) + drain < pod()["terminationGracePeriodSeconds"]
+
+
+def test_sidecar_is_probed_where_it_answers() -> None:
+    container, config = sidecar(), load(None, environ())
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports == {"sync": config.listen.port, "sync-admin": config.admin.port}
+    assert config.admin.host == "0.0.0.0"
+    probes = {
+        name: (probe["httpGet"]["path"], ports[probe["httpGet"]["port"]])
+        for name, probe in container.items()
+        if name.endswith("Probe")
+    }
+    admin = config.admin.port
+    assert probes == {
+        "startupProbe": ("/live", admin),
+        "livenessProbe": ("/live", admin),
+        "readinessProbe": ("/ready", admin),
+    }
+
+
+def test_sidecar_may_do_no_more_than_it_needs() -> None:
+    security = sidecar()["securityContext"]
+    user, group = instruction("USER").split(":")
+    assert security == {
+        "runAsNonRoot": True,
+        "runAsUser": int(user),
+        "runAsGroup": int(group),
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert {"requests", "limits"} == set(sidecar()["resources"])
+    assert sidecar()["image"].endswith(f":{__version__}")
+
+
+def test_changelog_tells_of_this_version() -> None:
+    assert f"## [{__version__}]" in text("CHANGELOG.md")
+
+
+def test_license_is_whole() -> None:
+    whole = text("LICENSE")
+    assert "Version 2.0, January 2004" in whole
+    assert "END OF TERMS AND CONDITIONS" in whole
+
+
+def test_make_help_names_every_target() -> None:
+    told = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", text("Makefile"), re.MULTILINE)
+    assert re.findall(r"make (\w+)", told.stdout) == phony.split()
+
+
+@pytest.mark.parametrize(
+    ("python", "said"),
+    [
+        ("old", "Python 3.11 or newer is needed"),
+        ("bare", "cannot make virtual environments"),
+        ("absent", "Python 3.11 or newer is needed"),
+    ],
+)
+def test_make_says_what_is_missing(tmp_path: Path, python: str, said: str) -> None:
+    scripts = {"old": "exit 1", "bare": 'case "$2" in *ensurepip*) exit 1;; esac'}
+    interpreter = tmp_path / python
+    if python in scripts:
+        interpreter.write_text(f"#!/bin/sh\n{scripts[python]}\n")
+        interpreter.chmod(0o755)
+    ran = subprocess.run(
+        ["make", "test", f"PYTHON={interpreter}", f"VENV={tmp_path}/venv"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode != 0
+    assert said in ran.stderr
+    assert not (tmp_path / "venv").exists()
+
+
+def test_ci_runs_what_a_developer_runs() -> None:
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    subprocess.run(["bash", "-n", str(script)], check=True)
+    commands = script.read_text("utf-8").splitlines()
+    assert "set -euo pipefail" in commands
+    assert [line for line in commands if line.startswith("make ")] == ["make test", "make lint"]
+
+
+def test_the_command_is_installed() -> None:
+    command = Path(sys.executable).parent / "theeye-sync-gateway"
+    ran = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
+    assert ran.stdout == f"theeye-sync-gateway {__version__}\n"
+
+
+def test_git_ignores_what_make_leaves_behind() -> None:
+    ignored = text(".gitignore").splitlines()
+    for name in (".venv/", ".coverage", "x.egg-info/", "__pycache__/"):
+        assert any(fnmatch.fnmatch(name, rule) for rule in ignored)

@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Meta, structs
+
+from gateway.config import Config, ListenConfig, Section, SyncConfig, UpstreamConfig
+from gateway.settings import Given, SettingsError, load, settings, shown, to_toml
+
+REFERENCE = Path(__file__).parent.parent / "config" / "gateway.toml"
+
+
+def problems(
+    path: Path | None = None, arguments: tuple[Given, ...] = (), **environ: str
+) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        load(path, environ, arguments)
+    return caught.value.problems
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "gateway.toml"
+
+
+def test_settings_are_the_defaults_when_nothing_is_given() -> None:
+    assert load(None, {"PATH": "/bin"}) == Config()
+
+
+def test_settings_come_from_defaults_then_file_then_environment_then_arguments(
+    file: Path,
+) -> None:
+    file.write_text("[sync]\ndefault_limit = 2\nmax_hold_seconds = 20\ndefault_hold_seconds = 4\n")
+    environ = {"GATEWAY_SYNC__MAX_HOLD_SECONDS": "30", "GATEWAY_SYNC__DEFAULT_HOLD_SECONDS": "6"}
+    argument = Given("sync.default_hold_seconds", "--hold", "8")
+    assert load(file, environ, [argument]).sync == SyncConfig(
+        default_limit=2, max_hold_seconds=30, default_hold_seconds=8
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "listen"),
+    [
+        ("HOST", "::1", ListenConfig(host="::1")),
+        ("PORT", "0", ListenConfig(port=0)),
+        ("IDLE_SECONDS", "1.5", ListenConfig(idle_seconds=1.5)),
+        ("IDLE_SECONDS", "2", ListenConfig(idle_seconds=2.0)),
+        (
+            "TRUSTED_PROXIES",
+            "10.0.0.0/8, ::1,",
+            ListenConfig(trusted_proxies=("10.0.0.0/8", "::1")),
+        ),
+        ("TRUSTED_PROXIES", "", ListenConfig()),
+    ],
+)
+def test_environment_gives_a_value_of_each_type(
+    variable: str, text: str, listen: ListenConfig
+) -> None:
+    assert load(None, {f"GATEWAY_LISTEN__{variable}": text}).listen == listen
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("true", True), ("1", True), ("false", False), ("0", False)]
+)
+def test_environment_gives_booleans(text: str, value: bool) -> None:
+    assert load(None, {"GATEWAY_UPSTREAM__PRESERVE_HOST": text}).upstream.preserve_host is value
+
+
+def test_all_problems_are_named_at_once_with_place_value_and_what_is_allowed(file: Path) -> None:
+    file.write_text(
+        'log = "loud"\n[sync]\nprofile = 4.6\nmax_hold = 3\n[listen]\nport = true\n[lisen]\n'
+        "[upstream]\nmax_connections = 0\nidle_seconds = nan\n"
+    )
+    found = problems(
+        file,
+        (Given("listen.host", "--listen", 3, is_text=False),),
+        GATEWAY_LISTEN__PORT="65536",
+        GATEWAY_LISTEN__TRUSTED_PROXIES="10.0.0.0/8,nonsense",
+        GATEWAY_LOG__ACCESS="yes",
+        GATEWAY_LOG_LEVEL="info",
+    )
+    assert sorted(found) == sorted(
+        [
+            f"{file}: log: must be a table, [log]",
+            f'{file}: sync.profile: 4.6 is not one of "4.15", "4.6"',
+            f"{file}: sync.max_hold: unknown; did you mean sync.max_hold_seconds?",
+            f"{file}: listen.port: true is not a whole number, 0 to 65535",
+            f"{file}: lisen: unknown; did you mean listen?",
+            f"{file}: upstream.max_connections: 0 is not a whole number, 1 to 1000000",
+            f"{file}: upstream.idle_seconds: nan is not a number above 0, up to 86400",
+            "--listen: 3 is not a text",
+            'GATEWAY_LISTEN__PORT: "65536" is not a whole number, 0 to 65535',
+            'GATEWAY_LISTEN__TRUSTED_PROXIES: listen.trusted_proxies: "nonsense" is no IP network,'
+            " such as 10.0.0.0/8 or 192.0.2.7",
+            'GATEWAY_LOG__ACCESS: "yes" is not true or false',
+            "GATEWAY_LOG_LEVEL: unknown; did you mean GATEWAY_LOG__LEVEL?",
+        ]
+    )
+
+
+def test_a_list_must_be_a_list(file: Path) -> None:
+    file.write_text('[listen]\ntrusted_proxies = "10.0.0.0/8"\n')
+    assert problems(file) == [
+        f'{file}: listen.trusted_proxies: "10.0.0.0/8" is not a list of texts'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"[sync", "is not TOML: "),
+        (b"a = '\xff'", "is not TOML: not in UTF-8"),
+        (None, "cannot be read: No such file or directory"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_a_problem(
+    file: Path, content: bytes | None, said: str
+) -> None:
+    if content is not None:
+        file.write_bytes(content)
+    (problem,) = problems(file)
+    assert problem.startswith(f"{file}: {said}")
+
+
+def test_what_contradicts_is_named_where_it_was_set() -> None:
+    assert problems(GATEWAY_SYNC__DEFAULT_HOLD_SECONDS="61") == [
+        "GATEWAY_SYNC__DEFAULT_HOLD_SECONDS: sync.default_hold_seconds (61)"
+        " must not be above sync.max_hold_seconds (60)"
+    ]
+    assert problems(GATEWAY_SYNC__MAX_HOLD_SECONDS="4")[0].startswith(
+        "GATEWAY_SYNC__MAX_HOLD_SECONDS: "
+    )
+
+
+def test_what_is_wrong_by_itself_is_not_also_called_a_contradiction() -> None:
+    found = problems(GATEWAY_SYNC__DEFAULT_HOLD_SECONDS="0", GATEWAY_SYNC__MAX_HOLD_SECONDS="4")
+    assert found == ['GATEWAY_SYNC__DEFAULT_HOLD_SECONDS: "0" is not a whole number, 1 to 3600']
+
+
+def test_variables_of_a_kubernetes_service_named_gateway_are_no_settings() -> None:
+    links = {
+        "GATEWAY_SERVICE_HOST": "10.0.0.1",
+        "GATEWAY_SERVICE_PORT": "80",
+        "GATEWAY_SERVICE_PORT_HTTP": "80",
+        "GATEWAY_PORT": "tcp://10.0.0.1:80",
+        "GATEWAY_PORT_80_TCP_ADDR": "10.0.0.1",
+        "GATEWAY_API_SERVICE_HOST": "10.0.0.2",
+        "GATEWAY_API_PORT": "tcp://10.0.0.2:80",
+    }
+    assert load(None, links) == Config()
+    assert len(problems(GATEWAY_PORT="tcp://10.0.0.1:80")) == 1
+
+
+class _Store(Section, frozen=True, kw_only=True):
+    url: str = "redis://user:hunter2@cache/0"
+    password: Annotated[str, Meta(extra={"secret": True})] = ""
+
+
+class _Tree(Section, frozen=True, kw_only=True):
+    store: _Store = _Store()
+
+
+def test_secrets_are_masked() -> None:
+    known = settings(_Tree)
+    assert shown("hunter2", known["store.password"]) == '"****"'
+    assert shown("", known["store.password"]) == '""'
+    assert shown(_Store().url, known["store.url"]) == '"redis://****@cache/0"'
+
+
+def test_a_password_in_a_refused_url_is_not_shown() -> None:
+    (problem,) = problems(GATEWAY_UPSTREAM__URL="http://root:hunter2@upstream:60080")
+    assert "hunter2" not in problem
+
+
+def test_settings_are_printed_as_a_file_that_gives_the_same_settings(file: Path) -> None:
+    config = Config(
+        listen=ListenConfig(host='a"b\\c\x7f\té', trusted_proxies=("10.0.0.0/8", "::1")),
+        upstream=UpstreamConfig(preserve_host=True, idle_seconds=1e-7),
+    )
+    file.write_text(to_toml(config), "utf-8")
+    assert load(file, {}) == config
+
+
+@given(text=st.text(st.characters(codec="utf-8")))
+def test_any_text_is_printed_as_toml(text: str) -> None:
+    known = settings()["sync.default_customer"]
+    printed = tomllib.loads(f"value = {shown(text, known)}")["value"]
+    assert printed == text or "****@" in printed
+
+
+def test_the_reference_file_has_every_setting_with_its_default() -> None:
+    assert load(REFERENCE, {}) == Config()
+    written = tomllib.loads(REFERENCE.read_text("utf-8"))
+    assert [f"{section}.{key}" for section, keys in written.items() for key in keys] == list(
+        settings()
+    )
+
+
+def test_the_reference_file_explains_every_setting() -> None:
+    blocks = REFERENCE.read_text("utf-8").split("\n\n")
+    explained = 0
+    for block in blocks[1:]:
+        lines = [line for line in block.splitlines() if not line.startswith("[")]
+        assert lines[0].startswith("# ")
+        assert [line for line in lines if not line.startswith("#")] == lines[-1:]
+        explained += 1
+    assert explained == len(settings())
+
+
+def test_every_section_is_frozen_and_every_setting_has_a_default() -> None:
+    for section in structs.fields(Config):
+        assert section.type.__struct_config__.frozen
+        assert section.type() == section.default
