@@ -69,6 +69,12 @@ class BadGateway(GatewayError):
     status, code = 502, "BadGateway"
 
 
+class AnswerTooLarge(BadGateway):
+    """The upstream's answer is larger than may be held here."""
+
+    code = "AnswerTooLarge"
+
+
 class Overloaded(GatewayError):
     """A bound of the gateway itself is reached; nothing was sent upstream."""
 

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ CORS = Path(__file__).parent / "recordings" / "async-only" / "cors.json"
 
 
 @pytest.mark.parametrize("recorded", json.loads(CORS.read_text())["exchanges"])
-def test_default_fields_are_those_theeye_sends(recorded: dict[str, dict[str, list[str]]]) -> None:
+def test_default_fields_are_those_theeye_sends(recorded: dict[str, Any]) -> None:
     origin = dict(recorded["request"]["headers"]).get("Origin")
     expected = [
         (name.encode(), value.encode())

@@ -11,7 +11,10 @@ from gateway.errors import JSON_CONTENT, Answer, BadRequest, GatewayError, Overl
 
 
 def all_errors() -> list[type[GatewayError]]:
-    return [GatewayError, *GatewayError.__subclasses__()]
+    kinds = [GatewayError]
+    for kind in kinds:
+        kinds.extend(kind.__subclasses__())
+    return kinds
 
 
 @pytest.mark.parametrize("kind", all_errors())

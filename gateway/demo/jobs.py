@@ -67,9 +67,6 @@ class Jobs:
     def __iter__(self) -> Iterator[Job]:
         return iter(self._jobs.values())
 
-    def __len__(self) -> int:
-        return len(self._jobs)
-
     def get(self, job_id: str) -> Job | None:
         return self._jobs.get(job_id)
 

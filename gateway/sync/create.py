@@ -138,7 +138,7 @@ def job_location(path: str, query: str, job: Job, customer: str, config: SyncCon
 
 def redirect(reply: Reply, job: Job, location: str) -> Answer:
     """The upstream's answer made a 303."""
-    kept = without(passed(reply).fields, b"location", b"cache-control")
+    kept = without(reply.fields, b"location", b"cache-control")
     return Answer(
         303,
         reply.content,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.cross_origin import cross_origin_fields
-from gateway.errors import JSON_CONTENT, NO_STORE, Answer, BadRequest
+from gateway.errors import JSON_CONTENT, NO_STORE, Answer, GatewayError
 from gateway.exchange import Kind, Outcome
 from gateway.fields import value
 from gateway.query import query_of
@@ -68,6 +68,7 @@ class ResultHold:
         """
         Raises:
             BadRequest: a parameter of the wait, or the organization, is wrong.
+            AnswerTooLarge: the job is larger than may be held here; it is untouched.
         """
         exchange.kind = Kind.RESULT
         client = exchange.client
@@ -76,13 +77,12 @@ class ResultHold:
         exchange.job_id = route.job_id
         query = query_of(exchange.target)
         try:
-            wait = _Wait(
-                query, hold_parameters(query, self._config), self._reading(exchange, route, query)
-            )
-        except BadRequest as error:
-            fields = job_fields(route.job_id, "")
-            raise BadRequest(error.message, fields=fields) from None
-        answer = await self._held(exchange, wait)
+            parameters = hold_parameters(query, self._config)
+            wait = _Wait(query, parameters, self._reading(exchange, route, query))
+            answer = await self._held(exchange, wait)
+        except GatewayError as error:
+            error.fields += job_fields(route.job_id, exchange.job_state)
+            raise
         return answer.with_fields(*job_fields(route.job_id, exchange.job_state))
 
     def _reading(self, exchange: Exchange, route: ResultRoute, query: str) -> Reading:
@@ -96,7 +96,7 @@ class ResultHold:
         deadline = self._clock() + wait.parameters.hold_seconds
         seen: Seen | None = None
         while True:
-            read = await self._orchestrator.read(wait.reading)
+            read = await self._watcher.unless_drained(self._orchestrator.read(wait.reading))
             if isinstance(read, Refused):
                 exchange.job_state = ""
                 return read.answer
@@ -108,14 +108,14 @@ class ResultHold:
                     return _ours(answer, read.access_control)
             allowed = seen.access_control if seen else cross_origin_fields(wait.reading.origin)
             job = seen.job if seen else None
+            if read is None:
+                return _ours(self._drained(exchange, wait), allowed)
             remaining = deadline - self._clock()
             if remaining <= 0 or not wait.parameters.may_wait:
                 return _ours(self._time_up(wait, job), allowed)
             verdict = await self._wait(exchange, wait, remaining, apart=seen is None)
             if verdict is Verdict.DRAINED:
-                exchange.outcome = Outcome.DRAINED
-                location = result_location(wait.reading.path, wait.query, self._config)
-                return _ours(_see_other(location), allowed)
+                return _ours(self._drained(exchange, wait), allowed)
             if verdict is Verdict.TIME_UP and not wait.parameters.is_last:
                 return _ours(self._time_up(wait, job), allowed)
 
@@ -132,6 +132,11 @@ class ResultHold:
             )
         finally:
             exchange.held_seconds += self._clock() - began
+
+    def _drained(self, exchange: Exchange, wait: _Wait) -> Answer:
+        """Off to another process, to the same request again."""
+        exchange.outcome = Outcome.DRAINED
+        return _see_other(result_location(wait.reading.path, wait.query, self._config))
 
     def _time_up(self, wait: _Wait, job: Job | None) -> Answer:
         """On to the next request, or the end where this was the last."""

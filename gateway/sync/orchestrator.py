@@ -9,9 +9,8 @@ from urllib.parse import quote
 
 from gateway.admission.identity import is_customer_name
 from gateway.cross_origin import cross_origin_fields
-from gateway.errors import Answer, BadRequest, GatewayError
+from gateway.errors import Answer, AnswerTooLarge, BadRequest, GatewayError
 from gateway.fields import value as field_value
-from gateway.fields import without
 from gateway.query import values as query_values
 from gateway.sync.credentials import Credentials, credentials
 from gateway.sync.job import NOT_FOUND, Job, parse_job
@@ -135,13 +134,12 @@ def secret_reading(job_id: str, secret: str, fields: Sequence[Field]) -> Reading
 
 
 def passed(reply: Reply) -> Answer:
-    """The upstream's answer as it came. Length and date are added when it is sent."""
-    fields = without(reply.fields, b"content-length", b"date")
-    return Answer(reply.status, reply.content, tuple(fields))
+    """The upstream's answer as it came."""
+    return Answer(reply.status, reply.content, tuple(reply.fields), reply.reason)
 
 
 class Orchestrator:
-    """Reads jobs. An answer of more than ``max_bytes`` counts as a failure."""
+    """Reads jobs; raises AnswerTooLarge where one has more than ``max_bytes``."""
 
     def __init__(self, upstream: Upstream, max_bytes: int) -> None:
         self._upstream = upstream
@@ -177,6 +175,8 @@ class Orchestrator:
             reply = await self._upstream.ask(
                 "GET", reading.target, fields, purpose=Purpose.READ, max_bytes=self._max_bytes
             )
+        except AnswerTooLarge:
+            raise
         except GatewayError:
             return Failing()
         return understood(reply, reading)

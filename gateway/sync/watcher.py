@@ -10,7 +10,7 @@ import asyncio
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gateway.sync.schedule import gap
 from gateway.tasks import Tasks
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from gateway.config import SyncConfig
     from gateway.sync.orchestrator import Reading
+
+T = TypeVar("T")
 
 
 class Look(Enum):
@@ -91,6 +93,7 @@ class Watcher:
         self._config = config
         self._tasks = Tasks()
         self._watches: dict[Hashable, _Watch] = {}
+        self._scopes: set[asyncio.Timeout] = set()
         self._draining = False
         self._looks = 0
         self._verdicts: Counter[Verdict] = Counter()
@@ -162,9 +165,25 @@ class Watcher:
         if self._watches.get(key) is watch:
             del self._watches[key]
 
+    async def unless_drained(self, reading: Awaitable[T]) -> T | None:
+        """What ``reading`` gives; None where this process is to stop before it is done."""
+        scope = asyncio.timeout(None)
+        try:
+            async with scope:
+                self._scopes.add(scope)
+                return await reading
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            return None
+        finally:
+            self._scopes.discard(scope)
+
     def drain(self) -> None:
-        """Release everybody who waits, now and from now on."""
+        """Release everybody who waits, now and from now on, and those who read now."""
         self._draining = True
+        for scope in self._scopes:
+            scope.reschedule(asyncio.get_running_loop().time())
         for watch in self._watches.values():
             watch.wake_all(Verdict.DRAINED)
 

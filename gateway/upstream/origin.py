@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from yarl import URL
 
-from gateway.errors import BadGateway, ContentCut, GatewayError, GatewayTimeout
+from gateway.errors import AnswerTooLarge, BadGateway, ContentCut, GatewayError, GatewayTimeout
 from gateway.fields import end_to_end
 from gateway.upstream.connection import Connection, StaleConnection
 from gateway.upstream.messages import IDEMPOTENT, Head, Outbound, Purpose, Reply
@@ -94,7 +94,8 @@ class Upstream:
         ``Host`` and ``Content-Length`` are added to ``fields`` where they are missing.
 
         Raises:
-            BadGateway: not reachable, no HTTP, cut, or an answer of more than ``max_bytes``.
+            BadGateway: not reachable, no HTTP, or cut.
+            AnswerTooLarge: more than ``max_bytes``.
             GatewayTimeout: no answer in time.
             Overloaded: all connections are in use.
         """
@@ -180,7 +181,7 @@ class UpstreamExchange:
         """The whole content.
 
         Raises:
-            BadGateway: it is longer than ``max_bytes``.
+            AnswerTooLarge: it is longer than ``max_bytes``.
             ContentCut: it ended early.
         """
         length = self.head.length or 0
@@ -193,7 +194,7 @@ class UpstreamExchange:
             chunks.append(chunk)
             total += len(chunk)
         size = f"{length} bytes" if length else f"more than {max_bytes} bytes"
-        raise BadGateway(f"The upstream's answer has {size}; the gateway's limit is {max_bytes}")
+        raise AnswerTooLarge(f"The upstream's answer has {size}; the limit here is {max_bytes}")
 
     @property
     def connection(self) -> Connection:

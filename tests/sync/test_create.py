@@ -63,6 +63,7 @@ def test_created_job_becomes_a_303_with_the_same_body_and_fields() -> None:
             ALLOW_ORIGIN,
             JSON,
             (b"X-A", b"b"),
+            (b"Content-Length", b"%d" % len(CREATED.content)),
             (b"Location", f"/job/{JOB_ID}/result?wait_result=true&a=%20&{DEFAULTS}".encode()),
             (b"X-TheEye-Job-Id", JOB_ID.encode()),
             (b"X-TheEye-Job-State", b"in_progress"),

@@ -40,13 +40,10 @@ def ask(query: str, upstream: TheEye, **config: Any) -> tuple[Answer, Exchange, 
     """One request's answer, what became of it, and how long it took."""
     held = get(query)
 
-    async def scenario() -> float:
-        nonlocal answer
-        answer = await Gateway(upstream, **config).answer(held)
-        return now()
+    async def scenario() -> tuple[Answer, float]:
+        return await Gateway(upstream, **config).answer(held), now()
 
-    answer = Answer(0)
-    seconds = run(scenario())
+    answer, seconds = run(scenario())
     return answer, held, seconds
 
 
@@ -225,6 +222,22 @@ def test_every_waiter_is_sent_to_the_same_counter_when_drained() -> None:
             assert (answer.result().status, answer.result().content) == (303, b"{}")
             assert shown(answer.result())["Location"] == f"/job/{JOB_ID}/result?{query}"
         assert {one.outcome for one in held} == {Outcome.DRAINED}
+
+    run(scenario())
+
+
+def test_request_is_released_when_drained_while_the_upstream_stalls() -> None:
+    async def scenario() -> None:
+        gateway = Gateway(TheEye(latency_seconds=60))
+        held = get("counter=2")
+        async with asyncio.TaskGroup() as group:
+            answer = group.create_task(gateway.answer(held))
+            await asyncio.sleep(1)
+            gateway.watcher.drain()
+        assert now() == 1
+        assert "counter=2&" in shown(answer.result())["Location"]
+        assert held.outcome is Outcome.DRAINED
+        assert gateway.watcher._scopes == set()
 
     run(scenario())
 

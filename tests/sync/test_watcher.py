@@ -53,7 +53,7 @@ def test_wait_ends_when_its_time_is_up() -> None:
         watcher = job.watcher()
         assert await watcher.wait(waiter(), 55) is Verdict.TIME_UP
         assert now() == 55
-        assert 40 < len(job.looks) < 70
+        assert 40 < len(job.looks) < 80
         assert watcher.stats().verdicts == {Verdict.TIME_UP: 1}
 
     run(scenario())
@@ -193,5 +193,16 @@ def test_drain_releases_everybody_at_once_and_for_good() -> None:
         assert watcher.stats().verdicts == {Verdict.DRAINED: 3}
         await watcher.aclose()
         assert len(watcher._tasks) == 0
+
+    run(scenario())
+
+
+def test_reading_that_times_out_by_itself_is_no_drain() -> None:
+    async def time_out() -> None:
+        raise TimeoutError
+
+    async def scenario() -> None:
+        with pytest.raises(TimeoutError):
+            await Job().watcher().unless_drained(time_out())
 
     run(scenario())

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.config import UpstreamConfig
-from gateway.errors import BadGateway, ContentCut, GatewayError, GatewayTimeout, Overloaded
+from gateway.errors import AnswerTooLarge, BadGateway, ContentCut, GatewayError, GatewayTimeout, Overloaded
 from gateway.upstream import Outbound, Purpose, Upstream
 from tests.upstream.scripted import Peer, upstream_answering, upstream_doing
 
@@ -273,7 +273,7 @@ async def test_a_client_that_fails_to_send_its_content_ends_the_request() -> Non
 async def test_an_answer_larger_than_the_limit_names_both_sizes() -> None:
     large = b"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n" + b"x" * 2_000_000
     async with upstream_answering(large) as script, reaching(script.url) as upstream:
-        with pytest.raises(BadGateway, match=r"2000000 bytes; the gateway's limit is 1048576"):
+        with pytest.raises(AnswerTooLarge, match="2000000 bytes; the limit here is 1048576"):
             await get(upstream)
 
 
