@@ -18,10 +18,10 @@ from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.errors import Answer, BadRequest, ClientGone, Field, RequestTimeout
-from gateway.fields import has_length, value
+from gateway.fields import has_length, lowered, value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 NO_CONTENT = frozenset({101, 204, 304})
@@ -56,8 +56,32 @@ class Client:
     ``idle_seconds`` bounds each wait for the client, sending or receiving.
     """
 
+    __slots__ = (
+        "_awaits_continue",
+        "_chunked",
+        "_idle_seconds",
+        "_keep_alive",
+        "_payload",
+        "_protocol",
+        "_request",
+        "_unsent",
+        "address",
+        "bytes_received",
+        "bytes_sent",
+        "fields",
+        "has_content",
+        "is_http_1_1",
+        "method",
+        "names",
+        "scheme",
+        "started",
+        "target",
+    )
+
     def __init__(self, request: web.BaseRequest, idle_seconds: float) -> None:
+        protocol = request.protocol
         self._request = request
+        self._protocol = protocol
         self._payload = request.content
         self._idle_seconds = idle_seconds
         self._keep_alive = request.keep_alive
@@ -66,15 +90,23 @@ class Client:
         self.method = request.method
         self.target = request.raw_path
         self.fields: tuple[Field, ...] = request.raw_headers
-        self.scheme = request.scheme
+        self.names = lowered(self.fields)
+        """The fields' names in lower case."""
+        self.scheme = "http" if protocol.ssl_context is None else "https"
         self.has_content = request.body_exists
         self.is_http_1_1 = request.version >= HttpVersion11
-        self.address = _address(request.transport)
+        peer = protocol.peername
+        self.address = str(peer[0]) if isinstance(peer, tuple) else ""
         self.started = False
         """The answer has begun: nothing but its content, or a cut, can follow."""
         self.bytes_received = 0
         self.bytes_sent = 0
-        self._awaits_continue = self.has_content and self.is_http_1_1 and _expects(self.fields)
+        self._awaits_continue = self.has_content and self.is_http_1_1 and b"expect" in self.names
+
+    @property
+    def host(self) -> str:
+        """The value of ``Host``, empty without one."""
+        return (value(self.fields, b"host") or b"").decode("latin-1")
 
     @property
     def content_length(self) -> int | None:
@@ -110,44 +142,46 @@ class Client:
     async def send(self, answer: Answer) -> None:
         """Send a whole answer."""
         fields = list(answer.fields)
+        without_content = self.method == "HEAD" or answer.status in NO_CONTENT
         if answer.status not in NO_CONTENT and not has_length(fields):
             fields.append((b"Content-Length", b"%d" % len(answer.content)))
         if value(fields, b"date") is None:
             fields.append((b"Date", formatdate(usegmt=True).encode("ascii")))
-        self.begin(answer.status, answer.reason or REASONS.get(answer.status, b""), fields)
-        if self.method != "HEAD" and answer.status not in NO_CONTENT:
-            await self.write(answer.content)
-        await self.finish()
+        reason = answer.reason or REASONS.get(answer.status, b"")
+        self.begin(answer.status, reason, fields, is_sized=True)
+        self.write(b"" if without_content else answer.content)
+        self.finish()
+        await self.drain()
 
-    def begin(self, status: int, reason: bytes, fields: Sequence[Field]) -> None:
+    def begin(self, status: int, reason: bytes, fields: Iterable[Field], *, is_sized: bool) -> None:
         """Begin the answer. ``fields`` are end-to-end; the framing that is missing is added.
 
+        ``is_sized``: the content's length is among the fields, or there is no content.
         The head is held back until the first content, so that a small answer is one packet.
         """
-        lines = [b"HTTP/1.1 %d %b\r\n" % (status, reason)]
-        lines += [b"%b: %b\r\n" % field for field in fields]
-        if not (self.method == "HEAD" or status in NO_CONTENT or has_length(fields)):
+        lines = [b"HTTP/1.1 %d %b" % (status, reason)]
+        lines += [b"%b: %b" % field for field in fields]
+        if not (is_sized or self.method == "HEAD" or status in NO_CONTENT):
             if self.is_http_1_1:
                 self._chunked = True
-                lines.append(b"Transfer-Encoding: chunked\r\n")
+                lines.append(b"Transfer-Encoding: chunked")
             else:
                 self._keep_alive = False
-        if status == 101:
-            pass
-        elif not self._keep_alive:
-            lines.append(b"Connection: close\r\n")
-        elif not self.is_http_1_1:
-            lines.append(b"Connection: keep-alive\r\n")
+        if status != 101:
+            if not self._keep_alive:
+                lines.append(b"Connection: close")
+            elif not self.is_http_1_1:
+                lines.append(b"Connection: keep-alive")
         lines.append(b"\r\n")
-        self._unsent = b"".join(lines)
+        self._unsent = b"\r\n".join(lines)
         self._awaits_continue = False
         self.started = True
 
-    async def write(self, chunk: bytes) -> None:
-        """Send a piece of content, waiting while the client does not take it.
+    def write(self, chunk: bytes) -> None:
+        """Send a piece of content; ``drain`` before the next where ``is_full``.
 
         Raises:
-            ClientGone: it closed the connection, or took nothing for ``idle_seconds``.
+            ClientGone: it closed the connection.
         """
         self.bytes_sent += len(chunk)
         if self._chunked and chunk:
@@ -155,24 +189,42 @@ class Client:
         if self._unsent:
             chunk = self._unsent + chunk
             self._unsent = b""
-        await self._transmit(chunk)
+        if chunk:
+            self._transmit(chunk)
 
-    async def finish(self) -> None:
+    def finish(self) -> None:
         """End the answer."""
         end = self._unsent + b"0\r\n\r\n" if self._chunked else self._unsent
         self._unsent = b""
         if end:
-            await self._transmit(end)
+            self._transmit(end)
 
-    async def flush(self) -> None:
+    def flush(self) -> None:
         """Send the head now, when its content may take a while to come."""
-        if self._unsent:
-            await self.write(b"")
+        self.write(b"")
+
+    @property
+    def is_full(self) -> bool:
+        """The client takes less than it is sent."""
+        return self._protocol.writing_paused
+
+    async def drain(self) -> None:
+        """Wait while the client does not take what it was sent.
+
+        Raises:
+            ClientGone: it closed the connection, or took nothing for ``idle_seconds``.
+        """
+        if self._protocol.writing_paused:
+            try:
+                async with asyncio.timeout(self._idle_seconds):
+                    await self._request.writer.drain()
+            except (TimeoutError, ConnectionError):
+                raise ClientGone from None
 
     def cut(self) -> None:
         """End the connection in the middle of the answer, so that it cannot seem complete."""
         self._keep_alive = False
-        transport = self._request.transport
+        transport = self._protocol.transport
         if transport is None:
             return
         sock = transport.get_extra_info("socket")
@@ -194,28 +246,16 @@ class Client:
         """aiohttp's request, for a protocol other than HTTP after a 101."""
         return self._request
 
-    async def _transmit(self, data: bytes) -> None:
-        transport = self._request.transport
+    def _transmit(self, data: bytes) -> None:
+        transport = self._protocol.transport
         if transport is None or transport.is_closing():
             raise ClientGone
         transport.write(data)
-        if self._request.protocol.writing_paused:
-            try:
-                async with asyncio.timeout(self._idle_seconds):
-                    await self._request.writer.drain()
-            except (TimeoutError, ConnectionError):
-                raise ClientGone from None
 
     def _continue(self) -> None:
-        if self._awaits_continue and self._request.transport is not None:
+        transport = self._protocol.transport
+        if self._awaits_continue and transport is not None:
             self._awaits_continue = False
-            self._request.transport.write(_CONTINUE)
-
-
-def _expects(fields: Iterable[Field]) -> bool:
-    return (value(fields, b"expect") or b"").strip().lower() == b"100-continue"
-
-
-def _address(transport: asyncio.BaseTransport | None) -> str:
-    peer = transport.get_extra_info("peername") if transport is not None else None
-    return str(peer[0]) if isinstance(peer, tuple) else ""
+            expectation = value(self.fields, b"expect") or b""
+            if expectation.lower() == b"100-continue":
+                transport.write(_CONTINUE)

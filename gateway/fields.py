@@ -45,22 +45,28 @@ def list_members(lines: Iterable[bytes]) -> list[bytes]:
     return [member for line in lines for part in line.split(b",") if (member := part.strip())]
 
 
-def connection_options(fields: Iterable[Field]) -> frozenset[bytes]:
+def lowered(fields: Iterable[Field]) -> list[bytes]:
+    """The names in lower case, in order: what the questions below are asked of."""
+    return [name.lower() for name, _ in fields]
+
+
+def connection_options(fields: Sequence[Field]) -> frozenset[bytes]:
     """What ``Connection`` names, in lower case (RFC 9110, 7.6.1)."""
-    options: list[bytes] = []
-    for key, content in fields:
-        if key.lower() == b"connection":
-            options.extend(option.strip() for option in content.lower().split(b","))
-    return frozenset(options)
+    return frozenset(option.lower() for option in list_members(values(fields, b"connection")))
 
 
-def end_to_end(fields: Sequence[Field]) -> list[Field]:
-    """The lines that go on to the next hop: no hop-by-hop field, none that ``Connection`` names."""
-    dropped: frozenset[bytes] = HOP_BY_HOP
+def end_to_end(fields: Sequence[Field], names: Sequence[bytes] | None = None) -> list[Field]:
+    """The lines that go on to the next hop: no hop-by-hop field, none that ``Connection`` names.
+
+    ``names`` are those of ``fields`` in lower case, where they are at hand.
+    """
+    if names is None:
+        names = lowered(fields)
+    if HOP_BY_HOP.isdisjoint(names):
+        return list(fields)
     named = connection_options(fields) - _NAMES_NOTHING
-    if named:
-        dropped = HOP_BY_HOP | named
-    return [line for line in fields if line[0].lower() not in dropped]
+    dropped = HOP_BY_HOP | named if named else HOP_BY_HOP
+    return [line for line, name in zip(fields, names, strict=True) if name not in dropped]
 
 
 def has_length(fields: Iterable[Field]) -> bool:

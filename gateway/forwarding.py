@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
-import secrets
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 _FORWARDED = b"x-forwarded-"
+_CLAIMS = frozenset({b"forwarded", b"x-request-id"})
+_IDS_AT_ONCE = 256
 
 
 class Forwarding:
@@ -38,67 +40,90 @@ class Forwarding:
 
         self._is_trusted = is_trusted
         self._host = None if preserve_host else upstream_host
+        self._ids: list[str] = []
 
     def client_address(self, client: Client) -> str:
         """The client's own address: the right-most hop that no trusted proxy vouches for."""
         address = client.address
-        hops = list_members(values(client.fields, b"x-forwarded-for"))
-        while hops and self._is_trusted(address):
-            address = hops.pop().decode("latin-1")
+        if b"x-forwarded-for" in client.names:
+            hops = list_members(values(client.fields, b"x-forwarded-for"))
+            while hops and self._is_trusted(address):
+                address = hops.pop().decode("latin-1")
         return address
 
     def request_id(self, client: Client) -> str:
         """The id a trusted proxy gave the request, else a new one."""
-        inbound = value(client.fields, b"x-request-id")
-        if inbound and self._is_trusted(client.address) and _REQUEST_ID.fullmatch(inbound):
-            return inbound.decode("ascii")
-        return secrets.token_hex(16)
+        if b"x-request-id" in client.names and self._is_trusted(client.address):
+            inbound = value(client.fields, b"x-request-id")
+            if inbound and _REQUEST_ID.fullmatch(inbound):
+                return inbound.decode("ascii")
+        if not self._ids:
+            # One system call for many.
+            digits = os.urandom(16 * _IDS_AT_ONCE).hex()
+            self._ids = [digits[at : at + 32] for at in range(0, len(digits), 32)]
+        return self._ids.pop()
 
     def outbound(self, client: Client, request_id: str) -> list[Field]:
         """The field lines to send upstream, those that frame the content included."""
-        trusted = self._is_trusted(client.address)
-        fields: list[Field] = []
-        host = b""
-        for name, content in end_to_end(client.fields):
-            lowered = name.lower()
-            if lowered == b"host":
-                host = content
-                fields.append((name, self._host or content))
-            elif lowered == b"x-request-id" or (
-                (lowered.startswith(_FORWARDED) or lowered == b"forwarded")
-                and (not trusted or lowered == b"x-forwarded-for")
-            ):
-                continue
-            else:
-                fields.append((name, content))
-        if not host:
-            host = value(client.fields, b"host") or b""
-            fields.insert(0, (b"Host", self._host or host))
-        fields += self._provenance(client, fields, host, trusted=trusted)
+        host = value(client.fields, b"host") or b""
+        fields = end_to_end(client.fields, client.names)
+        claims: list[Field] = []
+        if _has_claims(client.names):
+            claims = fields if self._is_trusted(client.address) else []
+            fields = [line for line in fields if _is_kept(line[0].lower(), trusted=bool(claims))]
+        fields = self._addressed(fields, host)
+        if claims:
+            fields += _added_to(claims, client, host)
+        else:
+            fields += _provenance(client.address, client.scheme, host)
         fields.append((b"X-Request-Id", request_id.encode("ascii")))
-        return fields + _framing(client, fields)
+        if client.has_content and not has_length(fields):
+            fields.append(_framing(client.content_length))
+        return fields
 
-    def _provenance(
-        self, client: Client, fields: list[Field], host: bytes, *, trusted: bool
-    ) -> list[Field]:
-        hops = list_members(values(client.fields, b"x-forwarded-for")) if trusted else []
-        if client.address:
-            hops.append(client.address.encode("ascii"))
-        added = [(b"X-Forwarded-For", b", ".join(hops))] if hops else []
-        for name, content in (
-            (b"X-Forwarded-Proto", client.scheme.encode("ascii")),
-            (b"X-Forwarded-Host", host),
-        ):
-            if content and value(fields, name.lower()) is None:
-                added.append((name, content))
-        return added
+    def _addressed(self, fields: list[Field], host: bytes) -> list[Field]:
+        """With the ``Host`` to send, where the inbound one stood."""
+        sent = self._host or host
+        for at, (name, _) in enumerate(fields):
+            if len(name) == 4 and name.lower() == b"host":
+                fields[at] = (name, sent)
+                return fields
+        return [(b"Host", sent), *fields]
 
 
-def _framing(client: Client, fields: list[Field]) -> list[Field]:
-    """How the content is framed, where ``fields`` do not say it already."""
-    if not client.has_content or has_length(fields):
-        return []
-    length = client.content_length
+def _has_claims(names: list[bytes]) -> bool:
+    """Whether a proxy says whom it forwards for."""
+    return not _CLAIMS.isdisjoint(names) or _FORWARDED in b" ".join(names)
+
+
+def _is_kept(name: bytes, *, trusted: bool) -> bool:
+    """Of the fields by which a proxy says whom it forwards for: those that are not replaced."""
+    if name in {b"x-request-id", b"x-forwarded-for"}:
+        return False
+    return trusted or not (name == b"forwarded" or name.startswith(_FORWARDED))
+
+
+@lru_cache(maxsize=1024)
+def _provenance(address: str, scheme: str, host: bytes) -> tuple[Field, ...]:
+    fields = (
+        (b"X-Forwarded-For", address.encode("ascii")),
+        (b"X-Forwarded-Proto", scheme.encode("ascii")),
+        (b"X-Forwarded-Host", host),
+    )
+    return tuple(line for line in fields if line[1])
+
+
+def _added_to(claims: list[Field], client: Client, host: bytes) -> list[Field]:
+    """What a trusted proxy says, with this hop added."""
+    hops = [*values(claims, b"x-forwarded-for"), client.address.encode("ascii")]
+    added = [(b"X-Forwarded-For", b", ".join(list_members(hops)))]
+    for name, content in _provenance(client.address, client.scheme, host):
+        if name != b"X-Forwarded-For" and value(claims, name.lower()) is None:
+            added.append((name, content))
+    return added
+
+
+def _framing(length: int | None) -> Field:
     if length is None:
-        return [(b"Transfer-Encoding", b"chunked")]
-    return [(b"Content-Length", b"%d" % length)]
+        return b"Transfer-Encoding", b"chunked"
+    return b"Content-Length", b"%d" % length

@@ -18,7 +18,7 @@ from gateway.proxy.websocket import asks_for_websocket
 from gateway.routes import ResultRoute, origin_form, route
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Sequence
 
     from aiohttp import web
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from gateway.proxy.websocket import WebSocketRelay
     from gateway.sync.create import CreateAndWait
     from gateway.sync.hold import ResultHold
-
-    Stages = Coroutine[None, None, Answer | None]
 
 _log = logging.getLogger(__name__)
 
@@ -69,52 +67,48 @@ class Pipeline:
         self._websocket = websocket
         self._create = create
         self._hold = hold
-        self._observers = observers
+        self._observers = [observer.observe for observer in observers]
         self._clock = clock
         self._secret_routes = secret_routes
         self._in_flight: set[Client] = set()
         self._idle = asyncio.Event()
-        self._idle.set()
         self.is_draining = False
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request, from its head to the last byte of its answer."""
-        exchange = self._observed(request)
-        return await self._answer(exchange, self._pass(exchange))
+        return await self._answer(request, None)
 
     async def refuse(self, request: web.BaseRequest, failure: GatewayError) -> web.StreamResponse:
         """Answer what was no HTTP request, as far as it can be answered."""
-        exchange = self._observed(request)
-        exchange.client.close_after_answer()
-        return await self._answer(exchange, _raise(failure))
+        return await self._answer(request, failure)
 
     def drain(self) -> None:
         """From now on every answer is the last on its connection."""
         self.is_draining = True
         for client in self._in_flight:
             client.close_after_answer()
+        if not self._in_flight:
+            self._idle.set()
 
     async def until_idle(self) -> None:
-        """Wait until no request is being answered."""
+        """After ``drain``: wait until no request is being answered."""
         await self._idle.wait()
 
-    def _observed(self, request: web.BaseRequest) -> Exchange:
+    async def _answer(
+        self, request: web.BaseRequest, refusal: GatewayError | None
+    ) -> web.StreamResponse:
         client = Client(request, self._listen.idle_seconds)
-        if self.is_draining:
-            client.close_after_answer()
-        return Exchange(
-            client=client,
-            request_id=self._forwarding.request_id(client),
-            address=self._forwarding.client_address(client),
-            started=self._clock(),
+        exchange = Exchange(
+            client,
+            self._forwarding.request_id(client),
+            self._forwarding.client_address(client),
+            self._clock(),
         )
-
-    async def _answer(self, exchange: Exchange, stages: Stages) -> web.StreamResponse:
-        client = exchange.client
+        if self.is_draining or refusal is not None:
+            client.close_after_answer()
         self._in_flight.add(client)
-        self._idle.clear()
         try:
-            await self._send(exchange, stages)
+            await self._send(exchange, refusal)
         except ClientGone:
             exchange.outcome = Outcome.CLIENT_CLOSED
             client.cut()
@@ -131,20 +125,23 @@ class Pipeline:
             client.cut()
         finally:
             self._in_flight.discard(client)
-            if not self._in_flight:
+            if self.is_draining and not self._in_flight:
                 self._idle.set()
             exchange.finished = self._clock()
-            for observer in self._observers:
-                observer.observe(exchange)
+            for observe in self._observers:
+                observe(exchange)
         return client.written
 
-    async def _send(self, exchange: Exchange, stages: Stages) -> None:
+    async def _send(self, exchange: Exchange, refusal: GatewayError | None) -> None:
+        """Pass the request on and answer it, unless that was done on the way."""
         client = exchange.client
         try:
-            answer = await stages
+            if refusal is not None:
+                raise refusal
+            answer = await self._pass(exchange)
         except GatewayError as failure:
             answer = self._failure(exchange, failure)
-        except (ContentCut, asyncio.CancelledError):
+        except ContentCut:
             raise
         except Exception:
             _log.exception("request %s failed", exchange.request_id)
@@ -161,13 +158,14 @@ class Pipeline:
         return answer.with_fields(*cross_origin_fields(origin))
 
     async def _pass(self, exchange: Exchange) -> Answer | None:
+        """The answer; None where it was written already."""
         client = exchange.client
         self._admit(exchange)
-        path, _, query = exchange.target.partition("?")
-        if asks_for_websocket(client):
+        if b"upgrade" in client.names and asks_for_websocket(client):
             exchange.kind = Kind.WEBSOCKET
             await self._websocket.relay(exchange)
             return None
+        path, _, query = exchange.target.partition("?")
         exchange.kind = Kind.RELAY
         matched = route(client.method, path)
         if matched is None or (matched.by_secret and not self._secret_routes):
@@ -187,11 +185,9 @@ class Pipeline:
         if len(client.target) > limits.target_bytes:
             raise TargetTooLong(f"The request target has more than {limits.target_bytes} bytes")
         message.check(
-            client.fields, is_http_1_1=client.is_http_1_1, fields_bytes=limits.fields_bytes
+            client.fields,
+            client.names,
+            is_http_1_1=client.is_http_1_1,
+            fields_bytes=limits.fields_bytes,
         )
-        host = (value(client.fields, b"host") or b"").decode("latin-1")
-        exchange.target = origin_form(client.method, client.target, host)
-
-
-async def _raise(failure: GatewayError) -> Answer:
-    raise failure
+        exchange.target = origin_form(client.method, client.target, client.host)

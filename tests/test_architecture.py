@@ -27,7 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("listener",),
     ("app",),
     ("server",),
-    ("demo.command",),
+    ("demonstration",),
     ("cli",),
     ("__main__",),
 )

@@ -172,9 +172,9 @@ def test_demo_is_called_with_its_options(
         calls.append((listen, check))
         return 3
 
-    command = ModuleType("gateway.demo.command")
-    vars(command)["demo"] = demo
-    monkeypatch.setitem(sys.modules, "gateway.demo.command", command)
+    demonstration = ModuleType("gateway.demonstration")
+    vars(demonstration)["demo"] = demo
+    monkeypatch.setitem(sys.modules, "gateway.demonstration", demonstration)
     assert main(arguments) == 3
     assert calls == [called]
 

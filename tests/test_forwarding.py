@@ -9,6 +9,7 @@ import pytest
 
 from gateway.downstream import Client
 from gateway.errors import Field
+from gateway.fields import lowered
 from gateway.forwarding import Forwarding
 
 
@@ -21,6 +22,10 @@ class Inbound:
     scheme: str = "http"
     has_content: bool = False
     content_length: int | None = None
+
+    @property
+    def names(self) -> list[bytes]:
+        return lowered(self.fields)
 
 
 def client(*fields: Field, **other: object) -> Client:

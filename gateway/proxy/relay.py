@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.fields import end_to_end
 from gateway.upstream import Outbound, Purpose
 
 if TYPE_CHECKING:
@@ -52,12 +51,14 @@ class Relay:
         async with self._upstream.exchange(outbound, sent) as answer:
             head = answer.head
             exchange.status = head.status
-            client.begin(head.status, head.reason, end_to_end(head.fields))
-            while True:
-                if not answer.is_ready:
-                    await client.flush()
-                chunk = await answer.read()
-                if not chunk:
-                    break
-                await client.write(chunk)
-        await client.finish()
+            sized = head.length is not None
+            client.begin(head.status, head.reason, head.passed_on(), is_sized=sized)
+            while (chunk := answer.take()) != b"":
+                if chunk is None:
+                    client.flush()
+                    await answer.arrived()
+                else:
+                    client.write(chunk)
+                    if client.is_full:
+                        await client.drain()
+        client.finish()

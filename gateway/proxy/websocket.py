@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from gateway.errors import ContentCut
-from gateway.fields import connection_options, end_to_end, value
+from gateway.fields import connection_options, value
 from gateway.upstream import Outbound, Purpose
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gateway.forwarding import Forwarding
     from gateway.upstream import Upstream
     from gateway.upstream.connection import Connection
+    from gateway.upstream.origin import UpstreamExchange
 
 _UPGRADE = ((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"))
 
@@ -57,24 +58,31 @@ class WebSocketRelay:
         async with self._upstream.exchange(outbound) as answer:
             head = answer.head
             exchange.status = head.status
-            passed = end_to_end(head.fields)
-            switched = head.status == 101
-            client.begin(head.status, head.reason, [*passed, *_UPGRADE] if switched else passed)
-            if switched:
-                await client.flush()
-                await self._splice(client, answer.connection)
+            passed = head.passed_on()
+            if head.status == 101:
+                client.begin(101, head.reason, [*passed, *_UPGRADE], is_sized=False)
+                client.flush()
+                await self._splice(client, answer)
             else:
+                sized = head.length is not None
+                client.begin(head.status, head.reason, passed, is_sized=sized)
                 while chunk := await answer.read():
-                    await client.write(chunk)
-                await client.finish()
+                    client.write(chunk)
+                    await client.drain()
+                client.finish()
 
-    async def _splice(self, client: Client, connection: Connection) -> None:
+    async def _splice(self, client: Client, answer: UpstreamExchange) -> None:
+        connection = answer.connection
         tunnel = _ClientToUpstream(client, connection)
         client.request.protocol.set_parser(cast("WebSocketReader", tunnel))
         connection.when_writable = tunnel.resume
         try:
-            while chunk := await connection.read(self._idle_seconds):
-                await client.write(chunk)
+            while (chunk := connection.take()) != b"":
+                if chunk is None:
+                    await connection.arrived(self._idle_seconds)
+                else:
+                    client.write(chunk)
+                    await client.drain()
         except ContentCut:
             # Either end may just hang up: there is no answer left that could be incomplete.
             pass

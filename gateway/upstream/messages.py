@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from gateway.fields import end_to_end
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -24,7 +26,7 @@ class Purpose(StrEnum):
     PROBE = "probe"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outbound:
     """A request to send: everything but its content.
 
@@ -40,21 +42,27 @@ class Outbound:
 
     def head(self) -> bytes:
         """The request line and the field lines."""
-        lines = [f"{self.method} {self.target} HTTP/1.1\r\n".encode("ascii")]
-        lines += [b"%b: %b\r\n" % field for field in self.fields]
+        lines = [f"{self.method} {self.target} HTTP/1.1".encode("ascii")]
+        lines += [b"%b: %b" % field for field in self.fields]
         lines.append(b"\r\n")
-        return b"".join(lines)
+        return b"\r\n".join(lines)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Head:
     """An answer's status line and field lines, as they came."""
 
     status: int
     reason: bytes
     fields: Sequence[Field]
+    names: Sequence[bytes]
+    """The fields' names in lower case."""
     length: int | None
     """The length of its content in bytes where the upstream names it."""
+
+    def passed_on(self) -> list[Field]:
+        """The lines that go on to the client."""
+        return end_to_end(self.fields, self.names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol, Self
 from yarl import URL
 
 from gateway.errors import AnswerTooLarge, BadGateway, ContentCut, GatewayError, GatewayTimeout
-from gateway.fields import end_to_end
-from gateway.upstream.connection import Connection, StaleConnection
+from gateway.upstream.answer import StaleConnection
+from gateway.upstream.connection import Connection
 from gateway.upstream.messages import IDEMPOTENT, Head, Outbound, Purpose, Reply
 from gateway.upstream.pool import Pool, PoolStats
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from gateway.config import UpstreamConfig
     from gateway.errors import Field
+
+
+STATUS_CLASSES = {n: f"{n}xx" for n in range(10)}
 
 
 class Content(Protocol):
@@ -112,7 +115,7 @@ class Upstream:
             except ContentCut:
                 raise BadGateway("The upstream's answer ended early") from None
             head = answer.head
-        kept = end_to_end(head.fields)
+        kept = head.passed_on()
         if head.length is None and body:
             # What was chunked has a length now.
             kept.append((b"Content-Length", b"%d" % len(body)))
@@ -133,6 +136,8 @@ class Upstream:
 class UpstreamExchange:
     """One request sent and its answer read; leaving the block frees or closes the connection."""
 
+    __slots__ = ("_config", "_connection", "_content", "_outbound", "_upload", "_upstream", "head")
+
     head: Head
 
     def __init__(self, upstream: Upstream, outbound: Outbound, content: Content | bytes) -> None:
@@ -144,15 +149,19 @@ class UpstreamExchange:
         self._upload: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        purpose = self._outbound.purpose
+        upstream, outbound = self._upstream, self._outbound
         try:
-            self.head = await self._send()
+            self._begin(upstream.pool.take() or await upstream.pool.acquire())
+            try:
+                self.head = await self._answered()
+            except StaleConnection:
+                self.head = await self._again()
         except BaseException as failure:
             await self._leave()
             if isinstance(failure, GatewayError):
-                self._upstream.count(purpose, "failed", failure)
+                upstream.count(outbound.purpose, "failed", failure)
             raise
-        self._upstream.count(purpose, f"{self.head.status // 100}xx", None)
+        upstream.count(outbound.purpose, STATUS_CLASSES[self.head.status // 100], None)
         return self
 
     async def __aexit__(
@@ -163,19 +172,23 @@ class UpstreamExchange:
     ) -> None:
         await self._leave()
 
-    @property
-    def is_ready(self) -> bool:
-        """``read`` would not wait."""
-        return self._connection is not None and self._connection.is_ready
-
-    async def read(self) -> bytes:
-        """The next piece of the answer's content, empty at its end.
+    def take(self) -> bytes | None:
+        """The content that has arrived, empty at its end, None where ``arrived`` must be awaited.
 
         Raises:
             ContentCut: it ended early, or the upstream stalled.
         """
-        assert self._connection is not None
-        return await self._connection.read(self._config.idle_seconds)
+        return self.connection.take()
+
+    async def arrived(self) -> None:
+        """Wait for more of the content."""
+        await self.connection.arrived(self._config.idle_seconds)
+
+    async def read(self) -> bytes:
+        """The next piece of the content, empty at its end; raises as ``take``."""
+        while (chunk := self.connection.take()) is None:
+            await self.connection.arrived(self._config.idle_seconds)
+        return chunk
 
     async def read_all(self, max_bytes: int) -> bytes:
         """The whole content.
@@ -202,31 +215,34 @@ class UpstreamExchange:
         assert self._connection is not None
         return self._connection
 
-    async def _send(self) -> Head:
-        try:
-            return await self._attempt(fresh=False)
-        except StaleConnection:
-            await self._leave()
-            outbound = self._outbound
-            if outbound.method in IDEMPOTENT and isinstance(self._content, bytes):
-                try:
-                    return await self._attempt(fresh=True)
-                except StaleConnection:  # pragma: no cover  # a fresh connection is never stale
-                    pass
-            raise BadGateway("The upstream closed the connection without an answer") from None
-
-    async def _attempt(self, *, fresh: bool) -> Head:
-        connection = self._connection = await self._upstream.pool.acquire(fresh=fresh)
-        outbound = self._outbound
+    def _begin(self, connection: Connection) -> None:
+        self._connection = connection
+        outbound, content = self._outbound, self._content
         head = outbound.head()
-        if isinstance(self._content, bytes):
-            connection.send(head + self._content, method=outbound.method, upgrade=outbound.upgrade)
-        else:
-            connection.send(head, method=outbound.method)
-            self._upload = asyncio.get_running_loop().create_task(
-                self._send_content(connection, self._content), name="upload"
-            )
-        return await connection.head(self._config.response_seconds)
+        if isinstance(content, bytes):
+            connection.send(head + content, method=outbound.method, upgrade=outbound.upgrade)
+            return
+        connection.send(head, method=outbound.method)
+        self._upload = asyncio.get_running_loop().create_task(
+            self._send_content(connection, content), name="upload"
+        )
+
+    async def _answered(self) -> Head:
+        connection = self.connection
+        answer = connection.answer
+        while answer.head is None:
+            if answer.failure is not None:
+                raise answer.failure
+            await connection.arrived(self._config.response_seconds)
+        return answer.head
+
+    async def _again(self) -> Head:
+        """Send once more what met a connection that was being closed, if nothing forbids it."""
+        await self._leave()
+        if self._outbound.method in IDEMPOTENT and isinstance(self._content, bytes):
+            self._begin(await self._upstream.pool.acquire(fresh=True))
+            return await self._answered()
+        raise BadGateway("The upstream closed the connection without an answer")
 
     async def _send_content(self, connection: Connection, content: Content) -> None:
         """Send the content while the answer is already awaited: it may come before the end."""

@@ -44,6 +44,15 @@ class Pool:
         idle = len(self._idle)
         return PoolStats(len(self._open) - idle, idle, len(self._queue))
 
+    def take(self) -> Connection | None:
+        """A kept connection, if there is one."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_open:
+                return connection
+            self._discard(connection)
+        return None
+
     async def acquire(self, *, fresh: bool = False) -> Connection:
         """A connection for one exchange, to be given back by ``release``.
 
@@ -54,11 +63,10 @@ class Pool:
             GatewayTimeout: it does not accept within ``connect_seconds``.
             Overloaded: no connection became free within ``connect_seconds``.
         """
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.is_open and not fresh:
-                return connection
-            self._discard(connection)
+        while (kept := self.take()) is not None:
+            if not fresh:
+                return kept
+            self._discard(kept)
         if self._taken < self._config.max_connections and not self._queue:
             self._taken += 1
             return await self._connect()
@@ -73,9 +81,9 @@ class Pool:
     def release(self, connection: Connection) -> None:
         """The exchange is over: keep the connection if nothing about it is in doubt."""
         keep = self._config.keepalive_seconds
-        if connection.keepalive_hint is not None:
+        if connection.answer.keepalive_hint is not None:
             # A second earlier than the upstream, so as not to send into its closing.
-            keep = min(keep, connection.keepalive_hint - 1)
+            keep = min(keep, connection.answer.keepalive_hint - 1)
         if not connection.is_reusable or keep <= 0:
             self._discard(connection)
         elif (turn := self._next_in_line()) is not None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.admission.message import check
+from gateway.admission import message
 from gateway.errors import BadRequest, Field, FieldsTooLarge
+from gateway.fields import lowered
 
 HOST: Field = (b"Host", b"h")
+
+
+def check(fields: list[Field], *, is_http_1_1: bool, fields_bytes: int) -> None:
+    message.check(fields, lowered(fields), is_http_1_1=is_http_1_1, fields_bytes=fields_bytes)
 
 
 def test_an_ordinary_message_passes() -> None:
@@ -25,8 +30,6 @@ def test_an_ordinary_message_passes() -> None:
         ([], True),
         ([HOST, HOST], True),
         ([HOST, (b"host", b"x")], False),
-        ([HOST, (b"X", b"a\x00")], True),
-        ([HOST, (b"X", b"\x7f")], True),
         ([HOST, (b"Transfer-Encoding", b"gzip, chunked")], True),
         ([HOST, (b"Transfer-Encoding", b"chunked, chunked")], True),
         ([HOST, (b"Transfer-Encoding", b"")], True),

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
-from contextlib import asynccontextmanager
+import sys
+import tempfile
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,6 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 ON_FREE_PORTS = {"host": "127.0.0.1", "port": 0}
+CURL_DEFAULTS = "silent\nshow-error\ninclude\nmax-time = 20\n"
+CROSS_ORIGIN = [
+    "Access-Control-Allow-Origin",
+    "Access-Control-Allow-Methods",
+    "Access-Control-Allow-Credentials",
+    "Access-Control-Allow-Headers",
+]
+_JOB_ID = re.compile(rb"[0-9a-f]{8}78d0df5c09[0-9a-f]{6}")
+_TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 def settings(upstream_url: str, **sections: dict[str, Any]) -> Config:
@@ -59,24 +72,30 @@ class Shown:
 
 
 async def curl(*arguments: str, content: bytes = b"") -> list[Shown]:
-    """Every answer curl got, redirects included; interim answers are left out.
+    """Every answer curl got, without interim ones. Of redirects it follows it shows no content.
 
     Raises:
         AssertionError: curl failed, with its exit status in the message.
     """
-    process = await asyncio.create_subprocess_exec(
-        "curl",
-        "--silent",
-        "--show-error",
-        "--include",
-        "--max-time",
-        "20",
-        *arguments,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    printed, complaints = await process.communicate(content)
+    return await _curled("curl", *arguments, content=content)
+
+
+async def pasted(command: str, **variables: str) -> list[Shown]:
+    """The same for a curl command line as a user pastes it into a shell."""
+    return await _curled("bash", "-c", command, **variables)
+
+
+async def _curled(*command: str, content: bytes = b"", **variables: str) -> list[Shown]:
+    with tempfile.TemporaryDirectory() as home:
+        Path(home, ".curlrc").write_text(CURL_DEFAULTS)  # noqa: ASYNC240 - a few bytes
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "CURL_HOME": home, **variables},
+        )
+        printed, complaints = await process.communicate(content)
     assert process.returncode == 0, (process.returncode, complaints, printed[:1000])
     return list(_answers(printed))
 
@@ -145,3 +164,80 @@ async def connected(url: str) -> AsyncIterator[RawClient]:
         yield RawClient(reader, writer)
     finally:
         writer.transport.abort()
+
+
+async def once(url: str, message: bytes) -> tuple[bytes, bytes]:
+    """One request on a connection of its own: its answer's head and content."""
+    async with connected(url) as client:
+        await client.send(message)
+        return await client.answer()
+
+
+def without_what_varies(content: bytes) -> bytes:
+    """The content of an embedded orchestrator's answer without job ids and times."""
+    return _TIME.sub(b"TIME", _JOB_ID.sub(b"JOB", content))
+
+
+@dataclass
+class Process:
+    """``python -m gateway serve`` as it runs; what it printed is there once it has ended."""
+
+    running: asyncio.subprocess.Process
+    told: str = ""
+    """What it wrote to stderr."""
+    logged: str = ""
+    """What it wrote to stdout: the access log."""
+    url: str = ""
+    admin_url: str = ""
+
+    def signal(self, number: int) -> None:
+        self.running.send_signal(number)
+
+    async def ended(self) -> int:
+        """Its exit status."""
+        async with asyncio.timeout(15):
+            logged, told = await self.running.communicate()
+        self.logged += logged.decode()
+        self.told += told.decode()
+        assert self.running.returncode is not None
+        return self.running.returncode
+
+    async def until_listening(self) -> None:
+        """Wait until it says where."""
+        assert self.running.stderr is not None
+        async with asyncio.timeout(15):
+            line = (await self.running.stderr.readline()).decode()
+        self.told += line
+        found = re.search(r"listening on (\S+), for operators on (\S+)", line)
+        assert found, line
+        self.url, self.admin_url = found.groups()
+
+
+@asynccontextmanager
+async def process(**variables: str) -> AsyncIterator[Process]:
+    """A gateway of its own process, set up by the environment only: ``listen__port="0"``."""
+    given = {f"GATEWAY_{name.upper()}": value for name, value in variables.items()}
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("GATEWAY_")}
+    running = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", "serve"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**inherited, **given},
+    )
+    try:
+        yield Process(running)
+    finally:
+        if running.returncode is None:
+            with suppress(ProcessLookupError):
+                running.kill()
+            await running.communicate()
+
+
+@asynccontextmanager
+async def process_before(upstream_url: str, **variables: str) -> AsyncIterator[Process]:
+    """A gateway of its own process that listens on free ports."""
+    places = {"listen__host": "127.0.0.1", "listen__port": "0", "admin__port": "0"}
+    async with process(**places, upstream__url=upstream_url, **variables) as gateway:
+        await gateway.until_listening()
+        yield gateway

@@ -12,7 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.config import UpstreamConfig
-from gateway.errors import AnswerTooLarge, BadGateway, ContentCut, GatewayError, GatewayTimeout, Overloaded
+from gateway.errors import (
+    AnswerTooLarge,
+    BadGateway,
+    ContentCut,
+    GatewayError,
+    GatewayTimeout,
+    Overloaded,
+)
 from gateway.upstream import Outbound, Purpose, Upstream
 from tests.upstream.scripted import Peer, upstream_answering, upstream_doing
 
@@ -83,6 +90,17 @@ async def test_an_answer_is_read_to_its_end_and_the_connection_used_again(
         assert (await get(upstream))[1] == content
         assert script.connections == 1
         assert script.heads[0].startswith(b"GET /x?y=%20 HTTP/1.1\r\nHost: 127.0.0.1:")
+
+
+async def test_a_trailer_is_no_field_of_the_head() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Evil: 1\r\n\r\n"
+    async with (
+        upstream_answering(answer) as script,
+        reaching(script.url) as upstream,
+        upstream.exchange(Outbound("GET", "/", [(b"Host", b"x")], Purpose.RELAY)) as exchange,
+    ):
+        assert await exchange.read() == b""
+        assert list(exchange.head.fields) == [(b"Transfer-Encoding", b"chunked")]
 
 
 async def test_an_answer_without_a_length_ends_with_its_connection() -> None:

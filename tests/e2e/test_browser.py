@@ -1,0 +1,94 @@
+"""A page of another origin waits for a job's result in a real browser."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+from html import unescape
+from typing import TYPE_CHECKING
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import RawTestServer
+
+from tests.e2e.harness import gateway_before
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gateway.demo.orchestrator import Orchestrator
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--virtual-time-budget=20000",
+    "--dump-dom",
+)
+PAGE = """<!doctype html>
+<pre id="shown">nothing came</pre>
+<script>
+const shown = text => document.getElementById("shown").textContent = text
+fetch("TARGET", {method: "POST", credentials: "include", headers: HEADERS, body: '["a"]'})
+  .then(async answer => shown(answer.status + " " + answer.redirected + " " + await answer.text()))
+  .catch(failure => shown("failed: " + failure))
+</script>
+"""
+
+
+@pytest.fixture
+def chromium() -> str:
+    found = shutil.which("chromium")
+    if found is None and "CI" in os.environ:
+        pytest.fail("chromium is not installed")
+    if found is None:
+        pytest.skip("chromium is not installed")
+    return found
+
+
+async def dumped(chromium: str, url: str, profile: Path) -> str:
+    """The page's document once its scripts have run."""
+    process = await asyncio.create_subprocess_exec(
+        *(chromium, *FLAGS, f"--user-data-dir={profile}", url),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(60):
+            printed, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return unescape(printed.decode())
+
+
+@pytest.mark.parametrize("with_field", [False, True])
+async def test_page_of_another_origin_gets_the_result(
+    orchestrator: Orchestrator, chromium: str, tmp_path: Path, with_field: bool
+) -> None:
+    async with gateway_before(orchestrator.url) as server:
+        token = orchestrator.tokens["acme-user"]
+        target = f"{server.url}/task/{orchestrator.tasks['hello'].id}/job?wait_result=true&parse"
+        headers = "{'Content-Type': 'application/json'}"
+        if with_field:
+            headers = f"{{'Authorization': 'Bearer {token}', 'Content-Type': 'application/json'}}"
+        else:
+            target += f"&access_token={token}"
+        page = PAGE.replace("TARGET", target).replace("HEADERS", headers)
+
+        async def serve(_: web.BaseRequest) -> web.Response:
+            return web.Response(text=page, content_type="text/html")
+
+        async with RawTestServer(serve) as site:
+            document = await dumped(chromium, str(site.make_url("/")), tmp_path)
+    found = re.search('<pre id="shown">(.*?)</pre>', document)
+    assert found, document
+    assert found[1] == '200 true {"message":"Hello world!"}'

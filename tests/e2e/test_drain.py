@@ -1,0 +1,186 @@
+"""The gateway as a process: how it starts, how it ends, and what becomes of its requests then."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.demo.faults import Kind as Fault
+from gateway.demo.routes import Purpose
+from tests.demo.replay import until
+from tests.e2e.harness import connected, curl, once, process, process_before
+
+if TYPE_CHECKING:
+    from gateway.demo.orchestrator import Orchestrator
+
+QUERY = "a=%20&counter=3&timeout=60"
+
+
+def held_request(orchestrator: Orchestrator, job_id: str, query: str = QUERY) -> bytes:
+    token = orchestrator.tokens["acme-user"]
+    return (
+        f"GET /job/{job_id}/result?{query}&access_token={token} HTTP/1.1\r\n"
+        "Host: gateway.test\r\n\r\n"
+    ).encode()
+
+
+RELAYED = b"GET /api/status HTTP/1.1\r\nHost: gateway.test\r\n\r\n"
+
+
+async def test_sigterm_hands_back_what_is_held_and_lets_the_rest_finish(
+    orchestrator: Orchestrator,
+) -> None:
+    job = orchestrator.create("held")
+    orchestrator.faults.add(Fault.STALL, "/api/status")
+    async with AsyncExitStack() as stack:
+        gateway = await stack.enter_async_context(
+            process_before(orchestrator.url, log__format="text")
+        )
+        holding, relaying, idle = [
+            await stack.enter_async_context(connected(gateway.url)) for _ in range(3)
+        ]
+        await holding.send(held_request(orchestrator, job.id))
+        await relaying.send(RELAYED)
+        await until(lambda: orchestrator.requests[Purpose.READ] > 1 == orchestrator.faults.stalled)
+        [ready] = await curl(f"{gateway.admin_url}/ready")
+        assert ready.status == 200
+
+        gateway.signal(signal.SIGTERM)
+        head, content = await holding.answer()
+        assert head.startswith(b"HTTP/1.1 303 ")
+        token = orchestrator.tokens["acme-user"]
+        location = f"/job/{job.id}/result?{QUERY}&access_token={token}&limit=10"
+        assert f"\r\nLocation: {location}\r\n".encode() in head
+        assert b"\r\nConnection: close\r\n" in head
+        assert content == b"{}"
+        assert await holding.until_closed() == b""
+
+        with pytest.raises(ConnectionRefusedError):
+            async with connected(gateway.url):
+                pass
+        [ready] = await curl(f"{gateway.admin_url}/ready")
+        assert ready.status == 503
+        assert b"draining" in ready.content
+        await idle.send(RELAYED)
+        head, content = await idle.answer()
+        assert head.startswith(b"HTTP/1.1 200 ")
+        assert b"\r\nConnection: close\r\n" in head
+
+        assert gateway.running.returncode is None
+        orchestrator.faults.clear()
+        head, content = await relaying.answer()
+        assert head.startswith(b"HTTP/1.1 200 ")
+        assert b"\r\nConnection: close\r\n" in head
+        assert json.loads(content)["status"] == "Node is ok."
+        assert await gateway.ended() == 0
+    assert [line.partition(" outcome=")[2].split()[0] for line in gateway.logged.splitlines()] == [
+        "drained",
+        "ok",
+        "ok",
+    ]
+    assert "Traceback" not in gateway.told
+
+
+async def test_second_signal_ends_at_once(orchestrator: Orchestrator) -> None:
+    orchestrator.faults.add(Fault.STALL, "/api/status")
+    async with (
+        process_before(orchestrator.url, listen__drain_seconds="3600") as gateway,
+        connected(gateway.url) as client,
+    ):
+        await client.send(RELAYED)
+        await until(lambda: orchestrator.faults.stalled == 1)
+        gateway.signal(signal.SIGTERM)
+        await asyncio.sleep(0.05)
+        gateway.signal(signal.SIGINT)
+        assert await gateway.ended() == 0
+    assert len(gateway.logged.splitlines()) == 1
+    assert "Traceback" not in gateway.told
+
+
+async def test_drain_ends_when_its_time_is_up(orchestrator: Orchestrator) -> None:
+    orchestrator.faults.add(Fault.STALL, "/api/status")
+    async with (
+        process_before(orchestrator.url, listen__drain_seconds="0.05") as gateway,
+        connected(gateway.url) as client,
+    ):
+        await client.send(RELAYED)
+        await until(lambda: orchestrator.faults.stalled == 1)
+        gateway.signal(signal.SIGTERM)
+        assert await gateway.ended() == 0
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await client.head()
+
+
+async def test_settings_that_are_wrong_are_told_all_at_once() -> None:
+    async with process(listen__port="x", upstream__url="ftp://a", nonsense="1") as gateway:
+        assert await gateway.ended() == 1
+    problems = gateway.told.splitlines()
+    assert len(problems) == 3
+    assert all(line.startswith("theeye-sync-gateway: ") for line in problems)
+    assert gateway.logged == ""
+
+
+@pytest.mark.parametrize("listener", ["listen", "admin"])
+async def test_port_in_use_is_told_in_a_sentence(listener: str) -> None:
+    taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port = str(taken.sockets[0].getsockname()[1])
+    ports = {"listen__port": "0", "admin__port": "0", f"{listener}__port": port}
+    async with taken, process(listen__host="127.0.0.1", **ports) as gateway:
+        assert await gateway.ended() == 1
+    [line] = gateway.told.splitlines()
+    assert "cannot listen" in line
+    assert port in line
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+async def test_each_request_is_logged_once_whatever_became_of_it(
+    orchestrator: Orchestrator, form: str
+) -> None:
+    job = orchestrator.create("held")
+    orchestrator.faults.add(Fault.CUT, "/acme/job")
+    token = orchestrator.tokens["acme-user"].encode()
+    async with process_before(orchestrator.url, log__format=form) as gateway:
+        await once(gateway.url, b"GET /api HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with connected(gateway.url) as client:
+            await client.send(b"GET /acme/job?access_token=%b HTTP/1.1\r\nHost: x\r\n\r\n" % token)
+            with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+                await client.answer()
+        await once(gateway.url, b"GET /\x01 HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with connected(gateway.url) as client:
+            await client.send(held_request(orchestrator, job.id))
+            await until(lambda: orchestrator.requests[Purpose.READ] > 0)
+        await _until_left(orchestrator)
+        async with connected(gateway.url) as client:
+            await client.send(held_request(orchestrator, job.id))
+            before = orchestrator.requests[Purpose.READ]
+            await until(lambda: orchestrator.requests[Purpose.READ] > before + 1)
+            gateway.signal(signal.SIGTERM)
+            await client.answer()
+        assert await gateway.ended() == 0
+    lines = gateway.logged.splitlines()
+    logged = [
+        json.loads(line) if form == "json" else dict(part.split("=", 1) for part in line.split())
+        for line in lines
+    ]
+    assert [(line["kind"], int(line["status"]), line["outcome"]) for line in logged] == [
+        ("relay", 200, "ok"),
+        ("relay", 200, "cut"),
+        ("refused", 400, "ok"),
+        ("result", 0, "client_closed"),
+        ("result", 303, "drained"),
+    ]
+    assert {line["job_id"] for line in logged[3:]} == {job.id}
+    assert len({line["request_id"] for line in logged}) == len(logged)
+
+
+async def _until_left(orchestrator: Orchestrator) -> None:
+    """Wait until the gateway asks no more: the only waiter it had has left."""
+    seen = -1
+    while seen != orchestrator.requests[Purpose.READ]:
+        seen = orchestrator.requests[Purpose.READ]
+        await asyncio.sleep(0.05)

@@ -1,0 +1,206 @@
+"""Requests held while a job runs: what ends the wait, who shares it, what it survives."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.demo.faults import Kind as Fault
+from gateway.demo.orchestrator import Orchestrator
+from gateway.demo.routes import Purpose
+from tests.demo.replay import until
+from tests.e2e.harness import RawClient, connected, gateway_before, once
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from gateway.demo.jobs import Job
+    from gateway.server import Server
+
+WAITERS = 200
+
+
+@pytest.fixture
+async def server(orchestrator: Orchestrator) -> AsyncIterator[Server]:
+    """A gateway before ``orchestrator``."""
+    async with gateway_before(orchestrator.url) as server:
+        yield server
+
+
+def asking(orchestrator: Orchestrator, job: Job, query: str = "timeout=30") -> bytes:
+    """A request for the job's result."""
+    token = orchestrator.tokens["acme-user"]
+    return (
+        b"GET /job/%b/result?%b HTTP/1.1\r\nHost: gateway.test\r\nAuthorization: Bearer %b\r\n\r\n"
+        % (job.id.encode(), query.encode(), token.encode())
+    )
+
+
+@asynccontextmanager
+async def held(
+    orchestrator: Orchestrator, server: Server, job: Job, waiters: int = 1
+) -> AsyncIterator[list[RawClient]]:
+    """Clients that wait for the job: each has had it read once."""
+    before = orchestrator.requests[Purpose.READ]
+    async with AsyncExitStack() as stack:
+        clients = []
+        for _ in range(waiters):
+            client = await stack.enter_async_context(connected(server.url))
+            await client.send(asking(orchestrator, job))
+            clients.append(client)
+        await until(lambda: orchestrator.requests[Purpose.READ] >= before + waiters)
+        yield clients
+
+
+ENDS: dict[str, Callable[[Orchestrator, Job], None]] = {
+    "success": lambda it, job: it.finish(job.id, "success", ["1"]),
+    "failure": lambda it, job: it.finish(job.id, "failure", ["1"]),
+    "canceled": lambda it, job: it.finish(job.id, "canceled", ["1"], lifecycle="canceled"),
+    "timeout": lambda it, job: it.finish(job.id, "timeout", ["1"], lifecycle="terminated"),
+    "expired": lambda it, job: it.finish(job.id, "expired", ["1"], lifecycle="expired"),
+}
+
+
+@pytest.mark.parametrize("state", ENDS)
+async def test_every_end_of_the_job_ends_the_wait(
+    orchestrator: Orchestrator, server: Server, state: str
+) -> None:
+    job = orchestrator.create("held")
+    async with held(orchestrator, server, job) as [client]:
+        ENDS[state](orchestrator, job)
+        head, content = await client.answer()
+    assert head.startswith(b"HTTP/1.1 200 " if state == "success" else b"HTTP/1.1 500 ")
+    assert content == b'["1"]'
+    assert b"X-TheEye-Job-State: %b\r\n" % state.encode() in head
+
+
+async def test_cancelling_through_the_gateway_ends_the_wait(
+    orchestrator: Orchestrator, server: Server
+) -> None:
+    job = orchestrator.create("held")
+    async with held(orchestrator, server, job) as [client]:
+        canceled, _ = await once(
+            server.url,
+            b"PUT /acme/job/%b/cancel?access_token=%b HTTP/1.1\r\nHost: x\r\n\r\n"
+            % (job.id.encode(), orchestrator.tokens["acme-user"].encode()),
+        )
+        assert canceled.startswith(b"HTTP/1.1 204 ")
+        head, _ = await client.answer()
+    assert head.startswith(b"HTTP/1.1 500 ")
+    assert b"X-TheEye-Job-State: canceled\r\n" in head
+
+
+async def test_job_removed_while_waited_for_is_404_at_once(
+    orchestrator: Orchestrator, server: Server
+) -> None:
+    job = orchestrator.create("held")
+    async with held(orchestrator, server, job) as [client]:
+        orchestrator.remove(job.id)
+        head, content = await client.answer()
+    assert head.startswith(b"HTTP/1.1 404 ")
+    assert content == b'"job not found"'
+    assert b"X-TheEye-Job-Id: %b\r\n" % job.id.encode() in head
+
+
+async def test_many_waiters_of_one_job_cost_the_upstream_one_watch(
+    orchestrator: Orchestrator, server: Server
+) -> None:
+    job = orchestrator.create("held")
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    async with held(orchestrator, server, job, WAITERS) as clients:
+        await asyncio.sleep(0.05)
+        clients[0].writer.transport.abort()
+        orchestrator.finish(job.id, output=["1"])
+        answers = await asyncio.gather(*(client.answer() for client in clients[1:]))
+    assert {content for _, content in answers} == {b'["1"]'}
+    # Each reads at the beginning and at the end; in between a watch asks each 50 ms at most.
+    looks = orchestrator.requests[Purpose.READ] - 2 * WAITERS
+    assert looks < 5 + 20 * (loop.time() - began)
+
+
+async def test_waiters_who_leave_do_not_disturb_the_others(
+    orchestrator: Orchestrator, server: Server
+) -> None:
+    job = orchestrator.create("held")
+    async with held(orchestrator, server, job, 3) as [first, second, third]:
+        for leaving in (first, third):
+            leaving.writer.transport.abort()
+            before = orchestrator.requests[Purpose.READ]
+            await until(lambda: orchestrator.requests[Purpose.READ] > before + 1)  # noqa: B023
+        orchestrator.finish(job.id, output=["1"])
+        assert (await second.answer())[1] == b'["1"]'
+
+
+async def test_nobody_asks_upstream_once_all_waiters_have_left(
+    orchestrator: Orchestrator, server: Server
+) -> None:
+    job = orchestrator.create("held")
+    async with held(orchestrator, server, job) as [client]:
+        client.writer.transport.abort()
+    async with held(orchestrator, server, orchestrator.create("held")) as [client]:
+        before = orchestrator.requests[Purpose.READ]
+        orchestrator.faults.add(Fault.STATUS, f"/acme/job/{job.id}", status=500)
+        await until(lambda: orchestrator.requests[Purpose.READ] > before + 2)
+    assert orchestrator.faults.take("GET", f"/acme/job/{job.id}"), "the fault befell nobody"
+
+
+async def test_wait_goes_on_while_the_upstream_fails(
+    orchestrator: Orchestrator, server: Server
+) -> None:
+    kinds = (Fault.REFUSE, Fault.STATUS, Fault.CLOSE, Fault.CUT, Fault.GARBAGE)
+    jobs = [orchestrator.create("held") for _ in kinds]
+    async with AsyncExitStack() as stack:
+        clients = []
+        for kind, job in zip(kinds, jobs, strict=True):
+            [client] = await stack.enter_async_context(held(orchestrator, server, job))
+            clients.append(client)
+            orchestrator.faults.add(kind, f"/acme/job/{job.id}", times=2)
+        await until(lambda: not orchestrator.faults._faults)
+        for job in jobs:
+            orchestrator.finish(job.id, output=["1"])
+        answers = [await client.answer() for client in clients]
+    assert [content for _, content in answers] == [b'["1"]'] * len(kinds)
+
+
+async def test_wait_begins_while_the_upstream_fails(
+    orchestrator: Orchestrator, server: Server
+) -> None:
+    job = orchestrator.create("instant")
+    orchestrator.faults.add(Fault.REFUSE, times=3)
+    head, content = await once(server.url, asking(orchestrator, job, "parse"))
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert content == b'{"message":"Hello world!"}'
+
+
+async def test_job_is_created_although_its_client_has_left(
+    orchestrator: Orchestrator, server: Server
+) -> None:
+    task = orchestrator.tasks["held"].id.encode()
+    token = orchestrator.tokens["acme-user"].encode()
+    orchestrator.faults.add(Fault.STALL, method="POST")
+    async with connected(server.url) as client:
+        await client.send(
+            b"POST /task/%b/job?wait_result=true&access_token=%b HTTP/1.1\r\nHost: x\r\n"
+            b"Content-Length: 2\r\n\r\n[]" % (task, token)
+        )
+        await until(lambda: orchestrator.faults.stalled == 1)
+    # A request that is answered shows that the gateway has seen the other client leave.
+    await once(server.url, b"GET /api HTTP/1.1\r\nHost: x\r\n\r\n")
+    orchestrator.faults.clear()
+    await until(lambda: len(list(orchestrator.jobs)) == 1)
+
+
+async def test_token_may_be_refused_while_waiting(
+    orchestrator: Orchestrator, server: Server
+) -> None:
+    job = orchestrator.create("held")
+    async with held(orchestrator, server, job) as [client]:
+        orchestrator.faults.add(Fault.STATUS, "/acme/job/", status=401, times=None)
+        head, content = await client.answer()
+    assert head.startswith(b"HTTP/1.1 401 ")
+    assert isinstance(json.loads(content), str)
