@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from gateway.redaction import redact
+from gateway.redaction import SHOWN_CHARACTERS, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +32,8 @@ WRITE_BYTES = 16 * 1024
 PIECE_BYTES = 4096
 """POSIX: what a writable pipe takes whole, never mixed with other writers' lines (PIPE_BUF)."""
 CLOSE_MILLISECONDS = 1000
-_ID_CHARACTERS = 128
-_METHOD_CHARACTERS = 32
+_WORD_CHARACTERS = 128
+_ADDRESS = re.compile(r"[0-9A-Fa-f.:]{0,45}")
 _UNSAFE = re.compile(r'[^!-~]|["\\]')
 
 
@@ -138,18 +138,18 @@ class AccessLog:
         client = exchange.client
         return Line(
             time=self._time(),
-            request_id=_shown(exchange.request_id)[:_ID_CHARACTERS],
+            request_id=_word(exchange.request_id),
             kind=exchange.kind.value,
-            method=_shown(client.method)[:_METHOD_CHARACTERS],
-            target=_shown(client.target),
+            method=_word(client.method),
+            target=_shown(client.target, SHOWN_CHARACTERS),
             status=exchange.status,
             outcome=exchange.outcome.value,
             bytes_in=client.bytes_received,
             bytes_out=client.bytes_sent,
             handling_seconds=round(exchange.handling_seconds, 6),
             held_seconds=round(exchange.held_seconds, 6),
-            job_id=_shown(exchange.job_id)[:_ID_CHARACTERS],
-            client=_shown(exchange.address)[:_ID_CHARACTERS],
+            job_id=_word(exchange.job_id),
+            client=_address(exchange.address),
         )
 
     def _time(self) -> str:
@@ -160,8 +160,20 @@ class AccessLog:
         return f"{self._prefix}.{milliseconds:03d}Z"
 
 
-def _shown(value: str) -> str:
-    return redact(_UNSAFE.sub(_percent_encoded, value) if _UNSAFE.search(value) else value)
+def _word(value: str) -> str:
+    """An id or a method as it is shown; nearly always just that."""
+    is_plain = value.isalnum() and value.isascii() and len(value) <= _WORD_CHARACTERS
+    return value if is_plain else _shown(value)
+
+
+def _address(value: str) -> str:
+    # What a trusted proxy says may be no address at all.
+    return value if _ADDRESS.fullmatch(value) else _shown(value)
+
+
+def _shown(value: str, most: int = _WORD_CHARACTERS) -> str:
+    safe = _UNSAFE.sub(_percent_encoded, value) if _UNSAFE.search(value) else value
+    return redact(safe)[:most]
 
 
 def _percent_encoded(match: re.Match[str]) -> str:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import platform
+from bisect import bisect_left
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Info
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -48,6 +55,25 @@ class UpstreamStats:
     requests: Mapping[tuple[str, str], int]
 
 
+class Durations:
+    """A histogram to add to: counting here and telling Prometheus later costs the request less."""
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def add(self, seconds: float) -> None:
+        self._counts[bisect_left(self._bounds, seconds)] += 1
+        self._sum += seconds
+
+    def tell(self, family: HistogramMetricFamily, *labels: str) -> None:
+        """Add what was counted to a metric, under ``labels``."""
+        names = [*map(floatToGoString, self._bounds), "+Inf"]
+        buckets = list(zip(names, accumulate(self._counts), strict=True))
+        family.add_metric(labels, buckets, self._sum)
+
+
 class Metrics:
     """Counts the requests observed and reads the parts' own counts when asked."""
 
@@ -58,32 +84,14 @@ class Metrics:
         upstream: Callable[[], UpstreamStats],
     ) -> None:
         self._registry = registry = CollectorRegistry()
-        self._requests = Counter(
-            "gateway_requests",
-            "Requests by what they are to the gateway, method and status class.",
-            ("kind", "method", "status"),
-            registry=registry,
-        )
-        self._handling = Histogram(
-            "gateway_request_handling_seconds",
-            "Durations of requests without the time they were held waiting for a job.",
-            ("kind",),
-            buckets=HANDLING_SECONDS,
-            registry=registry,
-        )
-        self._held = Histogram(
-            "gateway_request_held_seconds",
-            "How long requests were held waiting for a job, of those that were held.",
-            buckets=HELD_SECONDS,
-            registry=registry,
-        )
-        # Finding a labelled child costs more than counting with it.
-        self._count: dict[tuple[Kind, str, int], Callable[[], None]] = {}
-        self._time: dict[Kind, Callable[[float], None]] = {}
+        self._requests: dict[tuple[Kind, str, int], int] = {}
+        self._handling: dict[Kind, Durations] = {}
+        self._held = Durations(HELD_SECONDS)
         Info("gateway_build", "The gateway's version.", registry=registry).info(
             {"version": version, "python": platform.python_version()}
         )
-        registry.register(_Parts(waits, upstream))
+        registry.register(_Collected(self._collect))
+        registry.register(_Collected(lambda: _parts(waits(), upstream())))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
@@ -93,60 +101,77 @@ class Metrics:
         kind = exchange.kind
         method = exchange.client.method
         key = (kind, method if method in METHODS else "other", exchange.status // 100)
-        count = self._count.get(key)
-        if count is None:
-            child = self._requests.labels(kind.value, key[1], _status_class(exchange.status))
-            count = self._count[key] = child.inc
-        count()
-        time = self._time.get(kind)
-        if time is None:
-            time = self._time[kind] = self._handling.labels(kind.value).observe
-        time(exchange.handling_seconds)
+        self._requests[key] = self._requests.get(key, 0) + 1
+        durations = self._handling.get(kind)
+        if durations is None:
+            durations = self._handling[kind] = Durations(HANDLING_SECONDS)
+        durations.add(exchange.handling_seconds)
         if exchange.held_seconds > 0:
-            self._held.observe(exchange.held_seconds)
+            self._held.add(exchange.held_seconds)
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """The page and its content type, in the form that ``Accept`` asks for."""
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
 
+    def _collect(self) -> Iterator[Metric]:
+        requests = CounterMetricFamily(
+            "gateway_requests",
+            "Requests by what they are to the gateway, method and status class.",
+            labels=("kind", "method", "status"),
+        )
+        for (kind, method, hundreds), count in self._requests.items():
+            status = f"{hundreds}xx" if 1 <= hundreds <= 5 else "none"
+            requests.add_metric((kind.value, method, status), count)
+        yield requests
+        handling = HistogramMetricFamily(
+            "gateway_request_handling_seconds",
+            "Durations of requests without the time they were held waiting for a job.",
+            labels=("kind",),
+        )
+        for kind, durations in self._handling.items():
+            durations.tell(handling, kind.value)
+        yield handling
+        held = HistogramMetricFamily(
+            "gateway_request_held_seconds",
+            "How long requests were held waiting for a job, of those that were held.",
+        )
+        self._held.tell(held)
+        yield held
 
-def _status_class(status: int) -> str:
-    return f"{status // 100}xx" if 100 <= status <= 599 else "none"
 
-
-class _Parts(Collector):
-    def __init__(
-        self, waits: Callable[[], WaitStats], upstream: Callable[[], UpstreamStats]
-    ) -> None:
-        self._waits = waits
-        self._upstream = upstream
+class _Collected(Collector):
+    def __init__(self, collect: Callable[[], Iterator[Metric]]) -> None:
+        self._collect = collect
 
     def collect(self) -> Iterator[Metric]:
-        waits, upstream = self._waits(), self._upstream()
-        yield GaugeMetricFamily(
-            "gateway_waits_in_flight", "Clients waiting for a job.", value=waits.in_flight
-        )
-        ended = CounterMetricFamily(
-            "gateway_waits", "Waits for a job by how they ended.", labels=("verdict",)
-        )
-        for verdict, count in waits.ended.items():
-            ended.add_metric((verdict,), count)
-        yield ended
-        requests = CounterMetricFamily(
-            "gateway_upstream_requests",
-            "Requests sent to the upstream by purpose and status class.",
-            labels=("purpose", "status"),
-        )
-        for labels, count in upstream.requests.items():
-            requests.add_metric(labels, count)
-        yield requests
-        connections = GaugeMetricFamily(
-            "gateway_upstream_connections",
-            "Connections to the upstream, and requests queued for one.",
-            labels=("state",),
-        )
-        connections.add_metric(("busy",), upstream.open - upstream.idle)
-        connections.add_metric(("idle",), upstream.idle)
-        connections.add_metric(("queued",), upstream.queued)
-        yield connections
+        return self._collect()
+
+
+def _parts(waits: WaitStats, upstream: UpstreamStats) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "gateway_waits_in_flight", "Clients waiting for a job.", value=waits.in_flight
+    )
+    ended = CounterMetricFamily(
+        "gateway_waits", "Waits for a job by how they ended.", labels=("verdict",)
+    )
+    for verdict, count in waits.ended.items():
+        ended.add_metric((verdict,), count)
+    yield ended
+    requests = CounterMetricFamily(
+        "gateway_upstream_requests",
+        "Requests sent to the upstream by purpose and status class.",
+        labels=("purpose", "status"),
+    )
+    for labels, count in upstream.requests.items():
+        requests.add_metric(labels, count)
+    yield requests
+    connections = GaugeMetricFamily(
+        "gateway_upstream_connections",
+        "Connections to the upstream, and requests queued for one.",
+        labels=("state",),
+    )
+    connections.add_metric(("busy",), upstream.open - upstream.idle)
+    connections.add_metric(("idle",), upstream.idle)
+    connections.add_metric(("queued",), upstream.queued)
+    yield connections
