@@ -66,7 +66,6 @@ class Gateway:
         if self._access_log is not None:
             observers.append(self._access_log)
         self._pipeline = Pipeline(
-            listen=config.listen,
             limits=config.limits,
             forwarding=forwarding,
             identities=Identities(),

@@ -16,12 +16,17 @@ from typing import TYPE_CHECKING, cast
 
 from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.streams import EmptyStreamReader
 
 from gateway.errors import Answer, BadRequest, ClientGone, Field, RequestTimeout
 from gateway.fields import has_length, lowered, value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from aiohttp import StreamReader
+    from aiohttp.abc import AbstractStreamWriter
+    from aiohttp.http import RawRequestMessage
 
 REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 NO_CONTENT = frozenset({101, 204, 304})
@@ -38,7 +43,7 @@ class _Written:
     def __init__(self, *, keep_alive: bool) -> None:
         self.keep_alive = keep_alive
 
-    async def prepare(self, request: web.BaseRequest) -> None:
+    async def prepare(self, request: Client) -> None:
         """Nothing is left to prepare."""
 
     async def write_eof(self) -> None:
@@ -62,9 +67,9 @@ class Client:
         "_idle_seconds",
         "_keep_alive",
         "_payload",
-        "_protocol",
-        "_request",
+        "_task",
         "_unsent",
+        "_writer",
         "address",
         "bytes_received",
         "bytes_sent",
@@ -73,28 +78,36 @@ class Client:
         "is_http_1_1",
         "method",
         "names",
+        "protocol",
         "scheme",
         "started",
         "target",
     )
 
-    def __init__(self, request: web.BaseRequest, idle_seconds: float) -> None:
-        protocol = request.protocol
-        self._request = request
-        self._protocol = protocol
-        self._payload = request.content
+    def __init__(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        idle_seconds: float,
+    ) -> None:
+        self.protocol = protocol
+        """aiohttp's connection, for a protocol other than HTTP after a 101."""
+        self._payload = payload
+        self._writer = writer
         self._idle_seconds = idle_seconds
-        self._keep_alive = request.keep_alive
+        self._keep_alive = not message.should_close
         self._chunked = False
         self._unsent = b""
-        self.method = request.method
-        self.target = request.raw_path
-        self.fields: tuple[Field, ...] = request.raw_headers
+        self.method = message.method
+        self.target = message.path
+        self.fields: tuple[Field, ...] = message.raw_headers
         self.names = lowered(self.fields)
         """The fields' names in lower case."""
         self.scheme = "http" if protocol.ssl_context is None else "https"
-        self.has_content = request.body_exists
-        self.is_http_1_1 = request.version >= HttpVersion11
+        self.has_content = not isinstance(payload, EmptyStreamReader)
+        self.is_http_1_1 = message.version >= HttpVersion11
         peer = protocol.peername
         self.address = str(peer[0]) if isinstance(peer, tuple) else ""
         self.started = False
@@ -206,7 +219,7 @@ class Client:
     @property
     def is_full(self) -> bool:
         """The client takes less than it is sent."""
-        return self._protocol.writing_paused
+        return self.protocol.writing_paused
 
     async def drain(self) -> None:
         """Wait while the client does not take what it was sent.
@@ -214,17 +227,17 @@ class Client:
         Raises:
             ClientGone: it closed the connection, or took nothing for ``idle_seconds``.
         """
-        if self._protocol.writing_paused:
+        if self.protocol.writing_paused:
             try:
                 async with asyncio.timeout(self._idle_seconds):
-                    await self._request.writer.drain()
+                    await self._writer.drain()
             except (TimeoutError, ConnectionError):
                 raise ClientGone from None
 
     def cut(self) -> None:
         """End the connection in the middle of the answer, so that it cannot seem complete."""
         self._keep_alive = False
-        transport = self._protocol.transport
+        transport = self.protocol.transport
         if transport is None:
             return
         sock = transport.get_extra_info("socket")
@@ -241,19 +254,23 @@ class Client:
         """What the handler returns to aiohttp."""
         return _KEPT if self._keep_alive else _CLOSED
 
-    @property
-    def request(self) -> web.BaseRequest:
-        """aiohttp's request, for a protocol other than HTTP after a 101."""
-        return self._request
+    # --- what aiohttp's connection does with the request it handed out
+
+    def _finish(self) -> None:
+        """There are no files of a form to remove."""
+
+    def _cancel(self, reason: BaseException) -> None:
+        """The connection is lost."""
+        self._payload.set_exception(reason)
 
     def _transmit(self, data: bytes) -> None:
-        transport = self._protocol.transport
+        transport = self.protocol.transport
         if transport is None or transport.is_closing():
             raise ClientGone
         transport.write(data)
 
     def _continue(self) -> None:
-        transport = self._protocol.transport
+        transport = self.protocol.transport
         if self._awaits_continue and transport is not None:
             self._awaits_continue = False
             expectation = value(self.fields, b"expect") or b""

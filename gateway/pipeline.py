@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 from gateway import errors
 from gateway.admission import message
 from gateway.cross_origin import cross_origin_fields
-from gateway.downstream import Client
 from gateway.errors import Answer, ClientGone, ContentCut, GatewayError, TargetTooLong
 from gateway.exchange import Exchange, Kind, Outcome
 from gateway.fields import value
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from gateway.admission.identity import Identities
-    from gateway.config import LimitsConfig, ListenConfig
+    from gateway.config import LimitsConfig
+    from gateway.downstream import Client
     from gateway.forwarding import Forwarding
     from gateway.proxy.relay import Relay
     from gateway.proxy.websocket import WebSocketRelay
@@ -47,7 +47,6 @@ class Pipeline:
     def __init__(
         self,
         *,
-        listen: ListenConfig,
         limits: LimitsConfig,
         forwarding: Forwarding,
         identities: Identities,
@@ -59,7 +58,6 @@ class Pipeline:
         clock: Callable[[], float],
         secret_routes: bool,
     ) -> None:
-        self._listen = listen
         self._limits = limits
         self._forwarding = forwarding
         self._identities = identities
@@ -74,30 +72,13 @@ class Pipeline:
         self._idle = asyncio.Event()
         self.is_draining = False
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """One request, from its head to the last byte of its answer."""
-        return await self._answer(request, None)
-
-    async def refuse(self, request: web.BaseRequest, failure: GatewayError) -> web.StreamResponse:
-        """Answer what was no HTTP request, as far as it can be answered."""
-        return await self._answer(request, failure)
-
-    def drain(self) -> None:
-        """From now on every answer is the last on its connection."""
-        self.is_draining = True
-        for client in self._in_flight:
-            client.close_after_answer()
-        if not self._in_flight:
-            self._idle.set()
-
-    async def until_idle(self) -> None:
-        """After ``drain``: wait until no request is being answered."""
-        await self._idle.wait()
-
-    async def _answer(
-        self, request: web.BaseRequest, refusal: GatewayError | None
+    async def handle(
+        self, client: Client, refusal: GatewayError | None = None
     ) -> web.StreamResponse:
-        client = Client(request, self._listen.idle_seconds)
+        """One request, from its head to the last byte of its answer.
+
+        ``refusal``: why it is none that could be passed on.
+        """
         exchange = Exchange(
             client,
             self._forwarding.request_id(client),
@@ -131,6 +112,18 @@ class Pipeline:
             for observe in self._observers:
                 observe(exchange)
         return client.written
+
+    def drain(self) -> None:
+        """From now on every answer is the last on its connection."""
+        self.is_draining = True
+        for client in self._in_flight:
+            client.close_after_answer()
+        if not self._in_flight:
+            self._idle.set()
+
+    async def until_idle(self) -> None:
+        """After ``drain``: wait until no request is being answered."""
+        await self._idle.wait()
 
     async def _send(self, exchange: Exchange, refusal: GatewayError | None) -> None:
         """Pass the request on and answer it, unless that was done on the way."""

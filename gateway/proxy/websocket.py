@@ -74,7 +74,7 @@ class WebSocketRelay:
     async def _splice(self, client: Client, answer: UpstreamExchange) -> None:
         connection = answer.connection
         tunnel = _ClientToUpstream(client, connection)
-        client.request.protocol.set_parser(cast("WebSocketReader", tunnel))
+        client.protocol.set_parser(cast("WebSocketReader", tunnel))
         connection.when_writable = tunnel.resume
         try:
             while (chunk := connection.take()) != b"":
@@ -101,7 +101,7 @@ class _ClientToUpstream:
         self._paused = False
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        transport = self._client.request.transport
+        transport = self._client.protocol.transport
         self._client.bytes_received += len(data)
         if not self._connection.write_nowait(data) and transport is not None and not self._paused:
             self._paused = True
@@ -112,7 +112,7 @@ class _ClientToUpstream:
         """The client is gone; what it sent last is still on its way."""
 
     def resume(self) -> None:
-        transport = self._client.request.transport
+        transport = self._client.protocol.transport
         if self._paused and transport is not None and not transport.is_closing():
             self._paused = False
             transport.resume_reading()

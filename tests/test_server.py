@@ -1,0 +1,59 @@
+"""Where the servers say they listen, and what is left when one of them cannot."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from gateway.server import Server
+from tests.e2e.harness import connected, gateway_before, once, settings
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+async def test_address_of_ipv6_stands_in_brackets(orchestrator: object) -> None:
+    del orchestrator
+    places = {"host": "::1", "port": 0}
+    async with gateway_before("http://127.0.0.1:9", listen=places, admin=places) as server:
+        for url in (server.url, server.admin_url):
+            assert url.startswith("http://[::1]:")
+
+
+@pytest.mark.parametrize("listener", ["listen", "admin"])
+async def test_nothing_is_left_listening_when_one_listener_cannot(listener: str) -> None:
+    free = {name: free_port() for name in ("listen", "admin")}
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = free | {listener: taken.getsockname()[1]}
+        config = settings(
+            "http://127.0.0.1:9", **{name: {"port": port} for name, port in ports.items()}
+        )
+        with pytest.raises(OSError, match="address already in use"):
+            async with Server(config):
+                pass
+    [other] = {"listen", "admin"} - {listener}
+    with pytest.raises(ConnectionRefusedError):
+        async with connected(f"http://127.0.0.1:{free[other]}"):
+            pass
+
+
+async def test_draining_server_that_is_idle_is_done_at_once() -> None:
+    async with gateway_before("http://127.0.0.1:9", listen={"drain_seconds": 3600}) as server:
+        head, _ = await once(server.url, GET)
+        assert head.startswith(b"HTTP/1.1 502 ")
+        await server.drain()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
