@@ -64,8 +64,13 @@ def end_to_end(fields: Sequence[Field], names: Sequence[bytes] | None = None) ->
         names = lowered(fields)
     if HOP_BY_HOP.isdisjoint(names):
         return list(fields)
-    named = connection_options(fields) - _NAMES_NOTHING
-    dropped = HOP_BY_HOP | named if named else HOP_BY_HOP
+    dropped = HOP_BY_HOP
+    # Nearly always there is one line that names nothing.
+    if (
+        b"connection" in names
+        and fields[names.index(b"connection")][1].lower() not in _NAMES_NOTHING
+    ) or names.count(b"connection") > 1:
+        dropped |= connection_options(fields) - _NAMES_NOTHING
     return [line for line, name in zip(fields, names, strict=True) if name not in dropped]
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from aiohttp import StreamReader
     from aiohttp.abc import AbstractStreamWriter
     from aiohttp.http import RawRequestMessage
+
     from gateway.config import LimitsConfig, ListenConfig
     from gateway.pipeline import Pipeline
 

@@ -15,8 +15,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
-import msgspec
-
 from gateway.redaction import SHOWN_CHARACTERS, redact
 
 if TYPE_CHECKING:
@@ -37,29 +35,30 @@ _ADDRESS = re.compile(r"[0-9A-Fa-f.:]{0,45}")
 _UNSAFE = re.compile(r'[^!-~]|["\\]')
 
 
-class Line(msgspec.Struct, frozen=True):
-    """What is logged of a request. All text is visible ASCII without quotes and backslashes."""
+_FIELDS = (
+    ("time", "s"),
+    ("request_id", "s"),
+    ("kind", "s"),
+    ("method", "s"),
+    ("target", "s"),
+    ("status", "d"),
+    ("outcome", "s"),
+    ("bytes_in", "d"),
+    ("bytes_out", "d"),
+    ("handling_seconds", ".6f"),
+    ("held_seconds", ".6f"),
+    ("job_id", "s"),
+    ("client", "s"),
+)
+"""What is logged of a request, in order; ``time`` is when it ended: RFC 3339, UTC."""
 
-    time: str
-    """When it ended: RFC 3339, UTC."""
-    request_id: str
-    kind: str
-    method: str
-    target: str
-    status: int
-    outcome: str
-    bytes_in: int
-    bytes_out: int
-    handling_seconds: float
-    held_seconds: float
-    job_id: str
-    client: str
-
-
-def text(line: Line) -> bytes:
-    """``key=value`` pairs; ``-`` for what is empty."""
-    pairs = ((name, getattr(line, name)) for name in Line.__struct_fields__)
-    return " ".join(f"{name}={value if value != '' else '-'}" for name, value in pairs).encode()
+# All text is visible ASCII without quotes and backslashes, so it may stand in both forms as it is.
+_FORMS = {
+    "json": "{"
+    + ",".join(f'"{name}":"%s"' if kind == "s" else f'"{name}":%{kind}' for name, kind in _FIELDS)
+    + "}\n",
+    "text": " ".join(f"{name}=%{kind}" for name, kind in _FIELDS) + "\n",
+}
 
 
 class AccessLog:
@@ -76,9 +75,8 @@ class AccessLog:
         capacity_bytes: int = CAPACITY_BYTES,
     ) -> None:
         self._sink = _Sink(stream)
-        self._encode: Callable[[Line], bytes] = (
-            msgspec.json.Encoder().encode if form == "json" else text
-        )
+        self._form = _FORMS[form]
+        self._nothing = "" if form == "json" else "-"
         self._wall_clock = wall_clock
         self._capacity_bytes = capacity_bytes
         self._second = -1
@@ -92,7 +90,7 @@ class AccessLog:
 
     def observe(self, exchange: Exchange) -> None:
         """Log a request that is over."""
-        line = self._encode(self._line(exchange)) + b"\n"
+        line = (self._form % self._values(exchange)).encode("ascii")
         if self._bytes + len(line) > self._capacity_bytes:
             self._drop(1)
             return
@@ -134,22 +132,27 @@ class AccessLog:
         self._bytes -= size
         return b"".join(taken), len(taken)
 
-    def _line(self, exchange: Exchange) -> Line:
+    def _values(self, exchange: Exchange) -> tuple[str | float, ...]:
+        """One for each of the fields."""
         client = exchange.client
-        return Line(
-            time=self._time(),
-            request_id=_word(exchange.request_id),
-            kind=exchange.kind.value,
-            method=_word(client.method),
-            target=_shown(client.target, SHOWN_CHARACTERS),
-            status=exchange.status,
-            outcome=exchange.outcome.value,
-            bytes_in=client.bytes_received,
-            bytes_out=client.bytes_sent,
-            handling_seconds=round(exchange.handling_seconds, 6),
-            held_seconds=round(exchange.held_seconds, 6),
-            job_id=_word(exchange.job_id),
-            client=_address(exchange.address),
+        words: tuple[str, ...] = (exchange.request_id, client.method, exchange.job_id)
+        if not _are_plain(words):
+            words = tuple(map(_shown, words))
+        address = exchange.address
+        return (
+            self._time(),
+            words[0],
+            exchange.kind.value,
+            words[1],
+            _shown(client.target, SHOWN_CHARACTERS),
+            exchange.status,
+            exchange.outcome.value,
+            client.bytes_received,
+            client.bytes_sent,
+            exchange.handling_seconds,
+            exchange.held_seconds,
+            words[2] or self._nothing,
+            (address if _ADDRESS.fullmatch(address) else _shown(address)) or self._nothing,
         )
 
     def _time(self) -> str:
@@ -160,15 +163,10 @@ class AccessLog:
         return f"{self._prefix}.{milliseconds:03d}Z"
 
 
-def _word(value: str) -> str:
-    """An id or a method as it is shown; nearly always just that."""
-    is_plain = value.isalnum() and value.isascii() and len(value) <= _WORD_CHARACTERS
-    return value if is_plain else _shown(value)
-
-
-def _address(value: str) -> str:
-    # What a trusted proxy says may be no address at all.
-    return value if _ADDRESS.fullmatch(value) else _shown(value)
+def _are_plain(words: tuple[str, ...]) -> bool:
+    """Whether they are shown as they are, as nearly all ids and methods."""
+    text = "".join(words)
+    return text.isalnum() and text.isascii() and len(text) <= _WORD_CHARACTERS
 
 
 def _shown(value: str, most: int = _WORD_CHARACTERS) -> str:
