@@ -152,6 +152,11 @@ class Client:
         self.bytes_received += len(chunk)
         return chunk
 
+    def spoil(self, reason: BaseException) -> None:
+        """No more content can be read, for ``reason``, unless it is all there."""
+        if not self._payload.is_eof():
+            self._payload.set_exception(reason)
+
     async def send(self, answer: Answer) -> None:
         """Send a whole answer."""
         fields = list(answer.fields)
@@ -220,6 +225,12 @@ class Client:
     def is_full(self) -> bool:
         """The client takes less than it is sent."""
         return self.protocol.writing_paused
+
+    @property
+    def is_gone(self) -> bool:
+        """The connection is closed."""
+        transport = self.protocol.transport
+        return transport is None or transport.is_closing()
 
     async def drain(self) -> None:
         """Wait while the client does not take what it was sent.

@@ -42,6 +42,15 @@ class _Connection(web.RequestHandler):
         super().__init__(server, loop=asyncio.get_running_loop(), **options)  # type: ignore[arg-type]
         self._handle = server.handle
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._messages and self._current_request is not None:
+            # aiohttp puts what is wrong with content in line behind the request it belongs to,
+            # which would wait for more of it until its time is up.
+            last, _ = self._messages[-1]
+            if isinstance(last, _ErrInfo):
+                cast("Client", self._current_request).spoil(last.exc)
+
     def _make_error_handler(self, err_info: _ErrInfo) -> Handler:
         handle = self._handle
         refusal = _refusal(err_info.exc, self.max_line_size)

@@ -98,7 +98,8 @@ class Pipeline:
             _log.warning("request %s: answer cut: %s", exchange.request_id, cut)
             client.cut()
         except asyncio.CancelledError:
-            exchange.outcome = Outcome.CLIENT_CLOSED
+            # The client left, or the time to drain is up.
+            exchange.outcome = Outcome.CLIENT_CLOSED if client.is_gone else Outcome.CUT
             raise
         except Exception:
             _log.exception("request %s: answer failed", exchange.request_id)

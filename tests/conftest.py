@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from gateway.demo.orchestrator import Orchestrator
 
@@ -14,3 +15,8 @@ async def orchestrator() -> AsyncIterator[Orchestrator]:
     """An embedded orchestrator on a free port."""
     async with Orchestrator.serving() as serving:
         yield serving
+
+
+# How fast a machine is decides no test.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")

@@ -41,6 +41,12 @@ WITHOUT_TESTS_OF_THEIR_OWN = {
     "gateway/app.py": "joins the parts; every test in tests/e2e runs it",
     "gateway/server.py": "sockets and signals; every test in tests/e2e runs it",
     "gateway/listener.py": "sockets; every test in tests/e2e runs it",
+    "gateway/upstream/connection.py": "its sockets; tests/upstream/test_origin.py runs it",
+    "gateway/proxy/websocket.py": "tests/e2e/test_websocket.py runs it",
+    **{
+        f"gateway/demo/{name}.py": "tests/demo/test_recordings.py compares it with TheEye"
+        for name in ("answers", "identity", "listing", "tasks", "views", "wire")
+    },
     "gateway/demo/__main__.py": "starts the orchestrator as a process of its own, for tests/e2e",
 }
 

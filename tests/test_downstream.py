@@ -4,61 +4,69 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
-from aiohttp import web
 
-from gateway.downstream import Client
+from gateway.config import LimitsConfig, ListenConfig
 from gateway.errors import Answer, ClientGone, RequestTimeout
+from gateway.listener import ClientListener
 from tests.e2e.harness import RawClient, connected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
+    from aiohttp import web
+
+    from gateway.downstream import Client
+    from gateway.pipeline import Pipeline
+
     Answering = Callable[[Client], Awaitable[None]]
 
 POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
 
 
-class Handled(web.Server):
+class Handler:
     """Hands each request to ``answering``; its failures are kept."""
 
-    def __init__(self, answering: Answering, idle_seconds: float) -> None:
-        super().__init__(self._handle, auto_decompress=False, access_log=None)
+    def __init__(self, answering: Answering) -> None:
         self._answering = answering
-        self._idle_seconds = idle_seconds
-        self.over: asyncio.Queue[Exception | None] = asyncio.Queue()
+        self._over: asyncio.Queue[BaseException | None] = asyncio.Queue()
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        client = Client(request, self._idle_seconds)
-        failure = None
+    async def handle(self, client: Client, _refusal: object = None) -> web.StreamResponse:
         try:
             await self._answering(client)
-        except Exception as caught:
-            failure = caught
+        except asyncio.CancelledError as left:
+            self._over.put_nowait(left)
+            raise
+        except Exception as failure:
+            self._over.put_nowait(failure)
             client.cut()
             client.cut()
-        self.over.put_nowait(failure)
         return client.written
 
-    async def failure(self) -> Exception | None:
+    def listener(self, idle_seconds: float = 5.0) -> ClientListener:
+        listen = ListenConfig(idle_seconds=idle_seconds)
+        return ClientListener(cast("Pipeline", self), listen, LimitsConfig())
+
+    async def failure(self) -> BaseException | None:
         async with asyncio.timeout(5):
-            return await self.over.get()
+            return await self._over.get()
 
 
 @asynccontextmanager
 async def handled(
     answering: Answering, idle_seconds: float = 5.0
-) -> AsyncIterator[tuple[Handled, RawClient]]:
-    handler = Handled(answering, idle_seconds)
-    server = await asyncio.get_running_loop().create_server(handler, "127.0.0.1", 0)
+) -> AsyncIterator[tuple[Handler, RawClient]]:
+    handler = Handler(answering)
+    listener = handler.listener(idle_seconds)
+    server = await asyncio.get_running_loop().create_server(listener, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    async with server, connected(f"http://127.0.0.1:{port}") as client:
+    async with connected(f"http://127.0.0.1:{port}") as client:
         yield handler, client
-        server.close()
-    await handler.shutdown(0.1)
+    server.close()
+    await listener.shutdown(0.1)
 
 
 async def read_all(client: Client) -> None:
@@ -83,7 +91,7 @@ async def test_client_that_leaves_within_its_content_is_gone() -> None:
     async with handled(read_all) as (handler, client):
         await client.send(POST + b"Content-Length: 5\r\n\r\nhel")
         client.writer.transport.abort()
-        assert isinstance(await handler.failure(), ClientGone)
+        assert isinstance(await handler.failure(), asyncio.CancelledError | ClientGone)
 
 
 async def test_client_that_takes_nothing_is_given_up() -> None:
@@ -97,15 +105,14 @@ async def test_client_that_leaves_within_the_answer_is_gone() -> None:
         await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         await client.head()
         client.writer.transport.abort()
-        assert isinstance(await handler.failure(), ClientGone)
+        assert isinstance(await handler.failure(), asyncio.CancelledError | ClientGone)
 
 
 async def test_client_that_has_left_before_the_answer_is_gone() -> None:
     async def late(client: Client) -> None:
-        transport = client.request.transport
+        transport = client.protocol.transport
         assert transport is not None
         transport.abort()
-        await asyncio.sleep(0)
         await client.send(Answer(200, b"too late"))
 
     async with handled(late) as (handler, client):
@@ -175,13 +182,14 @@ async def test_client_on_a_unix_socket_has_no_address_and_is_cut_too(tmp_path: P
         client.write(b"half")
         raise ZeroDivisionError
 
-    handler = Handled(breaks, 5)
+    listener = Handler(breaks).listener()
     path = str(tmp_path / "socket")
-    async with await asyncio.get_running_loop().create_unix_server(handler, path):
-        reader, writer = await asyncio.open_unix_connection(path)
-        client = RawClient(reader, writer)
-        await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert (await client.until_closed()).endswith(b"half")
-        writer.close()
+    server = await asyncio.get_running_loop().create_unix_server(listener, path)
+    reader, writer = await asyncio.open_unix_connection(path)
+    client = RawClient(reader, writer)
+    await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await client.until_closed()).endswith(b"half")
     assert addresses == [""]
-    await handler.shutdown(0.1)
+    writer.close()
+    server.close()
+    await listener.shutdown(0.1)

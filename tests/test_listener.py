@@ -45,7 +45,7 @@ async def test_garbage_behind_a_whole_request_is_answered_after_it() -> None:
     async def serve(peer: Peer) -> None:
         await peer.request()
         await peer.reader.readexactly(2)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.04)
         await peer.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
     async with (
@@ -54,6 +54,7 @@ async def test_garbage_behind_a_whole_request_is_answered_after_it() -> None:
         connected(server.url) as client,
     ):
         await client.send(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok")
+        await asyncio.sleep(0.01)
         await client.send(b"garbage\r\n\r\n")
         assert (await client.answer())[1] == b"ok"
         head, _ = await client.answer()

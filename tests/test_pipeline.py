@@ -13,6 +13,7 @@ from gateway.errors import Answer, BadGateway
 from gateway.exchange import Exchange, Outcome
 from gateway.ops.metrics import Metrics
 from gateway.proxy.relay import Relay
+from tests.demo.replay import until
 from tests.e2e.harness import connected, gateway_before, once
 
 if TYPE_CHECKING:
@@ -55,6 +56,13 @@ async def is_refused_late(_relay: Relay, exchange: Exchange) -> None:
 async def hangs(_relay: Relay, exchange: Exchange) -> None:
     begin(exchange)
     await asyncio.Event().wait()
+
+
+async def floods(_relay: Relay, exchange: Exchange) -> None:
+    begin(exchange)
+    while True:
+        exchange.client.write(b"x" * 65536)
+        await exchange.client.drain()
 
 
 def begin(exchange: Exchange) -> None:
@@ -118,8 +126,21 @@ async def test_client_that_leaves_is_told_of_once(
     async with connected(server.url) as client:
         await client.send(GET)
         await client.head()
-    for _ in range(100):
-        await asyncio.sleep(0.001 if not observed else 0)
+    await until(lambda: bool(observed))
+    assert [one.outcome for one in observed] == [Outcome.CLIENT_CLOSED]
+
+
+async def test_client_that_takes_nothing_is_given_up(
+    observed: list[Exchange], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Relay, "relay", floods)
+    listen = {"idle_seconds": 0.02}
+    async with (
+        gateway_before("http://127.0.0.1:9", listen=listen) as server,
+        connected(server.url) as client,
+    ):
+        await client.send(GET)
+        await until(lambda: bool(observed))
     assert [one.outcome for one in observed] == [Outcome.CLIENT_CLOSED]
 
 

@@ -77,15 +77,15 @@ async def curl(*arguments: str, content: bytes = b"") -> list[Shown]:
     Raises:
         AssertionError: curl failed, with its exit status in the message.
     """
-    return await _curled("curl", *arguments, content=content)
+    return await _curled(["curl", *arguments], content, {})
 
 
 async def pasted(command: str, **variables: str) -> list[Shown]:
     """The same for a curl command line as a user pastes it into a shell."""
-    return await _curled("bash", "-c", command, **variables)
+    return await _curled(["bash", "-c", command], b"", variables)
 
 
-async def _curled(*command: str, content: bytes = b"", **variables: str) -> list[Shown]:
+async def _curled(command: list[str], content: bytes, variables: dict[str, str]) -> list[Shown]:
     with tempfile.TemporaryDirectory() as home:
         Path(home, ".curlrc").write_text(CURL_DEFAULTS)  # noqa: ASYNC240 - a few bytes
         process = await asyncio.create_subprocess_exec(

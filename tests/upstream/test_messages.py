@@ -1,0 +1,19 @@
+"""Requests as bytes."""
+
+from __future__ import annotations
+
+from gateway.upstream import Head, Outbound, Purpose
+
+
+def test_a_requests_head_is_written_line_by_line() -> None:
+    outbound = Outbound(
+        "GET", "/a?b", [(b"Host", b"h"), (b"x-A", b""), (b"X-a", b"1")], Purpose.READ
+    )
+    assert outbound.head() == b"GET /a?b HTTP/1.1\r\nHost: h\r\nx-A: \r\nX-a: 1\r\n\r\n"
+    assert Outbound("OPTIONS", "*", [], Purpose.READ).head() == b"OPTIONS * HTTP/1.1\r\n\r\n"
+
+
+def test_only_end_to_end_lines_of_an_answer_are_passed_on() -> None:
+    fields = [(b"A", b"1"), (b"Connection", b"a"), (b"B", b"2")]
+    head = Head(200, b"OK", fields, [b"a", b"connection", b"b"], None)
+    assert head.passed_on() == [(b"B", b"2")]

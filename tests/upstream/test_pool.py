@@ -1,0 +1,167 @@
+"""Who gets a connection when there are not enough of them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.config import UpstreamConfig
+from gateway.errors import BadGateway, GatewayTimeout, Overloaded
+from gateway.upstream.pool import Pool, PoolStats
+from tests.demo.replay import until
+from tests.upstream.scripted import Peer, upstream_doing
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from gateway.upstream.connection import Connection
+
+OK = b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+class Dialing:
+    """Connects to ``url``, fails where ``failures`` has one next, and can be made to hang."""
+
+    def __init__(self, url: str) -> None:
+        self._address = url.removeprefix("http://").rsplit(":", 1)
+        self.failures: list[Exception] = []
+        self.hangs = False
+        self.go_on = asyncio.Event()
+        self.dialed = 0
+
+    async def __call__(self, protocol: Callable[[], asyncio.Protocol]) -> object:
+        self.dialed += 1
+        host, port = self._address
+        if self.hangs:
+            await self.go_on.wait()
+        if self.failures:
+            raise self.failures.pop(0)
+        return await asyncio.get_running_loop().create_connection(protocol, host, int(port))
+
+
+@asynccontextmanager
+async def pool_of(most: int, connect_seconds: float = 5.0) -> AsyncIterator[tuple[Pool, Dialing]]:
+    async def serve(peer: Peer) -> None:
+        while await peer.request():
+            await peer.answer(OK)
+
+    async with upstream_doing(serve) as script:
+        dialing = Dialing(script.url)
+        config = UpstreamConfig(max_connections=most, connect_seconds=connect_seconds)
+        pool = Pool(dialing, config)
+        try:
+            yield pool, dialing
+        finally:
+            pool.close()
+            await asyncio.sleep(0)
+
+
+async def used(connection: Connection) -> Connection:
+    """The connection after an exchange, so that it may be kept."""
+    connection.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", method="GET")
+    while connection.take() is None:
+        await connection.arrived(5)
+    return connection
+
+
+async def waiting(pool: Pool, *, fresh: bool = False) -> asyncio.Task[Connection]:
+    """Somebody who stands in line for a connection."""
+    queued = pool.stats().queued
+    task = asyncio.get_running_loop().create_task(pool.acquire(fresh=fresh))
+    await until(lambda: pool.stats().queued > queued)
+    return task
+
+
+async def test_kept_connections_are_used_again_unless_a_fresh_one_is_asked_for() -> None:
+    async with pool_of(1) as (pool, dialing):
+        first = await used(await pool.acquire())
+        pool.release(first)
+        assert await pool.acquire() is first
+        pool.release(first)
+        second = await pool.acquire(fresh=True)
+        assert second is not first
+        assert (dialing.dialed, pool.stats()) == (2, PoolStats(busy=1, idle=0, queued=0))
+
+
+async def test_kept_connection_that_is_closing_is_not_used() -> None:
+    async with pool_of(1) as (pool, _):
+        first = await used(await pool.acquire())
+        pool.release(first)
+        first.close()
+        assert pool.take() is None
+        assert await pool.acquire() is not first
+
+
+async def test_connection_goes_to_who_waits_longest() -> None:
+    async with pool_of(1) as (pool, dialing):
+        first = await used(await pool.acquire())
+        early, late = await waiting(pool), await waiting(pool)
+        pool.release(first)
+        assert await early is first
+        assert not late.done()
+        pool.release(first)
+        assert await late is first
+        assert dialing.dialed == 1
+
+
+async def test_who_waits_for_a_fresh_connection_gets_one() -> None:
+    async with pool_of(1) as (pool, dialing):
+        first = await used(await pool.acquire())
+        fresh = await waiting(pool, fresh=True)
+        pool.release(first)
+        assert await fresh is not first
+        assert (dialing.dialed, pool.stats().busy) == (2, 1)
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+async def test_who_leaves_just_when_its_turn_comes_hands_it_on(is_kept: bool) -> None:
+    async with pool_of(1) as (pool, dialing):
+        first = await used(await pool.acquire())
+        leaving, staying = await waiting(pool), await waiting(pool)
+        if not is_kept:
+            first.close()
+        pool.release(first)
+        leaving.cancel()
+        assert (await staying is first) is is_kept
+        assert leaving.cancelled()
+        assert dialing.dialed == (1 if is_kept else 2)
+        assert pool.stats() == PoolStats(busy=1, idle=0, queued=0)
+
+
+async def test_who_has_left_is_passed_over() -> None:
+    async with pool_of(1) as (pool, _):
+        first = await used(await pool.acquire())
+        leaving, staying = await waiting(pool), await waiting(pool)
+        leaving.cancel()
+        pool.release(first)
+        assert await staying is first
+
+
+async def test_place_of_a_failed_connection_goes_to_who_waits() -> None:
+    async with pool_of(1) as (pool, dialing):
+        dialing.hangs = True
+        failing = asyncio.get_running_loop().create_task(pool.acquire())
+        await until(lambda: dialing.dialed > 0)
+        queued = await waiting(pool)
+        dialing.failures.append(ConnectionRefusedError())
+        dialing.go_on.set()
+        with pytest.raises(BadGateway):
+            await failing
+        assert (await queued).is_open
+        assert pool.stats().busy == 1
+
+
+async def test_waiting_is_bounded_by_the_connect_time() -> None:
+    async with pool_of(1, connect_seconds=0.01) as (pool, dialing):
+        dialing.hangs = True
+        with pytest.raises(GatewayTimeout):
+            await pool.acquire()
+        dialing.hangs = False
+        taken = await used(await pool.acquire())
+        with pytest.raises(Overloaded):
+            await pool.acquire()
+        pool.release(taken)
+        assert await pool.acquire() is taken
