@@ -108,6 +108,10 @@ class Gateway:
         """Wait until no request is being answered."""
         await self._pipeline.until_idle()
 
+    def cut(self) -> None:
+        """Give up what is still being answered; no client can take it for complete."""
+        self._pipeline.cut()
+
     def _wait_stats(self) -> WaitStats:
         stats = self._watcher.stats()
         return WaitStats(stats.waiters, {v.value: n for v, n in stats.verdicts.items()})

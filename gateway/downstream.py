@@ -75,6 +75,7 @@ class Client:
         "bytes_sent",
         "fields",
         "has_content",
+        "is_cut",
         "is_http_1_1",
         "method",
         "names",
@@ -82,6 +83,7 @@ class Client:
         "scheme",
         "started",
         "target",
+        "version",
     )
 
     def __init__(
@@ -107,11 +109,14 @@ class Client:
         """The fields' names in lower case."""
         self.scheme = "http" if protocol.ssl_context is None else "https"
         self.has_content = not isinstance(payload, EmptyStreamReader)
-        self.is_http_1_1 = message.version >= HttpVersion11
+        self.version = message.version
+        self.is_http_1_1 = self.version == HttpVersion11
         peer = protocol.peername
         self.address = str(peer[0]) if isinstance(peer, tuple) else ""
         self.started = False
         """The answer has begun: nothing but its content, or a cut, can follow."""
+        self.is_cut = False
+        """We ended the connection, not the client."""
         self.bytes_received = 0
         self.bytes_sent = 0
         self._awaits_continue = self.has_content and self.is_http_1_1 and b"expect" in self.names
@@ -226,12 +231,6 @@ class Client:
         """The client takes less than it is sent."""
         return self.protocol.writing_paused
 
-    @property
-    def is_gone(self) -> bool:
-        """The connection is closed."""
-        transport = self.protocol.transport
-        return transport is None or transport.is_closing()
-
     async def drain(self) -> None:
         """Wait while the client does not take what it was sent.
 
@@ -247,6 +246,7 @@ class Client:
 
     def cut(self) -> None:
         """End the connection in the middle of the answer, so that it cannot seem complete."""
+        self.is_cut = True
         self._keep_alive = False
         transport = self.protocol.transport
         if transport is None:

@@ -98,8 +98,7 @@ class Pipeline:
             _log.warning("request %s: answer cut: %s", exchange.request_id, cut)
             client.cut()
         except asyncio.CancelledError:
-            # The client left, or the time to drain is up.
-            exchange.outcome = Outcome.CLIENT_CLOSED if client.is_gone else Outcome.CUT
+            exchange.outcome = Outcome.CUT if client.is_cut else Outcome.CLIENT_CLOSED
             raise
         except Exception:
             _log.exception("request %s: answer failed", exchange.request_id)
@@ -125,6 +124,11 @@ class Pipeline:
     async def until_idle(self) -> None:
         """After ``drain``: wait until no request is being answered."""
         await self._idle.wait()
+
+    def cut(self) -> None:
+        """Give up what is still being answered."""
+        for client in self._in_flight:
+            client.cut()
 
     async def _send(self, exchange: Exchange, refusal: GatewayError | None) -> None:
         """Pass the request on and answer it, unless that was done on the way."""
@@ -155,10 +159,13 @@ class Pipeline:
         """The answer; None where it was written already."""
         client = exchange.client
         self._admit(exchange)
-        if b"upgrade" in client.names and asks_for_websocket(client):
-            exchange.kind = Kind.WEBSOCKET
-            await self._websocket.relay(exchange)
-            return None
+        if b"upgrade" in client.names:
+            if asks_for_websocket(client):
+                exchange.kind = Kind.WEBSOCKET
+                await self._websocket.relay(exchange)
+                return None
+            # The client may go on in the protocol it asked for.
+            client.close_after_answer()
         path, _, query = exchange.target.partition("?")
         exchange.kind = Kind.RELAY
         matched = route(client.method, path)
@@ -181,7 +188,7 @@ class Pipeline:
         message.check(
             client.fields,
             client.names,
-            is_http_1_1=client.is_http_1_1,
+            version=client.version,
             fields_bytes=limits.fields_bytes,
         )
         exchange.target = origin_form(client.method, client.target, client.host)

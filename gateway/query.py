@@ -24,10 +24,14 @@ def query_of(target: str) -> str:
     return target.partition("?")[2]
 
 
+MAX_PAIRS = 1000
+"""What stands behind so many parts is not read, as in the upstream (Node's querystring)."""
+
+
 def pairs(query: str) -> list[Pair]:
     """The parts between ``&``, in order. Percent-encoding is UTF-8 and ``+`` a space."""
     found = []
-    for raw in query.split("&"):
+    for raw in query.split("&", MAX_PAIRS)[:MAX_PAIRS]:
         if raw:
             key, _, value = raw.partition("=")
             found.append(Pair(raw, unquote_plus(key), unquote_plus(value)))

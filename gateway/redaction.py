@@ -14,7 +14,7 @@ MASK = "***"
 SHOWN_CHARACTERS = 2048
 _DECODINGS = 3
 _SENSITIVE = (
-    *("token", "secret", "passw", "pwd", "authoriz", "authoris", "credential"),
+    *("token", "secret", "passw", "pwd", "auth", "bearer", "credential", "jwt"),
     *("api_key", "api-key", "apikey", "signature", "assertion", "session"),
 )
 _SUSPICIOUS = (*_SENSITIVE, "eyj", "%", "@")

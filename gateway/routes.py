@@ -59,6 +59,8 @@ def origin_form(method: str, target: str, host: str) -> str:
     Raises:
         BadRequest: neither origin-form, nor our own absolute-form, nor ``OPTIONS *``.
     """
+    if method == "CONNECT":
+        raise BadRequest("This is no proxy to be tunnelled through")
     if _UNSENDABLE.search(target):
         raise BadRequest("The request target has characters that must be percent-encoded")
     if target.startswith("/"):

@@ -88,6 +88,7 @@ class Server:
             await web.TCPSite(runner, admin.host, admin.port).start()
             self.admin_url = _url(runner.addresses[0])
             stack.push_async_callback(self._gateway.listener.shutdown, CLOSE_SECONDS)
+            stack.callback(self._gateway.cut)
             self._server = await asyncio.get_running_loop().create_server(
                 self._gateway.listener, listen.host, listen.port, backlog=BACKLOG
             )

@@ -20,15 +20,22 @@ _LINE_OVERHEAD = len(": \r\n")
 
 
 def check(
-    fields: Sequence[Field], names: Sequence[bytes], *, is_http_1_1: bool, fields_bytes: int
+    fields: Sequence[Field],
+    names: Sequence[bytes],
+    *,
+    version: tuple[int, int],
+    fields_bytes: int,
 ) -> None:
     """Check a request's field lines; ``names`` are their names in lower case.
 
     Raises:
         FieldsTooLarge: together they have more than ``fields_bytes``.
-        BadRequest: no or several ``Host`` (RFC 9112, 3.2), a transfer coding other than chunked
-            or in HTTP/1.0 (RFC 9112, 6.1).
+        BadRequest: neither HTTP/1.0 nor 1.1; no or several ``Host`` (RFC 9112, 3.2); a transfer
+            coding other than chunked, or in HTTP/1.0 (RFC 9112, 6.1).
     """
+    if version not in {(1, 0), (1, 1)}:
+        raise BadRequest("Only HTTP/1.1 and 1.0 are spoken here")
+    is_http_1_1 = version == (1, 1)
     size = sum([len(name) + len(value) for name, value in fields]) + len(fields) * _LINE_OVERHEAD
     if size > fields_bytes:
         raise FieldsTooLarge(f"The request's fields have more than {fields_bytes} bytes")

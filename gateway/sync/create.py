@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from gateway.errors import NO_STORE, Answer, ContentTooLarge
+from gateway.admission.identity import is_customer_name
+from gateway.errors import NO_STORE, Answer, ContentTooLarge, TargetTooLong
 from gateway.exchange import Kind
 from gateway.fields import value as field_value
 from gateway.fields import without
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from gateway.sync.job import Job
     from gateway.upstream.messages import Reply
 
+LOCATION_BYTES = 1024
+"""What a Location may have besides the query of the request."""
 _SPACE = b" \t\r\n"
 _FLAG = (b"wait_result", b"\\u")
 """One of these stands in every JSON text that has the flag."""
@@ -70,13 +73,13 @@ class CreateAndWait:
     async def create(self, exchange: Exchange, route: CreateRoute) -> Answer | Passed:
         """
         Raises:
-            BadRequest: a parameter of the wait is wrong. No job exists then.
+            BadRequest, TargetTooLong: nobody could wait with this query. No job exists then.
             ContentTooLarge: a wait is asked for with more content than can be held. Nor then.
             BadGateway, GatewayTimeout, Overloaded: as the upstream's failures are mapped.
         """
         query = query_of(exchange.target)
         if asks_to_wait(query):
-            hold_parameters(query, self._config)
+            self._check(query)
             most = self._limits.result_bytes
             content = await _read(exchange, most)
             if not content.ended:
@@ -85,9 +88,16 @@ class CreateAndWait:
             content = await self._inspected(exchange)
             if not content.ended or not _flagged(content.prefix, exchange, self._limits):
                 return content
-            hold_parameters(query, self._config)
+            self._check(query)
         exchange.kind = Kind.CREATE
         return await self._created(exchange, route, query, content.prefix)
+
+    def _check(self, query: str) -> None:
+        """No job is created that could not be waited for."""
+        hold_parameters(query, self._config)
+        most = self._limits.target_bytes - LOCATION_BYTES
+        if len(query) > most:
+            raise TargetTooLong(f"The query of a job to wait for may have {most} bytes")
 
     async def _inspected(self, exchange: Exchange) -> Passed:
         """The content as far as it must be read to know whether it asks for a wait."""
@@ -131,7 +141,8 @@ class CreateAndWait:
 def job_location(path: str, query: str, job: Job, customer: str, config: SyncConfig) -> str:
     """Where the job's result is; ``customer`` is the organization that is known there anyway."""
     location = result_location(path, query, config)
-    if job.customer_name not in {"", customer} and not query_values(query, "customer"):
+    is_named = customer == job.customer_name or bool(query_values(query, "customer"))
+    if not is_named and is_customer_name(job.customer_name):
         location = append(location, f"customer={quote(job.customer_name, safe='')}")
     return location
 

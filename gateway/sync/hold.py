@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,16 +28,20 @@ if TYPE_CHECKING:
     from gateway.sync.job import Job
 
 
+AT_ONCE_BYTES = 32 * 1024
+"""A larger output is parsed in a thread, so that the others need not wait."""
+
+
 class _JobOf408(msgspec.Struct):
     id: str
     lifecycle: str | None
     state: str | None
 
 
-class _BodyOf408(msgspec.Struct, rename="camel"):
-    job: _JobOf408
+class _BodyOf408(msgspec.Struct, rename="camel", kw_only=True):
     status_code: int = 408
     message: str = "Request Timeout"
+    job: _JobOf408
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +109,7 @@ class ResultHold:
                 seen = read
                 exchange.job_state = read.job.state
                 if read.job.is_finished:
-                    answer = result_answer(read.job, wait.query, self._config.profile)
-                    return _ours(answer, read.access_control)
+                    return _ours(await self._formatted(read.job, wait), read.access_control)
             allowed = seen.access_control if seen else cross_origin_fields(wait.reading.origin)
             job = seen.job if seen else None
             if read is None:
@@ -118,6 +122,12 @@ class ResultHold:
                 return _ours(self._drained(exchange, wait), allowed)
             if verdict is Verdict.TIME_UP and not wait.parameters.is_last:
                 return _ours(self._time_up(wait, job), allowed)
+
+    async def _formatted(self, job: Job, wait: _Wait) -> Answer:
+        profile, parse_bytes = self._config.profile, self._config.parse_bytes
+        if len(job.output) < AT_ONCE_BYTES:
+            return result_answer(job, wait.query, profile, parse_bytes)
+        return await asyncio.to_thread(result_answer, job, wait.query, profile, parse_bytes)
 
     async def _wait(
         self, exchange: Exchange, wait: _Wait, seconds: float, *, apart: bool
@@ -160,4 +170,4 @@ def _request_timeout(job_id: str, job: Job | None) -> Answer:
     known = _JobOf408(job_id, None, None)
     if job is not None:
         known = _JobOf408(job.id, job.lifecycle or None, job.state or None)
-    return Answer(408, msgspec.json.encode(_BodyOf408(known)))
+    return Answer(408, msgspec.json.encode(_BodyOf408(job=known)))

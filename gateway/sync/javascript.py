@@ -18,6 +18,14 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 # Possessive, so that a long string costs one pass and no memory.
 _STRING_OR_TINY = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|-?\d++(?:\.\d++)?e-\d++', re.DOTALL)
 
+_SURROGATES = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+    # Everything else in as few pieces as there can be.
+    rb"|(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F]))++",
+    re.DOTALL,
+)
+
 
 class JsonError(ValueError):
     """The text is not JSON. ``details`` is worded as V8 words it."""
@@ -38,6 +46,11 @@ def parse(text: str) -> Any:
         raise JsonError(_details(text, error)) from None
     except (ValueError, RecursionError) as error:
         raise JsonError(str(error)) from None
+
+
+def without_lone_surrogates(text: bytes) -> bytes:
+    """JSON with U+FFFD for those: JavaScript writes them, and msgspec refuses them anywhere."""
+    return _SURROGATES.sub(lambda found: rb"\ufffd" if found["lone"] else found[0], text)
 
 
 def stringify(value: Any) -> str:

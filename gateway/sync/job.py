@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from gateway.errors import Answer, Field
+from gateway.sync.javascript import without_lone_surrogates
 
 FINISHED = frozenset({"finished", "terminated", "canceled", "expired", "completed"})
 """Lifecycles after which nothing changes. A job without one (old workflows) is not finished."""
@@ -21,12 +22,6 @@ _SECRET = re.compile(r"[0-9A-Za-z_-]{1,256}")
 _STATE = re.compile(r"[!-~]{1,64}")
 _NULL = msgspec.Raw(b"null")
 _ABSENT = msgspec.Raw(b"")
-_SURROGATES = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    rb"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
-    rb"|\\.",
-    re.DOTALL,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +88,10 @@ def _decode(content: bytes) -> _Body | None:
         return _decoder.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
-    # JavaScript writes lone surrogates, which msgspec refuses wherever they stand.
     try:
-        return _decoder.decode(_SURROGATES.sub(_without_lone_surrogate, content))
+        return _decoder.decode(without_lone_surrogates(content))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-
-
-def _without_lone_surrogate(found: re.Match[bytes]) -> bytes:
-    return rb"\ufffd" if found["lone"] else found[0]
 
 
 def _text(value: object) -> str:

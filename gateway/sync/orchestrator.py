@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 NO_CUSTOMER = "-"
 """Asked for where no organization is known: the upstream then checks the token and answers 401,
 or 404 "organization not found"."""
+AT_ONCE_BYTES = 256 * 1024
+"""A larger job is read in a thread, so that the others need not wait."""
 _ACCEPT: Field = (b"Accept", b"application/json")
 _NOT_YET = frozenset({303, 408})
 _SECRET_READ_SECONDS = 1.0
@@ -179,7 +181,9 @@ class Orchestrator:
             raise
         except GatewayError:
             return Failing()
-        return understood(reply, reading)
+        if len(reply.content) < AT_ONCE_BYTES:
+            return understood(reply, reading)
+        return await asyncio.to_thread(understood, reply, reading)
 
 
 def understood(reply: Reply, reading: Reading) -> Read:

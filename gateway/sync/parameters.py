@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from gateway.errors import BadRequest
-from gateway.query import pairs, values
-from gateway.sync.javascript import JsonError, parse
+from gateway.query import MAX_PAIRS, pairs, values
+from gateway.sync.javascript import without_lone_surrogates
 
 if TYPE_CHECKING:
     from gateway.config import SyncConfig
 
 MAX_HOLDS = 1_000_000
+ADDED_PAIRS = 8
+"""Room for what a Location adds to a query."""
 _MAX_DIGITS = 9
 
 
@@ -39,6 +43,15 @@ class HoldParameters:
         return min(self.counter, self.limit) * self.hold_seconds
 
 
+class _Flag(msgspec.Struct):
+    """Nothing else of the content is made into objects, however large it is."""
+
+    wait_result: msgspec.Raw = msgspec.Raw(b"")
+
+
+_flag_of = msgspec.json.Decoder(_Flag)
+
+
 def asks_to_wait(query: str) -> bool:
     """``wait_result=true``, exactly that and once."""
     return values(query, "wait_result") == ["true"]
@@ -46,11 +59,12 @@ def asks_to_wait(query: str) -> bool:
 
 def content_asks_to_wait(content: bytes) -> bool:
     """A JSON object with the boolean ``"wait_result": true`` at its top level."""
-    try:
-        value = parse(content.decode("utf-8", "replace"))
-    except JsonError:
-        return False
-    return isinstance(value, dict) and value.get("wait_result") is True
+    for made_readable in (bytes, without_lone_surrogates):
+        try:
+            return bytes(_flag_of.decode(made_readable(content)).wait_result) == b"true"
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+    return False
 
 
 def hold_parameters(query: str, config: SyncConfig) -> HoldParameters:
@@ -58,6 +72,8 @@ def hold_parameters(query: str, config: SyncConfig) -> HoldParameters:
     Raises:
         BadRequest: one of them is no whole number in its range, or given twice.
     """
+    if query.count("&") >= MAX_PAIRS - ADDED_PAIRS:
+        raise BadRequest(f"A query may have {MAX_PAIRS - ADDED_PAIRS} parameters")
     most = config.max_hold_seconds
     timeout = _whole_number(
         query,

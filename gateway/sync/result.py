@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from gateway.errors import JSON_CONTENT, Answer
+from gateway.errors import JSON_CONTENT, Answer, AnswerTooLarge
 from gateway.fields import HOP_BY_HOP
 from gateway.fields import value as field_value
 from gateway.query import pairs
@@ -29,15 +29,21 @@ _WITHOUT_CONTENT = frozenset({204, 205, 304})
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(rb"[\x20-\x7e\x80-\xff]*")
 _NOT_FOR_TASKS = HOP_BY_HOP | {
+    b"alt-svc",
     b"cache-control",
+    b"clear-site-data",
     b"content-encoding",
     b"content-length",
     b"date",
     b"location",
+    b"refresh",
+    b"service-worker-allowed",
     b"set-cookie",
     b"set-cookie2",
+    b"strict-transport-security",
+    b"x-request-id",
 }
-_NOT_FOR_TASKS_PREFIXES = (b"access-control-", b"x-theeye-")
+_NOT_FOR_TASKS_PREFIXES = (b"access-control-", b"sec-websocket-", b"x-theeye-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +55,12 @@ class _Parsed:
     fields: tuple[Field, ...] = (JSON_CONTENT,)
 
 
-def result_answer(job: Job, query: str, profile: Profile) -> Answer:
-    """The answer to a result request for a finished job."""
+def result_answer(job: Job, query: str, profile: Profile, parse_bytes: int) -> Answer:
+    """The answer to a result request for a finished job.
+
+    Raises:
+        AnswerTooLarge: ``parse`` is asked for and the output has more than ``parse_bytes``.
+    """
     default = 200 if job.state == "success" else 500
     given = {pair.key: pair.value for pair in reversed(pairs(query))}
     chosen = next((key for key in _PRECEDENCE if key in given), _DEFAULT_FORMAT[profile])
@@ -60,6 +70,11 @@ def result_answer(job: Job, query: str, profile: Profile) -> Answer:
         return Answer(default, job.raw)
     if chosen == "output":
         return Answer(default, job.output)
+    if len(job.output) > parse_bytes:
+        raise AnswerTooLarge(
+            f"The job's output has {len(job.output)} bytes and is parsed up to {parse_bytes}; "
+            "ask for output instead"
+        )
     try:
         parsed = _parsed(job, given.get("parse", ""), profile)
     except JsonError as error:
@@ -140,11 +155,13 @@ def task_fields(headers: Any) -> tuple[Field, ...]:
     """The field lines a task may set: none that frames, that is the gateway's, or that is
     dangerous to an origin it shares with others. The first 50, and 16 kB, of them."""
     fields: list[Field] = []
+    names: set[bytes] = set()
     room = MAX_FIELDS_BYTES
     for name, value in headers.items() if isinstance(headers, dict) else ():
         line = _field(name, value)
-        if line is None or len(fields) == MAX_FIELDS:
+        if line is None or len(fields) == MAX_FIELDS or line[0].lower() in names:
             continue
+        names.add(line[0].lower())
         room -= len(line[0]) + len(line[1]) + 4
         if room < 0:
             break
@@ -161,7 +178,8 @@ def _field(name: str, value: Any) -> Field | None:
         line = name.encode("ascii"), value.strip(" \t").encode("latin-1")
     except UnicodeEncodeError:
         return None
-    key = line[0].lower()
+    # Some servers take an underscore for a hyphen.
+    key = line[0].lower().replace(b"_", b"-")
     if key in _NOT_FOR_TASKS or key.startswith(_NOT_FOR_TASKS_PREFIXES):
         return None
     if not _TOKEN.fullmatch(line[0]) or not _VALUE.fullmatch(line[1]):

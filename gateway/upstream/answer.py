@@ -159,7 +159,7 @@ class AnswerReader:
         coding = b""
         if b"transfer-encoding" in names:
             coding = fields[names.index(b"transfer-encoding")][1].lower()
-            if coding != b"chunked":
+            if coding != b"chunked" or names.count(b"transfer-encoding") > 1:
                 self.failure = BadGateway("The upstream's answer has a coding not understood")
                 return
         length = None

@@ -156,6 +156,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         answer = self.answer
+        had_head = answer.head is not None
         answer.feed(data)
         if answer.failure is not None or (answer.is_complete and not answer.is_reusable):
             # Of an answer that is complete all that counts is in the buffer.
@@ -164,7 +165,10 @@ class Connection(asyncio.Protocol):
             self._reading_paused = True
             if self._transport is not None:
                 self._transport.pause_reading()
-        self._wake()
+        # Only what can be used is progress; for anything else the time limit goes on.
+        has_head_now = answer.head is not None and not had_head
+        if has_head_now or answer.chunks or answer.is_complete or answer.failure is not None:
+            self._wake()
 
     def eof_received(self) -> bool:
         self.answer.feed_eof()

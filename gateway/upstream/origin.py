@@ -60,7 +60,9 @@ class Upstream:
         self.failing_since: float | None = None
         """When the upstream was first not reachable since it last answered; None while it is."""
 
-    async def _dial(self, protocol: Callable[[], asyncio.Protocol]) -> object:
+    async def _dial(
+        self, protocol: Callable[[], asyncio.Protocol]
+    ) -> tuple[asyncio.Transport, asyncio.Protocol]:
         host, port = self._address
         loop = asyncio.get_running_loop()
         return await loop.create_connection(protocol, host, port, ssl=self._tls)
@@ -69,12 +71,14 @@ class Upstream:
         return UpstreamStats(self.pool.stats(), dict(self._requests))
 
     async def probe(self) -> bool:
-        """Whether the upstream accepts a connection."""
+        """Whether the upstream accepts a connection, one of its own, however busy the others."""
         try:
-            self.pool.release(await self.pool.acquire())
-        except GatewayError as failure:
-            self.count(Purpose.PROBE, "failed", failure)
+            async with asyncio.timeout(self.config.connect_seconds):
+                transport, _ = await self._dial(asyncio.Protocol)
+        except (OSError, TimeoutError):
+            self.count(Purpose.PROBE, "failed", BadGateway())
             return False
+        transport.abort()
         self.count(Purpose.PROBE, "2xx", None)
         return True
 
@@ -109,12 +113,15 @@ class Upstream:
         if content and b"content-length" not in names:
             complete.append((b"Content-Length", b"%d" % len(content)))
         outbound = Outbound(method, target, complete, purpose)
-        async with self.exchange(outbound, content) as answer:
-            try:
-                body = await answer.read_all(max_bytes)
-            except ContentCut:
-                raise BadGateway("The upstream's answer ended early") from None
-            head = answer.head
+        try:
+            async with asyncio.timeout(self.config.response_seconds):
+                async with self.exchange(outbound, content) as answer:
+                    body = await answer.read_all(max_bytes)
+        except TimeoutError:
+            raise GatewayTimeout("The upstream did not end its answer in time") from None
+        except ContentCut:
+            raise BadGateway("The upstream's answer ended early") from None
+        head = answer.head
         kept = head.passed_on()
         if head.length is None and body:
             # What was chunked has a length now.

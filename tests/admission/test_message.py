@@ -12,7 +12,8 @@ HOST: Field = (b"Host", b"h")
 
 
 def check(fields: list[Field], *, is_http_1_1: bool, fields_bytes: int) -> None:
-    message.check(fields, lowered(fields), is_http_1_1=is_http_1_1, fields_bytes=fields_bytes)
+    version = (1, 1) if is_http_1_1 else (1, 0)
+    message.check(fields, lowered(fields), version=version, fields_bytes=fields_bytes)
 
 
 def test_an_ordinary_message_passes() -> None:
@@ -47,3 +48,9 @@ def test_a_field_section_is_measured_as_a_whole() -> None:
     check([HOST, line], is_http_1_1=True, fields_bytes=109)
     with pytest.raises(FieldsTooLarge, match="more than 108 bytes"):
         check([HOST, line], is_http_1_1=True, fields_bytes=108)
+
+
+@pytest.mark.parametrize("version", [(0, 9), (1, 2), (2, 0)])
+def test_other_versions_of_http_are_refused(version: tuple[int, int]) -> None:
+    with pytest.raises(BadRequest):
+        message.check([HOST], [b"host"], version=version, fields_bytes=1000)

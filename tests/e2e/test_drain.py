@@ -46,7 +46,7 @@ async def test_sigterm_hands_back_what_is_held_and_lets_the_rest_finish(
         ]
         await holding.send(held_request(orchestrator, job.id))
         await relaying.send(RELAYED)
-        await until(lambda: orchestrator.requests[Purpose.READ] > 1 == orchestrator.faults.stalled)
+        await until(lambda: orchestrator.requests[Purpose.READ] == orchestrator.faults.stalled == 1)
         [ready] = await curl(f"{gateway.admin_url}/ready")
         assert ready.status == 200
 
@@ -112,7 +112,7 @@ async def test_drain_ends_when_its_time_is_up(orchestrator: Orchestrator) -> Non
         await until(lambda: orchestrator.faults.stalled == 1)
         gateway.signal(signal.SIGTERM)
         assert await gateway.ended() == 0
-        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+        with pytest.raises(ConnectionResetError):
             await client.head()
 
 
@@ -154,11 +154,9 @@ async def test_each_request_is_logged_once_whatever_became_of_it(
         async with connected(gateway.url) as client:
             await client.send(held_request(orchestrator, job.id))
             await until(lambda: orchestrator.requests[Purpose.READ] > 0)
-        await _until_left(orchestrator)
         async with connected(gateway.url) as client:
             await client.send(held_request(orchestrator, job.id))
-            before = orchestrator.requests[Purpose.READ]
-            await until(lambda: orchestrator.requests[Purpose.READ] > before + 1)
+            await until(lambda: orchestrator.requests[Purpose.READ] > 1)
             gateway.signal(signal.SIGTERM)
             await client.answer()
         assert await gateway.ended() == 0
@@ -176,11 +174,3 @@ async def test_each_request_is_logged_once_whatever_became_of_it(
     ]
     assert {line["job_id"] for line in logged[3:]} == {job.id}
     assert len({line["request_id"] for line in logged}) == len(logged)
-
-
-async def _until_left(orchestrator: Orchestrator) -> None:
-    """Wait until the gateway asks no more: the only waiter it had has left."""
-    seen = -1
-    while seen != orchestrator.requests[Purpose.READ]:
-        seen = orchestrator.requests[Purpose.READ]
-        await asyncio.sleep(0.05)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.config import LimitsConfig, SyncConfig
-from gateway.errors import Answer, BadGateway, BadRequest, ContentTooLarge, Field
+from gateway.errors import Answer, BadGateway, BadRequest, ContentTooLarge, Field, TargetTooLong
 from gateway.exchange import Exchange, Kind
 from gateway.routes import CreateRoute
 from gateway.sync.create import CreateAndWait, Passed
@@ -202,6 +202,16 @@ def test_too_much_content_is_refused_before_a_job_exists() -> None:
     upstream = TheEye(CREATED)
     with pytest.raises(ContentTooLarge):
         create(post("wait_result=true", pieces=[b" " * 5000] * 2), upstream)
+    assert upstream.asked == []
+
+
+@pytest.mark.parametrize(
+    "query", ["wait_result=true&x=" + "x" * 15_900, "wait_result=true" + "&a" * 995]
+)
+def test_query_too_large_for_the_redirects_is_refused_before_a_job_exists(query: str) -> None:
+    upstream = TheEye(CREATED)
+    with pytest.raises((TargetTooLong, BadRequest)):
+        create(post(query), upstream)
     assert upstream.asked == []
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.admission.identity import Identity
 from gateway.config import SyncConfig
-from gateway.errors import Answer, BadRequest
+from gateway.errors import Answer, AnswerTooLarge, BadRequest
 from gateway.exchange import Exchange, Kind, Outcome
 from gateway.routes import ResultRoute
 from gateway.sync.hold import ResultHold
@@ -274,6 +274,19 @@ def test_waiter_without_leave_to_see_the_job_never_joins_the_watch() -> None:
         assert sent_on.result().status == 303
 
     run(scenario())
+
+
+def test_job_too_large_to_hold_is_a_502_that_names_it() -> None:
+    large = reply(finished(output=["x" * 200_000]))
+    with pytest.raises(AnswerTooLarge) as refused:
+        ask("output", TheEye(large))
+    assert (b"X-TheEye-Job-Id", JOB_ID.encode()) in refused.value.fields
+
+
+def test_large_result_is_read_and_formatted_all_the_same() -> None:
+    large = finished(output=[f'"{"x" * 50_000}"'])
+    answer, _, _ = ask("parse", TheEye(reply(large)))
+    assert answer.content == b'"' + b"x" * 50_000 + b'"'
 
 
 def test_profile_chooses_the_default_format() -> None:

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import JSON_CONTENT, Answer
+from gateway.errors import JSON_CONTENT, Answer, AnswerTooLarge
+from gateway.sync import result
 from gateway.sync.job import Job, parse_job
-from gateway.sync.result import Profile, result_answer, task_fields
+from gateway.sync.result import Profile, task_fields
 from tests.sync.theeye import finished
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
@@ -23,6 +24,10 @@ DEPARTURES = {
     },
     "4.15": set[tuple[str, str]](),
 }
+
+
+def result_answer(job: Job, query: str, profile: Profile) -> Answer:
+    return result.result_answer(job, query, profile, parse_bytes=1 << 20)
 
 
 def known(**members: Any) -> Job:
@@ -271,3 +276,10 @@ def test_formats_never_raise_whatever_a_job_holds(
 @pytest.mark.parametrize("text", ["[" * 200_000, "[" * 200_000 + "]" * 200_000, "9" * 100_000, ""])
 def test_extreme_elements_are_answered(text: str) -> None:
     assert parsed(text, "4.15").status in {200, 500}
+
+
+def test_output_too_large_to_parse_is_refused_and_given_in_the_other_formats() -> None:
+    large = known(output=["x" * (1 << 20)])
+    with pytest.raises(AnswerTooLarge, match=r"1048580 bytes and is parsed up to 1048576"):
+        result_answer(large, "parse", "4.6")
+    assert result_answer(large, "output", "4.15").content == large.output

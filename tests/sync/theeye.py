@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 from gateway.admission.identity import Identity
-from gateway.errors import BadGateway
+from gateway.errors import AnswerTooLarge, BadGateway
 from gateway.exchange import Exchange
 from gateway.upstream.messages import Purpose, Reply
 from tests.virtual_time import now
@@ -73,8 +73,10 @@ class TheEye:
         self.asked.append(Asked(now(), method, target, list(fields), content, purpose))
         await asyncio.sleep(self.latency_seconds)
         answer = self.first if now() < self.changes_at else self.then
-        if answer is None or len(answer.content) > max_bytes:
+        if answer is None:
             raise BadGateway("not reachable")
+        if len(answer.content) > max_bytes:
+            raise AnswerTooLarge
         return answer
 
 

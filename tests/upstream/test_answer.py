@@ -35,7 +35,8 @@ def content(reader: AnswerReader) -> bytes:
 
 def pieces_of(data: bytes, cuts: list[int]) -> list[bytes]:
     places = sorted({cut % (len(data) + 1) for cut in cuts})
-    return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
+    pieces = [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
+    return [piece for piece in pieces if piece]
 
 
 @given(

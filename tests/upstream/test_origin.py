@@ -231,6 +231,48 @@ async def test_an_upstream_that_says_nothing_is_a_gateway_timeout() -> None:
         assert up.pool.stats().busy == 0
 
 
+TRICKLES = {
+    "head": b"HTTP/1.1 200 OK\r\nX: ",
+    "interim": b"HTTP/1.1 100 Continue\r\nX: ",
+    "chunk-extension": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;",
+    "trailer": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nT: ",
+    "content": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("beginning", TRICKLES.values(), ids=TRICKLES)
+async def test_an_answer_that_trickles_is_given_up_in_time(beginning: bytes) -> None:
+    async def trickling(peer: Peer) -> None:
+        await peer.request()
+        await peer.answer(beginning)
+        while True:
+            await peer.answer(b"x")
+            await asyncio.sleep(0.002)
+
+    limits = {"response_seconds": 0.03, "idle_seconds": 0.03}
+    async with upstream_doing(trickling) as script, reaching(script.url, **limits) as upstream:
+        with pytest.raises((GatewayTimeout, BadGateway)):
+            async with asyncio.timeout(5):
+                await get(upstream)
+        assert upstream.pool.stats().busy == 0
+
+
+async def test_a_probe_needs_no_place_among_the_connections() -> None:
+    async def silent(peer: Peer) -> None:
+        await peer.request()
+        await peer.request()
+
+    async with (
+        upstream_doing(silent) as script,
+        reaching(script.url, max_connections=1) as upstream,
+    ):
+        waiting = asyncio.get_running_loop().create_task(get(upstream))
+        await asyncio.sleep(0)
+        assert await upstream.probe()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+
+
 async def test_content_that_stalls_is_cut() -> None:
     async def stalling(peer: Peer) -> None:
         await peer.request()

@@ -1,0 +1,38 @@
+"""How a tunnel ends that nobody closes."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.harness import connected, gateway_before
+from tests.upstream.scripted import Peer, upstream_doing
+
+UPGRADE = (
+    b"GET /echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+
+
+@pytest.mark.parametrize("resets", [True, False])
+async def test_client_is_let_go_when_the_upstream_resets_or_stays_silent(resets: bool) -> None:
+    async def serve(peer: Peer) -> None:
+        await peer.request()
+        await peer.answer(SWITCHED + b"some")
+        if resets:
+            await peer.reader.readexactly(2)
+            peer.reset()
+        await peer.reader.read()
+
+    limits = {"tunnel_idle_seconds": 3600 if resets else 0.02}
+    async with (
+        upstream_doing(serve) as script,
+        gateway_before(script.url, upstream=limits) as server,
+        connected(server.url) as client,
+    ):
+        await client.send(UPGRADE)
+        assert b" 101 " in await client.head()
+        assert await client.reader.readexactly(4) == b"some"
+        if resets:
+            await client.send(b"go")
+        assert await client.until_closed() == b""
