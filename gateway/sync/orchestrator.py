@@ -159,7 +159,11 @@ class Orchestrator:
 
     async def look(self, reading: Reading) -> Look:
         """What the watcher needs to know: nothing but that something changed."""
-        match await self._ask(reading):
+        try:
+            read = await self._ask(reading)
+        except AnswerTooLarge:
+            return Look.CHANGED
+        match read:
             case Seen(job=job):
                 return Look.CHANGED if job.is_finished else Look.RUNNING
             case Refused(answer=answer):
