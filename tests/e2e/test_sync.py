@@ -497,3 +497,14 @@ async def test_wait_by_task_secret_is_off_as_documented(
     target = f"/task/{task.id}/secret/{task.secret}/job?wait_result=true"
     [answer] = await user.call(target, "--request", "POST")
     assert (answer.status, answer.all("location")) == (200, [])
+
+
+async def test_a_large_result_is_read_and_formatted_as_any_other(
+    orchestrator: Orchestrator, server: Server
+) -> None:
+    job = orchestrator.create("held")
+    text = json.dumps("x" * 400_000)
+    orchestrator.finish(job.id, output=[text])
+    answer = await User(orchestrator, server).result(job, "parse")
+    assert answer.status == 200
+    assert answer.content == text.encode()

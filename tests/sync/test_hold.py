@@ -283,12 +283,6 @@ def test_job_too_large_to_hold_is_a_502_that_names_it() -> None:
     assert (b"X-TheEye-Job-Id", JOB_ID.encode()) in refused.value.fields
 
 
-def test_large_result_is_read_and_formatted_all_the_same() -> None:
-    large = finished(output=[f'"{"x" * 50_000}"'])
-    answer, _, _ = ask("parse", TheEye(reply(large)))
-    assert answer.content == b'"' + b"x" * 50_000 + b'"'
-
-
 def test_profile_chooses_the_default_format() -> None:
     upstream = TheEye(reply(finished()))
     assert ask("", upstream, profile="4.15")[0].content == b'{"a":1}'
