@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from gateway import errors
 from gateway.admission import message
 from gateway.cross_origin import cross_origin_fields
-from gateway.errors import Answer, ClientGone, ContentCut, GatewayError, TargetTooLong
+from gateway.errors import Answer, ClientGone, ContentCut, GatewayError
 from gateway.exchange import Exchange, Kind, Outcome
 from gateway.fields import value
 from gateway.proxy.relay import Resumed
@@ -183,8 +183,6 @@ class Pipeline:
 
     def _admit(self, exchange: Exchange) -> None:
         client, limits = exchange.client, self._limits
-        if len(client.target) > limits.target_bytes:
-            raise TargetTooLong(f"The request target has more than {limits.target_bytes} bytes")
         message.check(
             client.fields,
             client.names,

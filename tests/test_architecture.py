@@ -38,11 +38,6 @@ RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 WITHOUT_TESTS_OF_THEIR_OWN = {
     "gateway/__main__.py": "tests/test_cli.py runs it",
     "gateway/config.py": "defaults only; tests/test_settings.py holds them",
-    "gateway/app.py": "joins the parts; every test in tests/e2e runs it",
-    "gateway/server.py": "sockets and signals; every test in tests/e2e runs it",
-    "gateway/listener.py": "sockets; every test in tests/e2e runs it",
-    "gateway/upstream/connection.py": "its sockets; tests/upstream/test_origin.py runs it",
-    "gateway/proxy/websocket.py": "tests/e2e/test_websocket.py runs it",
     **{
         f"gateway/demo/{name}.py": "tests/demo/test_recordings.py compares it with TheEye"
         for name in ("answers", "identity", "listing", "tasks", "views", "wire")

@@ -79,6 +79,7 @@ class CreateAndWait:
         """
         query = query_of(exchange.target)
         if asks_to_wait(query):
+            exchange.kind = Kind.CREATE
             self._check(query)
             most = self._limits.result_bytes
             content = await _read(exchange, most)
@@ -88,8 +89,8 @@ class CreateAndWait:
             content = await self._inspected(exchange)
             if not content.ended or not _flagged(content.prefix, exchange, self._limits):
                 return content
+            exchange.kind = Kind.CREATE
             self._check(query)
-        exchange.kind = Kind.CREATE
         return await self._created(exchange, route, query, content.prefix)
 
     def _check(self, query: str) -> None:

@@ -1,0 +1,220 @@
+"""Clients on raw sockets, for what wrk does not do; each run is a process of its own.
+
+Usage: python -m benchmarks.clients NAME JSON-ARGUMENTS; prints its findings as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import select
+import socket
+import statistics
+import sys
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Findings = dict[str, float]
+TIMEOUT_SECONDS = 60.0
+CHUNK_BYTES = 256 * 1024
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
+_LOCATION = re.compile(rb"\r\nlocation: *([!-~]+)\r\n", re.IGNORECASE)
+
+
+class UnexpectedAnswer(Exception):
+    """An answer has another status or framing than the measurement needs."""
+
+
+class Connection:
+    """A keep-alive connection; ``begun`` is when its request was sent."""
+
+    def __init__(self, port: int, source: str = "") -> None:
+        address = (source, 0) if source else None
+        self.socket = socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS, address)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.begun = 0.0
+        self._received = b""
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+    def send(self, request: bytes, now: float) -> None:
+        self.begun = now
+        self._received = b""
+        self.socket.sendall(request)
+
+    def answer(self) -> bytes | None:
+        """Read once: the whole answer, None while some of it is missing."""
+        chunk = self.socket.recv(CHUNK_BYTES)
+        if not chunk:
+            raise UnexpectedAnswer("closed")
+        self._received += chunk
+        head, end, content = self._received.partition(b"\r\n\r\n")
+        if not end:
+            return None
+        length = _LENGTH.search(head + b"\r\n")
+        if length is None:
+            raise UnexpectedAnswer(head.decode("latin-1"))
+        return self._received if len(content) >= int(length[1]) else None
+
+    def ask(self, request: bytes) -> bytes:
+        """Send a request and wait for the whole answer."""
+        self.send(request, 0.0)
+        while (answer := self.answer()) is None:
+            pass
+        return answer
+
+
+def get(target: str) -> bytes:
+    return f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+
+
+def steady(port: int, target: str, rate: float, seconds: float, connections: int) -> Findings:
+    """Send at a constant rate, however long answers take (an open loop).
+
+    A request that is due while all connections are busy waits; that counts as its latency.
+    """
+    clock = time.perf_counter
+    request = get(target)
+    idle = [Connection(port) for _ in range(connections)]
+    for connection in idle:
+        _ok(connection.ask(request))
+    busy: list[Connection] = []
+    due: deque[float] = deque()
+    latencies: list[float] = []
+    started = clock()
+    planned, scheduled = int(rate * seconds), 0
+    while len(latencies) < planned:
+        now = clock()
+        if now > started + seconds + TIMEOUT_SECONDS:
+            raise UnexpectedAnswer("too slow for this rate")
+        while scheduled < planned and started + scheduled / rate <= now:
+            due.append(now)
+            scheduled += 1
+        while due and idle:
+            connection = idle.pop()
+            connection.send(request, due.popleft())
+            busy.append(connection)
+        wait = started + scheduled / rate - clock() if scheduled < planned else 1.0
+        for connection in select.select(busy, [], [], max(wait, 0.0))[0]:
+            answer = connection.answer()
+            if answer is not None:
+                latencies.append(clock() - connection.begun)
+                _ok(answer)
+                busy.remove(connection)
+                idle.append(connection)
+    quantiles = statistics.quantiles(latencies, n=100)
+    return {"p50": quantiles[49], "p99": quantiles[98]}
+
+
+def sync(port: int, job: str, token: str, seconds: float, connections: int) -> Findings:
+    """Create a job, follow the 303, take the result; each connection again and again."""
+    fields = f"Host: localhost\r\nAuthorization: Bearer {token}\r\n"
+    create = (
+        f"POST /task/{job}/job?wait_result=true HTTP/1.1\r\n{fields}"
+        "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n[]"
+    ).encode()
+    clock = time.perf_counter
+    open_connections = [Connection(port) for _ in range(connections)]
+    calls, started = 0, clock()
+    latencies: list[float] = []
+    for connection in open_connections:
+        connection.send(create, clock())
+    while (now := clock()) < started + seconds:
+        for connection in select.select(open_connections, [], [], 1.0)[0]:
+            answer = connection.answer()
+            if answer is None:
+                continue
+            if answer.startswith(b"HTTP/1.1 303 "):
+                location = _LOCATION.search(answer)
+                assert location is not None
+                target = location[1].decode("ascii")
+                connection.send(f"GET {target} HTTP/1.1\r\n{fields}\r\n".encode(), connection.begun)
+                continue
+            _ok(answer)
+            calls += 1
+            latencies.append(clock() - connection.begun)
+            connection.send(create, clock())
+    if not calls:
+        raise UnexpectedAnswer("not one call was answered")
+    return {"calls": calls / (now - started), "p50": statistics.median(latencies)}
+
+
+def download(
+    port: int, target: str, pause_seconds: float = 0.0, bytes_per_second: float = 0.0
+) -> Findings:
+    """Read one answer, after a pause and no faster than told (0: as it comes)."""
+    connection = Connection(port)
+    if bytes_per_second:
+        # What the kernel takes is not what the proxy has to hold.
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+    connection.socket.sendall(get(target))
+    _pause(pause_seconds)
+    buffer = bytearray(CHUNK_BYTES)
+    started = time.perf_counter()
+    received = connection.socket.recv_into(buffer)
+    head = bytes(buffer[:received]).partition(b"\r\n\r\n")[0] + b"\r\n"
+    length = _LENGTH.search(head)
+    if not head.startswith(b"HTTP/1.1 200 ") or length is None:
+        raise UnexpectedAnswer(head.decode("latin-1"))
+    total = int(length[1]) + len(head) + 2
+    while received < total:
+        read = connection.socket.recv_into(buffer)
+        if not read:
+            raise UnexpectedAnswer("cut")
+        received += read
+        if bytes_per_second:
+            _pause(started + received / bytes_per_second - time.perf_counter())
+    return {"seconds": time.perf_counter() - started}
+
+
+def upload(port: int, target: str, length: int) -> Findings:
+    """Send content of ``length`` bytes and wait for the answer."""
+    connection = Connection(port)
+    chunk = bytes(CHUNK_BYTES)
+    started = time.perf_counter()
+    connection.socket.sendall(
+        f"POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n".encode()
+    )
+    for _ in range(length // CHUNK_BYTES):
+        connection.socket.sendall(chunk)
+    connection.socket.sendall(chunk[: length % CHUNK_BYTES])
+    while (answer := connection.answer()) is None:
+        pass
+    _ok(answer)
+    return {"seconds": time.perf_counter() - started}
+
+
+def idle(port: int, target: str, connections: int) -> Findings:
+    """Make a request on each connection, say so, and keep them until stdin ends."""
+    request = get(target)
+    kept: list[Connection] = []
+    for number in range(connections):
+        # An address has some 28 000 ports.
+        kept.append(Connection(port, f"127.0.0.{2 + number // 5000}"))
+        _ok(kept[-1].ask(request))
+    print(json.dumps({"open": len(kept)}), flush=True)
+    sys.stdin.read()
+    return {"open": len(kept)}
+
+
+def _pause(seconds: float) -> None:
+    if seconds > 0:
+        time.sleep(seconds)  # noqa: TID251 - there is no event loop here
+
+
+def _ok(answer: bytes) -> None:
+    if not answer.startswith(b"HTTP/1.1 200 "):
+        raise UnexpectedAnswer(answer[:300].decode("latin-1"))
+
+
+CLIENTS: dict[str, Callable[..., Findings]] = {
+    client.__name__: client for client in (steady, sync, download, upload, idle)
+}
+
+if __name__ == "__main__":
+    print(json.dumps(CLIENTS[sys.argv[1]](**json.loads(sys.argv[2]))))

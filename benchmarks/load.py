@@ -1,0 +1,165 @@
+"""Load: wrk, and the clients of ``benchmarks.clients``, each as a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchmarks.servers import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from benchmarks.processes import Process
+
+SPARE_SECONDS = 20.0
+"""What a client may take beyond its time."""
+CLIENT_SECONDS = 90.0
+_REQUESTS = re.compile(r"^\s*(\d+) requests in ([\d.]+)s", re.MULTILINE)
+_RATE = re.compile(r"^Requests/sec:\s+([\d.]+)", re.MULTILINE)
+_FAILURES = re.compile(r"^\s*(?:Socket errors|Non-2xx or 3xx responses):.*$", re.MULTILINE)
+
+
+class LoadFailed(Exception):
+    """Not all requests were answered well, so the figure would mean nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    rate: float
+    """Requests answered a second."""
+    cpu_microseconds: float
+    """Processor time of the server for each."""
+    instructions: float | None = None
+    """Processor instructions of the server for each."""
+
+
+class Clients:
+    """Loads servers; ``pin`` is the command prefix that keeps clients on their processors."""
+
+    def __init__(self, folder: Path, pin: tuple[str, ...]) -> None:
+        self._folder = folder
+        self._pin = pin
+
+    def wrk(
+        self,
+        server: Process,
+        target: str,
+        *,
+        connections: int,
+        seconds: float,
+        post_bytes: int = 0,
+        counting: bool = False,
+    ) -> Load:
+        """Requests as fast as they are answered, one thread; ``counting`` is by ``perf stat``.
+
+        Raises:
+            LoadFailed
+        """
+        script: list[str] = []
+        if post_bytes:
+            path = self._folder / f"post-{post_bytes}.lua"
+            path.write_text(
+                f'wrk.method = "POST"\nwrk.body = string.rep("x", {post_bytes})\n', "ascii"
+            )
+            script = ["--script", str(path)]
+        counts = self._folder / "instructions"
+        counter = _perf(server, str(counts)) if counting else []
+        command = [*self._pin, *counter, "wrk", "--threads", "1", *script]
+        command += ["--connections", str(connections), "--duration", f"{max(round(seconds), 1)}s"]
+        before = server.cpu_seconds()
+        output = _run([*command, f"http://127.0.0.1:{server.port}{target}"], seconds)
+        used = server.cpu_seconds() - before
+        answered, rate = _REQUESTS.search(output), _RATE.search(output)
+        failures = _FAILURES.search(output)
+        if failures or answered is None or rate is None or not int(answered[1]):
+            raise LoadFailed(failures[0].strip() if failures else output.strip())
+        requests = int(answered[1])
+        instructions = _instructions(counts.read_text("utf-8")) / requests if counting else None
+        return Load(float(rate[1]), used / requests * 1e6, instructions)
+
+    def run(self, client: str, seconds: float = CLIENT_SECONDS, **arguments: object) -> _Findings:
+        """Run one of ``benchmarks.clients`` to its end.
+
+        Raises:
+            LoadFailed
+        """
+        findings: _Findings = json.loads(_run(self._command(client, arguments), seconds))
+        return findings
+
+    @contextlib.contextmanager
+    def holding(self, **arguments: object) -> Iterator[None]:
+        """Within the block, idle connections are open."""
+        with subprocess.Popen(
+            self._command("idle", arguments),
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as client:
+            try:
+                assert client.stdout is not None
+                if not client.stdout.readline():
+                    raise LoadFailed("not all connections could be opened")
+                yield
+            finally:
+                client.kill()
+
+    def _command(self, client: str, arguments: dict[str, object]) -> list[str]:
+        module = [sys.executable, "-m", "benchmarks.clients"]
+        return [*self._pin, *module, client, json.dumps(arguments)]
+
+
+_Findings = dict[str, float]
+
+
+def can_count_instructions() -> bool:
+    """Whether ``perf`` exists and this machine lets it count."""
+    try:
+        tried = subprocess.run(
+            ["perf", "stat", "-x", ",", "-e", "instructions", "true"],
+            capture_output=True,
+            text=True,
+            timeout=SPARE_SECONDS,
+            check=False,
+        )
+    except OSError:
+        return False
+    try:
+        return tried.returncode == 0 and _instructions(tried.stderr) > 0
+    except LoadFailed:
+        return False
+
+
+def _perf(server: Process, output: str) -> list[str]:
+    ids = ",".join(map(str, server.family))
+    return ["perf", "stat", "-x", ",", "-e", "instructions", "-p", ids, "-o", output, "--"]
+
+
+def _instructions(report: str) -> float:
+    found = re.search(r"^(\d+),[^,]*,instructions", report, re.MULTILINE)
+    if found is None:
+        raise LoadFailed("perf did not count")
+    return float(found[1])
+
+
+def _run(command: list[str], seconds: float) -> str:
+    try:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=seconds + SPARE_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as expired:
+        raise LoadFailed(f"no end after {expired.timeout:g} s") from expired
+    if done.returncode:
+        raise LoadFailed((done.stderr or done.stdout).strip()[-300:])
+    return done.stdout

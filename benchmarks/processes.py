@@ -1,0 +1,126 @@
+"""Processes that are measured: started, counted, stopped. Linux only: figures come from /proc."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+TICKS = os.sysconf("SC_CLK_TCK")
+START_SECONDS = 15.0
+STOP_SECONDS = 5.0
+MOST_FILES = 65536
+
+
+class DidNotStart(Exception):
+    """A server did not take connections in time; the message says what it printed."""
+
+
+class Process:
+    """A running server, with all the processes it started."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], port: int) -> None:
+        self._popen = popen
+        self.port = port
+
+    @property
+    def family(self) -> list[int]:
+        """Its process id and those of its descendants."""
+        found = [self._popen.pid]
+        for pid in found:
+            with contextlib.suppress(OSError):
+                children = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii")
+                found.extend(map(int, children.split()))
+        return found
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far."""
+        return sum(map(_cpu_ticks, self.family)) / TICKS
+
+    def resident_bytes(self) -> int:
+        return sum(_status_bytes(pid, "VmRSS") for pid in self.family)
+
+    def peak_bytes(self) -> int:
+        """The most that was resident since ``forget_peak``."""
+        return sum(_status_bytes(pid, "VmHWM") for pid in self.family)
+
+    def forget_peak(self) -> None:
+        for pid in self.family:
+            Path(f"/proc/{pid}/clear_refs").write_text("5", "ascii")
+
+    @property
+    def has_ended(self) -> bool:
+        return self._popen.poll() is not None
+
+    def stop(self) -> None:
+        self._popen.terminate()
+        try:
+            self._popen.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            self._popen.wait(STOP_SECONDS)
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str], port: int, log: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[Process]:
+    """Run a server that listens on ``port``; what it prints to stdout and stderr goes to ``log``.
+
+    Raises:
+        DidNotStart: it ended, or takes no connections.
+    """
+    with log.open("wb") as output:
+        popen = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
+        )
+    process = Process(popen, port)
+    try:
+        _wait_until_open(process, log)
+        yield process
+    finally:
+        process.stop()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def _wait_until_open(process: Process, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and not process.has_ended:
+        try:
+            socket.create_connection(("127.0.0.1", process.port), 1).close()
+        except OSError:
+            time.sleep(0.02)  # noqa: TID251 - there is no event loop here
+        else:
+            return
+    raise DidNotStart(log.read_text("utf-8", "replace")[-500:].strip() or "it printed nothing")
+
+
+def _cpu_ticks(pid: int) -> int:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("ascii", "replace")
+    except OSError:
+        return 0
+    fields = stat.rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def _status_bytes(pid: int, name: str) -> int:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text("utf-8", "replace")
+    except OSError:
+        return 0
+    found = re.search(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0

@@ -1,0 +1,223 @@
+"""The upstreams and the proxies that are compared, and how each is configured."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.processes import free_port, running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from benchmarks.processes import Process
+
+ROOT = Path(__file__).resolve().parent.parent
+FAST_PROXY_VERSION = "2.2.0"
+NPM_SECONDS = 120
+JOB = "0123456789abcdef01234567"
+SMALL_BYTES = 1600
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where servers run. ``pin`` is the command prefix that keeps one on its processor."""
+
+    folder: Path
+    pin: tuple[str, ...]
+    fast_proxy: Path | None
+    """The folder of node modules that has fast-proxy."""
+
+    def new_folder(self, name: str) -> Path:
+        """A folder for one more server of that name."""
+        folder = self.folder / f"{name}-{len(list(self.folder.iterdir()))}"
+        folder.mkdir()
+        return folder
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    name: str
+    label: str
+    is_bare: bool
+    """Writes no log and adds no fields; it is compared with the bare nginx."""
+    tool: str
+    """The program it needs."""
+    start: Callable[[Site, Peer, int], AbstractContextManager[Process]]
+    """Takes the upstream's port."""
+
+
+def start_upstream(site: Site) -> AbstractContextManager[Process]:
+    """nginx that answers from memory (``/small``, jobs) and from files (``/1m``, ``/100m``)."""
+    folder = site.new_folder("upstream")
+    for name, mebibytes in (("1m", 1), ("100m", 100)):
+        with (folder / name).open("wb") as file:
+            file.truncate(mebibytes * 1024 * 1024)
+    job = f'"id":"{JOB}","customer_name":"acme","task_id":"{JOB}","name":"{"x" * 700}"'
+    created = f'{{{job},"lifecycle":"ready","state":"in_progress"}}'
+    finished = f'{{{job},"lifecycle":"finished","state":"success","output":["[1]"],"result":{{}}}}'
+    port = free_port()
+    return _nginx(
+        folder,
+        port,
+        "access_log off; keepalive_requests 100000000;",
+        f"""
+        root {folder}; open_file_cache max=10;
+        default_type application/json;
+        location = /small {{ return 200 '{"x" * SMALL_BYTES}'; }}
+        location /task/ {{ return 200 '{created}'; }}
+        location /acme/job/ {{ return 200 '{finished}'; }}
+        """,
+        (),
+    )
+
+
+def start_sink(site: Site) -> AbstractContextManager[Process]:
+    folder, port = site.new_folder("sink"), free_port()
+    command = [sys.executable, str(ROOT / "benchmarks/peers/sink.py"), str(port)]
+    return running(command, port, folder / "log")
+
+
+def _nginx(
+    folder: Path, port: int, http: str, server: str, pin: tuple[str, ...]
+) -> AbstractContextManager[Process]:
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
+    configuration = folder / "nginx.conf"
+    configuration.write_text(
+        f"""
+        daemon off; worker_processes 1; worker_rlimit_nofile 20000;
+        {"user root;" if os.geteuid() == 0 else ""}
+        pid {folder}/pid; error_log {folder}/error.log;
+        events {{ worker_connections 10000; }}
+        http {{
+            sendfile on; tcp_nopush on; gzip on; client_max_body_size 0; {temporary} {http}
+            server {{ listen 127.0.0.1:{port}; {server} }}
+        }}
+        """,
+        "utf-8",
+    )
+    command = [*pin, "nginx", "-e", f"{folder}/error.log", "-c", str(configuration)]
+    return running(command, port, folder / "log")
+
+
+def _nginx_proxy(site: Site, peer: Peer, upstream: int) -> AbstractContextManager[Process]:
+    folder = site.new_folder(peer.name)
+    log, fields = f"access_log {folder}/access.log;", ""
+    if peer.is_bare:
+        log = "access_log off;"
+    else:
+        fields = """
+        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+        proxy_set_header X-Forwarded-Proto $scheme;"""
+    return _nginx(
+        folder,
+        free_port(),
+        f"{log} upstream orchestrator {{ server 127.0.0.1:{upstream}; keepalive 512; }}",
+        f"""location / {{
+            proxy_pass http://orchestrator; proxy_http_version 1.1;
+            proxy_set_header Connection ""; {fields}
+        }}""",
+        site.pin,
+    )
+
+
+def _haproxy(site: Site, peer: Peer, upstream: int) -> AbstractContextManager[Process]:
+    folder, port = site.new_folder(peer.name), free_port()
+    configuration = folder / "haproxy.cfg"
+    configuration.write_text(
+        f"""
+global
+  nbthread 1
+  log stdout format raw local0
+defaults
+  mode http
+  log global
+  option httplog
+  option forwardfor
+  http-reuse always
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+frontend clients
+  bind 127.0.0.1:{port}
+  http-request set-header X-Forwarded-Proto http
+  default_backend orchestrator
+backend orchestrator
+  server orchestrator 127.0.0.1:{upstream}
+""",
+        "utf-8",
+    )
+    command = [*site.pin, "haproxy", "-db", "-f", str(configuration)]
+    return running(command, port, folder / "log")
+
+
+def _fast_proxy(site: Site, peer: Peer, upstream: int) -> AbstractContextManager[Process]:
+    folder, port = site.new_folder(peer.name), free_port()
+    script = str(ROOT / "benchmarks/peers/fast_proxy.js")
+    command = [*site.pin, "node", script, str(port), f"http://127.0.0.1:{upstream}"]
+    environment = {**os.environ, "NODE_PATH": str(site.fast_proxy), "NODE_ENV": "production"}
+    return running(command, port, folder / "log", environment)
+
+
+def _aiohttp(site: Site, peer: Peer, upstream: int) -> AbstractContextManager[Process]:
+    folder, port = site.new_folder(peer.name), free_port()
+    script = str(ROOT / "benchmarks/peers/aiohttp_proxy.py")
+    command = [*site.pin, sys.executable, script, str(port), f"http://127.0.0.1:{upstream}"]
+    return running(command, port, folder / "log")
+
+
+def _gateway(site: Site, peer: Peer, upstream: int) -> AbstractContextManager[Process]:
+    folder, port = site.new_folder(peer.name), free_port()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GATEWAY_")}
+    environment |= {
+        "PYTHONPATH": str(ROOT),
+        "GATEWAY_UPSTREAM__URL": f"http://127.0.0.1:{upstream}",
+        "GATEWAY_LISTEN__HOST": "127.0.0.1",
+        "GATEWAY_LISTEN__PORT": str(port),
+        "GATEWAY_ADMIN__PORT": "0",
+        "GATEWAY_LOG__ACCESS": "false" if peer.is_bare else "true",
+    }
+    # The access log goes to stdout, which is a file here.
+    command = [*site.pin, sys.executable, "-m", "gateway", "serve"]
+    return running(command, port, folder / "log", environment)
+
+
+NGINX = Peer("nginx", "nginx: log, forwarded fields", False, "nginx", _nginx_proxy)
+NGINX_BARE = Peer("nginx-bare", "nginx: no log, no fields", True, "nginx", _nginx_proxy)
+HAPROXY = Peer("haproxy", "HAProxy: log, forwarded fields", False, "haproxy", _haproxy)
+FAST_PROXY = Peer("fast-proxy", "Node fast-proxy: no log", True, "node", _fast_proxy)
+AIOHTTP = Peer("aiohttp", "aiohttp proxy: no log", True, sys.executable, _aiohttp)
+GATEWAY = Peer("gateway", "**gateway**: everything on", False, sys.executable, _gateway)
+GATEWAY_BARE = Peer("gateway-bare", "**gateway**: no log", True, sys.executable, _gateway)
+PEERS = (NGINX, NGINX_BARE, HAPROXY, FAST_PROXY, AIOHTTP, GATEWAY, GATEWAY_BARE)
+
+
+def install_fast_proxy() -> Path | None:
+    """The node modules with fast-proxy, installed into the user's cache once; None without."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / f"theeye-sync-gateway/fast-proxy-{FAST_PROXY_VERSION}"
+    modules = folder / "node_modules"
+    if (modules / "fast-proxy/package.json").exists():
+        return modules
+    if shutil.which("npm") is None:
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    quiet = ("--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
+    command = ["npm", "install", "--prefix", str(folder), *quiet]
+    try:
+        subprocess.run(
+            [*command, f"fast-proxy@{FAST_PROXY_VERSION}"],
+            check=True,
+            timeout=NPM_SECONDS,
+            stdout=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return modules
