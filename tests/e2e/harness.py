@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import sys
 import tempfile
 from contextlib import asynccontextmanager, suppress
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import pytest
 
 from gateway.config import Config
 from gateway.server import Server
@@ -71,6 +73,16 @@ class Shown:
         return [value for key, value in self.fields if key.lower() == name.lower()]
 
 
+def program(name: str) -> str:
+    """Where a program of the system is. Without it a test is skipped, but never in CI."""
+    found = shutil.which(name)
+    if found is None and "CI" in os.environ:
+        pytest.fail(f"{name} is not installed")
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
 async def curl(*arguments: str, content: bytes = b"") -> list[Shown]:
     """Every answer curl got, without interim ones. Of redirects it follows it shows no content.
 
@@ -86,6 +98,7 @@ async def pasted(command: str, **variables: str) -> list[Shown]:
 
 
 async def _curled(command: list[str], content: bytes, variables: dict[str, str]) -> list[Shown]:
+    program("curl")
     with tempfile.TemporaryDirectory() as home:
         Path(home, ".curlrc").write_text(CURL_DEFAULTS)  # noqa: ASYNC240 - a few bytes
         process = await asyncio.create_subprocess_exec(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import shutil
 import subprocess
 from html import unescape
 from typing import TYPE_CHECKING
@@ -14,7 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import RawTestServer
 
-from tests.e2e.harness import gateway_before
+from tests.e2e.harness import gateway_before, program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,12 +43,7 @@ fetch("TARGET", {method: "POST", credentials: "include", headers: HEADERS, body:
 
 @pytest.fixture
 def chromium() -> str:
-    found = shutil.which("chromium")
-    if found is None and "CI" in os.environ:
-        pytest.fail("chromium is not installed")
-    if found is None:
-        pytest.skip("chromium is not installed")
-    return found
+    return program("chromium")
 
 
 async def dumped(chromium: str, url: str, profile: Path) -> str:

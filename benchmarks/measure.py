@@ -1,0 +1,265 @@
+"""The measurements. Servers run side by side, idle while another is measured; rounds interleave."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import resource
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchmarks.load import Load, LoadFailed
+from benchmarks.processes import DidNotStart, Process
+from benchmarks.results import Latency, Memory, Rate, Spread, Sync, Transfer
+from benchmarks.servers import GATEWAY, JOB, NGINX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from benchmarks.load import Clients
+    from benchmarks.results import Results
+    from benchmarks.servers import Peer, Site
+
+CONNECTIONS = (32, 256)
+SYNC_CLIENTS = 16
+TRANSFER_CLIENTS = 8
+IDLE_CONNECTIONS = 10_000
+SPARE_FILES = 500
+MIB = 1024 * 1024
+LARGE_BYTES = 100 * MIB
+LARGE = "100 MB"
+DOWN_1M, DOWN_100M = "1 MB down", f"{LARGE} down"
+UP_64K, UP_1M, UP_100M = "64 kB POST", "1 MB up", f"{LARGE} up"
+SLOW_DOWN = f"{LARGE} down, slow reader"
+SLOW_PAUSE_SECONDS, SLOW_BYTES_PER_SECOND = 1.0, 40e6
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    site: Site
+    clients: Clients
+    results: Results
+    rounds: int
+    seconds: float
+    """Of a round of one server."""
+    counts_instructions: bool
+
+    @contextlib.contextmanager
+    def started(self, peers: Sequence[Peer], upstream: int) -> Iterator[list[tuple[Peer, Process]]]:
+        """Those peers that start, each in front of the upstream; the others are left out."""
+        with contextlib.ExitStack() as stack:
+            servers = []
+            for peer in peers:
+                try:
+                    servers.append(
+                        (peer, stack.enter_context(peer.start(self.site, peer, upstream)))
+                    )
+                except (OSError, DidNotStart) as failure:
+                    self.leave_out(f"{peer.name}: did not start: {failure}")
+            yield servers
+
+    def leave_out(self, what: str) -> None:
+        if what not in self.results.left_out:
+            self.results.left_out.append(what)
+
+    def say(self, what: str) -> None:
+        print(f"... {what}", file=sys.stderr, flush=True)
+
+
+def rates(bench: Bench, peers: Sequence[Peer], upstream: int) -> None:
+    """Requests a second as fast as they go."""
+    with bench.started(peers, upstream) as servers:
+        for _, server in servers:
+            bench.clients.wrk(server, "/small", connections=32, seconds=1)
+        for connections in CONNECTIONS:
+            loads: dict[str, list[Load]] = {peer.name: [] for peer, _ in servers}
+            for number in range(bench.rounds):
+                bench.say(f"{connections} connections, round {number + 1} of {bench.rounds}")
+                for peer, server in servers:
+                    loads[peer.name].append(
+                        bench.clients.wrk(
+                            server, "/small", connections=connections, seconds=bench.seconds
+                        )
+                    )
+            for peer, server in servers:
+                bench.results.rates.append(
+                    Rate(
+                        peer.name,
+                        connections,
+                        _spread(loads[peer.name], lambda load: load.rate),
+                        _spread(loads[peer.name], lambda load: load.cpu_microseconds),
+                        _instructions(bench, server, connections),
+                    )
+                )
+
+
+def latency(bench: Bench, upstream: Process) -> None:
+    """Latency at half of what the gateway can do, without a proxy and through two."""
+    with bench.started((NGINX, GATEWAY), upstream.port) as servers:
+        targets = [("direct", upstream), *((peer.name, server) for peer, server in servers)]
+        rate = bench.results.rate(GATEWAY.name, CONNECTIONS[0])
+        most = (
+            rate.requests_per_second.median
+            if rate is not None
+            else bench.clients.wrk(
+                dict(targets)[GATEWAY.name], "/small", connections=CONNECTIONS[0], seconds=2
+            ).rate
+        )
+        bench.results.half_load = most / 2
+        found: dict[str, list[dict[str, float]]] = {name: [] for name, _ in targets}
+        for number in range(bench.rounds):
+            bench.say(f"latency, round {number + 1} of {bench.rounds}")
+            for name, server in targets:
+                findings = bench.clients.run(
+                    "steady",
+                    port=server.port,
+                    target="/small",
+                    rate=most / 2,
+                    seconds=bench.seconds,
+                    connections=CONNECTIONS[0],
+                )
+                found[name].append(findings)
+    for name, rounds in found.items():
+        p50, p99 = (
+            Spread(tuple(findings[key] * 1e6 for findings in rounds)) for key in ("p50", "p99")
+        )
+        bench.results.latencies.append(Latency(name, p50, p99))
+
+
+def transfers(bench: Bench, peers: Sequence[Peer], upstream: Process, sink: Process) -> None:
+    """Megabytes a second, down from the upstream and up to the sink."""
+    downs = {DOWN_1M: (MIB, _down_1m), DOWN_100M: (LARGE_BYTES, _down_100m)}
+    ups = {UP_64K: (65536, _up_64k), UP_1M: (MIB, _up_1m), UP_100M: (LARGE_BYTES, _up_100m)}
+    for kinds, behind in ((downs, upstream), (ups, sink)):
+        with bench.started(peers, behind.port) as servers:
+            for what, (size, measure) in kinds.items():
+                loads: dict[str, list[Load]] = {peer.name: [] for peer, _ in servers}
+                for number in range(bench.rounds):
+                    bench.say(f"{what}, round {number + 1} of {bench.rounds}")
+                    for peer, server in servers:
+                        loads[peer.name].append(measure(bench.clients, server))
+                for name, rounds in loads.items():
+                    bench.results.transfers.append(
+                        Transfer(
+                            name,
+                            what,
+                            Spread(tuple(load.rate * size / 1e6 for load in rounds)),
+                            _spread(rounds, lambda load: load.cpu_microseconds),
+                        )
+                    )
+
+
+def memory(bench: Bench, upstream: int, sink: int) -> None:
+    """What a new gateway takes for large transfers and for idle connections."""
+    clients = bench.clients
+    slow = {"pause_seconds": SLOW_PAUSE_SECONDS, "bytes_per_second": SLOW_BYTES_PER_SECOND}
+    kinds: dict[str, tuple[int, Callable[[int], object]]] = {
+        DOWN_100M: (upstream, lambda port: clients.run("download", port=port, target="/100m")),
+        UP_100M: (sink, lambda port: _upload(clients, port)),
+        SLOW_DOWN: (
+            upstream,
+            lambda port: clients.run("download", port=port, target="/100m", **slow),
+        ),
+    }
+    peaks: dict[str, int] = {}
+    for what, (behind, use) in kinds.items():
+        bench.say(f"memory, {what}")
+        with _new_gateway(bench, behind) as (server, idle_bytes):
+            use(server.port)
+            peaks[what] = max(server.peak_bytes() - idle_bytes, 0)
+    bench.say("memory, idle connections")
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    count = min(IDLE_CONNECTIONS, soft - SPARE_FILES)
+    if count < IDLE_CONNECTIONS:
+        bench.leave_out(f"{IDLE_CONNECTIONS} idle connections: only {count}, for want of files")
+    with _new_gateway(bench, upstream) as (server, idle_bytes):
+        try:
+            with clients.holding(port=server.port, target="/small", connections=count):
+                each = (server.resident_bytes() - idle_bytes) / count
+        except LoadFailed as failure:
+            bench.leave_out(f"idle connections: {failure}")
+            count, each = 0, 0.0
+    bench.results.memory = Memory(idle_bytes, peaks, count, each)
+
+
+def sync(bench: Bench, upstream: int) -> None:
+    """Whole calls of the sync mode: POST, 303, GET, result. The job ends at once."""
+    calls, p50, used = [], [], []
+    with _new_gateway(bench, upstream) as (server, _):
+        for number in range(-1, bench.rounds):
+            bench.say(f"sync calls, round {number + 1} of {bench.rounds}")
+            before = server.cpu_seconds()
+            findings = bench.clients.run(
+                "sync",
+                port=server.port,
+                job=JOB,
+                token=_token(),
+                seconds=bench.seconds,
+                connections=SYNC_CLIENTS,
+            )
+            if number >= 0:  # the first warms up
+                made = findings["calls"] * bench.seconds
+                used.append((server.cpu_seconds() - before) / made * 1e6)
+                calls.append(findings["calls"])
+                p50.append(findings["p50"] * 1e3)
+    bench.results.sync = Sync(Spread(tuple(calls)), Spread(tuple(p50)), Spread(tuple(used)))
+
+
+@contextlib.contextmanager
+def _new_gateway(bench: Bench, upstream: int) -> Iterator[tuple[Process, int]]:
+    """A gateway that has answered one request, and what it then takes."""
+    with GATEWAY.start(bench.site, GATEWAY, upstream) as server:
+        bench.clients.run("upload", port=server.port, target="/task/x/job", length=2)
+        server.forget_peak()
+        yield server, server.resident_bytes()
+
+
+def _down_1m(clients: Clients, server: Process) -> Load:
+    return clients.wrk(server, "/1m", connections=TRANSFER_CLIENTS, seconds=1)
+
+
+def _up_64k(clients: Clients, server: Process) -> Load:
+    return clients.wrk(server, "/", connections=32, seconds=1, post_bytes=65536)
+
+
+def _up_1m(clients: Clients, server: Process) -> Load:
+    return clients.wrk(server, "/", connections=TRANSFER_CLIENTS, seconds=1, post_bytes=MIB)
+
+
+def _down_100m(clients: Clients, server: Process) -> Load:
+    return _timed(server, lambda: clients.run("download", port=server.port, target="/100m"))
+
+
+def _up_100m(clients: Clients, server: Process) -> Load:
+    return _timed(server, lambda: _upload(clients, server.port))
+
+
+def _timed(server: Process, transfer: Callable[[], dict[str, float]]) -> Load:
+    before = server.cpu_seconds()
+    seconds = transfer()["seconds"]
+    return Load(1 / seconds, (server.cpu_seconds() - before) * 1e6)
+
+
+def _upload(clients: Clients, port: int) -> dict[str, float]:
+    return clients.run("upload", port=port, target="/", length=LARGE_BYTES)
+
+
+def _spread(loads: Sequence[Load], part: Callable[[Load], float]) -> Spread:
+    return Spread(tuple(map(part, loads)))
+
+
+def _instructions(bench: Bench, server: Process, connections: int) -> float | None:
+    if not bench.counts_instructions:
+        return None
+    return bench.clients.wrk(
+        server, "/small", connections=connections, seconds=1, counting=True
+    ).instructions
+
+
+def _token() -> str:
+    """An unsigned token of the organization acme: the gateway verifies none."""
+    parts = ({"alg": "HS256", "typ": "JWT"}, {"org_uuid": "acme", "user_id": "1"})
+    encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in parts]
+    return b".".join([*encoded, b"bm9uZQ"]).decode("ascii")

@@ -1,0 +1,166 @@
+"""The command: which measurements, of what, for how long."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from benchmarks import measure
+from benchmarks.floors import floors
+from benchmarks.load import Clients, LoadFailed, can_count_instructions
+from benchmarks.machine import machine
+from benchmarks.processes import MOST_FILES, DidNotStart
+from benchmarks.report import report
+from benchmarks.results import Results
+from benchmarks.servers import (
+    FAST_PROXY,
+    FAST_PROXY_VERSION,
+    GATEWAY,
+    HAPROXY,
+    NGINX,
+    NGINX_BARE,
+    PEERS,
+    Site,
+    install_fast_proxy,
+    start_sink,
+    start_upstream,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+    from benchmarks.processes import Process
+    from benchmarks.servers import Peer
+
+PARTS = ("rates", "latency", "transfers", "memory", "sync")
+TRANSFER_PEERS = (NGINX, NGINX_BARE, HAPROXY, GATEWAY)
+NOT_BUILT = "TLS in, --workers 2: the gateway does not have them yet"
+NO_COUNTS = "CPU instructions per request: perf cannot count them on this machine"
+NAMES = (*(peer.name for peer in PEERS), *PARTS)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print; 1 if a floor is missed, 2 if nothing can be measured."""
+    options = _options(arguments)
+    missing = [tool for tool in ("nginx", "wrk") if shutil.which(tool) is None]
+    if missing:
+        print(f"Cannot measure without {' and '.join(missing)}.", file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGTERM, _leave)
+    _allow_files()
+    results = Results()
+    with tempfile.TemporaryDirectory(prefix="gateway-benchmark-") as folder:
+        _measure(options, Path(folder), results)
+    print(report(results))
+    if options.json is not None:
+        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(results)))
+    return 1 if any(floor.is_reached is False for floor in floors(results)) else 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        "relay.py",
+        description="Measures the gateway beside other proxies on this machine, over loopback.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--quick", action="store_true", help="2 rounds instead of 5")
+    parser.add_argument(
+        "--only",
+        type=lambda text: text.split(","),
+        default=[],
+        metavar="NAME,...",
+        help=f"some proxies and parts of: {', '.join(NAMES)}",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures to FILE")
+    options = parser.parse_args(arguments)
+    unknown = set(options.only) - set(NAMES)
+    if unknown:
+        parser.error(f"--only knows no {', '.join(sorted(unknown))}")
+    return options
+
+
+def _measure(options: argparse.Namespace, folder: Path, results: Results) -> None:
+    parts = [part for part in PARTS if part in options.only] or PARTS
+    wanted = [peer for peer in PEERS if peer.name in options.only] or PEERS
+    results.left_out.append(NOT_BUILT)
+    peers, modules = _available(wanted, results)
+    cores = sorted(os.sched_getaffinity(0))
+    pins, placement = _placement(cores)
+    results.machine = machine(placement)
+    counts = can_count_instructions()
+    if not counts:
+        results.left_out.append(NO_COUNTS)
+    site = Site(folder, pins[0], modules)
+    clients = Clients(folder, pins[1])
+    rounds = 2 if options.quick else 5
+    bench = measure.Bench(site, clients, results, rounds, 2.0, counts)
+    with contextlib.ExitStack() as stack:
+        upstream = stack.enter_context(start_upstream(site))
+        sink = stack.enter_context(start_sink(site))
+        for part in parts:
+            try:
+                _part(part, bench, peers, upstream, sink)
+            except (LoadFailed, DidNotStart) as failure:
+                bench.leave_out(f"{part}: {failure}")
+
+
+def _part(
+    part: str, bench: measure.Bench, peers: Sequence[Peer], upstream: Process, sink: Process
+) -> None:
+    match part:
+        case "rates":
+            measure.rates(bench, peers, upstream.port)
+        case "latency":
+            measure.latency(bench, upstream)
+        case "transfers":
+            some = [peer for peer in peers if peer in TRANSFER_PEERS]
+            measure.transfers(bench, some, upstream, sink)
+        case "memory":
+            measure.memory(bench, upstream.port, sink.port)
+        case _:
+            measure.sync(bench, upstream.port)
+
+
+def _available(wanted: Sequence[Peer], results: Results) -> tuple[list[Peer], Path | None]:
+    peers = [peer for peer in wanted if shutil.which(peer.tool) is not None]
+    modules = install_fast_proxy() if FAST_PROXY in peers else None
+    if modules is None:
+        peers = [peer for peer in peers if peer is not FAST_PROXY]
+    for peer in wanted:
+        if peer not in peers:
+            needs = f"npm and fast-proxy {FAST_PROXY_VERSION}" if peer is FAST_PROXY else peer.tool
+            results.left_out.append(f"{peer.name}: needs {needs}")
+    return peers, modules
+
+
+def _placement(cores: Sequence[int]) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], str]:
+    """The command prefixes for servers and clients; what is measured has a core of its own."""
+    if len(cores) < 2 or shutil.which("taskset") is None:
+        return ((), ()), "as the kernel likes"
+    *others, own = cores
+    servers = ("taskset", "--cpu-list", str(own))
+    clients = ("taskset", "--cpu-list", ",".join(map(str, others)))
+    return (servers, clients), "the proxy on one core; clients and upstream on the others"
+
+
+def _allow_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    # As an exception it stops what was started.
+    raise SystemExit(2)
