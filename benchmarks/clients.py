@@ -33,11 +33,11 @@ class Connection:
     """A keep-alive connection; ``begun`` is when its request was sent."""
 
     def __init__(self, port: int, source: str = "") -> None:
-        address = (source, 0) if source else None
-        self.socket = socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS, address)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._port = port
+        self._source = (source, 0) if source else None
         self.begun = 0.0
         self._received = b""
+        self._connect()
 
     def fileno(self) -> int:
         return self.socket.fileno()
@@ -45,6 +45,9 @@ class Connection:
     def send(self, request: bytes, now: float) -> None:
         self.begun = now
         self._received = b""
+        if self._is_closing:
+            self.socket.close()
+            self._connect()
         self.socket.sendall(request)
 
     def answer(self) -> bytes | None:
@@ -56,9 +59,11 @@ class Connection:
         head, end, content = self._received.partition(b"\r\n\r\n")
         if not end:
             return None
-        length = _LENGTH.search(head + b"\r\n")
+        fields = (head + b"\r\n").lower()
+        length = _LENGTH.search(fields)
         if length is None:
             raise UnexpectedAnswer(head.decode("latin-1"))
+        self._is_closing = b"\r\nconnection: close\r\n" in fields
         return self._received if len(content) >= int(length[1]) else None
 
     def ask(self, request: bytes) -> bytes:
@@ -67,6 +72,12 @@ class Connection:
         while (answer := self.answer()) is None:
             pass
         return answer
+
+    def _connect(self) -> None:
+        address = ("127.0.0.1", self._port)
+        self.socket = socket.create_connection(address, TIMEOUT_SECONDS, self._source)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._is_closing = False
 
 
 def get(target: str) -> bytes:

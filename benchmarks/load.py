@@ -36,16 +36,14 @@ class Load:
     """Requests answered a second."""
     cpu_microseconds: float
     """Processor time of the server for each."""
-    instructions: float | None = None
-    """Processor instructions of the server for each."""
+    requests: int = 1
 
 
 class Clients:
-    """Loads servers; ``pin`` is the command prefix that keeps clients on their processors."""
+    """Loads servers; ``folder`` takes what it writes."""
 
-    def __init__(self, folder: Path, pin: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._pin = pin
 
     def wrk(
         self,
@@ -55,9 +53,9 @@ class Clients:
         connections: int,
         seconds: float,
         post_bytes: int = 0,
-        counting: bool = False,
+        prefix: tuple[str, ...] = (),
     ) -> Load:
-        """Requests as fast as they are answered, one thread; ``counting`` is by ``perf stat``.
+        """Requests as fast as they are answered, one thread; ``prefix`` is put before wrk.
 
         Raises:
             LoadFailed
@@ -69,9 +67,7 @@ class Clients:
                 f'wrk.method = "POST"\nwrk.body = string.rep("x", {post_bytes})\n', "ascii"
             )
             script = ["--script", str(path)]
-        counts = self._folder / "instructions"
-        counter = _perf(server, str(counts)) if counting else []
-        command = [*self._pin, *counter, "wrk", "--threads", "1", *script]
+        command = [*prefix, "wrk", "--threads", "1", *script]
         command += ["--connections", str(connections), "--duration", f"{max(round(seconds), 1)}s"]
         before = server.cpu_seconds()
         output = _run([*command, f"http://127.0.0.1:{server.port}{target}"], seconds)
@@ -81,16 +77,15 @@ class Clients:
         if failures or answered is None or rate is None or not int(answered[1]):
             raise LoadFailed(failures[0].strip() if failures else output.strip())
         requests = int(answered[1])
-        instructions = _instructions(counts.read_text("utf-8")) / requests if counting else None
-        return Load(float(rate[1]), used / requests * 1e6, instructions)
+        return Load(float(rate[1]), used / requests * 1e6, requests)
 
-    def run(self, client: str, seconds: float = CLIENT_SECONDS, **arguments: object) -> _Findings:
+    def run(self, client: str, **arguments: object) -> _Findings:
         """Run one of ``benchmarks.clients`` to its end.
 
         Raises:
             LoadFailed
         """
-        findings: _Findings = json.loads(_run(self._command(client, arguments), seconds))
+        findings: _Findings = json.loads(_run(self._command(client, arguments), CLIENT_SECONDS))
         return findings
 
     @contextlib.contextmanager
@@ -111,41 +106,10 @@ class Clients:
                 client.kill()
 
     def _command(self, client: str, arguments: dict[str, object]) -> list[str]:
-        module = [sys.executable, "-m", "benchmarks.clients"]
-        return [*self._pin, *module, client, json.dumps(arguments)]
+        return [sys.executable, "-m", "benchmarks.clients", client, json.dumps(arguments)]
 
 
 _Findings = dict[str, float]
-
-
-def can_count_instructions() -> bool:
-    """Whether ``perf`` exists and this machine lets it count."""
-    try:
-        tried = subprocess.run(
-            ["perf", "stat", "-x", ",", "-e", "instructions", "true"],
-            capture_output=True,
-            text=True,
-            timeout=SPARE_SECONDS,
-            check=False,
-        )
-    except OSError:
-        return False
-    try:
-        return tried.returncode == 0 and _instructions(tried.stderr) > 0
-    except LoadFailed:
-        return False
-
-
-def _perf(server: Process, output: str) -> list[str]:
-    ids = ",".join(map(str, server.family))
-    return ["perf", "stat", "-x", ",", "-e", "instructions", "-p", ids, "-o", output, "--"]
-
-
-def _instructions(report: str) -> float:
-    found = re.search(r"^(\d+),[^,]*,instructions", report, re.MULTILINE)
-    if found is None:
-        raise LoadFailed("perf did not count")
-    return float(found[1])
 
 
 def _run(command: list[str], seconds: float) -> str:

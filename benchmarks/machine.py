@@ -16,7 +16,7 @@ _VERSIONS = {"nginx": "-v", "haproxy": "-v", "wrk": "-v", "node": "-v"}
 _NUMBER = re.compile(r"\d+\.\d+[\w.+~-]*")
 
 
-def machine(pinned: str) -> dict[str, str]:
+def machine() -> dict[str, str]:
     found = {tool: _version(tool, flag) for tool, flag in _VERSIONS.items()}
     tools = ", ".join(f"{tool} {number}" for tool, number in found.items() if number)
     packages = ("aiohttp", "uvloop", "httptools")
@@ -26,7 +26,6 @@ def machine(pinned: str) -> dict[str, str]:
     return {
         "Machine": f"{_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB, "
         f"{platform.system()} {platform.release()}",
-        "Placement": pinned,
         "Load average at the start": busy,
         "Software": f"{platform.python_implementation()} {platform.python_version()}, {libraries}, "
         f"gateway {__version__}, {tools}",

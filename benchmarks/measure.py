@@ -44,7 +44,6 @@ class Bench:
     rounds: int
     seconds: float
     """Of a round of one server."""
-    counts_instructions: bool
 
     @contextlib.contextmanager
     def started(self, peers: Sequence[Peer], upstream: int) -> Iterator[list[tuple[Peer, Process]]]:
@@ -83,14 +82,13 @@ def rates(bench: Bench, peers: Sequence[Peer], upstream: int) -> None:
                             server, "/small", connections=connections, seconds=bench.seconds
                         )
                     )
-            for peer, server in servers:
+            for peer, _ in servers:
                 bench.results.rates.append(
                     Rate(
                         peer.name,
                         connections,
                         _spread(loads[peer.name], lambda load: load.rate),
                         _spread(loads[peer.name], lambda load: load.cpu_microseconds),
-                        _instructions(bench, server, connections),
                     )
                 )
 
@@ -248,14 +246,6 @@ def _upload(clients: Clients, port: int) -> dict[str, float]:
 
 def _spread(loads: Sequence[Load], part: Callable[[Load], float]) -> Spread:
     return Spread(tuple(map(part, loads)))
-
-
-def _instructions(bench: Bench, server: Process, connections: int) -> float | None:
-    if not bench.counts_instructions:
-        return None
-    return bench.clients.wrk(
-        server, "/small", connections=connections, seconds=1, counting=True
-    ).instructions
 
 
 def _token() -> str:

@@ -22,6 +22,7 @@ def report(results: Results) -> str:
     parts = [
         [f"- {name}: {value}" for name, value in results.machine.items()],
         *(_rates(results, connections) for connections in CONNECTIONS),
+        _instructions(results),
         _latencies(results),
         _transfers(results),
         _memory(results),
@@ -42,7 +43,6 @@ def _rates(results: Results, connections: int) -> list[str]:
         "rounds",
         "× nginx of the like kind",
         "CPU µs/request",
-        "instructions/request",
     )
     return _table(titles, (_rate_cells(results, rate) for rate in rates))
 
@@ -56,7 +56,14 @@ def _rate_cells(results: Results, rate: Rate) -> Iterator[str]:
     over = None if other is None else rate.requests_per_second.over(other.requests_per_second)
     yield "" if over is None else f"{over:.2f}"
     yield f"{rate.cpu_microseconds.median:.1f}"
-    yield "" if rate.instructions is None else f"{rate.instructions:,.0f}"
+
+
+def _instructions(results: Results) -> list[str]:
+    if not results.instructions:
+        return []
+    titles = (f"instructions ({results.instructions_by})", "for each request")
+    counts = results.instructions.items()
+    return _table(titles, ((_LABELS[peer], f"{count:,.0f}") for peer, count in counts))
 
 
 def _latencies(results: Results) -> list[str]:

@@ -29,7 +29,6 @@ class Rate:
     connections: int
     requests_per_second: Spread
     cpu_microseconds: Spread
-    instructions: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +75,9 @@ class Results:
     machine: dict[str, str] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     rates: list[Rate] = field(default_factory=list)
+    instructions: dict[str, float] = field(default_factory=dict)
+    """For each request, by peer."""
+    instructions_by: str = ""
     half_load: float = 0.0
     """Requests a second in ``latencies``."""
     latencies: list[Latency] = field(default_factory=list)

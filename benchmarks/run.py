@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import resource
 import shutil
 import signal
@@ -17,7 +16,8 @@ import msgspec
 
 from benchmarks import measure
 from benchmarks.floors import floors
-from benchmarks.load import Clients, LoadFailed, can_count_instructions
+from benchmarks.instructions import instructions
+from benchmarks.load import Clients, LoadFailed
 from benchmarks.machine import machine
 from benchmarks.processes import MOST_FILES, DidNotStart
 from benchmarks.report import report
@@ -43,10 +43,9 @@ if TYPE_CHECKING:
     from benchmarks.processes import Process
     from benchmarks.servers import Peer
 
-PARTS = ("rates", "latency", "transfers", "memory", "sync")
+PARTS = ("rates", "instructions", "latency", "transfers", "memory", "sync")
 TRANSFER_PEERS = (NGINX, NGINX_BARE, HAPROXY, GATEWAY)
 NOT_BUILT = "TLS in, --workers 2: the gateway does not have them yet"
-NO_COUNTS = "CPU instructions per request: perf cannot count them on this machine"
 NAMES = (*(peer.name for peer in PEERS), *PARTS)
 
 
@@ -95,16 +94,11 @@ def _measure(options: argparse.Namespace, folder: Path, results: Results) -> Non
     wanted = [peer for peer in PEERS if peer.name in options.only] or PEERS
     results.left_out.append(NOT_BUILT)
     peers, modules = _available(wanted, results)
-    cores = sorted(os.sched_getaffinity(0))
-    pins, placement = _placement(cores)
-    results.machine = machine(placement)
-    counts = can_count_instructions()
-    if not counts:
-        results.left_out.append(NO_COUNTS)
-    site = Site(folder, pins[0], modules)
-    clients = Clients(folder, pins[1])
+    results.machine = machine()
+    site = Site(folder, modules)
+    clients = Clients(folder)
     rounds = 2 if options.quick else 5
-    bench = measure.Bench(site, clients, results, rounds, 2.0, counts)
+    bench = measure.Bench(site, clients, results, rounds, 2.0)
     with contextlib.ExitStack() as stack:
         upstream = stack.enter_context(start_upstream(site))
         sink = stack.enter_context(start_sink(site))
@@ -121,6 +115,8 @@ def _part(
     match part:
         case "rates":
             measure.rates(bench, peers, upstream.port)
+        case "instructions":
+            instructions(bench, peers, upstream.port)
         case "latency":
             measure.latency(bench, upstream)
         case "transfers":
@@ -142,16 +138,6 @@ def _available(wanted: Sequence[Peer], results: Results) -> tuple[list[Peer], Pa
             needs = f"npm and fast-proxy {FAST_PROXY_VERSION}" if peer is FAST_PROXY else peer.tool
             results.left_out.append(f"{peer.name}: needs {needs}")
     return peers, modules
-
-
-def _placement(cores: Sequence[int]) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], str]:
-    """The command prefixes for servers and clients; what is measured has a core of its own."""
-    if len(cores) < 2 or shutil.which("taskset") is None:
-        return ((), ()), "as the kernel likes"
-    *others, own = cores
-    servers = ("taskset", "--cpu-list", str(own))
-    clients = ("taskset", "--cpu-list", ",".join(map(str, others)))
-    return (servers, clients), "the proxy on one core; clients and upstream on the others"
 
 
 def _allow_files() -> None:

@@ -27,12 +27,12 @@ SMALL_BYTES = 1600
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where servers run. ``pin`` is the command prefix that keeps one on its processor."""
+    """Where servers run; ``wrap`` is put before the commands of those that are measured."""
 
     folder: Path
-    pin: tuple[str, ...]
     fast_proxy: Path | None
     """The folder of node modules that has fast-proxy."""
+    wrap: tuple[str, ...] = ()
 
     def new_folder(self, name: str) -> Path:
         """A folder for one more server of that name."""
@@ -74,7 +74,6 @@ def start_upstream(site: Site) -> AbstractContextManager[Process]:
         location /task/ {{ return 200 '{created}'; }}
         location /acme/job/ {{ return 200 '{finished}'; }}
         """,
-        (),
     )
 
 
@@ -85,14 +84,17 @@ def start_sink(site: Site) -> AbstractContextManager[Process]:
 
 
 def _nginx(
-    folder: Path, port: int, http: str, server: str, pin: tuple[str, ...]
+    folder: Path, port: int, http: str, server: str, wrap: tuple[str, ...] = ()
 ) -> AbstractContextManager[Process]:
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     temporary = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
+    # valgrind does not count in a forked worker.
+    alone = "master_process off;" if wrap else ""
     configuration = folder / "nginx.conf"
     configuration.write_text(
         f"""
         daemon off; worker_processes 1; worker_rlimit_nofile 20000;
+        {alone}
         {"user root;" if os.geteuid() == 0 else ""}
         pid {folder}/pid; error_log {folder}/error.log;
         events {{ worker_connections 10000; }}
@@ -103,7 +105,7 @@ def _nginx(
         """,
         "utf-8",
     )
-    command = [*pin, "nginx", "-e", f"{folder}/error.log", "-c", str(configuration)]
+    command = [*wrap, "nginx", "-e", f"{folder}/error.log", "-c", str(configuration)]
     return running(command, port, folder / "log")
 
 
@@ -124,7 +126,7 @@ def _nginx_proxy(site: Site, peer: Peer, upstream: int) -> AbstractContextManage
             proxy_pass http://orchestrator; proxy_http_version 1.1;
             proxy_set_header Connection ""; {fields}
         }}""",
-        site.pin,
+        site.wrap,
     )
 
 
@@ -154,14 +156,14 @@ backend orchestrator
 """,
         "utf-8",
     )
-    command = [*site.pin, "haproxy", "-db", "-f", str(configuration)]
+    command = [*site.wrap, "haproxy", "-db", "-f", str(configuration)]
     return running(command, port, folder / "log")
 
 
 def _fast_proxy(site: Site, peer: Peer, upstream: int) -> AbstractContextManager[Process]:
     folder, port = site.new_folder(peer.name), free_port()
     script = str(ROOT / "benchmarks/peers/fast_proxy.js")
-    command = [*site.pin, "node", script, str(port), f"http://127.0.0.1:{upstream}"]
+    command = [*site.wrap, "node", script, str(port), f"http://127.0.0.1:{upstream}"]
     environment = {**os.environ, "NODE_PATH": str(site.fast_proxy), "NODE_ENV": "production"}
     return running(command, port, folder / "log", environment)
 
@@ -169,7 +171,7 @@ def _fast_proxy(site: Site, peer: Peer, upstream: int) -> AbstractContextManager
 def _aiohttp(site: Site, peer: Peer, upstream: int) -> AbstractContextManager[Process]:
     folder, port = site.new_folder(peer.name), free_port()
     script = str(ROOT / "benchmarks/peers/aiohttp_proxy.py")
-    command = [*site.pin, sys.executable, script, str(port), f"http://127.0.0.1:{upstream}"]
+    command = [*site.wrap, sys.executable, script, str(port), f"http://127.0.0.1:{upstream}"]
     return running(command, port, folder / "log")
 
 
@@ -185,7 +187,7 @@ def _gateway(site: Site, peer: Peer, upstream: int) -> AbstractContextManager[Pr
         "GATEWAY_LOG__ACCESS": "false" if peer.is_bare else "true",
     }
     # The access log goes to stdout, which is a file here.
-    command = [*site.pin, sys.executable, "-m", "gateway", "serve"]
+    command = [*site.wrap, sys.executable, "-m", "gateway", "serve"]
     return running(command, port, folder / "log", environment)
 
 

@@ -12,9 +12,10 @@ import socket
 import struct
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from aiohttp import HttpVersion11, web
+from aiohttp.http import StreamWriter
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EmptyStreamReader
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from aiohttp import StreamReader
-    from aiohttp.abc import AbstractStreamWriter
     from aiohttp.http import RawRequestMessage
 
 REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
@@ -33,25 +33,6 @@ NO_CONTENT = frozenset({101, 204, 304})
 CUT_AT_ONCE = struct.pack("ii", 1, 0)
 """SO_LINGER: closing sends a reset, which no client can take for a clean end."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class _Written:
-    """What aiohttp gets for a response: everything is written already."""
-
-    __slots__ = ("keep_alive",)
-
-    def __init__(self, *, keep_alive: bool) -> None:
-        self.keep_alive = keep_alive
-
-    async def prepare(self, request: Client) -> None:
-        """Nothing is left to prepare."""
-
-    async def write_eof(self) -> None:
-        """Nothing is left to write."""
-
-
-_KEPT = cast("web.StreamResponse", _Written(keep_alive=True))
-_CLOSED = cast("web.StreamResponse", _Written(keep_alive=False))
 
 
 class Client:
@@ -67,9 +48,7 @@ class Client:
         "_idle_seconds",
         "_keep_alive",
         "_payload",
-        "_task",
         "_unsent",
-        "_writer",
         "address",
         "bytes_received",
         "bytes_sent",
@@ -91,13 +70,11 @@ class Client:
         message: RawRequestMessage,
         payload: StreamReader,
         protocol: web.RequestHandler,
-        writer: AbstractStreamWriter,
         idle_seconds: float,
     ) -> None:
         self.protocol = protocol
         """aiohttp's connection, for a protocol other than HTTP after a 101."""
         self._payload = payload
-        self._writer = writer
         self._idle_seconds = idle_seconds
         self._keep_alive = not message.should_close
         self._chunked = False
@@ -240,7 +217,7 @@ class Client:
         if self.protocol.writing_paused:
             try:
                 async with asyncio.timeout(self._idle_seconds):
-                    await self._writer.drain()
+                    await StreamWriter(self.protocol, asyncio.get_running_loop()).drain()
             except (TimeoutError, ConnectionError):
                 raise ClientGone from None
 
@@ -261,17 +238,12 @@ class Client:
         self._keep_alive = False
 
     @property
-    def written(self) -> web.StreamResponse:
-        """What the handler returns to aiohttp."""
-        return _KEPT if self._keep_alive else _CLOSED
-
-    # --- what aiohttp's connection does with the request it handed out
-
-    def _finish(self) -> None:
-        """There are no files of a form to remove."""
+    def keeps_connection(self) -> bool:
+        """Whether another request may follow."""
+        return self._keep_alive
 
     def _cancel(self, reason: BaseException) -> None:
-        """The connection is lost."""
+        """What aiohttp calls when the connection is lost."""
         self._payload.set_exception(reason)
 
     def _transmit(self, data: bytes) -> None:

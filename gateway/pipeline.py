@@ -19,8 +19,6 @@ from gateway.routes import ResultRoute, origin_form, route
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from aiohttp import web
-
     from gateway.admission.identity import Identities
     from gateway.config import LimitsConfig
     from gateway.downstream import Client
@@ -72,10 +70,8 @@ class Pipeline:
         self._idle = asyncio.Event()
         self.is_draining = False
 
-    async def handle(
-        self, client: Client, refusal: GatewayError | None = None
-    ) -> web.StreamResponse:
-        """One request, from its head to the last byte of its answer.
+    async def handle(self, client: Client, refusal: GatewayError | None = None) -> bool:
+        """One request, from its head to the last byte of its answer; whether another may follow.
 
         ``refusal``: why it is none that could be passed on.
         """
@@ -111,7 +107,7 @@ class Pipeline:
             exchange.finished = self._clock()
             for observe in self._observers:
                 observe(exchange)
-        return client.written
+        return client.keeps_connection
 
     def drain(self) -> None:
         """From now on every answer is the last on its connection."""

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-    from aiohttp import web
-
     from gateway.downstream import Client
     from gateway.pipeline import Pipeline
 
@@ -34,7 +32,7 @@ class Handler:
         self._answering = answering
         self._over: asyncio.Queue[BaseException | None] = asyncio.Queue()
 
-    async def handle(self, client: Client, _refusal: object = None) -> web.StreamResponse:
+    async def handle(self, client: Client, _refusal: object = None) -> bool:
         try:
             await self._answering(client)
         except asyncio.CancelledError as left:
@@ -44,7 +42,7 @@ class Handler:
             self._over.put_nowait(failure)
             client.cut()
             client.cut()
-        return client.written
+        return client.keeps_connection
 
     def listener(self, idle_seconds: float = 5.0) -> ClientListener:
         listen = ListenConfig(idle_seconds=idle_seconds)
