@@ -31,6 +31,7 @@ class ListenConfig(Section, frozen=True, kw_only=True):
 
 class UpstreamConfig(Section, frozen=True, kw_only=True):
     url: str = "http://127.0.0.1:60080"
+    ca_file: str = ""
     preserve_host: bool = False
     max_connections: Count = 512
     connect_seconds: Seconds = 5.0
@@ -38,6 +39,7 @@ class UpstreamConfig(Section, frozen=True, kw_only=True):
     idle_seconds: Seconds = 60.0
     keepalive_seconds: Seconds = 4.0
     tunnel_idle_seconds: Seconds = 3600.0
+    buffer_bytes: Bytes = 256 * 1024
 
 
 class SyncConfig(Section, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from gateway.config import Config
 
+_SOCKET = re.compile(r"unix:/[!-~]+")
 _LOCAL_NAMES = frozenset({"localhost", "ip6-localhost"})
 _VISIBLE = re.compile(r"[!-~]+")
 
@@ -29,6 +31,7 @@ class Contradiction:
 def contradictions(config: Config) -> Iterator[Contradiction]:
     """All rules broken by settings that are each allowed on their own."""
     yield from _upstream(config)
+    yield from _ca_file(config.upstream.ca_file)
     yield from _listeners(config)
     yield from _trusted_proxies(config.listen.trusted_proxies)
     for low, high in (
@@ -44,12 +47,14 @@ def contradictions(config: Config) -> Iterator[Contradiction]:
 
 
 def _upstream(config: Config) -> Iterator[Contradiction]:
+    if _SOCKET.fullmatch(config.upstream.url):
+        return
     url = _origin(config.upstream.url)
     if url is None:
         yield Contradiction(
             ("upstream.url",),
             "upstream.url must be http://host:port or https://host:port,"
-            " without user, path or query",
+            " without user, path or query, or unix:/path",
         )
     elif url.port == config.listen.port and _reaches(url.host or "", config.listen.host):
         yield Contradiction(
@@ -57,6 +62,15 @@ def _upstream(config: Config) -> Iterator[Contradiction]:
             f"upstream.url ({url.origin()}) is the gateway's own address, requests would go round"
             " in circles",
         )
+
+
+def _ca_file(path: str) -> Iterator[Contradiction]:
+    if path:
+        try:
+            ssl.create_default_context(cafile=path)
+        except OSError as failure:
+            reason = failure.strerror or "no certificate in it"
+            yield Contradiction(("upstream.ca_file",), f'upstream.ca_file "{path}": {reason}')
 
 
 def _origin(text: str) -> URL | None:

@@ -71,7 +71,11 @@ def end_to_end(fields: Sequence[Field], names: Sequence[bytes] | None = None) ->
         and fields[names.index(b"connection")][1].lower() not in _NAMES_NOTHING
     ) or names.count(b"connection") > 1:
         dropped |= connection_options(fields) - _NAMES_NOTHING
-    return [line for line, name in zip(fields, names, strict=True) if name not in dropped]
+    kept = list(fields)
+    for at in range(len(names) - 1, -1, -1):
+        if names[at] in dropped:
+            del kept[at]
+    return kept
 
 
 def has_length(fields: Iterable[Field]) -> bool:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from gateway.config import AdminConfig, Config, ListenConfig, SyncConfig, UpstreamConfig
@@ -18,6 +20,7 @@ def keys(config: Config) -> list[tuple[str, ...]]:
         "https://upstream/",
         "HTTP://upstream:60080",
         "http://[::1]:60080",
+        "unix:/run/theeye.sock",
     ],
 )
 def test_upstream_may_be_an_origin(url: str) -> None:
@@ -28,6 +31,9 @@ def test_upstream_may_be_an_origin(url: str) -> None:
     "url",
     [
         "",
+        "unix:",
+        "unix:relative.sock",
+        "unix:/with space",
         "upstream:60080",
         "ftp://upstream",
         "http://",
@@ -106,3 +112,11 @@ def test_every_trusted_proxy_must_be_a_network() -> None:
 def test_least_must_not_be_above_most(sync: SyncConfig, broken: list[str]) -> None:
     expected = [tuple(f"sync.{name}" for name in broken)] if broken else []
     assert keys(Config(sync=sync)) == expected
+
+
+def test_certificate_authorities_must_be_readable(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.pem"
+    empty.write_text("no certificate")
+    for path in (empty, tmp_path / "missing.pem"):
+        config = Config(upstream=UpstreamConfig(ca_file=str(path)))
+        assert keys(config) == [("upstream.ca_file",)]

@@ -8,7 +8,7 @@ watches over whatever is awaited, so that a time limit costs an assignment, not 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from gateway.errors import ContentCut, GatewayTimeout
 from gateway.upstream.answer import AnswerReader
@@ -16,16 +16,18 @@ from gateway.upstream.answer import AnswerReader
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BUFFER_BYTES = 256 * 1024
-"""Content that may wait to be taken before the socket is no longer read."""
-
 
 class Connection(asyncio.Protocol):
-    """``on_closed`` is called once, when the connection is gone."""
+    """``on_closed`` is called once, when the connection is gone.
 
-    def __init__(self, on_closed: Callable[[Connection], None]) -> None:
+    ``buffer_bytes``: above so much content that waits to be taken the socket is not read, and
+    above so much that waits to be sent writing waits; below half of it both go on.
+    """
+
+    def __init__(self, on_closed: Callable[[Connection], None], buffer_bytes: int) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_closed = on_closed
+        self._buffer_bytes = buffer_bytes
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
@@ -83,7 +85,7 @@ class Connection(asyncio.Protocol):
             ContentCut: the content ended early, or nothing came in time.
         """
         chunk = self.answer.take()
-        if self._reading_paused and self.answer.buffered <= BUFFER_BYTES // 2:
+        if self._reading_paused and self.answer.buffered <= self._buffer_bytes // 2:
             self._reading_paused = False
             if self._transport is not None:
                 self._transport.resume_reading()
@@ -152,7 +154,8 @@ class Connection(asyncio.Protocol):
     # --- asyncio's protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]  # TCP and Unix give a Transport
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(self._buffer_bytes, self._buffer_bytes // 2)
 
     def data_received(self, data: bytes) -> None:
         answer = self.answer
@@ -161,7 +164,7 @@ class Connection(asyncio.Protocol):
         if answer.failure is not None or (answer.is_complete and not answer.is_reusable):
             # Of an answer that is complete all that counts is in the buffer.
             self.close()
-        elif answer.buffered > BUFFER_BYTES and not self._reading_paused:
+        elif answer.buffered > self._buffer_bytes and not self._reading_paused:
             self._reading_paused = True
             if self._transport is not None:
                 self._transport.pause_reading()

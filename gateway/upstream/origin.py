@@ -7,9 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
-from yarl import URL
-
 from gateway.errors import AnswerTooLarge, BadGateway, ContentCut, GatewayError, GatewayTimeout
+from gateway.upstream.address import Address
 from gateway.upstream.answer import StaleConnection
 from gateway.upstream.connection import Connection
 from gateway.upstream.messages import IDEMPOTENT, Head, Outbound, Purpose, Reply
@@ -47,25 +46,13 @@ class Upstream:
 
     def __init__(self, config: UpstreamConfig, clock: Callable[[], float]) -> None:
         self.config = config
-        url = URL(config.url)
-        assert url.host, "checked when the settings were read"
-        assert url.port, "checked when the settings were read"
-        self.host = url.authority.encode("ascii")
-        """The value of ``Host`` for requests to it."""
-        self._address = (url.host, url.port)
-        self._tls = url.scheme == "https" or None
+        self._address = Address(config)
+        self.host = self._address.host
         self._clock = clock
-        self.pool = Pool(self._dial, config)
+        self.pool = Pool(self._address.dial, config)
         self._requests: Counter[tuple[str, str]] = Counter()
         self.failing_since: float | None = None
         """When the upstream was first not reachable since it last answered; None while it is."""
-
-    async def _dial(
-        self, protocol: Callable[[], asyncio.Protocol]
-    ) -> tuple[asyncio.Transport, asyncio.Protocol]:
-        host, port = self._address
-        loop = asyncio.get_running_loop()
-        return await loop.create_connection(protocol, host, port, ssl=self._tls)
 
     def stats(self) -> UpstreamStats:
         return UpstreamStats(self.pool.stats(), dict(self._requests))
@@ -74,11 +61,11 @@ class Upstream:
         """Whether the upstream accepts a connection, one of its own, however busy the others."""
         try:
             async with asyncio.timeout(self.config.connect_seconds):
-                transport, _ = await self._dial(asyncio.Protocol)
+                transport, _ = await self._address.dial(asyncio.Protocol)
         except (OSError, TimeoutError):
             self.count(Purpose.PROBE, "failed", BadGateway())
             return False
-        transport.abort()
+        transport.close()
         self.count(Purpose.PROBE, "2xx", None)
         return True
 

@@ -128,7 +128,7 @@ class Pool:
         made: list[Connection] = []
 
         def protocol() -> Connection:
-            made.append(Connection(self._on_closed))
+            made.append(Connection(self._on_closed, self._config.buffer_bytes))
             return made[-1]
 
         connected = False

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.errors import BadGateway, ContentCut, GatewayTimeout
-from gateway.upstream.connection import BUFFER_BYTES, Connection
+from gateway.upstream.connection import Connection
 from tests.demo.replay import until
 from tests.upstream.scripted import Peer, upstream_doing
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tests.upstream.scripted import Serve
 
+BUFFER_BYTES = 64 * 1024
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -29,7 +30,7 @@ async def connection_to(serve: Serve) -> AsyncIterator[tuple[Connection, list[Co
     async with upstream_doing(serve) as script:
         host, port = script.url.removeprefix("http://").rsplit(":", 1)
         _, connection = await loop.create_connection(
-            lambda: Connection(lost.append), host, int(port)
+            lambda: Connection(lost.append, BUFFER_BYTES), host, int(port)
         )
         try:
             yield connection, lost
