@@ -12,7 +12,7 @@ PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format lock clean
+.PHONY: help demo test lint format bench lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -31,6 +31,9 @@ lint: $(VENV)/.dev ## Check format, lint rules and types
 format: $(VENV)/.dev ## Bring the code into shape
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.runtime ## Measure the gateway beside other proxies (ARGS=--quick)
+	@$(BIN)/python -m benchmarks.relay $(ARGS)
 
 lock: $(VENV)/.dev ## Renew the lock files from pyproject.toml (ARGS=--upgrade for newer releases)
 	@$(LOCK) $(ARGS) --group build --output-file requirements-build.lock

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 CONNECTIONS = 32
 TOOL_SECONDS = 20
 _COUNTED = re.compile(r"^(\d+),[^,]*,instructions", re.MULTILINE)
-_COLLECTED = re.compile(r"Collected : (\d+)")
+_COLLECTED = re.compile(r"^totals: (\d+)", re.MULTILINE)
 _VALGRIND = ("valgrind", "--tool=callgrind", "--instr-atstart=no")
 
 
@@ -84,16 +84,17 @@ def _by_valgrind(bench: Bench, peer: Peer, upstream: int) -> float:
     wrap = (*_VALGRIND, f"--log-file={folder}/%p.log", f"--callgrind-out-file={folder}/%p.out")
     with peer.start(dataclasses.replace(bench.site, wrap=wrap), peer, upstream) as server:
         _load(bench, server)
-        _count(server, "on")
+        _control(server, "--instr=on")
         requests = _load(bench, server)
-        _count(server, "off")
+        _control(server, "--dump")
+        server.kill()  # under valgrind nginx does not notice SIGTERM
     return _collected(folder) / requests
 
 
-def _count(server: Process, switch: str) -> None:
+def _control(server: Process, order: str) -> None:
     for pid in server.family:
         subprocess.run(
-            ["callgrind_control", "-i", switch, str(pid)],
+            ["callgrind_control", order, str(pid)],
             capture_output=True,
             timeout=TOOL_SECONDS,
             check=True,
@@ -101,8 +102,8 @@ def _count(server: Process, switch: str) -> None:
 
 
 def _collected(folder: Path) -> int:
-    logs = (log.read_text("utf-8", "replace") for log in folder.glob("*.log"))
-    return sum(int(count) for log in logs for count in _COLLECTED.findall(log))
+    dumps = (dump.read_text("utf-8", "replace") for dump in folder.glob("*.out.*"))
+    return sum(int(count) for dump in dumps for count in _COLLECTED.findall(dump))
 
 
 def _load(bench: Bench, server: Process, prefix: tuple[str, ...] = ()) -> int:

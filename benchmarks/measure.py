@@ -45,6 +45,11 @@ class Bench:
     seconds: float
     """Of a round of one server."""
 
+    @property
+    def few_rounds(self) -> int:
+        """Of what varies less than the rates: a whole run shall take some five minutes."""
+        return min(self.rounds, 3)
+
     @contextlib.contextmanager
     def started(self, peers: Sequence[Peer], upstream: int) -> Iterator[list[tuple[Peer, Process]]]:
         """Those peers that start, each in front of the upstream; the others are left out."""
@@ -107,8 +112,8 @@ def latency(bench: Bench, upstream: Process) -> None:
         )
         bench.results.half_load = most / 2
         found: dict[str, list[dict[str, float]]] = {name: [] for name, _ in targets}
-        for number in range(bench.rounds):
-            bench.say(f"latency, round {number + 1} of {bench.rounds}")
+        for number in range(bench.few_rounds):
+            bench.say(f"latency, round {number + 1} of {bench.few_rounds}")
             for name, server in targets:
                 findings = bench.clients.run(
                     "steady",
@@ -134,8 +139,8 @@ def transfers(bench: Bench, peers: Sequence[Peer], upstream: Process, sink: Proc
         with bench.started(peers, behind.port) as servers:
             for what, (size, measure) in kinds.items():
                 loads: dict[str, list[Load]] = {peer.name: [] for peer, _ in servers}
-                for number in range(bench.rounds):
-                    bench.say(f"{what}, round {number + 1} of {bench.rounds}")
+                for number in range(bench.few_rounds):
+                    bench.say(f"{what}, round {number + 1} of {bench.few_rounds}")
                     for peer, server in servers:
                         loads[peer.name].append(measure(bench.clients, server))
                 for name, rounds in loads.items():
@@ -186,8 +191,8 @@ def sync(bench: Bench, upstream: int) -> None:
     """Whole calls of the sync mode: POST, 303, GET, result. The job ends at once."""
     calls, p50, used = [], [], []
     with _new_gateway(bench, upstream) as (server, _):
-        for number in range(-1, bench.rounds):
-            bench.say(f"sync calls, round {number + 1} of {bench.rounds}")
+        for number in range(-1, bench.few_rounds):
+            bench.say(f"sync calls, round {number + 1} of {bench.few_rounds}")
             before = server.cpu_seconds()
             findings = bench.clients.run(
                 "sync",

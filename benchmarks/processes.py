@@ -60,13 +60,16 @@ class Process:
     def has_ended(self) -> bool:
         return self._popen.poll() is not None
 
+    def kill(self) -> None:
+        self._popen.kill()
+        self._popen.wait(STOP_SECONDS)
+
     def stop(self) -> None:
         self._popen.terminate()
         try:
             self._popen.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            self._popen.kill()
-            self._popen.wait(STOP_SECONDS)
+            self.kill()
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import sys
@@ -32,12 +33,24 @@ def serve(config: Config) -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
+    _spare_the_collector()
     try:
         run(_until_signalled(config))
     except OSError as failure:
         _log.error("cannot listen: %s", failure)
         return 1
     return 0
+
+
+def _spare_the_collector() -> None:
+    """Look for reference cycles rarely.
+
+    What a request leaves behind goes by reference counts; the default thresholds would walk through
+    all requests in flight every few of them, a fifth of the work with some hundred clients.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 50)
 
 
 def run(main: Coroutine[None, None, None]) -> None:

@@ -146,10 +146,10 @@ class UpstreamExchange:
         upstream, outbound = self._upstream, self._outbound
         try:
             self._begin(upstream.pool.take() or await upstream.pool.acquire())
-            try:
-                self.head = await self._answered()
-            except StaleConnection:
-                self.head = await self._again()
+            answer = self.connection.answer
+            while answer.head is None and answer.failure is None:
+                await self.connection.arrived(self._config.response_seconds)
+            self.head = answer.head or await self._instead_of(answer.failure)
         except BaseException as failure:
             await self._leave()
             if isinstance(failure, GatewayError):
@@ -164,7 +164,10 @@ class UpstreamExchange:
         failure: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._leave()
+        if self._upload is None:
+            self._give_back()
+        else:
+            await self._leave()
 
     def take(self) -> bytes | None:
         """The content that has arrived, empty at its end, None where ``arrived`` must be awaited.
@@ -221,22 +224,20 @@ class UpstreamExchange:
             self._send_content(connection, content), name="upload"
         )
 
-    async def _answered(self) -> Head:
-        connection = self.connection
-        answer = connection.answer
+    async def _instead_of(self, failure: Exception | None) -> Head:
+        """Send once more what met a connection that was being closed, if nothing forbids it."""
+        if not isinstance(failure, StaleConnection):
+            raise failure or BadGateway
+        await self._leave()
+        if self._outbound.method not in IDEMPOTENT or not isinstance(self._content, bytes):
+            raise BadGateway("The upstream closed the connection without an answer")
+        self._begin(await self._upstream.pool.acquire(fresh=True))
+        answer = self.connection.answer
         while answer.head is None:
             if answer.failure is not None:
                 raise answer.failure
-            await connection.arrived(self._config.response_seconds)
+            await self.connection.arrived(self._config.response_seconds)
         return answer.head
-
-    async def _again(self) -> Head:
-        """Send once more what met a connection that was being closed, if nothing forbids it."""
-        await self._leave()
-        if self._outbound.method in IDEMPOTENT and isinstance(self._content, bytes):
-            self._begin(await self._upstream.pool.acquire(fresh=True))
-            return await self._answered()
-        raise BadGateway("The upstream closed the connection without an answer")
 
     async def _send_content(self, connection: Connection, content: Content) -> None:
         """Send the content while the answer is already awaited: it may come before the end."""
@@ -252,7 +253,7 @@ class UpstreamExchange:
                 connection.fail(failure)
 
     async def _leave(self) -> None:
-        connection, self._connection = self._connection, None
+        connection = self._connection
         upload, self._upload = self._upload, None
         if upload is not None:
             if not upload.done():
@@ -261,5 +262,9 @@ class UpstreamExchange:
                     connection.close()
                 upload.cancel()
             await asyncio.wait([upload])
+        self._give_back()
+
+    def _give_back(self) -> None:
+        connection, self._connection = self._connection, None
         if connection is not None:
             self._upstream.pool.release(connection)
