@@ -81,12 +81,18 @@ def rates(bench: Bench, peers: Sequence[Peer], upstream: int) -> None:
             loads: dict[str, list[Load]] = {peer.name: [] for peer, _ in servers}
             for number in range(bench.rounds):
                 bench.say(f"{connections} connections, round {number + 1} of {bench.rounds}")
-                for peer, server in servers:
-                    loads[peer.name].append(
-                        bench.clients.wrk(
+                for peer, server in list(servers):
+                    try:
+                        load = bench.clients.wrk(
                             server, "/small", connections=connections, seconds=bench.seconds
                         )
-                    )
+                    except LoadFailed as failure:
+                        end = ", it has ended" if server.has_ended else ""
+                        what = f"{peer.name}{end}, {connections} connections"
+                        bench.leave_out(f"{what}: {failure}")
+                        servers.remove((peer, server))
+                    else:
+                        loads[peer.name].append(load)
             for peer, _ in servers:
                 bench.results.rates.append(
                     Rate(

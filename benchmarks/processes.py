@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import re
 import socket
 import subprocess
@@ -94,9 +95,16 @@ def running(
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    """A port that no client's connection can take before its server does.
+
+    Below the ephemeral ones, so that also ``connect`` cannot meet itself there.
+    """
+    for _ in range(1000):
+        port = random.randrange(10_000, 32_000)  # noqa: S311 - no secret
+        with contextlib.suppress(OSError):
+            socket.create_server(("127.0.0.1", port)).close()
+            return port
+    raise DidNotStart("no port is free")
 
 
 def _wait_until_open(process: Process, log: Path) -> None:
@@ -108,7 +116,8 @@ def _wait_until_open(process: Process, log: Path) -> None:
             time.sleep(0.02)  # noqa: TID251 - there is no event loop here
         else:
             return
-    raise DidNotStart(log.read_text("utf-8", "replace")[-500:].strip() or "it printed nothing")
+    ended = "ended at once" if process.has_ended else f"not open after {START_SECONDS:g} s"
+    raise DidNotStart(f"{ended}: {log.read_text('utf-8', 'replace')[-500:].strip()}")
 
 
 def _cpu_ticks(pid: int) -> int:
