@@ -1,8 +1,7 @@
 """The way to the client: one request read, one answer written, over aiohttp's low-level server.
 
 The answer's head is written as bytes and its content handed to the transport as it came, so that
-field order, case and multiplicity stay. aiohttp gets a response object with nothing left to do; it
-goes on managing the connection (keep-alive, pipelining, leftover content).
+field order, case and multiplicity stay. The connection itself is ``listener``'s.
 """
 
 from __future__ import annotations

@@ -31,8 +31,6 @@ MAX_FIELDS = 256
 """Field lines of a request."""
 LINGER_SECONDS = 5.0
 """How long leftover content is read after an early answer, so that the client gets to see it."""
-
-
 _NO_MORE = (TimeoutError, ConnectionError, HttpProcessingError, RequestPayloadError)
 
 
@@ -56,8 +54,8 @@ class _Connection(web.RequestHandler):
     async def start(self) -> None:
         """Answer the connection's requests in turn.
 
-        aiohttp's own makes a task, a writer, a request and a response for each; at some thousand
-        requests a second that is a sixth of the work. What is rare is left to it.
+        aiohttp's own makes a task, a writer, a request and a response for each, which shows at some
+        thousand requests a second. What is rare is left to it.
         """
         try:
             while not self._force_close:

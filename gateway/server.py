@@ -46,7 +46,7 @@ def _spare_the_collector() -> None:
     """Look for reference cycles rarely.
 
     What a request leaves behind goes by reference counts; the default thresholds would walk through
-    all requests in flight every few of them, a fifth of the work with some hundred clients.
+    all requests in flight every few of them, which shows with some hundred clients.
     """
     gc.collect()
     gc.freeze()

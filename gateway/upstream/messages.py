@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from gateway.fields import end_to_end
+from gateway.fields import end_to_end, has_length
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +62,11 @@ class Head:
 
     def passed_on(self) -> list[Field]:
         """The lines that go on to the client."""
-        return end_to_end(self.fields, self.names)
+        kept = end_to_end(self.fields, self.names)
+        if self.length is not None and not has_length(kept):
+            # Connection named it; the content still has that length.
+            kept.append((b"Content-Length", b"%d" % self.length))
+        return kept
 
 
 @dataclass(frozen=True, slots=True)

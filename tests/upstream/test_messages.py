@@ -17,3 +17,9 @@ def test_only_end_to_end_lines_of_an_answer_are_passed_on() -> None:
     fields = [(b"A", b"1"), (b"Connection", b"a"), (b"B", b"2")]
     head = Head(200, b"OK", fields, [b"a", b"connection", b"b"], None)
     assert head.passed_on() == [(b"B", b"2")]
+
+
+def test_an_answer_keeps_its_length_even_where_connection_names_it() -> None:
+    fields = [(b"Content-Length", b"2"), (b"Connection", b"content-length")]
+    head = Head(200, b"OK", fields, [b"content-length", b"connection"], 2)
+    assert head.passed_on() == [(b"Content-Length", b"2")]
