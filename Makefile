@@ -37,8 +37,8 @@ bench: $(VENV)/.runtime ## Measure the gateway beside other proxies (ARGS=--quic
 
 lock: $(VENV)/.dev ## Renew the lock files from pyproject.toml (ARGS=--upgrade for newer releases)
 	@$(LOCK) $(ARGS) --group build --output-file requirements-build.lock
-	@$(LOCK) $(ARGS) pyproject.toml --output-file requirements.lock
-	@$(LOCK) $(ARGS) pyproject.toml --group dev --constraints requirements.lock \
+	@$(LOCK) $(ARGS) pyproject.toml --all-extras --output-file requirements.lock
+	@$(LOCK) $(ARGS) pyproject.toml --all-extras --group dev --constraints requirements.lock \
 		--output-file requirements-dev.lock
 
 clean: ## Remove all that was made here, the environment too

@@ -61,6 +61,11 @@ class LimitsConfig(Section, frozen=True, kw_only=True):
     result_bytes: Bytes = 10 * 1024 * 1024
 
 
+class RedisConfig(Section, frozen=True, kw_only=True):
+    url: str = ""
+    answer_seconds: Annotated[float, Meta(ge=0.001, le=10)] = 0.05
+
+
 class AdminConfig(Section, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: Port = 6091
@@ -77,5 +82,6 @@ class Config(Section, frozen=True, kw_only=True):
     upstream: UpstreamConfig = UpstreamConfig()
     sync: SyncConfig = SyncConfig()
     limits: LimitsConfig = LimitsConfig()
+    redis: RedisConfig = RedisConfig()
     admin: AdminConfig = AdminConfig()
     log: LogConfig = LogConfig()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 import ssl
 from dataclasses import dataclass
+from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from yarl import URL
+
+from gateway import redis_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +37,7 @@ def contradictions(config: Config) -> Iterator[Contradiction]:
     yield from _ca_file(config.upstream.ca_file)
     yield from _listeners(config)
     yield from _trusted_proxies(config.listen.trusted_proxies)
+    yield from _redis(config.redis.url)
     for low, high in (
         ("default_hold_seconds", "max_hold_seconds"),
         ("min_poll_seconds", "max_poll_seconds"),
@@ -114,6 +118,21 @@ def _trusted_proxies(networks: tuple[str, ...]) -> Iterator[Contradiction]:
                 f'listen.trusted_proxies: "{network}" is no IP network,'
                 " such as 10.0.0.0/8 or 192.0.2.7",
             )
+
+
+def _redis(url: str) -> Iterator[Contradiction]:
+    if not url:
+        return
+    if find_spec("redis") is None:
+        yield Contradiction(
+            ("redis.url",),
+            'redis.url needs the extra "redis": pip install "theeye-sync-gateway[redis]"',
+        )
+    elif not redis_client.is_url(url):
+        yield Contradiction(
+            ("redis.url",),
+            "redis.url must be redis://host:port/0, rediss://host:port/0 or unix:///path",
+        )
 
 
 def _reaches(host: str, listening: str) -> bool:

@@ -8,12 +8,20 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from gateway.demo.orchestrator import Orchestrator
+from tests.redis_server import RedisServer, redis_serving
 
 
 @pytest.fixture
 async def orchestrator() -> AsyncIterator[Orchestrator]:
     """An embedded orchestrator on a free port."""
     async with Orchestrator.serving() as serving:
+        yield serving
+
+
+@pytest.fixture
+async def redis_server() -> AsyncIterator[RedisServer]:
+    """A real redis-server on a free port; skips where it is not installed, but never in CI."""
+    async with redis_serving() as serving:
         yield serving
 
 

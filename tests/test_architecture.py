@@ -18,7 +18,17 @@ LINES = 300
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("gateway",),
     ("errors",),
-    ("cross_origin", "routes", "config", "fields", "query", "redaction", "tasks", "demo"),
+    (
+        "cross_origin",
+        "routes",
+        "config",
+        "fields",
+        "query",
+        "redaction",
+        "redis_client",
+        "tasks",
+        "demo",
+    ),
     ("admission", "upstream", "downstream", "contradictions"),
     ("exchange", "forwarding", "settings"),
     ("proxy", "sync"),

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import AdminConfig, Config, ListenConfig, SyncConfig, UpstreamConfig
+from gateway.config import (
+    AdminConfig,
+    Config,
+    ListenConfig,
+    RedisConfig,
+    SyncConfig,
+    UpstreamConfig,
+)
 from gateway.contradictions import contradictions
 
 
@@ -120,3 +127,21 @@ def test_certificate_authorities_must_be_readable(tmp_path: Path) -> None:
     for path in (empty, tmp_path / "missing.pem"):
         config = Config(upstream=UpstreamConfig(ca_file=str(path)))
         assert keys(config) == [("upstream.ca_file",)]
+
+
+@pytest.mark.parametrize(
+    "url", ["", "redis://redis:6379/0", "rediss://r", "unix:///run/redis.sock"]
+)
+def test_redis_may_be_a_url(url: str) -> None:
+    assert keys(Config(redis=RedisConfig(url=url))) == []
+
+
+@pytest.mark.parametrize("url", ["redis", "http://redis", "redis://", "unix://", "redis://r:x/0"])
+def test_redis_must_be_a_url(url: str) -> None:
+    assert keys(Config(redis=RedisConfig(url=url))) == [("redis.url",)]
+
+
+def test_redis_needs_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.contradictions.find_spec", lambda _name: None)
+    (found,) = contradictions(Config(redis=RedisConfig(url="redis://redis")))
+    assert 'pip install "theeye-sync-gateway[redis]"' in found.message
