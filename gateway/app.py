@@ -56,7 +56,7 @@ class Gateway:
             return without(fields, b"transfer-encoding")
 
         orchestrator = Orchestrator(upstream, config.limits.result_bytes)
-        self._watcher = Watcher(orchestrator.look, clock, random.random, config.sync)
+        self._watcher = Watcher(orchestrator, clock, random.random, config.sync)
         self._create = CreateAndWait(upstream, created_with, config.sync, config.limits)
         self._metrics = Metrics(__version__, self._wait_stats, self._upstream_stats)
         self._access_log = (

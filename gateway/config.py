@@ -50,8 +50,11 @@ class SyncConfig(Section, frozen=True, kw_only=True):
     parse_bytes: Bytes = 1024 * 1024
     default_customer: str = ""
     secret_routes: bool = False
-    min_poll_seconds: Annotated[float, Meta(ge=0.01, le=60)] = 0.05
-    max_poll_seconds: Annotated[float, Meta(ge=0.01, le=60)] = 2.0
+    max_polls_per_second: Annotated[float, Meta(ge=0.1, le=10_000)] = 20.0
+    poll_share_of_age: Annotated[float, Meta(ge=0.01, le=1)] = 0.1
+    min_poll_seconds: Annotated[float, Meta(ge=0.01, le=60)] = 0.1
+    max_poll_seconds: Annotated[float, Meta(ge=0.01, le=60)] = 5.0
+    safety_net_seconds: Annotated[float, Meta(ge=1, le=3600)] = 10.0
 
 
 class LimitsConfig(Section, frozen=True, kw_only=True):

@@ -17,15 +17,18 @@ from gateway.sync.job import INVALID_ID, is_job_id, job_fields
 from gateway.sync.orchestrator import Orchestrator, Reading, Refused, Seen, reading, secret_reading
 from gateway.sync.parameters import HoldParameters, hold_parameters, next_location, result_location
 from gateway.sync.result import result_answer
-from gateway.sync.watcher import Verdict, Watcher
+from gateway.sync.watch import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.config import SyncConfig
+    from gateway.errors import Field
     from gateway.exchange import Exchange
     from gateway.routes import ResultRoute
+    from gateway.sync.history import TaskKey
     from gateway.sync.job import Job
+    from gateway.sync.watcher import Watcher
 
 
 AT_ONCE_BYTES = 32 * 1024
@@ -51,6 +54,15 @@ class _Wait:
     query: str
     parameters: HoldParameters
     reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """What a held request keeps of a job that had not ended when it was read."""
+
+    known: _JobOf408
+    task: TaskKey | None
+    access_control: tuple[Field, ...]
 
 
 class ResultHold:
@@ -99,29 +111,42 @@ class ResultHold:
 
     async def _held(self, exchange: Exchange, wait: _Wait) -> Answer:
         deadline = self._clock() + wait.parameters.hold_seconds
-        seen: Seen | None = None
+        seen: _Sight | None = None
         while True:
+            read_at = self._clock()
             read = await self._watcher.unless_drained(self._orchestrator.read(wait.reading))
             if isinstance(read, Refused):
                 exchange.job_state = ""
                 return read.answer
             if isinstance(read, Seen):
-                seen = read
-                exchange.job_state = read.job.state
-                if read.job.is_finished:
-                    return _ours(await self._formatted(read.job, wait), read.access_control)
+                job = read.job
+                exchange.job_state = job.state
+                if job.is_finished:
+                    if seen is not None:
+                        self._learn(job)
+                    return _ours(await self._formatted(job, wait), read.access_control)
+                seen = _sight(read)
+                del job
+            is_drained = read is None
+            # The job may be large; while the request is held nothing keeps it.
+            del read
             allowed = seen.access_control if seen else cross_origin_fields(wait.reading.origin)
-            job = seen.job if seen else None
-            if read is None:
+            if is_drained:
                 return _ours(self._drained(exchange, wait), allowed)
             remaining = deadline - self._clock()
             if remaining <= 0 or not wait.parameters.may_wait:
-                return _ours(self._time_up(wait, job), allowed)
-            verdict = await self._wait(exchange, wait, remaining, apart=seen is None)
+                return _ours(self._time_up(wait, seen), allowed)
+            verdict = await self._wait(exchange, wait, remaining, seen, read_at)
             if verdict is Verdict.DRAINED:
                 return _ours(self._drained(exchange, wait), allowed)
             if verdict is Verdict.TIME_UP and not wait.parameters.is_last:
-                return _ours(self._time_up(wait, job), allowed)
+                return _ours(self._time_up(wait, seen), allowed)
+
+    def _learn(self, job: Job) -> None:
+        """Of a job that was waited for; one that had ended before says nothing about waits."""
+        seconds = job.run_seconds
+        if job.task_id and seconds is not None:
+            self._watcher.learn((job.customer_name, job.task_id), job.id, seconds)
 
     async def _formatted(self, job: Job, wait: _Wait) -> Answer:
         profile, parse_bytes = self._config.profile, self._config.parse_bytes
@@ -130,7 +155,7 @@ class ResultHold:
         return await asyncio.to_thread(result_answer, job, wait.query, profile, parse_bytes)
 
     async def _wait(
-        self, exchange: Exchange, wait: _Wait, seconds: float, *, apart: bool
+        self, exchange: Exchange, wait: _Wait, seconds: float, seen: _Sight | None, read_at: float
     ) -> Verdict:
         began = self._clock()
         try:
@@ -138,7 +163,9 @@ class ResultHold:
                 wait.reading,
                 seconds,
                 waited_seconds=wait.parameters.waited_seconds,
-                apart=apart,
+                apart=seen is None,
+                task=seen.task if seen else None,
+                read_at=read_at,
             )
         finally:
             exchange.held_seconds += self._clock() - began
@@ -148,11 +175,12 @@ class ResultHold:
         exchange.outcome = Outcome.DRAINED
         return _see_other(result_location(wait.reading.path, wait.query, self._config))
 
-    def _time_up(self, wait: _Wait, job: Job | None) -> Answer:
+    def _time_up(self, wait: _Wait, seen: _Sight | None) -> Answer:
         """On to the next request, or the end where this was the last."""
         parameters = wait.parameters
         if parameters.is_last:
-            return _request_timeout(wait.reading.job_id, job)
+            known = seen.known if seen else _JobOf408(wait.reading.job_id, None, None)
+            return Answer(408, msgspec.json.encode(_BodyOf408(job=known)))
         counter = parameters.counter + 1
         return _see_other(next_location(wait.reading.path, wait.query, counter, self._config))
 
@@ -162,12 +190,12 @@ def _ours(answer: Answer, allowed: tuple[tuple[bytes, bytes], ...]) -> Answer:
     return Answer(answer.status, answer.content, (*allowed, *answer.fields, NO_STORE))
 
 
+def _sight(seen: Seen) -> _Sight:
+    job = seen.job
+    known = _JobOf408(job.id, job.lifecycle or None, job.state or None)
+    task = (job.customer_name, job.task_id) if job.task_id else None
+    return _Sight(known, task, seen.access_control)
+
+
 def _see_other(location: str) -> Answer:
     return Answer(303, b"{}", ((b"Location", location.encode("ascii")), JSON_CONTENT))
-
-
-def _request_timeout(job_id: str, job: Job | None) -> Answer:
-    known = _JobOf408(job_id, None, None)
-    if job is not None:
-        known = _JobOf408(job.id, job.lifecycle or None, job.state or None)
-    return Answer(408, msgspec.json.encode(_BodyOf408(job=known)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import msgspec
 
@@ -37,10 +38,23 @@ class Job:
     raw: bytes
     secret: str = field(default="", repr=False)
     """With which anybody may read the job; empty where the upstream has none."""
+    task_id: str = ""
+    created: str = ""
+    """By the upstream's clock (ISO 8601), as ``updated``, which is the end of a finished job."""
+    updated: str = ""
 
     @property
     def is_finished(self) -> bool:
         return self.lifecycle in FINISHED
+
+    @property
+    def run_seconds(self) -> float | None:
+        """How long a finished job took from its creation on, None where it does not tell."""
+        try:
+            ran = datetime.fromisoformat(self.updated) - datetime.fromisoformat(self.created)
+        except (ValueError, TypeError):
+            return None
+        return ran.total_seconds()
 
 
 class _Body(msgspec.Struct):
@@ -49,6 +63,9 @@ class _Body(msgspec.Struct):
     state: object = None
     customer_name: object = None
     secret: object = None
+    task_id: object = None
+    creation_date: object = None
+    last_update: object = None
     output: msgspec.Raw = _NULL
     result: msgspec.Raw = _ABSENT
 
@@ -74,6 +91,9 @@ def parse_job(content: bytes) -> Job | None:
         bytes(body.result) or None,
         content,
         body.secret if isinstance(body.secret, str) and _SECRET.fullmatch(body.secret) else "",
+        _text(body.task_id),
+        _text(body.creation_date),
+        _text(body.last_update),
     )
 
 

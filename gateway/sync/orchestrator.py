@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
@@ -14,7 +15,9 @@ from gateway.fields import value as field_value
 from gateway.query import values as query_values
 from gateway.sync.credentials import Credentials, credentials
 from gateway.sync.job import NOT_FOUND, Job, parse_job
-from gateway.sync.watcher import Look
+from gateway.sync.listing import Listing, Unlisted, list_target, max_answer_bytes
+from gateway.sync.listing import understood as list_understood
+from gateway.sync.watch import Look
 from gateway.upstream.messages import Purpose
 
 if TYPE_CHECKING:
@@ -66,6 +69,13 @@ class Reading:
     """The client's, so that the upstream's Access-Control fields fit it."""
     secret: str = field(default="", repr=False)
     """As it stands in the path; empty without one."""
+
+    @property
+    def group(self) -> bytes:
+        """A hash, equal for readings that differ in nothing but the job: they can be asked for in
+        one request."""
+        asker = (self.customer, self.credentials.query, self.credentials.fields, self.secret)
+        return blake2b(repr(asker).encode(), digest_size=16).digest()
 
     @property
     def path(self) -> str:
@@ -160,7 +170,7 @@ class Orchestrator:
     async def look(self, reading: Reading) -> Look:
         """What the watcher needs to know: nothing but that something changed."""
         try:
-            read = await self._ask(reading)
+            read = await self._ask(reading, Purpose.POLL)
         except AnswerTooLarge:
             return Look.CHANGED
         match read:
@@ -173,13 +183,31 @@ class Orchestrator:
             case Failing():
                 return Look.FAILING
 
-    async def _ask(self, reading: Reading) -> Read:
+    async def look_at_all(self, readings: Sequence[Reading]) -> Listing:
+        """The same for jobs of one organization, with the same credentials, in one request."""
+        try:
+            reply = await self._upstream.ask(
+                "GET",
+                list_target(readings),
+                [_ACCEPT, *readings[0].credentials.fields],
+                purpose=Purpose.POLL,
+                max_bytes=max_answer_bytes(len(readings)),
+            )
+        except AnswerTooLarge:
+            return Unlisted.TOO_MUCH
+        except GatewayError:
+            return Unlisted.FAILING
+        if len(reply.content) < AT_ONCE_BYTES:
+            return list_understood(reply.status, reply.content)
+        return await asyncio.to_thread(list_understood, reply.status, reply.content)
+
+    async def _ask(self, reading: Reading, purpose: Purpose = Purpose.READ) -> Read:
         fields = [_ACCEPT, *reading.credentials.fields]
         if reading.origin is not None:
             fields.append((b"Origin", reading.origin))
         try:
             reply = await self._upstream.ask(
-                "GET", reading.target, fields, purpose=Purpose.READ, max_bytes=self._max_bytes
+                "GET", reading.target, fields, purpose=purpose, max_bytes=self._max_bytes
             )
         except AnswerTooLarge:
             raise

@@ -1,4 +1,9 @@
-"""When to look at a job again. Pure: the age and the chance are arguments."""
+"""When to look at a job again. Pure: age, history and chance are arguments.
+
+A gap is a share of the job's age, so that an end is noticed late in proportion to what was waited
+for anyway, and the looks at a job grow with the logarithm of its age. Where it is known when jobs
+of the task usually end, there are few looks before that time.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +11,40 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gateway.config import SyncConfig
+    from gateway.sync.history import Usual
 
-_SHARE_OF_AGE = 0.08
-"""With the jitter above it, an end is noticed within a tenth of the time a job ran."""
-_JITTER = 0.2
+JOINING_SHARE = 0.6
+"""From this share of its gap on a look may be made early, together with others."""
+_JITTER = 0.1
+_LOOKS_BEFORE = 2
+"""So many looks before jobs of the task usually end, for the one that ends sooner."""
 _MAX_DOUBLINGS = 16
 
 
-def gap(age_seconds: float, failures: int, chance: float, config: SyncConfig) -> float:
+def gap(
+    age_seconds: float, usual: Usual | None, failures: int, chance: float, config: SyncConfig
+) -> float:
     """Seconds until the next look.
 
     ``failures``: how many looks in a row the upstream failed to answer; each doubles the shortest
-    gap, up to twice the longest. ``chance``: 0 to 1, spreads the looks of many watches.
+    gap, up to the longest. ``chance``: 0 to 1, spreads the looks of many watches.
     """
     least, most = config.min_poll_seconds, config.max_poll_seconds
     spread = 1 - _JITTER + 2 * _JITTER * chance
-    seconds = max(least, min(age_seconds * _SHARE_OF_AGE * spread, most))
     if failures > 0:
-        patience = least * 2 ** min(failures, _MAX_DOUBLINGS) * (1 - _JITTER * chance)
-        seconds = max(seconds, min(patience, 2 * most))
-    return seconds
+        patience = least * 2.0 ** min(failures, _MAX_DOUBLINGS)
+        return max(least, min(patience * spread, most))
+    seconds = least + config.poll_share_of_age * age_seconds
+    if usual is not None and age_seconds < usual.late:
+        if age_seconds >= usual.early:
+            # Here most jobs end: the margin for short ones is not needed.
+            seconds -= least / 2
+        else:
+            until_early = usual.early - age_seconds
+            seconds = max(seconds, min(until_early, usual.early / _LOOKS_BEFORE))
+    return max(least, min(seconds * spread, most))
+
+
+def safety_gap(chance: float, config: SyncConfig) -> float:
+    """Seconds until the next look while the end is expected to be told."""
+    return config.safety_net_seconds * (1 - _JITTER * chance)

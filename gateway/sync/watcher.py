@@ -1,80 +1,49 @@
 """Noticing that a job ended: one watch per job, however many wait for it.
 
 A watch passes on only *that* something changed, never what: each waiter then reads for itself,
-with its own token, so sharing cannot leak. It asks with one waiter's credentials after the other's.
+with its own token, so sharing cannot leak. Jobs are looked at by ``polling``; who is told of an
+end from elsewhere can give a hint.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
-from dataclasses import dataclass, field
-from enum import Enum, StrEnum, auto
+from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from gateway.sync.schedule import gap
-from gateway.tasks import Tasks
+from cachetools import TTLCache
+
+from gateway.sync.history import History
+from gateway.sync.pace import Pace
+from gateway.sync.polling import Polling
+from gateway.sync.watch import Look, Verdict, Waiter, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Hashable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from gateway.config import SyncConfig
+    from gateway.sync.asking import Upstream
+    from gateway.sync.history import TaskKey
     from gateway.sync.orchestrator import Reading
 
 T = TypeVar("T")
 
-
-class Look(Enum):
-    """What one look at a job says."""
-
-    RUNNING = auto()
-    CHANGED = auto()
-    """It ended, or is gone: everybody should read it."""
-    REFUSED = auto()
-    """Not with these credentials: the client they belong to should read it."""
-    FAILING = auto()
-    """The upstream did not say."""
-
-
-class Verdict(StrEnum):
-    """How a wait ended."""
-
-    ENDED = "ended"
-    """Something changed: read the job again."""
-    TIME_UP = "time_up"
-    DRAINED = "drained"
-    """This process is about to stop."""
+MAX_HINTS = 10_000
+HINT_SECONDS = 5.0
+"""How long a hint is remembered: a job can end before its client follows the redirect."""
+MAX_WAKES_PER_SECOND = 1000.0
+"""Each who is woken reads the job. More at once would only queue up in the upstream."""
+_WAKES_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
 class WatcherStats:
     watches: int
     waiters: int
-    looks: int
-    """Since the start, as are the verdicts."""
+    polls: int
+    """Requests since the start, as are the verdicts."""
     verdicts: Mapping[Verdict, int]
-
-
-@dataclass(eq=False, slots=True)
-class _Waiter:
-    reading: Reading
-    verdict: asyncio.Future[Verdict]
-
-    def wake(self, verdict: Verdict) -> None:
-        if not self.verdict.done():
-            self.verdict.set_result(verdict)
-
-
-@dataclass(eq=False, slots=True)
-class _Watch:
-    born: float
-    """When the job was first waited for, in the clock's seconds."""
-    waiters: deque[_Waiter] = field(default_factory=deque)
-    task: asyncio.Task[None] | None = None
-
-    def wake_all(self, verdict: Verdict) -> None:
-        for waiter in self.waiters:
-            waiter.wake(verdict)
 
 
 class Watcher:
@@ -82,20 +51,20 @@ class Watcher:
 
     def __init__(
         self,
-        look: Callable[[Reading], Awaitable[Look]],
+        upstream: Upstream,
         clock: Callable[[], float],
         chance: Callable[[], float],
         config: SyncConfig,
     ) -> None:
-        self._look = look
         self._clock = clock
-        self._chance = chance
-        self._config = config
-        self._tasks = Tasks()
-        self._watches: dict[Hashable, _Watch] = {}
+        self._polling = Polling(upstream, self._told, clock, chance, config)
+        self._history = History(clock)
+        self._shared: dict[str, Watch] = {}
+        self._apart: set[Watch] = set()
+        self._hints: TTLCache[str, float] = TTLCache(MAX_HINTS, HINT_SECONDS, clock)
+        self._wakes = Pace(MAX_WAKES_PER_SECOND, _WAKES_AT_ONCE)
         self._scopes: set[asyncio.Timeout] = set()
         self._draining = False
-        self._looks = 0
         self._verdicts: Counter[Verdict] = Counter()
 
     async def wait(
@@ -105,65 +74,127 @@ class Watcher:
         *,
         waited_seconds: float = 0.0,
         apart: bool = False,
+        task: TaskKey | None = None,
+        read_at: float | None = None,
     ) -> Verdict:
         """Wait until something changes, for at most ``seconds``.
 
         ``waited_seconds``: how long this client has waited for the job before.
         ``apart``: do not share a watch, for a client not known to be allowed to see the job.
+        ``task``: what the job is a run of, where that is known.
+        ``read_at``: when the client's last read began, in the clock's seconds: a hint that was
+        given since then ends the wait at once.
         """
-        verdict = await self._wait(reading, seconds, waited_seconds, apart=apart)
+        now = self._clock()
+        job_id = reading.job_id.lower()
+        if self._draining:
+            verdict = Verdict.DRAINED
+        elif read_at is not None and self._hints.get(job_id, read_at) > read_at:
+            verdict = Verdict.ENDED
+        else:
+            born = now - waited_seconds
+            watch = self._watch(job_id, born, task, apart=apart)
+            verdict = await self._joined(watch, reading, seconds)
         self._verdicts[verdict] += 1
         return verdict
 
-    async def _wait(
-        self, reading: Reading, seconds: float, waited_seconds: float, *, apart: bool
-    ) -> Verdict:
-        if self._draining:
-            return Verdict.DRAINED
-        waiter = _Waiter(reading, asyncio.get_running_loop().create_future())
-        key: Hashable = waiter if apart else reading.job_id.lower()
-        watch = self._watches.get(key)
-        born = self._clock() - waited_seconds
+    def hint(self, job_id: str) -> None:
+        """The job may have ended. Its waiters read it at once: that is what a look would cost.
+
+        Further hints at the same job within seconds only lead to a look.
+        """
+        job_id = job_id.lower()
+        watch = self._shared.get(job_id)
+        if job_id in self._hints:
+            if watch is not None:
+                self._polling.hasten([watch])
+            return
+        self._hints[job_id] = self._clock()
+        if watch is not None:
+            self._end(watch)
+
+    def look_at_all(self) -> None:
+        """Look at every watched job once, as soon as the budget allows."""
+        self._polling.hasten([*self._shared.values(), *self._apart])
+
+    def rely_on_hints(self, healthy: bool) -> None:
+        """Whether ends are told by hints, so that looks are only a safety net."""
+        self._polling.relax(relaxed=healthy)
+
+    def learn(self, task: TaskKey, job_id: str, seconds: float) -> None:
+        """A job that was waited for has ended; it ran for ``seconds``."""
+        self._history.learn(task, job_id, seconds)
+
+    def _watch(self, job_id: str, born: float, task: TaskKey | None, *, apart: bool) -> Watch:
+        watch = None if apart else self._shared.get(job_id)
         if watch is None:
-            watch = self._watches[key] = _Watch(born)
-            watch.task = self._tasks.spawn(self._run(key, watch), name="watch")
+            watch = Watch(job_id, born, self._history.usual(task), apart=apart)
+            if apart:
+                self._apart.add(watch)
+            else:
+                self._shared[job_id] = watch
         watch.born = min(watch.born, born)
-        watch.waiters.append(waiter)
-        try:
-            async with asyncio.timeout(seconds):
-                return await waiter.verdict
-        except TimeoutError:
-            return Verdict.TIME_UP
-        finally:
-            watch.waiters.remove(waiter)
-            if not watch.waiters and watch.task is not None:
-                self._forget(key, watch)
-                watch.task.cancel()
+        return watch
 
-    async def _run(self, key: Hashable, watch: _Watch) -> None:
-        """Look again and again. The last waiter's leaving cancels this."""
-        failures = 0
+    async def _joined(self, watch: Watch, reading: Reading, seconds: float) -> Verdict:
+        loop = asyncio.get_running_loop()
+        waiter = Waiter(reading, reading.group, loop.create_future(), watch)
+        watch.waiters[waiter] = None
+        if len(watch.waiters) == 1:
+            self._polling.add(watch)
+        timer = loop.call_later(seconds, waiter.wake, Verdict.TIME_UP)
         try:
-            while True:
-                age = self._clock() - watch.born
-                await asyncio.sleep(gap(age, failures, self._chance(), self._config))
-                asker = watch.waiters[0]
-                watch.waiters.rotate(-1)
-                self._looks += 1
-                look = await self._look(asker.reading)
-                failures = failures + 1 if look is Look.FAILING else 0
-                if look is Look.REFUSED:
-                    asker.wake(Verdict.ENDED)
-                if look is Look.CHANGED:
-                    return
+            return await waiter.verdict
         finally:
-            # Also where a look raised: who waits reads for itself and sees.
-            self._forget(key, watch)
-            watch.wake_all(Verdict.ENDED)
+            timer.cancel()
+            self._leave(waiter)
 
-    def _forget(self, key: Hashable, watch: _Watch) -> None:
-        if self._watches.get(key) is watch:
-            del self._watches[key]
+    def _leave(self, waiter: Waiter) -> None:
+        watch = waiter.watch
+        del watch.waiters[waiter]
+        if watch.waiters:
+            self._polling.regroup(watch)
+        else:
+            self._forget(watch)
+
+    def _forget(self, watch: Watch) -> None:
+        self._polling.remove(watch)
+        self._apart.discard(watch)
+        if self._shared.get(watch.job_id) is watch:
+            del self._shared[watch.job_id]
+
+    def _told(self, watch: Watch, reading: Reading, look: Look) -> None:
+        if look is Look.CHANGED:
+            self._end(watch)
+        elif look is Look.REFUSED:
+            for waiter in watch.waiters:
+                if waiter.group == reading.group:
+                    waiter.wake(Verdict.ENDED)
+        elif look is Look.RUNNING and watch.apart:
+            self._share(watch)
+
+    def _end(self, watch: Watch) -> None:
+        """Everybody should read it, in turn where they are many."""
+        self._forget(watch)
+        now = self._clock()
+        for waiter in watch.waiters:
+            delay = self._wakes.take(now)
+            if delay > 0:
+                asyncio.get_running_loop().call_later(delay, waiter.wake, Verdict.ENDED)
+            else:
+                waiter.wake(Verdict.ENDED)
+
+    def _share(self, watch: Watch) -> None:
+        """Its waiter has been shown the job now, with its own credentials."""
+        self._apart.discard(watch)
+        watch.apart = False
+        shared = self._shared.setdefault(watch.job_id, watch)
+        if shared is not watch:
+            self._polling.remove(watch)
+            shared.born = min(shared.born, watch.born)
+            for waiter in watch.waiters:
+                waiter.watch = shared
+            shared.waiters |= watch.waiters
 
     async def unless_drained(self, reading: Awaitable[T]) -> T | None:
         """What ``reading`` gives; None where this process is to stop before it is done."""
@@ -184,13 +215,15 @@ class Watcher:
         self._draining = True
         for scope in self._scopes:
             scope.reschedule(asyncio.get_running_loop().time())
-        for watch in self._watches.values():
-            watch.wake_all(Verdict.DRAINED)
+        for watch in (*self._shared.values(), *self._apart):
+            for waiter in watch.waiters:
+                waiter.wake(Verdict.DRAINED)
 
     def stats(self) -> WatcherStats:
-        waiters = sum(len(watch.waiters) for watch in self._watches.values())
-        return WatcherStats(len(self._watches), waiters, self._looks, dict(self._verdicts))
+        watches = [*self._shared.values(), *self._apart]
+        waiters = sum(len(watch.waiters) for watch in watches)
+        return WatcherStats(len(watches), waiters, self._polling.requests, dict(self._verdicts))
 
     async def aclose(self) -> None:
         self.drain()
-        await self._tasks.aclose()
+        await self._polling.aclose()

@@ -23,6 +23,9 @@ class Purpose(StrEnum):
     RELAY = "relay"
     CREATE = "create"
     READ = "read"
+    """A job, for the client that asked for it."""
+    POLL = "poll"
+    """Jobs that are waited for, to see whether they have ended."""
     PROBE = "probe"
 
 

@@ -25,7 +25,7 @@ class Gateway:
     def __init__(self, upstream: TheEye, **config: Any) -> None:
         settings = SyncConfig(**config)
         orchestrator = Orchestrator(upstream, 100_000)
-        self.watcher = Watcher(orchestrator.look, now, lambda: 0.5, settings)
+        self.watcher = Watcher(orchestrator, now, lambda: 0.5, settings)
         self.hold = ResultHold(orchestrator, self.watcher, now, settings)
 
     async def answer(self, held: Exchange, job_id: str = JOB_ID, secret: str = "") -> Answer:

@@ -15,7 +15,7 @@ from gateway.sync.orchestrator import (
     secret_reading,
     understood,
 )
-from gateway.sync.watcher import Look
+from gateway.sync.watch import Look
 from gateway.upstream.messages import Purpose, Reply
 from tests.sync.theeye import ALLOW_ORIGIN, JOB_ID, TheEye, finished, job, reply
 from tests.virtual_time import now, run

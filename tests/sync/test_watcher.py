@@ -1,97 +1,75 @@
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pytest
 
-from gateway.config import SyncConfig
-from gateway.sync.credentials import Credentials
-from gateway.sync.orchestrator import Reading
-from gateway.sync.watcher import Look, Verdict, Watcher
+from gateway.sync.watch import Look, Verdict
+from gateway.sync.watcher import MAX_HINTS
 from tests.sync.theeye import JOB_ID
+from tests.sync.watched import Watched, is_empty, job_ids, reading
 from tests.virtual_time import now, run
-
-
-def waiter(name: str = "a", job_id: str = JOB_ID) -> Reading:
-    return Reading(job_id, "acme", Credentials(name, ()))
-
-
-@dataclass
-class Job:
-    """What looking at a job says at which time; records who looked and when."""
-
-    says: Callable[[str], Look] = lambda _: Look.RUNNING
-    looks: list[tuple[float, str]] = field(default_factory=list)
-
-    async def look(self, reading: Reading) -> Look:
-        self.looks.append((now(), reading.credentials.query))
-        return self.says(reading.credentials.query)
-
-    def watcher(self) -> Watcher:
-        return Watcher(self.look, now, lambda: 0.5, SyncConfig())
-
-
-def changing_at(seconds: float, then: Look = Look.CHANGED) -> Job:
-    return Job(lambda _: then if now() >= seconds else Look.RUNNING)
 
 
 @pytest.mark.parametrize("ends_at", [0.2, 3.0, 30.0])
 def test_waiter_is_woken_within_a_tenth_of_the_jobs_age(ends_at: float) -> None:
     async def scenario() -> None:
-        watcher = changing_at(ends_at).watcher()
-        assert await watcher.wait(waiter(), 55) is Verdict.ENDED
-        assert ends_at <= now() <= ends_at * 1.1 + 0.05
-        assert watcher.stats().watches == 0
+        watcher = Watched({JOB_ID: ends_at}).watcher()
+        assert await watcher.wait(reading(), 55) is Verdict.ENDED
+        assert ends_at <= now() <= ends_at * 1.1 + 0.2
+        await asyncio.sleep(0)
+        assert is_empty(watcher)
 
     run(scenario())
 
 
 def test_wait_ends_when_its_time_is_up() -> None:
     async def scenario() -> None:
-        job = Job()
-        watcher = job.watcher()
-        assert await watcher.wait(waiter(), 55) is Verdict.TIME_UP
+        upstream = Watched()
+        watcher = upstream.watcher()
+        assert await watcher.wait(reading(), 55) is Verdict.TIME_UP
         assert now() == 55
-        assert 40 < len(job.looks) < 80
+        assert 30 < len(upstream.requests) < 50
         assert watcher.stats().verdicts == {Verdict.TIME_UP: 1}
+        assert watcher.stats().polls == len(upstream.requests)
+        assert is_empty(watcher)
 
     run(scenario())
 
 
 def test_job_waited_for_long_is_looked_at_seldom_from_the_start() -> None:
     async def scenario() -> None:
-        job = Job()
-        await job.watcher().wait(waiter(), 5, waited_seconds=60)
-        assert len(job.looks) == 2
+        upstream = Watched()
+        await upstream.watcher().wait(reading(), 8, waited_seconds=60)
+        assert len(upstream.requests) == 1
 
     run(scenario())
 
 
 def test_many_waiters_share_one_watch_and_take_turns_asking() -> None:
     async def scenario() -> None:
-        job = changing_at(5)
-        watcher = job.watcher()
+        upstream = Watched({JOB_ID: 5.0})
+        watcher = upstream.watcher()
         names = [str(number) for number in range(200)]
         async with asyncio.TaskGroup() as group:
-            waits = [group.create_task(watcher.wait(waiter(name), 55)) for name in names]
+            waits = [group.create_task(watcher.wait(reading(name), 55)) for name in names]
             await asyncio.sleep(1)
             stats = watcher.stats()
             assert (stats.watches, stats.waiters) == (1, 200)
         assert {wait.result() for wait in waits} == {Verdict.ENDED}
-        askers = [name for _, name in job.looks]
-        assert len(askers) < 50
+        askers = [request.token for request in upstream.requests]
+        assert len(askers) < 25
         assert askers == names[: len(askers)]
+        assert is_empty(watcher)
 
     run(scenario())
 
 
 def test_job_ids_are_the_same_in_either_case() -> None:
     async def scenario() -> None:
-        watcher = changing_at(5).watcher()
+        watcher = Watched({JOB_ID: 5.0, JOB_ID.upper(): 5.0}).watcher()
         async with asyncio.TaskGroup() as group:
             for job_id in (JOB_ID, JOB_ID.upper()):
-                group.create_task(watcher.wait(waiter(job_id=job_id), 55))
+                group.create_task(watcher.wait(reading(job_id=job_id), 55))
             await asyncio.sleep(1)
             assert watcher.stats().watches == 1
 
@@ -100,99 +78,275 @@ def test_job_ids_are_the_same_in_either_case() -> None:
 
 def test_first_to_leave_does_not_disturb_the_others() -> None:
     async def scenario() -> None:
-        watcher = changing_at(5).watcher()
+        watcher = Watched({JOB_ID: 5.0}).watcher()
         async with asyncio.TaskGroup() as group:
-            leaving = group.create_task(watcher.wait(waiter("first"), 55))
-            impatient = group.create_task(watcher.wait(waiter("second"), 1))
-            staying = group.create_task(watcher.wait(waiter("third"), 55))
+            leaving = group.create_task(watcher.wait(reading("first"), 55))
+            impatient = group.create_task(watcher.wait(reading("second"), 1))
+            staying = group.create_task(watcher.wait(reading("third"), 55))
             await asyncio.sleep(0.5)
             leaving.cancel()
         assert impatient.result() is Verdict.TIME_UP
         assert staying.result() is Verdict.ENDED
-        assert now() < 5.6
+        assert now() < 5.7
+        assert is_empty(watcher)
 
     run(scenario())
 
 
-def test_watch_ends_with_its_last_waiter() -> None:
+def test_nobody_is_asked_with_the_credentials_of_one_who_has_left() -> None:
     async def scenario() -> None:
-        job = Job()
-        watcher = job.watcher()
-        await watcher.wait(waiter(), 1)
-        await asyncio.sleep(0.01)
-        looks = len(job.looks)
-        assert len(watcher._tasks) == 0
-        await asyncio.sleep(60)
-        assert len(job.looks) == looks
-
-    run(scenario())
-
-
-def test_refusal_wakes_only_the_waiter_whose_token_it_was() -> None:
-    async def scenario() -> None:
-        job = Job(lambda name: Look.REFUSED if name == "revoked" else Look.RUNNING)
-        watcher = job.watcher()
+        upstream = Watched()
+        watcher = upstream.watcher()
         async with asyncio.TaskGroup() as group:
-            good = group.create_task(watcher.wait(waiter("good"), 3))
-            revoked = group.create_task(watcher.wait(waiter("revoked"), 3))
-        assert revoked.result() is Verdict.ENDED
+            group.create_task(watcher.wait(reading("leaves"), 1))
+            group.create_task(watcher.wait(reading("stays"), 4))
+        assert {request.token for request in upstream.requests if request.at > 1} == {"stays"}
+
+    run(scenario())
+
+
+def test_request_that_nobody_waits_for_any_more_is_given_up() -> None:
+    async def scenario() -> None:
+        upstream = Watched(latency_seconds=10)
+        watcher = upstream.watcher()
+        assert await watcher.wait(reading(), 1) is Verdict.TIME_UP
+        assert len(upstream.requests) == 1
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert is_empty(watcher)
+
+    run(scenario())
+
+
+def test_refusal_wakes_only_the_waiters_whose_token_it_was() -> None:
+    async def scenario() -> None:
+        upstream = Watched(
+            says=lambda one: Look.REFUSED if one.credentials.query == "revoked" else None
+        )
+        watcher = upstream.watcher()
+        async with asyncio.TaskGroup() as group:
+            good = group.create_task(watcher.wait(reading("good"), 3))
+            revoked = [group.create_task(watcher.wait(reading("revoked"), 3)) for _ in range(2)]
+        assert [wait.result() for wait in revoked] == [Verdict.ENDED] * 2
         assert good.result() is Verdict.TIME_UP
+        assert is_empty(watcher)
 
     run(scenario())
 
 
 def test_failing_upstream_is_asked_with_growing_gaps_until_it_answers() -> None:
     async def scenario() -> None:
-        job = Job(lambda _: Look.CHANGED if now() > 20 else Look.FAILING)
-        assert await job.watcher().wait(waiter(), 55) is Verdict.ENDED
-        gaps = [later - earlier for (earlier, _), (later, _) in pairwise(job.looks)]
+        upstream = Watched(says=lambda _: Look.CHANGED if now() > 20 else Look.FAILING)
+        assert await upstream.watcher().wait(reading(), 55) is Verdict.ENDED
+        gaps = [later.at - earlier.at for earlier, later in pairwise(upstream.requests)]
         assert all(later > earlier - 1e-6 for earlier, later in pairwise(gaps))
-        assert len(gaps) < 15
-        assert now() < 25
+        assert len(gaps) < 12
+        assert now() < 25.5
 
     run(scenario())
 
 
-def test_look_that_raises_wakes_everybody() -> None:
-    def fail(_: str) -> Look:
-        raise KeyError
-
+def test_waiter_not_known_to_be_allowed_shares_no_watch_until_it_is() -> None:
     async def scenario() -> None:
-        watcher = Job(fail).watcher()
-        assert await watcher.wait(waiter(), 55) is Verdict.ENDED
-        assert now() < 1
+        allowed_at = 2.0
 
-    run(scenario())
+        def says(one: object) -> Look | None:
+            return Look.FAILING if "b" in repr(one) and now() < allowed_at else None
 
-
-def test_waiter_apart_shares_no_watch() -> None:
-    async def scenario() -> None:
-        job = Job(lambda name: Look.CHANGED if name == "a" and now() > 1 else Look.RUNNING)
-        watcher = job.watcher()
+        upstream = Watched({JOB_ID: 6.0})
+        upstream.says = lambda one: says(one.credentials.query)
+        watcher = upstream.watcher()
         async with asyncio.TaskGroup() as group:
-            shared = group.create_task(watcher.wait(waiter("a"), 3))
-            apart = group.create_task(watcher.wait(waiter("b"), 3, apart=True))
-            await asyncio.sleep(0)
+            shared = group.create_task(watcher.wait(reading("a"), 9))
+            apart = group.create_task(watcher.wait(reading("b"), 9, apart=True))
+            await asyncio.sleep(1)
             assert watcher.stats().watches == 2
-        assert shared.result() is Verdict.ENDED
-        assert apart.result() is Verdict.TIME_UP
+            await asyncio.sleep(3)
+            assert (watcher.stats().watches, watcher.stats().waiters) == (1, 2)
+        assert shared.result() is apart.result() is Verdict.ENDED
+        assert now() < 7
+        assert is_empty(watcher)
+
+    run(scenario())
+
+
+def test_hint_wakes_the_waiters_at_once() -> None:
+    async def scenario() -> None:
+        upstream = Watched()
+        watcher = upstream.watcher()
+        watcher.rely_on_hints(True)
+        async with asyncio.TaskGroup() as group:
+            waits = [group.create_task(watcher.wait(reading(name), 55)) for name in "ab"]
+            await asyncio.sleep(4)
+            watcher.hint(JOB_ID.upper())
+        assert {wait.result() for wait in waits} == {Verdict.ENDED}
+        assert (now(), upstream.requests) == (4, [])
+        assert is_empty(watcher)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("read_at", "waits_until"), [(0.5, 2.0), (1.5, 12.0), (None, 12.0)], ids=str
+)
+def test_hint_before_the_wait_counts_unless_the_job_was_read_since(
+    read_at: float | None, waits_until: float
+) -> None:
+    async def scenario() -> None:
+        watcher = Watched().watcher()
+        await asyncio.sleep(1)
+        watcher.hint(JOB_ID)
+        await asyncio.sleep(1)
+        await watcher.wait(reading(), 10, read_at=read_at)
+        assert now() == waits_until
+
+    run(scenario())
+
+
+def test_hint_is_forgotten_after_seconds_and_hints_are_bounded() -> None:
+    async def scenario() -> None:
+        watcher = Watched().watcher()
+        for number in range(MAX_HINTS + 1):
+            watcher.hint(f"{number:024x}")
+        assert len(watcher._hints) == MAX_HINTS
+        await asyncio.sleep(6)
+        assert len(watcher._hints) == 0
+        assert await watcher.wait(reading(job_id="1" * 24), 1, read_at=0) is Verdict.TIME_UP
+
+    run(scenario())
+
+
+def test_flood_of_false_hints_costs_a_waiter_one_read_and_the_upstream_its_budget() -> None:
+    async def scenario() -> None:
+        upstream = Watched()
+        watcher = upstream.watcher()
+        verdicts = []
+
+        async def client() -> None:
+            read_at = now()
+            while True:
+                verdicts.append(await watcher.wait(reading(), 4 - now(), read_at=read_at))
+                if verdicts[-1] is Verdict.TIME_UP:
+                    return
+                read_at = now()
+                await asyncio.sleep(0.005)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(client())
+            for _ in range(4000):
+                await asyncio.sleep(0.001)
+                watcher.hint(JOB_ID)
+        assert verdicts == [Verdict.ENDED, Verdict.TIME_UP]
+        assert len(upstream.requests) <= 4 * 20 + 5
+
+    run(scenario())
+
+
+def test_every_watched_job_is_looked_at_once_when_asked_to() -> None:
+    async def scenario() -> None:
+        jobs = job_ids(50)
+        upstream = Watched()
+        watcher = upstream.watcher()
+        watcher.rely_on_hints(True)
+        async with asyncio.TaskGroup() as group:
+            for job_id in jobs:
+                group.create_task(watcher.wait(reading(job_id=job_id), 8))
+            await asyncio.sleep(1)
+            assert upstream.requests == []
+            upstream.ends = dict.fromkeys(jobs, 0.5)
+            watcher.look_at_all()
+        assert [len(request.jobs) for request in upstream.requests] == [50]
+        assert now() < 1.1
+
+    run(scenario())
+
+
+def test_look_begun_before_all_are_looked_at_is_repeated() -> None:
+    async def scenario() -> None:
+        upstream = Watched(latency_seconds=0.5)
+        watcher = upstream.watcher()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(watcher.wait(reading(), 55))
+            await asyncio.sleep(0.3)
+            watcher.rely_on_hints(True)
+            watcher.look_at_all()
+            await asyncio.sleep(0.1)
+            upstream.ends[JOB_ID] = 0.8
+        assert len(upstream.requests) == 2
+        assert now() < 1.3
+
+    run(scenario())
+
+
+def test_looks_are_a_safety_net_while_hints_are_relied_on_and_no_longer() -> None:
+    async def scenario() -> None:
+        upstream = Watched()
+        watcher = upstream.watcher(safety_net_seconds=12)
+        watcher.rely_on_hints(True)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(watcher.wait(reading(), 45))
+            await asyncio.sleep(35)
+            gaps = [later.at - earlier.at for earlier, later in pairwise(upstream.requests)]
+            assert len(gaps) == 2
+            assert all(10 < gap <= 12 for gap in gaps)
+            watcher.rely_on_hints(False)
+            await asyncio.sleep(9)
+        assert [round(request.at) for request in upstream.requests[-2:]] in ([39, 43], [38, 42])
+
+    run(scenario())
+
+
+def test_many_who_are_woken_at_once_read_one_after_the_other() -> None:
+    async def scenario() -> None:
+        watcher = Watched().watcher()
+        woken = []
+
+        async def client(job_id: str) -> None:
+            await watcher.wait(reading(job_id=job_id), 55)
+            woken.append(now())
+
+        async with asyncio.TaskGroup() as group:
+            for job_id in job_ids(1000):
+                group.create_task(client(job_id))
+            await asyncio.sleep(0.05)
+            for job_id in job_ids(1000):
+                watcher.hint(job_id)
+        assert sum(at == 0.05 for at in woken) == 50
+        assert 0.9 < woken[-1] < 1.05
 
     run(scenario())
 
 
 def test_drain_releases_everybody_at_once_and_for_good() -> None:
     async def scenario() -> None:
-        watcher = Job().watcher()
+        watcher = Watched().watcher()
         async with asyncio.TaskGroup() as group:
-            waits = [group.create_task(watcher.wait(waiter(n, n * 24), 55)) for n in "12"]
+            waits = [
+                group.create_task(watcher.wait(reading(n, n * 24), 55, apart=n == "2"))
+                for n in "12"
+            ]
             await asyncio.sleep(1)
             watcher.drain()
         assert {wait.result() for wait in waits} == {Verdict.DRAINED}
-        assert await watcher.wait(waiter(), 55) is Verdict.DRAINED
+        assert await watcher.wait(reading(), 55) is Verdict.DRAINED
         assert now() == 1
         assert watcher.stats().verdicts == {Verdict.DRAINED: 3}
         await watcher.aclose()
-        assert len(watcher._tasks) == 0
+        assert is_empty(watcher)
+
+    run(scenario())
+
+
+def test_closing_ends_a_look_in_the_middle() -> None:
+    async def scenario() -> None:
+        watcher = Watched(latency_seconds=60).watcher()
+        async with asyncio.TaskGroup() as group:
+            wait = group.create_task(watcher.wait(reading(), 55))
+            await asyncio.sleep(1)
+            await watcher.aclose()
+        assert wait.result() is Verdict.DRAINED
+        assert now() == 1
+        assert is_empty(watcher)
 
     run(scenario())
 
@@ -203,6 +357,6 @@ def test_reading_that_times_out_by_itself_is_no_drain() -> None:
 
     async def scenario() -> None:
         with pytest.raises(TimeoutError):
-            await Job().watcher().unless_drained(time_out())
+            await Watched().watcher().unless_drained(time_out())
 
     run(scenario())

@@ -1,0 +1,85 @@
+"""How long jobs of a task usually run, learned from those that were waited for. Pure.
+
+Of a task only its last runs count, so that what changed is soon forgotten. Who can run a task can
+teach wrong times about this task alone: the key is the organization and the task as the upstream
+names them in the job. What is learned only moves looks within the bounds that ``schedule`` sets.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cachetools import TTLCache
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TaskKey = tuple[str, str]
+"""The organization's name and the task's id."""
+
+MAX_TASKS = 4096
+MAX_RUN_SECONDS = 86_400.0
+FORGET_SECONDS = 86_400.0
+"""A task of which no run was seen for so long is forgotten."""
+_RUNS = 20
+_TRUSTED_RUNS = 5
+_LEAST_DEVIATION = 0.1
+"""Of the logarithm: runs that seemed equal may differ by a tenth either way."""
+_DEVIATIONS = 1.75
+_SHORTEST = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """The ages, in seconds, between which nine of ten jobs of the task end."""
+
+    early: float
+    late: float
+
+
+@dataclass(slots=True)
+class _Runs:
+    seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_RUNS))
+    jobs: deque[str] = field(default_factory=lambda: deque(maxlen=_RUNS))
+    usual: Usual | None = None
+
+
+class History:
+    """``clock`` gives monotonic seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._tasks: TTLCache[TaskKey, _Runs] = TTLCache(MAX_TASKS, FORGET_SECONDS, clock)
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def learn(self, task: TaskKey, job_id: str, seconds: float) -> None:
+        """A job has run for ``seconds``. It counts once, however many waited for it."""
+        if not 0 <= seconds <= MAX_RUN_SECONDS:
+            return
+        runs = self._tasks.get(task) or _Runs()
+        if job_id in runs.jobs:
+            return
+        runs.jobs.append(job_id)
+        runs.seconds.append(max(seconds, _SHORTEST))
+        runs.usual = usual(runs.seconds)
+        self._tasks[task] = runs
+
+    def usual(self, task: TaskKey | None) -> Usual | None:
+        """When jobs of this task usually end; None where too little is known."""
+        runs = self._tasks.get(task) if task is not None else None
+        return runs.usual if runs is not None else None
+
+
+def usual(seconds: deque[float]) -> Usual | None:
+    """Run times scatter by factors, so their logarithms are what is averaged."""
+    if len(seconds) < _TRUSTED_RUNS:
+        return None
+    logarithms = [math.log(run) for run in seconds]
+    mean = math.fsum(logarithms) / len(logarithms)
+    variance = math.fsum((one - mean) ** 2 for one in logarithms) / (len(logarithms) - 1)
+    spread = _DEVIATIONS * max(math.sqrt(variance), _LEAST_DEVIATION)
+    return Usual(math.exp(mean - spread), math.exp(mean + spread))

@@ -1,0 +1,104 @@
+"""Asking for many jobs in one request, and what the answer says of each. Pure.
+
+``GET /:customer/job`` lists a token's own organization's jobs, without their outputs, and leaves
+out those that are gone. It tells too little to answer a client: that takes the job itself.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import msgspec
+
+from gateway.sync.job import FINISHED
+from gateway.sync.watch import Look
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.sync.orchestrator import Reading
+
+MAX_JOBS = 200
+MAX_REQUEST_BYTES = 14_000
+"""Of line and fields: the upstream refuses more than about 16 kB, or never answers."""
+_ID = "where%5B_id%5D%5B%24in%5D%5B%5D="
+"""``where[_id][$in][]=``: an index between the last brackets would make it fail."""
+_BYTES_PER_ID = len(_ID) + 24 + 1
+_OTHER_BYTES = 300
+"""For method, version, ``Host`` and ``Accept``."""
+_LEAST_ANSWER_BYTES = 64 * 1024
+_ANSWER_BYTES_PER_JOB = 8 * 1024
+"""A listed job has about one."""
+_SPLIT_ANSWERS = frozenset({413, 414, 431})
+_ASK_LATER = frozenset({408, 429})
+
+
+class Unlisted(Enum):
+    """Why there is no list."""
+
+    DENIED = auto()
+    """Not with these credentials (401)."""
+    REFUSED = auto()
+    """This token gets no lists: an agent's, say."""
+    TOO_MUCH = auto()
+    """Too long, or one of the jobs makes it fail: fewer might do."""
+    FAILING = auto()
+    """The upstream did not say."""
+
+
+Listing = dict[str, Look] | Unlisted
+"""What is said of each job by its id in lower case; a job that is missing may be gone."""
+
+
+class _Listed(msgspec.Struct):
+    """All that is read of a listed job; nothing else is made into objects."""
+
+    id: str = ""
+    lifecycle: str | None = None
+
+
+_decoder = msgspec.json.Decoder(list[_Listed])
+
+
+def capacity(reading: Reading) -> int:
+    """How many jobs one request with these credentials can ask for."""
+    fixed = len(_target(reading)) + sum(len(n) + len(v) + 4 for n, v in reading.credentials.fields)
+    room = (MAX_REQUEST_BYTES - _OTHER_BYTES - fixed) // _BYTES_PER_ID
+    return max(1, min(room, MAX_JOBS))
+
+
+def list_target(readings: Sequence[Reading]) -> str:
+    """What to ask upstream; all readings have the same credentials and organization."""
+    return _target(readings[0]) + "&".join(_ID + reading.job_id for reading in readings)
+
+
+def max_answer_bytes(jobs: int) -> int:
+    return _LEAST_ANSWER_BYTES + jobs * _ANSWER_BYTES_PER_JOB
+
+
+def understood(status: int, content: bytes) -> Listing:
+    """What the upstream's answer means."""
+    if status == 200:
+        try:
+            listed = _decoder.decode(content)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            # One of the jobs cannot be read, or it is no list at all.
+            return Unlisted.TOO_MUCH if content.lstrip()[:1] == b"[" else Unlisted.REFUSED
+        return {
+            job.id.lower(): Look.CHANGED if job.lifecycle in FINISHED else Look.RUNNING
+            for job in listed
+        }
+    if status == 401:
+        return Unlisted.DENIED
+    if status == 500 or status in _SPLIT_ANSWERS:
+        return Unlisted.TOO_MUCH
+    if 400 <= status < 500 and status not in _ASK_LATER:
+        return Unlisted.REFUSED
+    return Unlisted.FAILING
+
+
+def _target(reading: Reading) -> str:
+    target = f"/{quote(reading.customer, safe='')}/job?"
+    return f"{target}{reading.credentials.query}&" if reading.credentials.query else target

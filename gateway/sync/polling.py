@@ -1,0 +1,237 @@
+"""Looking at the jobs that are waited for, by asking the upstream as seldom as will do.
+
+When one watch of a group is due, those that are nearly due join it in one list request. All groups
+share a budget of requests a second: when it is used up, requests go in the order in which looks
+fell due and take along what fell due meanwhile, so all gaps grow and requests get fuller.
+
+No task runs while nothing is asked: a timer stands at the next request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from gateway.sync.asking import Asking
+from gateway.sync.groups import NEVER, Groups
+from gateway.sync.listing import capacity
+from gateway.sync.pace import Pace
+from gateway.sync.schedule import gap, safety_gap
+from gateway.sync.watch import Flight, Look
+from gateway.tasks import Tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from gateway.config import SyncConfig
+    from gateway.sync.asking import Job, Upstream
+    from gateway.sync.groups import Group
+    from gateway.sync.orchestrator import Reading
+    from gateway.sync.watch import Watch
+
+MAX_IN_FLIGHT = 16
+_BURST_SECONDS = 0.25
+"""The part of a second's budget that may be used at once."""
+_GRANULARITY_SECONDS = 0.001
+"""Of the loop's timers: what is due so soon is due now."""
+_AHEAD_SECONDS = 1e6
+"""A look that is due since so long goes ahead of all that are merely late."""
+
+
+class Polling:
+    """``told`` is called with each watch that was looked at, by which reading and what it said.
+
+    ``clock`` gives monotonic seconds, ``chance`` numbers from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        told: Callable[[Watch, Reading, Look], None],
+        clock: Callable[[], float],
+        chance: Callable[[], float],
+        config: SyncConfig,
+    ) -> None:
+        self._told = told
+        self._clock = clock
+        self._chance = chance
+        self._config = config
+        burst = max(1, round(config.max_polls_per_second * _BURST_SECONDS))
+        self._pace = Pace(config.max_polls_per_second, burst)
+        self._asking = Asking(upstream, self, self._pace, clock)
+        self._groups = Groups()
+        self._tasks = Tasks()
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_relaxed = False
+
+    def __len__(self) -> int:
+        """Looks that are being made."""
+        return len(self._tasks)
+
+    @property
+    def requests(self) -> int:
+        """Sent so far."""
+        return self._asking.requests
+
+    def add(self, watch: Watch) -> None:
+        """Look at this job from now on; the first time after a gap as its age has it."""
+        self._plan(watch)
+        self._groups.put(watch)
+        self._arm()
+
+    def remove(self, watch: Watch) -> None:
+        """Look at it no more; a request that nobody else waits for is given up."""
+        self._groups.take_out(watch)
+        flight = _land(watch)
+        if flight is not None and flight.watches == 0 and flight.task is not None:
+            flight.task.cancel()
+        self._arm()
+
+    def regroup(self, watch: Watch) -> None:
+        """Another waiter's credentials are to be used."""
+        if watch.group is not None and watch.asker.group != watch.group:
+            self._groups.take_out(watch)
+            self._groups.put(watch)
+            self._arm()
+
+    def hasten(self, watches: Iterable[Watch]) -> None:
+        """Look at these as soon as the budget allows, ahead of all others."""
+        ahead = self._clock() - _AHEAD_SECONDS
+        for watch in watches:
+            watch.due = watch.planned_at = ahead
+            self._groups.expect(watch)
+        self._arm()
+
+    def relax(self, *, relaxed: bool) -> None:
+        """Look as seldom as for a safety net, or as the schedule has it, at once."""
+        if self._is_relaxed and not relaxed:
+            self._is_relaxed = False
+            for group in self._groups:
+                for watch in group.watches:
+                    if watch.flight is None:
+                        since = watch.planned_at
+                        watch.due = min(watch.due, since + self._gap(watch, since))
+                self._groups.retime(group)
+            self._arm()
+        self._is_relaxed = relaxed
+
+    async def aclose(self) -> None:
+        self._groups.clear()
+        self._arm()
+        await self._tasks.aclose()
+
+    # --- when
+
+    def _gap(self, watch: Watch, now: float) -> float:
+        age, chance = now - watch.born, self._chance()
+        seconds = gap(age, watch.usual, watch.failures, chance, self._config)
+        return max(seconds, safety_gap(chance, self._config)) if self._is_relaxed else seconds
+
+    def _plan(self, watch: Watch, least_seconds: float = 0.0) -> None:
+        watch.planned_at = now = self._clock()
+        watch.due = now + max(self._gap(watch, now), least_seconds)
+
+    def _arm(self) -> None:
+        """Set the timer to the next request, or have none."""
+        group = self._groups.next()
+        if group is None or len(self._tasks) >= MAX_IN_FLIGHT:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            return
+        loop = asyncio.get_running_loop()
+        at = loop.time() + max(0.0, max(group.when, self._pace.next_at()) - self._clock())
+        # A timer that is too early only comes here again.
+        if self._timer is None or at < self._timer.when():
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = loop.call_at(at, self._on_time)
+
+    def _on_time(self) -> None:
+        """Send what is due, as far as the budget goes."""
+        self._timer = None
+        now = self._clock() + _GRANULARITY_SECONDS
+        while len(self._tasks) < MAX_IN_FLIGHT:
+            group = self._groups.next()
+            if group is None or max(group.when, self._pace.next_at()) > now:
+                break
+            jobs = self._due(group, now)
+            if jobs:
+                self._pace.take(now)
+                self._send(jobs)
+                self._groups.had_turn(group, now + self._config.min_poll_seconds)
+            else:
+                self._groups.retime(group)
+        self._arm()
+
+    # --- what
+
+    def _due(self, group: Group, now: float) -> list[Job]:
+        """The jobs of the group's next request, none if nothing is due any more."""
+        first = group.first()
+        if first is None or first.due > now:
+            return []
+        reading = first.asker.reading
+        if not self._asking.may_list(first):
+            return [(first, reading)]
+        joining = group.joining(now, capacity(reading))
+        return [(watch, watch.asker.reading) for watch in joining]
+
+    def _send(self, jobs: list[Job]) -> None:
+        flight = Flight(watches=len(jobs))
+        for watch, _ in jobs:
+            watch.flight = flight
+            watch.due = NEVER
+        flight.task = self._tasks.spawn(self._look(jobs, flight), name="look")
+        flight.task.add_done_callback(self._on_answer)
+
+    async def _look(self, jobs: list[Job], flight: Flight) -> None:
+        try:
+            await self._asking.look(jobs)
+        finally:
+            # What was not settled, say because of an error, is looked at later.
+            for watch, _ in jobs:
+                if watch.flight is flight:
+                    _land(watch)
+                    watch.failures += 1
+                    self._replan(watch)
+
+    def _on_answer(self, _: object) -> None:
+        self._arm()
+
+    # --- what it said
+
+    def settle(self, job: Job, look: Look, began: float) -> None:
+        """See ``asking.Report``."""
+        watch, reading = job
+        if _land(watch) is None or watch.group is None:
+            return
+        watch.failures = watch.failures + 1 if look is Look.FAILING else 0
+        self._told(watch, reading, look)
+        # An upstream that takes its time is asked less often.
+        self._replan(watch, self._clock() - began)
+
+    def retry(self, jobs: Sequence[Job]) -> None:
+        """See ``asking.Report``."""
+        now = self._clock()
+        for watch, _ in jobs:
+            if _land(watch) is not None:
+                watch.due = watch.planned_at = min(watch.due, now)
+                self._groups.expect(watch)
+
+    def _replan(self, watch: Watch, least_seconds: float = 0.0) -> None:
+        if watch.group is None:
+            return
+        if watch.due == NEVER:  # else it was hastened while it was looked at
+            self._plan(watch, least_seconds)
+        watch.pass_turn()
+        self.regroup(watch)
+        self._groups.expect(watch)
+
+
+def _land(watch: Watch) -> Flight | None:
+    """The look that was being made is over for this watch."""
+    flight, watch.flight = watch.flight, None
+    if flight is not None:
+        flight.watches -= 1
+    return flight

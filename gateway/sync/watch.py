@@ -1,0 +1,96 @@
+"""The state of watching: who waits for a job, what a look at it said, how a wait ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum, auto
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from gateway.sync.history import Usual
+    from gateway.sync.orchestrator import Reading
+
+
+class Look(Enum):
+    """What one look at a job says."""
+
+    RUNNING = auto()
+    CHANGED = auto()
+    """It ended, or is gone: everybody should read it."""
+    REFUSED = auto()
+    """Not with these credentials: the clients they belong to should read it."""
+    FAILING = auto()
+    """The upstream did not say."""
+
+
+class Verdict(StrEnum):
+    """How a wait ended."""
+
+    ENDED = "ended"
+    """Something changed: read the job again."""
+    TIME_UP = "time_up"
+    DRAINED = "drained"
+    """This process is about to stop."""
+
+
+@dataclass(eq=False, slots=True)
+class Waiter:
+    reading: Reading
+    group: bytes
+    """The reading's, at hand."""
+    verdict: asyncio.Future[Verdict]
+    watch: Watch
+
+    def wake(self, verdict: Verdict) -> None:
+        if not self.verdict.done():
+            self.verdict.set_result(verdict)
+
+
+@dataclass(eq=False, slots=True)
+class Flight:
+    """A request that looks at jobs."""
+
+    task: asyncio.Task[None] | None = None
+    watches: int = 0
+    """How many still wait for what it says."""
+
+
+@dataclass(eq=False, slots=True)
+class Watch:
+    """A job that is waited for. What stands below ``waiters`` is polling's."""
+
+    job_id: str
+    """In lower case."""
+    born: float
+    """When the job was first waited for, in the clock's seconds."""
+    usual: Usual | None = None
+    """When jobs of its task end, where that is known."""
+    apart: bool = False
+    """Its one waiter is not known to be allowed to see the job."""
+    waiters: dict[Waiter, None] = field(default_factory=dict)
+    """In the order in which they lend their credentials; a waiter of another token than the
+    first's has read the job with its own before it came here."""
+    is_listable: bool = True
+    due: float = 0.0
+    """When it is to be looked at next, and since when it has been planned."""
+    planned_at: float = 0.0
+    failures: int = 0
+    """How many looks in a row the upstream failed to answer."""
+    group: bytes | None = None
+    """Of the reading that the next look is to use; None while it is not looked at."""
+    flight: Flight | None = None
+    """The look that is being made."""
+
+    @property
+    def asker(self) -> Waiter:
+        """Whose turn it is to lend their credentials."""
+        return next(iter(self.waiters))
+
+    def pass_turn(self) -> None:
+        """Let another waiter's credentials be used for the next look."""
+        if len(self.waiters) > 1:
+            first = self.asker
+            del self.waiters[first]
+            self.waiters[first] = None

@@ -1,0 +1,111 @@
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from gateway.sync.asking import REFUSED_SECONDS
+from gateway.sync.listing import Unlisted
+from gateway.sync.orchestrator import Reading
+from gateway.sync.watch import Look, Verdict
+from tests.sync.watched import Watched, job_ids, of, waits
+from tests.virtual_time import run
+
+FOUND = Verdict.ENDED
+
+
+@pytest.mark.parametrize("refusal", [Unlisted.REFUSED, Unlisted.DENIED])
+def test_token_that_gets_no_lists_is_asked_with_for_single_jobs(refusal: Unlisted) -> None:
+    jobs = job_ids(4)
+
+    def lists(readings: Sequence[Reading]) -> Unlisted | None:
+        return refusal if readings[0].credentials.query == "agent" else None
+
+    upstream = Watched(dict.fromkeys(jobs, 6.0), lists=lists)
+
+    async def scenario() -> None:
+        watcher = upstream.watcher()
+        readings = of("agent", jobs[:2])
+        # Where a list is denied its waiters read for themselves; these are shown the job again.
+        first = await waits(watcher, readings) if refusal is Unlisted.DENIED else []
+        assert all(at < 1 for _, at in first)
+        second = await waits(watcher, [*readings, *of("user", jobs[2:])])
+        assert all(verdict is FOUND and 6 <= at < 7.5 for verdict, at in second)
+
+    run(scenario())
+    assert [len(one.jobs) for one in upstream.lists_asked if one.token == "agent"] == [2]
+    assert any(one.token == "user" for one in upstream.lists_asked)
+
+
+def test_refusal_of_lists_is_forgotten_after_a_while() -> None:
+    jobs = job_ids(2)
+    upstream = Watched(lists=lambda _: Unlisted.REFUSED)
+
+    async def scenario() -> None:
+        watcher = upstream.watcher()
+        for _ in range(2):
+            await waits(watcher, of("a", jobs), 5)
+        assert len(upstream.lists_asked) == 1
+        await asyncio.sleep(REFUSED_SECONDS)
+        await waits(watcher, of("a", jobs), 5)
+        assert len(upstream.lists_asked) == 2
+        assert len(watcher._polling._asking._refused) == 1
+
+    run(scenario())
+
+
+def test_job_that_makes_lists_fail_is_found_and_asked_for_by_itself() -> None:
+    jobs = job_ids(64)
+    bad = jobs[37]
+    upstream = Watched(
+        dict.fromkeys(jobs, 20.0),
+        lists=lambda many: Unlisted.TOO_MUCH if any(one.job_id == bad for one in many) else None,
+    )
+    ended = run(waits(upstream.watcher(), of("a", jobs)))
+    assert all(verdict is FOUND and at < 22.5 for verdict, at in ended)
+    failed = [request for request in upstream.lists_asked if bad in request.jobs]
+    assert len(failed) <= 7
+    assert failed[-1].at < 3
+
+
+def test_lists_that_always_fail_are_given_up_after_a_bounded_number_of_requests() -> None:
+    jobs = job_ids(200)
+    upstream = Watched(lists=lambda _: Unlisted.TOO_MUCH)
+    run(waits(upstream.watcher(), of("a", jobs), 60))
+    assert len(upstream.lists_asked) < 60
+    assert upstream.lists_asked[-1].at < 20
+    assert {one.jobs[0] for one in upstream.singles_asked} == set(jobs)
+
+
+def test_job_missing_from_a_list_is_asked_for_by_itself_before_anyone_is_told() -> None:
+    jobs = job_ids(3)
+    upstream = Watched(
+        ends={jobs[1]: 4.0},
+        gone={jobs[0]: 2.0},
+        # This one only the job's own route shows.
+        lists=lambda many: (
+            {one.job_id: Look.RUNNING for one in many if one.job_id == jobs[2]}
+            if any(one.job_id == jobs[1] for one in many)
+            else None
+        ),
+    )
+    ended = run(waits(upstream.watcher(), of("a", jobs), 10))
+    assert [verdict for verdict, _ in ended] == [FOUND, FOUND, Verdict.TIME_UP]
+    assert 2 <= ended[0][1] < 2.5
+    assert 4 <= ended[1][1] < 4.8
+    alone = [request.at for request in upstream.singles_asked if request.jobs == (jobs[0],)]
+    assert alone[-1] == ended[0][1]
+
+
+def test_look_that_takes_too_long_is_a_failure() -> None:
+    upstream = Watched({job_ids(1)[0]: 1.0}, latency_seconds=60)
+
+    async def scenario() -> None:
+        watcher = upstream.watcher()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(waits(watcher, of("a", job_ids(2)), 40))
+            await asyncio.sleep(20)
+            upstream.latency_seconds = 0
+        assert len(upstream.requests) < 40
+
+    run(scenario())
+    assert [len(request.jobs) for request in upstream.requests[:2]] == [2, 1]
