@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from gateway.sync.asking import Asking
 from gateway.sync.groups import NEVER, Groups
-from gateway.sync.listing import capacity
+from gateway.sync.listing import MAX_JOBS, capacity
 from gateway.sync.pace import Pace
 from gateway.sync.schedule import gap, safety_gap
 from gateway.sync.watch import Flight, Look
@@ -159,10 +159,15 @@ class Polling:
             if jobs:
                 self._pace.take(now)
                 self._send(jobs)
-                self._groups.had_turn(group, now + self._config.min_poll_seconds)
+                self._groups.had_turn(group, now + self._spacing(jobs))
             else:
                 self._groups.retime(group)
         self._arm()
+
+    def _spacing(self, jobs: list[Job]) -> float:
+        """Seconds until the group's next request: the longer the fuller it gets."""
+        least = self._config.min_poll_seconds
+        return 0.6 * least if len(jobs) >= MAX_JOBS else least
 
     # --- what
 

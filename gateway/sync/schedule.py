@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 JOINING_SHARE = 0.6
 """From this share of its gap on a look may be made early, together with others."""
 _JITTER = 0.1
+_MARGIN = 0.75
+"""A gap is longer than its share by so many of the shortest: short jobs may be noticed later in
+proportion."""
 _LOOKS_BEFORE = 2
 """So many looks before jobs of the task usually end, for the one that ends sooner."""
 _MAX_DOUBLINGS = 16
@@ -34,11 +37,12 @@ def gap(
     if failures > 0:
         patience = least * 2.0 ** min(failures, _MAX_DOUBLINGS)
         return max(least, min(patience * spread, most))
-    seconds = least + config.poll_share_of_age * age_seconds
+    margin = _MARGIN * least
+    seconds = margin + config.poll_share_of_age * age_seconds
     if usual is not None and age_seconds < usual.late:
         if age_seconds >= usual.early:
-            # Here most jobs end: the margin for short ones is not needed.
-            seconds -= least / 2
+            # Here most jobs end.
+            seconds -= margin / 2
         else:
             until_early = usual.early - age_seconds
             seconds = max(seconds, min(until_early, usual.early / _LOOKS_BEFORE))

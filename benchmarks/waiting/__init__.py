@@ -1,0 +1,1 @@
+"""What waiting costs the upstream, and how late results come."""

@@ -1,0 +1,183 @@
+"""The real watcher in front of a simulated upstream, on virtual time: hours of waits in seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.config import SyncConfig
+from gateway.sync.credentials import Credentials
+from gateway.sync.orchestrator import Reading
+from gateway.sync.watch import Look
+from gateway.sync.watcher import Watcher
+from tests.virtual_time import now, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gateway.sync.listing import Listing
+
+    Finder = Callable[["SimulatedUpstream", "Job"], "asyncio.Future[None]"]
+
+READ_SECONDS = 0.004
+LIST_SECONDS = 0.012
+"""What an idle orchestrator takes for a job, and for a list of about twenty."""
+HOLD_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    id: str
+    token: str
+    begins: float
+    seconds: float
+
+    @property
+    def ends(self) -> float:
+        return self.begins + self.seconds
+
+    @property
+    def reading(self) -> Reading:
+        return Reading(self.id, "acme", Credentials(self.token, ()))
+
+
+@dataclass(slots=True)
+class SimulatedUpstream:
+    ends: dict[str, float]
+    counted: tuple[float, float]
+    lists: int = 0
+    singles: int = 0
+
+    async def look(self, reading: Reading) -> Look:
+        self.singles += self._counts()
+        await asyncio.sleep(READ_SECONDS)
+        return self._at(reading)
+
+    async def look_at_all(self, readings: Sequence[Reading]) -> Listing:
+        self.lists += self._counts()
+        await asyncio.sleep(LIST_SECONDS)
+        return {reading.job_id: self._at(reading) for reading in readings}
+
+    def _counts(self) -> bool:
+        return self.counted[0] <= now() < self.counted[1]
+
+    def _at(self, reading: Reading) -> Look:
+        return Look.CHANGED if self.ends[reading.job_id] <= now() else Look.RUNNING
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    job: Job
+    late_seconds: float
+    """From the job's end to its result at the gateway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    outcomes: tuple[Outcome, ...]
+    looks: int
+    """Requests to see whether jobs have ended; two reads for each job come on top."""
+    lists: int = 0
+    """How many of them asked for several jobs."""
+
+    @property
+    def requests_per_job(self) -> float:
+        """All requests, with the reads when a wait begins and ends."""
+        return self.looks / len(self.outcomes) + 2
+
+    def late(self, quantile: int, floor_seconds: float, share: float) -> tuple[float, float]:
+        """The percentile of the latency as a share of the run time, and of what is allowed: that
+        share or ``floor_seconds``, whichever is more (1.0: just so)."""
+        shares = sorted(one.late_seconds / one.job.seconds for one in self.outcomes)
+        allowed = sorted(
+            one.late_seconds / max(floor_seconds, share * one.job.seconds) for one in self.outcomes
+        )
+        at = min(len(shares) - 1, math.ceil(len(shares) * quantile / 100) - 1)
+        return shares[at], allowed[at]
+
+
+def lognormal(chance: random.Random, median: float, sigma: float, most: float = 60.0) -> float:
+    """A run time; longer ones than ``most`` are drawn again."""
+    while True:
+        seconds = chance.lognormvariate(math.log(median), sigma)
+        if 0.05 < seconds <= most:
+            return seconds
+
+
+def simulate(
+    jobs: Sequence[Job],
+    *,
+    task: tuple[str, str] | None = None,
+    counted: tuple[float, float] = (0.0, float("inf")),
+    **settings: float,
+) -> Findings:
+    """Each job is waited for by one client from its beginning on. With ``task`` all are of one
+    task, so later ones are looked at as the earlier ones have taught. Only what happens in the
+    span ``counted`` counts: requests sent, jobs ended."""
+    upstream = SimulatedUpstream({job.id: job.ends for job in jobs}, counted)
+    chance = random.Random(1)
+    outcomes: list[Outcome] = []
+
+    async def client(watcher: Watcher, job: Job) -> None:
+        await asyncio.sleep(job.begins)
+        await asyncio.sleep(READ_SECONDS)
+        if job.ends > now():
+            await watcher.wait(job.reading, HOLD_SECONDS, task=task, read_at=now())
+            if task is not None:
+                watcher.learn(task, job.id, job.seconds)
+        await asyncio.sleep(READ_SECONDS)
+        if counted[0] <= job.ends < counted[1]:
+            outcomes.append(Outcome(job, now() - job.ends))
+
+    async def scenario() -> None:
+        watcher = Watcher(upstream, now, chance.random, SyncConfig(**settings))  # type: ignore[arg-type]
+        async with asyncio.TaskGroup() as group:
+            for job in jobs:
+                group.create_task(client(watcher, job))
+        await watcher.aclose()
+
+    run(scenario())
+    return Findings(tuple(outcomes), upstream.lists + upstream.singles, upstream.lists)
+
+
+def simulate_fixed(jobs: Sequence[Job], every_seconds: float = 1.0) -> Findings:
+    """The same by reading each job every so often."""
+    chance = random.Random(1)
+    outcomes, looks = [], 0
+    for job in jobs:
+        # The first read comes at once; the job's end lies anywhere between two others.
+        first = job.begins + READ_SECONDS * chance.random()
+        reads = max(0, math.ceil((job.ends - first) / every_seconds))
+        looks += max(0, reads - 1)
+        late = first + reads * every_seconds + READ_SECONDS - job.ends
+        outcomes.append(Outcome(job, late))
+    return Findings(tuple(outcomes), looks)
+
+
+def alone(number: int, median: float, sigma: float, seed: int = 1) -> list[Job]:
+    """Jobs one after the other."""
+    chance = random.Random(seed)
+    jobs, begins = [], 0.0
+    for index in range(number):
+        seconds = lognormal(chance, median, sigma)
+        jobs.append(Job(f"{index:024x}", "a", begins, seconds))
+        begins += seconds + 70.0
+    return jobs
+
+
+def together(
+    concurrent: int, seconds: float, median: float, sigma: float, tokens: int = 1, seed: int = 1
+) -> list[Job]:
+    """Jobs that keep ``concurrent`` running for so long: where one ends the next begins."""
+    chance = random.Random(seed)
+    jobs: list[Job] = []
+    for lane in range(concurrent):
+        begins = chance.random() * median
+        while begins < seconds:
+            runs = lognormal(chance, median, sigma)
+            jobs.append(Job(f"{len(jobs):024x}", str(lane % tokens), begins, runs))
+            begins += runs
+    return jobs
