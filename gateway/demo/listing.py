@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from gateway.demo import answers
 from gateway.demo.arguments import Query
-from gateway.demo.jobs import Job
+from gateway.demo.jobs import Job, Jobs
 from gateway.demo.sessions import Session
 
 OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
@@ -16,18 +15,25 @@ _MAX_INDEX = 20
 """Arrays with a greater explicit index are objects to the query parser, which fails later on."""
 
 
-def listed(jobs: Iterable[Job], session: Session, query: Query) -> list[Job]:
+def listed(jobs: Jobs, session: Session, query: Query) -> list[Job]:
     """The session's organization's jobs that the query asks for; missing ones are absent."""
     wanted = _conditions(query)
     limit = int(text) if (text := query.get("limit", [""])[0]).isdecimal() else None
     found = [
         job
-        for job in jobs
+        for job in _candidates(jobs, wanted)
         if job.organization == session.organization
         and session.may_use(job.task.access_list)
         and all(_value(job, name) in values for name, values in wanted.items())
     ]
     return found[:limit]
+
+
+def _candidates(jobs: Jobs, wanted: dict[str, set[str]]) -> list[Job]:
+    """Where ids are named only those are looked at, oldest first."""
+    if "_id" not in wanted:
+        return list(jobs)
+    return [job for job_id in sorted(wanted["_id"]) if (job := jobs.get(job_id)) is not None]
 
 
 def _conditions(query: Query) -> dict[str, set[str]]:

@@ -82,10 +82,10 @@ class Sessions:
         for number, organization in enumerate((ACME, GLOBEX)):
             for index, credential in enumerate(Credential):
                 user = _user(organization, credential, 10 * number + index)
-                self._log_in(user.username, user, _token(user, _EXPIRY.get(credential)))
+                self.log_in(user.username, user, _token(user, _EXPIRY.get(credential)))
         user = self.named("acme-user")
-        self._log_in("acme-opaque", user, _OPAQUE)
-        self._log_in("acme-expired", user, _token(user, _ISSUED + 3600))
+        self.log_in("acme-opaque", user, _OPAQUE)
+        self.log_in("acme-expired", user, _token(user, _ISSUED + 3600))
         self.tokens["unknown"] = _token(_user(ACME, Credential.USER, 99), _FAR_FUTURE)
 
     def of(self, token: str) -> Session | None:
@@ -95,7 +95,8 @@ class Sessions:
         """The session of ``tokens[name]``."""
         return self._by_token[self.tokens[name]]
 
-    def _log_in(self, name: str, session: Session, token: str) -> None:
+    def log_in(self, name: str, session: Session, token: str) -> None:
+        """Let ``token``, to be found under the name, stand for the session."""
         self.tokens[name] = token
         self._by_token[token] = session
 

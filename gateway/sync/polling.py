@@ -61,7 +61,8 @@ class Polling:
         self._asking = Asking(upstream, self, self._pace, clock)
         self._groups = Groups()
         self._tasks = Tasks()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_at = NEVER
         self._is_relaxed = False
 
     def __len__(self) -> int:
@@ -135,21 +136,24 @@ class Polling:
         """Set the timer to the next request, or have none."""
         group = self._groups.next()
         if group is None or len(self._tasks) >= MAX_IN_FLIGHT:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            self._disarm()
             return
-        loop = asyncio.get_running_loop()
-        at = loop.time() + max(0.0, max(group.when, self._pace.next_at()) - self._clock())
+        at = max(group.when, self._pace.next_at())
         # A timer that is too early only comes here again.
-        if self._timer is None or at < self._timer.when():
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = loop.call_at(at, self._on_time)
+        if at < self._timer_at:
+            self._disarm()
+            self._timer_at = at
+            delay = max(0.0, at - self._clock())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._on_time)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._timer_at = None, NEVER
 
     def _on_time(self) -> None:
         """Send what is due, as far as the budget goes."""
-        self._timer = None
+        self._timer, self._timer_at = None, NEVER
         now = self._clock() + _GRANULARITY_SECONDS
         while len(self._tasks) < MAX_IN_FLIGHT:
             group = self._groups.next()

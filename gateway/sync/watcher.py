@@ -140,10 +140,10 @@ class Watcher:
         loop = asyncio.get_running_loop()
         waiter = Waiter(reading, reading.group, loop.create_future(), watch)
         watch.waiters[waiter] = None
-        if len(watch.waiters) == 1:
-            self._polling.add(watch)
         timer = loop.call_later(seconds, waiter.wake, Verdict.TIME_UP)
         try:
+            if watch.group is None:
+                self._polling.add(watch)
             return await waiter.verdict
         finally:
             timer.cancel()

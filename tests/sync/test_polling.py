@@ -1,13 +1,16 @@
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
 
+from gateway.config import SyncConfig
 from gateway.sync.listing import Unlisted
 from gateway.sync.orchestrator import Reading
 from gateway.sync.polling import MAX_IN_FLIGHT
 from gateway.sync.watch import Look, Verdict
+from gateway.sync.watcher import Watcher
 from tests.sync.watched import Watched, job_ids, of, reading, waits
 from tests.virtual_time import now, run
 
@@ -161,3 +164,24 @@ def test_error_in_a_look_is_logged_and_the_job_looked_at_again(
     assert "bad luck" in caplog.text
     gaps = [later.at - earlier.at for earlier, later in pairwise(upstream.requests)]
     assert gaps == sorted(gaps)
+
+
+def test_timers_of_uvloop_do_as_well() -> None:
+    """Its timers that are due at once are of another kind."""
+    uvloop = pytest.importorskip("uvloop")
+
+    async def scenario() -> None:
+        clock = asyncio.get_running_loop().time
+        jobs = job_ids(20)
+        upstream = Watched(says=lambda _: Look.CHANGED)
+        watcher = Watcher(upstream, clock, lambda: 0.5, SyncConfig(min_poll_seconds=0.01))
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(watcher.wait(reading(job_id, job_id), 10)) for job_id in jobs
+            ]
+            await asyncio.sleep(0)
+            watcher.look_at_all()
+        assert {task.result() for task in tasks} == {FOUND}
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scenario())
