@@ -54,7 +54,7 @@ class SyncConfig(Section, frozen=True, kw_only=True):
     poll_share_of_age: Annotated[float, Meta(ge=0.01, le=1)] = 0.1
     min_poll_seconds: Annotated[float, Meta(ge=0.01, le=60)] = 0.1
     max_poll_seconds: Annotated[float, Meta(ge=0.01, le=60)] = 5.0
-    safety_net_seconds: Annotated[float, Meta(ge=1, le=3600)] = 10.0
+    safety_net_seconds: Annotated[float, Meta(ge=0.01, le=3600)] = 10.0
 
 
 class LimitsConfig(Section, frozen=True, kw_only=True):

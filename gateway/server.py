@@ -33,7 +33,7 @@ def serve(config: Config) -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    _spare_the_collector()
+    spare_the_collector()
     try:
         run(_until_signalled(config))
     except OSError as failure:
@@ -42,7 +42,7 @@ def serve(config: Config) -> int:
     return 0
 
 
-def _spare_the_collector() -> None:
+def spare_the_collector() -> None:
     """Look for reference cycles rarely.
 
     What a request leaves behind goes by reference counts; the default thresholds would walk through

@@ -82,11 +82,11 @@ class Sessions:
         for number, organization in enumerate((ACME, GLOBEX)):
             for index, credential in enumerate(Credential):
                 user = _user(organization, credential, 10 * number + index)
-                self.log_in(user.username, user, _token(user, _EXPIRY.get(credential)))
+                self.log_in(user.username, user, signed_token(user, _EXPIRY.get(credential)))
         user = self.named("acme-user")
         self.log_in("acme-opaque", user, _OPAQUE)
-        self.log_in("acme-expired", user, _token(user, _ISSUED + 3600))
-        self.tokens["unknown"] = _token(_user(ACME, Credential.USER, 99), _FAR_FUTURE)
+        self.log_in("acme-expired", user, signed_token(user, _ISSUED + 3600))
+        self.tokens["unknown"] = signed_token(_user(ACME, Credential.USER, 99), _FAR_FUTURE)
 
     def of(self, token: str) -> Session | None:
         return self._by_token.get(token)
@@ -99,6 +99,10 @@ class Sessions:
         """Let ``token``, to be found under the name, stand for the session."""
         self.tokens[name] = token
         self._by_token[token] = session
+
+    def log_out(self, token: str) -> None:
+        """From now on nobody is logged in with it."""
+        del self._by_token[token]
 
 
 def organization_named(name: str) -> Organization | None:
@@ -116,7 +120,7 @@ def _user(organization: Organization, credential: Credential, number: int) -> Se
     )
 
 
-def _token(session: Session, expires: int | None) -> str:
+def signed_token(session: Session, expires: int | None) -> str:
     claims: dict[str, str | int] = {
         "email": session.email,
         "username": session.username,

@@ -14,6 +14,7 @@ from gateway.demo.orchestrator import Orchestrator
 from gateway.demo.routes import Purpose
 from tests.demo.replay import until
 from tests.e2e.harness import RawClient, connected, gateway_before, once
+from tests.sync.watched import is_empty
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -31,9 +32,11 @@ async def server(orchestrator: Orchestrator) -> AsyncIterator[Server]:
         yield server
 
 
-def asking(orchestrator: Orchestrator, job: Job, query: str = "timeout=30") -> bytes:
+def asking(
+    orchestrator: Orchestrator, job: Job, query: str = "timeout=30", caller: str = "acme-user"
+) -> bytes:
     """A request for the job's result."""
-    token = orchestrator.tokens["acme-user"]
+    token = orchestrator.tokens[caller]
     return (
         b"GET /job/%b/result?%b HTTP/1.1\r\nHost: gateway.test\r\nAuthorization: Bearer %b\r\n\r\n"
         % (job.id.encode(), query.encode(), token.encode())
@@ -42,7 +45,11 @@ def asking(orchestrator: Orchestrator, job: Job, query: str = "timeout=30") -> b
 
 @asynccontextmanager
 async def held(
-    orchestrator: Orchestrator, server: Server, job: Job, waiters: int = 1
+    orchestrator: Orchestrator,
+    server: Server,
+    job: Job,
+    waiters: int = 1,
+    caller: str = "acme-user",
 ) -> AsyncIterator[list[RawClient]]:
     """Clients that wait for the job: each has had it read once."""
     before = orchestrator.requests[Purpose.READ]
@@ -50,7 +57,7 @@ async def held(
         clients = []
         for _ in range(waiters):
             client = await stack.enter_async_context(connected(server.url))
-            await client.send(asking(orchestrator, job))
+            await client.send(asking(orchestrator, job, caller=caller))
             clients.append(client)
         await until(lambda: orchestrator.requests[Purpose.READ] >= before + waiters)
         yield clients
@@ -205,3 +212,76 @@ async def test_token_may_be_refused_while_waiting(
         head, content = await client.answer()
     assert head.startswith(b"HTTP/1.1 401 ")
     assert isinstance(json.loads(content), str)
+
+
+async def test_jobs_of_one_token_are_asked_for_together(
+    orchestrator: Orchestrator, server: Server
+) -> None:
+    jobs = [orchestrator.create("held") for _ in range(20)]
+    async with AsyncExitStack() as stack:
+        clients = []
+        for job in jobs:
+            clients += await stack.enter_async_context(held(orchestrator, server, job))
+        before = orchestrator.requests[Purpose.LIST]
+        await until(lambda: orchestrator.requests[Purpose.LIST] > before + 1)
+        for job in jobs:
+            orchestrator.finish(job.id, output=[job.id])
+        answers = [await client.answer() for client in clients]
+    assert [json.loads(content) for _, content in answers] == [[job.id] for job in jobs]
+    # Each client reads at the beginning and at the end; the first job was alone for a while.
+    assert orchestrator.requests[Purpose.READ] < 3 * len(jobs)
+    await until(lambda: is_empty(server._gateway._watcher))
+
+
+async def test_job_removed_while_waited_for_is_404_for_its_waiters_only(
+    orchestrator: Orchestrator, server: Server
+) -> None:
+    removed, other = orchestrator.create("held"), orchestrator.create("held")
+    async with (
+        held(orchestrator, server, removed) as [first],
+        held(orchestrator, server, other) as [second],
+    ):
+        orchestrator.remove(removed.id)
+        head, _ = await first.answer()
+        assert head.startswith(b"HTTP/1.1 404 ")
+        orchestrator.finish(other.id, output=["1"])
+        assert (await second.answer())[1] == b'["1"]'
+    await until(lambda: is_empty(server._gateway._watcher))
+
+
+async def test_token_revoked_while_waiting_is_401_for_its_clients_only(
+    orchestrator: Orchestrator, server: Server
+) -> None:
+    jobs = [orchestrator.create("held") for _ in range(2)]
+    async with AsyncExitStack() as stack:
+        clients: dict[str, list[RawClient]] = {"acme-user": [], "acme-admin": []}
+        for caller in clients:
+            for job in jobs:
+                waiting = held(orchestrator, server, job, caller=caller)
+                clients[caller] += await stack.enter_async_context(waiting)
+        orchestrator.sessions.log_out(orchestrator.tokens["acme-user"])
+        for client in clients["acme-user"]:
+            head, _ = await client.answer()
+            assert head.startswith(b"HTTP/1.1 401 ")
+        for job in jobs:
+            orchestrator.finish(job.id, output=["1"])
+        for client in clients["acme-admin"]:
+            assert (await client.answer())[1] == b'["1"]'
+    await until(lambda: is_empty(server._gateway._watcher))
+
+
+async def test_waits_survive_an_upstream_that_fails_for_a_while(
+    orchestrator: Orchestrator, server: Server
+) -> None:
+    jobs = [orchestrator.create("held") for _ in range(10)]
+    async with AsyncExitStack() as stack:
+        clients = []
+        for job in jobs:
+            clients += await stack.enter_async_context(held(orchestrator, server, job))
+        orchestrator.faults.add(Fault.REFUSE, "/acme/job", times=6)
+        await until(lambda: not orchestrator.faults._faults)
+        for job in jobs:
+            orchestrator.finish(job.id, output=["1"])
+        for client in clients:
+            assert (await client.answer())[1] == b'["1"]'
+    await until(lambda: is_empty(server._gateway._watcher))

@@ -303,3 +303,37 @@ def test_result_by_secret_is_waited_for_on_the_upstreams_own_route() -> None:
         assert {asked.target for asked in upstream.asked} == {f"{path}?full&counter=0&limit=1"}
 
     run(scenario())
+
+
+RAN = {
+    "creation_date": "2026-11-24T13:00:00.000Z",
+    "last_update": "2026-11-24T13:00:20.000Z",
+}
+
+
+def reads_of_the_sixth(task_ids: list[str]) -> list[float]:
+    """When a job was read, after five others had ended; the tasks they all are of are given."""
+
+    async def scenario() -> list[float]:
+        upstream = TheEye()
+        gateway = Gateway(upstream)
+        began = 0.0
+        for number, task_id in enumerate(task_ids):
+            began, job_id = now(), f"{number:024x}"
+            members = RAN | {"id": job_id, "task_id": task_id}
+            upstream.first, upstream.then = reply(job(**members)), reply(finished(**members))
+            upstream.changes_at = began + 20
+            upstream.asked.clear()
+            answer = await gateway.answer(get("timeout=55"), job_id)
+            assert answer.status == 200
+        return [asked.at - began for asked in upstream.asked]
+
+    return run(scenario())
+
+
+def test_job_of_a_known_task_is_looked_at_seldom_before_it_usually_ends() -> None:
+    unknown = reads_of_the_sixth([*"12345", "6"])
+    known = reads_of_the_sixth([*"66666", "6"])
+    assert len(unknown) > 30
+    assert len(known) < 12
+    assert known[-1] < 21.5

@@ -97,3 +97,23 @@ def test_secret_is_kept_where_it_can_stand_in_a_path(secret: object, kept: str) 
     assert found is not None
     assert found.secret == kept
     assert not kept or kept not in repr(found).replace(found.raw.decode(), "")
+
+
+@pytest.mark.parametrize(
+    ("created", "updated", "seconds"),
+    [
+        ("2026-11-24T13:15:48.992Z", "2026-11-24T13:15:49.282Z", 0.29),
+        ("2026-11-24T23:59:59.000Z", "2026-11-25T00:00:01.000Z", 2.0),
+        ("2026-11-24T13:15:48.992Z", "2026-11-24T13:15:49.282", None),
+        ("2026-11-24T13:15:48.992Z", None, None),
+        ("yesterday", "today", None),
+        (1, 2, None),
+    ],
+)
+def test_run_time_is_that_of_the_upstreams_clock(
+    created: object, updated: object, seconds: float | None
+) -> None:
+    parsed = parse_job(finished(creation_date=created, last_update=updated, task_id="t"))
+    assert parsed is not None
+    assert parsed.task_id == "t"
+    assert parsed.run_seconds == (None if seconds is None else pytest.approx(seconds))

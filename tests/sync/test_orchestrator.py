@@ -3,6 +3,7 @@ import pytest
 from gateway.admission.identity import Identity
 from gateway.errors import Answer, BadRequest, Field
 from gateway.sync.job import NOT_FOUND
+from gateway.sync.listing import Listing, Unlisted
 from gateway.sync.orchestrator import (
     Failing,
     Orchestrator,
@@ -178,3 +179,62 @@ def test_look_says_no_more_than_that_something_changed(answer: Reply, look: Look
 
 def test_secret_is_in_no_repr() -> None:
     assert "5ec" not in repr(BY_SECRET)
+
+
+def listed(upstream: TheEye) -> Listing:
+    """What one request says of a job and another."""
+
+    async def scenario() -> Listing:
+        other = reading("0" * 24, "access_token=t", [], ACME, "")
+        return await Orchestrator(upstream, 10_000_000).look_at_all([BY_TOKEN, other])
+
+    return run(scenario())
+
+
+def test_jobs_are_looked_at_together_with_the_first_ones_credentials() -> None:
+    upstream = TheEye(reply(b"[%b]" % finished()))
+    assert listed(upstream) == {JOB_ID: Look.CHANGED}
+    (asked,) = upstream.asked
+    assert (asked.method, asked.purpose) == ("GET", Purpose.POLL)
+    assert asked.target.startswith("/acme/job?access_token=t&where%5B_id%5D%5B%24in%5D%5B%5D=")
+    assert asked.target.endswith("0" * 24)
+    assert asked.fields == [(b"Accept", b"application/json")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "listing"),
+    [
+        (reply(b"[%b]" % job(name="x" * 50_000)), {JOB_ID: Look.RUNNING}),
+        (reply(b"[%b]" % job(name="x" * 100_000)), Unlisted.TOO_MUCH),
+        (reply(b'"host is required"', 400), Unlisted.REFUSED),
+        (None, Unlisted.FAILING),
+    ],
+)
+def test_list_is_read_up_to_a_bound_and_understood(answer: Reply | None, listing: Listing) -> None:
+    assert listed(TheEye(answer)) == listing
+
+
+def test_large_list_is_read_in_a_thread() -> None:
+    jobs = [BY_TOKEN] * 200
+
+    async def scenario() -> None:
+        upstream = TheEye(reply(b"[%b]" % b",".join([job(name="x" * 2000)] * 200)))
+        found = await Orchestrator(upstream, 10_000).look_at_all(jobs)
+        assert found == {JOB_ID: Look.RUNNING}
+
+    run(scenario())
+
+
+def test_readings_are_of_one_group_where_they_differ_in_nothing_but_the_job() -> None:
+    bearer: list[Field] = [(b"Authorization", b"Bearer t")]
+    groups = [
+        reading(JOB_ID, "access_token=t", [], ACME, "").group,
+        reading(JOB_ID, "access_token=u", [], ACME, "").group,
+        reading(JOB_ID, "access_token=t", bearer, ACME, "").group,
+        reading(JOB_ID, "", bearer, ACME, "").group,
+        reading(JOB_ID, "access_token=t", [], Identity(b"k", "globex"), "").group,
+        BY_SECRET.group,
+        secret_reading(JOB_ID, "other", []).group,
+    ]
+    assert len(set(groups)) == len(groups)
+    assert reading("0" * 24, "parse&access_token=t", [], ACME, "").group == groups[0]
