@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gateway.config import SyncConfig
 from gateway.sync.credentials import Credentials
 from gateway.sync.orchestrator import Reading
-from gateway.sync.watch import Look
+from gateway.sync.watch import Look, Sighting
 from gateway.sync.watcher import Watcher
 from tests.virtual_time import now, run
 
@@ -126,7 +126,7 @@ def simulate(
         await asyncio.sleep(job.begins)
         await asyncio.sleep(READ_SECONDS)
         if job.ends > now():
-            await watcher.wait(job.reading, HOLD_SECONDS, task=task, read_at=now())
+            await watcher.wait(job.reading, HOLD_SECONDS, sighting=Sighting(now(), task))
             if task is not None:
                 watcher.learn(task, job.id, job.seconds)
         await asyncio.sleep(READ_SECONDS)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
+from cachetools import TTLCache
 
 from gateway.cross_origin import cross_origin_fields
 from gateway.errors import JSON_CONTENT, NO_STORE, Answer, GatewayError
@@ -17,7 +18,7 @@ from gateway.sync.job import INVALID_ID, is_job_id, job_fields
 from gateway.sync.orchestrator import Orchestrator, Reading, Refused, Seen, reading, secret_reading
 from gateway.sync.parameters import HoldParameters, hold_parameters, next_location, result_location
 from gateway.sync.result import result_answer
-from gateway.sync.watch import Verdict
+from gateway.sync.watch import Sighting, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from gateway.errors import Field
     from gateway.exchange import Exchange
     from gateway.routes import ResultRoute
-    from gateway.sync.history import TaskKey
     from gateway.sync.job import Job
+    from gateway.sync.orchestrator import Read
     from gateway.sync.watcher import Watcher
 
 
@@ -47,6 +48,12 @@ class _BodyOf408(msgspec.Struct, rename="camel", kw_only=True):
     job: _JobOf408
 
 
+MAX_RESUMED = 20_000
+RESUME_SECONDS = 4.0
+"""How long after a redirect the client may come to wait on without the job being read again.
+Shorter than hints are remembered."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Wait:
     """What one result request asks for."""
@@ -58,16 +65,20 @@ class _Wait:
 
 @dataclass(frozen=True, slots=True)
 class _Sight:
-    """What a held request keeps of a job that had not ended when it was read."""
+    """What is kept of a job that had not ended when it was read, while the request is held and
+    until the client's next comes. No token, and nothing of the job's content."""
 
     known: _JobOf408
-    task: TaskKey | None
+    sighting: Sighting
     access_control: tuple[Field, ...]
 
 
 class ResultHold:
     """All in all a request takes its hold time and one time limit of the upstream at most:
-    no read begins after the hold has ended, but for one last look before a 408."""
+    no read begins after the hold has ended, but for one last look before a 408.
+
+    A client that follows its redirect at once waits on without another read: the watch goes on
+    where it was, and will notice if its credentials are good no more."""
 
     def __init__(
         self,
@@ -80,6 +91,9 @@ class ResultHold:
         self._watcher = watcher
         self._clock = clock
         self._config = config
+        self._sights: TTLCache[tuple[bytes, str, bytes | None], _Sight] = TTLCache(
+            MAX_RESUMED, RESUME_SECONDS, clock
+        )
 
     async def answer(self, exchange: Exchange, route: ResultRoute) -> Answer:
         """
@@ -111,36 +125,55 @@ class ResultHold:
 
     async def _held(self, exchange: Exchange, wait: _Wait) -> Answer:
         deadline = self._clock() + wait.parameters.hold_seconds
-        seen: _Sight | None = None
+        seen = self._resumed(exchange, wait)
+        needs_read = seen is None
         while True:
-            read_at = self._clock()
-            read = await self._watcher.unless_drained(self._orchestrator.read(wait.reading))
-            if isinstance(read, Refused):
-                exchange.job_state = ""
-                return read.answer
-            if isinstance(read, Seen):
-                job = read.job
-                exchange.job_state = job.state
-                if job.is_finished:
-                    if seen is not None:
-                        self._learn(job)
-                    return _ours(await self._formatted(job, wait), read.access_control)
-                seen = _sight(read)
-                del job
-            is_drained = read is None
-            # The job may be large; while the request is held nothing keeps it.
-            del read
-            allowed = seen.access_control if seen else cross_origin_fields(wait.reading.origin)
-            if is_drained:
-                return _ours(self._drained(exchange, wait), allowed)
+            if needs_read:
+                read_at = self._clock()
+                read = await self._watcher.unless_drained(self._orchestrator.read(wait.reading))
+                answer = await self._final(exchange, wait, read, seen)
+                if answer is not None:
+                    return answer
+                # The job may be large; while the request is held nothing keeps it.
+                seen = _sight(read, read_at) if isinstance(read, Seen) else seen
+                del read
+            needs_read = True
             remaining = deadline - self._clock()
             if remaining <= 0 or not wait.parameters.may_wait:
-                return _ours(self._time_up(wait, seen), allowed)
-            verdict = await self._wait(exchange, wait, remaining, seen, read_at)
+                return self._time_up(wait, seen)
+            verdict = await self._wait(exchange, wait, remaining, seen)
             if verdict is Verdict.DRAINED:
-                return _ours(self._drained(exchange, wait), allowed)
+                return self._drained(exchange, wait, _allowed(wait, seen))
             if verdict is Verdict.TIME_UP and not wait.parameters.is_last:
-                return _ours(self._time_up(wait, seen), allowed)
+                return self._time_up(wait, seen)
+
+    def _resumed(self, exchange: Exchange, wait: _Wait) -> _Sight | None:
+        """What the client saw in the request before, if that is enough to wait on at once."""
+        if not wait.parameters.may_wait:
+            return None
+        seen = self._sights.get(_client(wait.reading))
+        if seen is None or not self._watcher.trusts(seen.sighting):
+            return None
+        exchange.job_state = seen.known.state or ""
+        return seen
+
+    async def _final(
+        self, exchange: Exchange, wait: _Wait, read: Read | None, seen: _Sight | None
+    ) -> Answer | None:
+        """The answer that a read leads to, None where the job goes on or nothing was said."""
+        match read:
+            case None:
+                return self._drained(exchange, wait, _allowed(wait, seen))
+            case Refused():
+                exchange.job_state = ""
+                return read.answer
+            case Seen():
+                exchange.job_state = read.job.state
+                if read.job.is_finished:
+                    if seen is not None:
+                        self._learn(read.job)
+                    return _ours(await self._formatted(read.job, wait), read.access_control)
+        return None
 
     def _learn(self, job: Job) -> None:
         """Of a job that was waited for; one that had ended before says nothing about waits."""
@@ -155,7 +188,7 @@ class ResultHold:
         return await asyncio.to_thread(result_answer, job, wait.query, profile, parse_bytes)
 
     async def _wait(
-        self, exchange: Exchange, wait: _Wait, seconds: float, seen: _Sight | None, read_at: float
+        self, exchange: Exchange, wait: _Wait, seconds: float, seen: _Sight | None
     ) -> Verdict:
         began = self._clock()
         try:
@@ -164,37 +197,50 @@ class ResultHold:
                 seconds,
                 waited_seconds=wait.parameters.waited_seconds,
                 apart=seen is None,
-                task=seen.task if seen else None,
-                read_at=read_at,
+                sighting=seen.sighting if seen else None,
             )
         finally:
             exchange.held_seconds += self._clock() - began
 
-    def _drained(self, exchange: Exchange, wait: _Wait) -> Answer:
+    def _drained(self, exchange: Exchange, wait: _Wait, allowed: tuple[Field, ...]) -> Answer:
         """Off to another process, to the same request again."""
         exchange.outcome = Outcome.DRAINED
-        return _see_other(result_location(wait.reading.path, wait.query, self._config))
+        location = result_location(wait.reading.path, wait.query, self._config)
+        return _ours(_see_other(location), allowed)
 
     def _time_up(self, wait: _Wait, seen: _Sight | None) -> Answer:
         """On to the next request, or the end where this was the last."""
         parameters = wait.parameters
+        allowed = _allowed(wait, seen)
         if parameters.is_last:
             known = seen.known if seen else _JobOf408(wait.reading.job_id, None, None)
-            return Answer(408, msgspec.json.encode(_BodyOf408(job=known)))
+            return _ours(Answer(408, msgspec.json.encode(_BodyOf408(job=known))), allowed)
+        if seen is not None:
+            self._sights[_client(wait.reading)] = seen
         counter = parameters.counter + 1
-        return _see_other(next_location(wait.reading.path, wait.query, counter, self._config))
+        location = next_location(wait.reading.path, wait.query, counter, self._config)
+        return _ours(_see_other(location), allowed)
 
 
-def _ours(answer: Answer, allowed: tuple[tuple[bytes, bytes], ...]) -> Answer:
+def _ours(answer: Answer, allowed: tuple[Field, ...]) -> Answer:
     """An answer that no cache may keep, with the upstream's Access-Control fields."""
     return Answer(answer.status, answer.content, (*allowed, *answer.fields, NO_STORE))
 
 
-def _sight(seen: Seen) -> _Sight:
+def _sight(seen: Seen, read_at: float) -> _Sight:
     job = seen.job
     known = _JobOf408(job.id, job.lifecycle or None, job.state or None)
     task = (job.customer_name, job.task_id) if job.task_id else None
-    return _Sight(known, task, seen.access_control)
+    return _Sight(known, Sighting(read_at, task), seen.access_control)
+
+
+def _client(reading: Reading) -> tuple[bytes, str, bytes | None]:
+    """Equal for requests of one client, or of others with the same credentials, for one job."""
+    return reading.group, reading.job_id.lower(), reading.origin
+
+
+def _allowed(wait: _Wait, seen: _Sight | None) -> tuple[Field, ...]:
+    return seen.access_control if seen else cross_origin_fields(wait.reading.origin)
 
 
 def _see_other(location: str) -> Answer:

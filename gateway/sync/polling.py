@@ -39,7 +39,8 @@ _AHEAD_SECONDS = 1e6
 
 
 class Polling:
-    """``told`` is called with each watch that was looked at, by which reading and what it said.
+    """``told`` is called with each watch that was looked at, by which reading, what it said, and
+    when that was asked.
 
     ``clock`` gives monotonic seconds, ``chance`` numbers from 0 to 1.
     """
@@ -47,7 +48,7 @@ class Polling:
     def __init__(
         self,
         upstream: Upstream,
-        told: Callable[[Watch, Reading, Look], None],
+        told: Callable[[Watch, Reading, Look, float], None],
         clock: Callable[[], float],
         chance: Callable[[], float],
         config: SyncConfig,
@@ -74,9 +75,10 @@ class Polling:
         """Sent so far."""
         return self._asking.requests
 
-    def add(self, watch: Watch) -> None:
-        """Look at this job from now on; the first time after a gap as its age has it."""
-        self._plan(watch)
+    def add(self, watch: Watch, looked_at: float | None = None) -> None:
+        """Look at this job from now on; the first time after a gap as its age has it, from now or
+        from when it was looked at."""
+        self._plan(watch, self._clock() if looked_at is None else looked_at)
         self._groups.put(watch)
         self._arm()
 
@@ -128,9 +130,9 @@ class Polling:
         seconds = gap(age, watch.usual, watch.failures, chance, self._config)
         return max(seconds, safety_gap(chance, self._config)) if self._is_relaxed else seconds
 
-    def _plan(self, watch: Watch, least_seconds: float = 0.0) -> None:
-        watch.planned_at = now = self._clock()
-        watch.due = now + max(self._gap(watch, now), least_seconds)
+    def _plan(self, watch: Watch, since: float, least_seconds: float = 0.0) -> None:
+        watch.planned_at = since
+        watch.due = since + max(self._gap(watch, since), least_seconds)
 
     def _arm(self) -> None:
         """Set the timer to the next request, or have none."""
@@ -216,7 +218,7 @@ class Polling:
         if _land(watch) is None or watch.group is None:
             return
         watch.failures = watch.failures + 1 if look is Look.FAILING else 0
-        self._told(watch, reading, look)
+        self._told(watch, reading, look, began)
         # An upstream that takes its time is asked less often.
         self._replan(watch, self._clock() - began)
 
@@ -232,7 +234,7 @@ class Polling:
         if watch.group is None:
             return
         if watch.due == NEVER:  # else it was hastened while it was looked at
-            self._plan(watch, least_seconds)
+            self._plan(watch, self._clock(), least_seconds)
         watch.pass_turn()
         self.regroup(watch)
         self._groups.expect(watch)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import asyncio
 
-    from gateway.sync.history import Usual
+    from gateway.sync.history import TaskKey, Usual
     from gateway.sync.orchestrator import Reading
 
 
@@ -35,11 +35,23 @@ class Verdict(StrEnum):
     """This process is about to stop."""
 
 
+@dataclass(slots=True)
+class Sighting:
+    """That a client was shown a job that had not ended; times in the clock's seconds."""
+
+    shown_at: float
+    """When the last request began that showed it, with the client's own credentials."""
+    task: TaskKey | None = None
+    looked_at: float | None = None
+    """When it was last looked at, by anybody."""
+
+
 @dataclass(eq=False, slots=True)
 class Waiter:
     reading: Reading
     group: bytes
     """The reading's, at hand."""
+    sighting: Sighting | None
     verdict: asyncio.Future[Verdict]
     watch: Watch
 

@@ -17,7 +17,7 @@ from cachetools import TTLCache
 from gateway.sync.history import History
 from gateway.sync.pace import Pace
 from gateway.sync.polling import Polling
-from gateway.sync.watch import Look, Verdict, Waiter, Watch
+from gateway.sync.watch import Look, Sighting, Verdict, Waiter, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -32,6 +32,9 @@ T = TypeVar("T")
 MAX_HINTS = 10_000
 HINT_SECONDS = 5.0
 """How long a hint is remembered: a job can end before its client follows the redirect."""
+_HINT_SPACING_SECONDS = 1.0
+TRUST_SECONDS = 60.0
+"""How long credentials that were good are taken to be."""
 MAX_WAKES_PER_SECOND = 1000.0
 """Each who is woken reads the job. More at once would only queue up in the upstream."""
 _WAKES_AT_ONCE = 50
@@ -65,6 +68,7 @@ class Watcher:
         self._wakes = Pace(MAX_WAKES_PER_SECOND, _WAKES_AT_ONCE)
         self._scopes: set[asyncio.Timeout] = set()
         self._draining = False
+        self._distrusts_before = float("-inf")
         self._verdicts: Counter[Verdict] = Counter()
 
     async def wait(
@@ -74,61 +78,69 @@ class Watcher:
         *,
         waited_seconds: float = 0.0,
         apart: bool = False,
-        task: TaskKey | None = None,
-        read_at: float | None = None,
+        sighting: Sighting | None = None,
     ) -> Verdict:
         """Wait until something changes, for at most ``seconds``.
 
         ``waited_seconds``: how long this client has waited for the job before.
         ``apart``: do not share a watch, for a client not known to be allowed to see the job.
-        ``task``: what the job is a run of, where that is known.
-        ``read_at``: when the client's last read began, in the clock's seconds: a hint that was
+        ``sighting``: when the client was shown the job; it is kept up to date. A hint that was
         given since then ends the wait at once.
         """
         now = self._clock()
         job_id = reading.job_id.lower()
         if self._draining:
             verdict = Verdict.DRAINED
-        elif read_at is not None and self._hints.get(job_id, read_at) > read_at:
+        elif sighting is not None and self._hints.get(job_id, 0.0) > sighting.shown_at:
             verdict = Verdict.ENDED
         else:
             born = now - waited_seconds
-            watch = self._watch(job_id, born, task, apart=apart)
-            verdict = await self._joined(watch, reading, seconds)
+            watch = self._watch(job_id, born, sighting, apart=apart)
+            verdict = await self._joined(watch, reading, seconds, sighting)
         self._verdicts[verdict] += 1
         return verdict
 
     def hint(self, job_id: str) -> None:
         """The job may have ended. Its waiters read it at once: that is what a look would cost.
 
-        Further hints at the same job within seconds only lead to a look.
+        Further hints at the same job within a second only lead to a look.
         """
         job_id = job_id.lower()
+        now = self._clock()
         watch = self._shared.get(job_id)
-        if job_id in self._hints:
+        if self._hints.get(job_id, -HINT_SECONDS) > now - _HINT_SPACING_SECONDS:
             if watch is not None:
                 self._polling.hasten([watch])
             return
-        self._hints[job_id] = self._clock()
+        self._hints[job_id] = now
         if watch is not None:
             self._end(watch)
 
     def look_at_all(self) -> None:
-        """Look at every watched job once, as soon as the budget allows."""
+        """Look at every watched job once, as soon as the budget allows: ends may have been missed
+        until now."""
+        self._distrusts_before = self._clock()
         self._polling.hasten([*self._shared.values(), *self._apart])
 
     def rely_on_hints(self, healthy: bool) -> None:
         """Whether ends are told by hints, so that looks are only a safety net."""
         self._polling.relax(relaxed=healthy)
 
+    def trusts(self, sighting: Sighting) -> bool:
+        """Whether a client may wait on without reading the job again: its credentials were good a
+        while ago, and no end can have been missed since."""
+        oldest = max(self._distrusts_before, self._clock() - TRUST_SECONDS)
+        return sighting.shown_at > oldest
+
     def learn(self, task: TaskKey, job_id: str, seconds: float) -> None:
         """A job that was waited for has ended; it ran for ``seconds``."""
         self._history.learn(task, job_id, seconds)
 
-    def _watch(self, job_id: str, born: float, task: TaskKey | None, *, apart: bool) -> Watch:
+    def _watch(self, job_id: str, born: float, sighting: Sighting | None, *, apart: bool) -> Watch:
         watch = None if apart else self._shared.get(job_id)
         if watch is None:
-            watch = Watch(job_id, born, self._history.usual(task), apart=apart)
+            usual = self._history.usual(sighting.task) if sighting else None
+            watch = Watch(job_id, born, usual, apart=apart)
             if apart:
                 self._apart.add(watch)
             else:
@@ -136,21 +148,25 @@ class Watcher:
         watch.born = min(watch.born, born)
         return watch
 
-    async def _joined(self, watch: Watch, reading: Reading, seconds: float) -> Verdict:
+    async def _joined(
+        self, watch: Watch, reading: Reading, seconds: float, sighting: Sighting | None
+    ) -> Verdict:
         loop = asyncio.get_running_loop()
-        waiter = Waiter(reading, reading.group, loop.create_future(), watch)
+        waiter = Waiter(reading, reading.group, sighting, loop.create_future(), watch)
         watch.waiters[waiter] = None
         timer = loop.call_later(seconds, waiter.wake, Verdict.TIME_UP)
         try:
             if watch.group is None:
-                self._polling.add(watch)
+                self._polling.add(watch, sighting.looked_at if sighting else None)
             return await waiter.verdict
         finally:
             timer.cancel()
             self._leave(waiter)
 
     def _leave(self, waiter: Waiter) -> None:
-        watch = waiter.watch
+        watch, sighting = waiter.watch, waiter.sighting
+        if sighting is not None:
+            sighting.looked_at = watch.planned_at
         del watch.waiters[waiter]
         if watch.waiters:
             self._polling.regroup(watch)
@@ -163,14 +179,19 @@ class Watcher:
         if self._shared.get(watch.job_id) is watch:
             del self._shared[watch.job_id]
 
-    def _told(self, watch: Watch, reading: Reading, look: Look) -> None:
+    def _told(self, watch: Watch, reading: Reading, look: Look, began: float) -> None:
         if look is Look.CHANGED:
             self._end(watch)
-        elif look is Look.REFUSED:
-            for waiter in watch.waiters:
-                if waiter.group == reading.group:
+            return
+        if look is Look.FAILING:
+            return
+        for waiter in watch.waiters:
+            if waiter.group == reading.group:
+                if look is Look.REFUSED:
                     waiter.wake(Verdict.ENDED)
-        elif look is Look.RUNNING and watch.apart:
+                elif waiter.sighting is not None:
+                    waiter.sighting.shown_at = began
+        if look is Look.RUNNING and watch.apart:
             self._share(watch)
 
     def _end(self, watch: Watch) -> None:

@@ -10,7 +10,7 @@ from tests.sync.watched import reading
 def watch(due: float, asker: str = "a", planned_at: float = 0.0) -> Watch:
     made = Watch(JOB_ID, 0.0, due=due, planned_at=planned_at)
     one = reading(asker)
-    made.waiters[Waiter(one, one.group, None, made)] = None  # type: ignore[arg-type]
+    made.waiters[Waiter(one, one.group, None, None, made)] = None  # type: ignore[arg-type]
     return made
 
 

@@ -12,7 +12,7 @@ from gateway.routes import ResultRoute
 from gateway.sync.hold import ResultHold
 from gateway.sync.orchestrator import Orchestrator
 from gateway.sync.watcher import Watcher
-from gateway.upstream.messages import Reply
+from gateway.upstream.messages import Purpose, Reply
 from tests.sync.theeye import ALLOW_ORIGIN, JOB_ID, TheEye, exchange, finished, job, reply, shown
 from tests.virtual_time import now, run
 
@@ -337,3 +337,126 @@ def test_job_of_a_known_task_is_looked_at_seldom_before_it_usually_ends() -> Non
     assert len(unknown) > 30
     assert len(known) < 12
     assert known[-1] < 21.5
+
+
+async def sent_on(gateway: Gateway, query: str, hops: int = 1, **options: Any) -> str:
+    """The query of the client's next request, after so many that ended without a result."""
+    for _ in range(hops):
+        answer = await gateway.answer(get(query, **options))
+        assert answer.status == 303
+        assert shown(answer)["X-TheEye-Job-State"] == "in_progress"
+        query = shown(answer)["Location"].partition("?")[2]
+    return query
+
+
+def reads(upstream: TheEye) -> int:
+    return sum(asked.purpose is Purpose.READ for asked in upstream.asked)
+
+
+def test_client_that_follows_its_redirects_has_the_job_read_once() -> None:
+    async def scenario() -> None:
+        upstream = TheEye(changes_at=32)
+        gateway = Gateway(upstream)
+        query = await sent_on(gateway, "access_token=t&parse", hops=6)
+        answer = await gateway.answer(get(query))
+        if answer.status == 303:
+            answer = await gateway.answer(get(shown(answer)["Location"].partition("?")[2]))
+        assert (answer.status, reads(upstream)) == (200, 2)
+        assert 32 <= now() < 36
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("seconds", [3.5, 4.5])
+def test_client_that_comes_late_has_the_job_read_again(seconds: float) -> None:
+    async def scenario() -> None:
+        upstream = TheEye()
+        gateway = Gateway(upstream)
+        query = await sent_on(gateway, "")
+        await asyncio.sleep(seconds)
+        await sent_on(gateway, query)
+        assert reads(upstream) == (1 if seconds < 4 else 2)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("access_token=a", "access_token=b"),
+        ("access_token=a", ""),
+        ("customer=acme", "customer=globex"),
+    ],
+)
+def test_client_never_waits_on_because_another_was_shown_the_job(first: str, second: str) -> None:
+    async def scenario() -> None:
+        upstream = TheEye()
+        gateway = Gateway(upstream)
+        query = await sent_on(gateway, first)
+        upstream.first = reply(b'"Unauthorized"', 401)
+        answer = await gateway.answer(get(query.replace(first, second)))
+        assert answer.status == 401
+
+    run(scenario())
+
+
+def test_client_of_another_origin_gets_access_control_fields_of_its_own() -> None:
+    async def scenario() -> None:
+        upstream = TheEye()
+        gateway = Gateway(upstream)
+        query = await sent_on(gateway, "")
+        held = exchange("GET", f"/job/{JOB_ID}/result?{query}", (b"Origin", b"https://b.test"))
+        await gateway.answer(held)
+        assert reads(upstream) == 2
+
+    run(scenario())
+
+
+def test_revoked_token_is_noticed_by_a_client_that_waits_on() -> None:
+    async def scenario() -> None:
+        upstream = TheEye(changes_at=5, then=reply(b'"Unauthorized"', 401))
+        gateway = Gateway(upstream)
+        query = await sent_on(gateway, "access_token=t")
+        answer = await gateway.answer(get(query))
+        assert answer.status == 401
+        assert 5 <= now() < 5.6
+
+    run(scenario())
+
+
+def test_hint_between_two_requests_has_the_job_read_at_once() -> None:
+    async def scenario() -> None:
+        upstream = TheEye(changes_at=5)
+        gateway = Gateway(upstream)
+        gateway.watcher.rely_on_hints(True)
+        query = await sent_on(gateway, "")
+        gateway.watcher.hint(JOB_ID)
+        answer = await gateway.answer(get(query))
+        assert (answer.status, now()) == (200, 5)
+
+    run(scenario())
+
+
+def test_job_is_read_again_where_ends_may_have_been_missed_between_two_requests() -> None:
+    async def scenario() -> None:
+        upstream = TheEye(changes_at=5)
+        gateway = Gateway(upstream)
+        gateway.watcher.rely_on_hints(True)
+        query = await sent_on(gateway, "")
+        gateway.watcher.look_at_all()
+        answer = await gateway.answer(get(query))
+        assert (answer.status, now()) == (200, 5)
+
+    run(scenario())
+
+
+def test_job_is_read_again_where_nobody_was_shown_it_for_long() -> None:
+    async def scenario() -> None:
+        upstream = TheEye(changes_at=1, then=None)
+        gateway = Gateway(upstream)
+        query = await sent_on(gateway, "timeout=30", hops=3)
+        assert reads(upstream) == 1
+        await gateway.answer(get(query))
+        assert reads(upstream) == 2
+
+    run(scenario())

@@ -10,7 +10,7 @@ def test_waiters_take_turns() -> None:
     async def scenario() -> None:
         watch = Watch(JOB_ID, 0.0)
         waiters = [
-            Waiter(reading(), b"", asyncio.get_running_loop().create_future(), watch)
+            Waiter(reading(), b"", None, asyncio.get_running_loop().create_future(), watch)
             for _ in range(3)
         ]
         watch.waiters = dict.fromkeys(waiters[:1])
@@ -29,7 +29,7 @@ def test_waiters_take_turns() -> None:
 def test_first_verdict_stays() -> None:
     async def scenario() -> None:
         verdict = asyncio.get_running_loop().create_future()
-        waiter = Waiter(reading(), b"", verdict, Watch(JOB_ID, 0.0))
+        waiter = Waiter(reading(), b"", None, verdict, Watch(JOB_ID, 0.0))
         waiter.wake(Verdict.TIME_UP)
         waiter.wake(Verdict.ENDED)
         assert verdict.result() is Verdict.TIME_UP

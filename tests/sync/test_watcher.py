@@ -3,8 +3,8 @@ from itertools import pairwise
 
 import pytest
 
-from gateway.sync.watch import Look, Verdict
-from gateway.sync.watcher import MAX_HINTS
+from gateway.sync.watch import Look, Sighting, Verdict
+from gateway.sync.watcher import MAX_HINTS, TRUST_SECONDS
 from tests.sync.theeye import JOB_ID
 from tests.sync.watched import Watched, is_empty, job_ids, reading
 from tests.virtual_time import now, run
@@ -187,17 +187,18 @@ def test_hint_wakes_the_waiters_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("read_at", "waits_until"), [(0.5, 2.0), (1.5, 12.0), (None, 12.0)], ids=str
+    ("shown_at", "waits_until"), [(0.5, 2.0), (1.5, 12.0), (None, 12.0)], ids=str
 )
 def test_hint_before_the_wait_counts_unless_the_job_was_read_since(
-    read_at: float | None, waits_until: float
+    shown_at: float | None, waits_until: float
 ) -> None:
     async def scenario() -> None:
         watcher = Watched().watcher()
         await asyncio.sleep(1)
         watcher.hint(JOB_ID)
         await asyncio.sleep(1)
-        await watcher.wait(reading(), 10, read_at=read_at)
+        sighting = None if shown_at is None else Sighting(shown_at)
+        await watcher.wait(reading(), 10, sighting=sighting)
         assert now() == waits_until
 
     run(scenario())
@@ -211,24 +212,26 @@ def test_hint_is_forgotten_after_seconds_and_hints_are_bounded() -> None:
         assert len(watcher._hints) == MAX_HINTS
         await asyncio.sleep(6)
         assert len(watcher._hints) == 0
-        assert await watcher.wait(reading(job_id="1" * 24), 1, read_at=0) is Verdict.TIME_UP
+        assert (
+            await watcher.wait(reading(job_id="1" * 24), 1, sighting=Sighting(0)) is Verdict.TIME_UP
+        )
 
     run(scenario())
 
 
-def test_flood_of_false_hints_costs_a_waiter_one_read_and_the_upstream_its_budget() -> None:
+def test_flood_of_false_hints_costs_a_waiter_a_read_a_second_and_the_upstream_its_budget() -> None:
     async def scenario() -> None:
         upstream = Watched()
         watcher = upstream.watcher()
         verdicts = []
 
         async def client() -> None:
-            read_at = now()
+            sighting = Sighting(now())
             while True:
-                verdicts.append(await watcher.wait(reading(), 4 - now(), read_at=read_at))
+                verdicts.append(await watcher.wait(reading(), 4 - now(), sighting=sighting))
                 if verdicts[-1] is Verdict.TIME_UP:
                     return
-                read_at = now()
+                sighting = Sighting(now())
                 await asyncio.sleep(0.005)
 
         async with asyncio.TaskGroup() as group:
@@ -236,8 +239,67 @@ def test_flood_of_false_hints_costs_a_waiter_one_read_and_the_upstream_its_budge
             for _ in range(4000):
                 await asyncio.sleep(0.001)
                 watcher.hint(JOB_ID)
-        assert verdicts == [Verdict.ENDED, Verdict.TIME_UP]
+        assert verdicts == [*[Verdict.ENDED] * 4, Verdict.TIME_UP]
         assert len(upstream.requests) <= 4 * 20 + 5
+
+    run(scenario())
+
+
+def test_hint_while_nobody_waits_is_remembered_though_one_came_before() -> None:
+    async def scenario() -> None:
+        watcher = Watched().watcher()
+        watcher.hint(JOB_ID)
+        await asyncio.sleep(2)
+        sighting = Sighting(now())
+        await asyncio.sleep(0.1)
+        watcher.hint(JOB_ID)
+        assert await watcher.wait(reading(), 9, sighting=sighting) is Verdict.ENDED
+        assert now() == 2.1
+
+    run(scenario())
+
+
+def test_sighting_is_kept_up_to_date_by_looks_with_the_clients_own_credentials() -> None:
+    async def scenario() -> None:
+        upstream = Watched(says=lambda one: Look.FAILING if one.credentials.query == "b" else None)
+        watcher = upstream.watcher()
+        of_a, of_b = Sighting(now()), Sighting(now())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(watcher.wait(reading("a"), 9, sighting=of_a))
+            group.create_task(watcher.wait(reading("b"), 9, sighting=of_b))
+        asked = [request.at for request in upstream.requests if request.token == "a"]
+        assert (of_a.shown_at, of_b.shown_at) == (asked[-1], 0)
+        assert of_a.looked_at == of_b.looked_at == upstream.requests[-1].at
+
+    run(scenario())
+
+
+def test_wait_goes_on_with_the_looks_where_the_one_before_ended() -> None:
+    async def scenario() -> None:
+        upstream = Watched()
+        watcher = upstream.watcher()
+        sighting = Sighting(now())
+        for waited in range(0, 200, 2):
+            await watcher.wait(reading(), 2, waited_seconds=waited, sighting=sighting)
+        gaps = [later.at - earlier.at for earlier, later in pairwise(upstream.requests)]
+        assert max(gaps) <= 5.01
+        assert min(gaps[-10:]) > 4.9
+
+    run(scenario())
+
+
+def test_sighting_is_trusted_for_a_while_unless_ends_may_have_been_missed() -> None:
+    async def scenario() -> None:
+        watcher = Watched().watcher()
+        await asyncio.sleep(1)
+        sighting = Sighting(now())
+        assert watcher.trusts(sighting)
+        await asyncio.sleep(TRUST_SECONDS + 1)
+        assert not watcher.trusts(sighting)
+        sighting.shown_at = now()
+        assert watcher.trusts(sighting)
+        watcher.look_at_all()
+        assert not watcher.trusts(sighting)
 
     run(scenario())
 
