@@ -6,6 +6,7 @@ Usage: python -m benchmarks.waiting.clients
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from typing import TYPE_CHECKING, cast
 
@@ -22,19 +23,37 @@ PER_ADDRESS = 20_000
 """Local ports used of one address: it has some 28 000."""
 
 
+_LOCATION = re.compile(rb"\r\nlocation: *([!-~]+)\r\n", re.IGNORECASE)
+LIMIT = 1000
+"""Requests that one wait may take."""
+
+
 class _Client(asyncio.Protocol):
-    def __init__(self, request: bytes) -> None:
-        self._request = request
+    """Waits for one job, as long as it is redirected."""
+
+    def __init__(self, target: str, token: str) -> None:
+        self._target = target.encode()
+        self._fields = b"Host: localhost\r\nAuthorization: Bearer %b\r\n" % token.encode()
+        self._transport: asyncio.Transport | None = None
         self.answered_at = 0.0
         self.status = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        cast("asyncio.Transport", transport).write(self._request)
+        self._transport = cast("asyncio.Transport", transport)
+        self._ask(self._target)
 
     def data_received(self, data: bytes) -> None:
-        if not self.status:
+        if data.startswith(b"HTTP/1.1 303 "):
+            location = _LOCATION.search(data)
+            assert location is not None
+            self._ask(location[1])
+        elif not self.status:
             self.answered_at = time.monotonic()
             self.status = int(data[9:12])
+
+    def _ask(self, target: bytes) -> None:
+        assert self._transport is not None
+        self._transport.write(b"GET %b HTTP/1.1\r\n%b\r\n" % (target, self._fields))
 
 
 class Clients:
@@ -43,14 +62,14 @@ class Clients:
         self._transports: list[asyncio.BaseTransport] = []
 
     async def wait(self, port: int, waits: Sequence[tuple[str, str]], seconds: int) -> int:
-        """Ask for the results of jobs, given with their tokens; how many wait now."""
+        """Ask for the results of jobs, given with their tokens, with holds of so many seconds; how
+        many wait now."""
         turn = asyncio.Semaphore(CONNECTING)
         loop = asyncio.get_running_loop()
 
         async def begin(number: int, job_id: str, token: str) -> None:
-            target = f"/job/{job_id}/result?timeout={seconds}&parse"
-            head = f"GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
-            client = self._clients[job_id] = _Client(head.encode())
+            target = f"/job/{job_id}/result?timeout={seconds}&limit={LIMIT}&parse"
+            client = self._clients[job_id] = _Client(target, token)
             source = (f"127.0.0.{2 + number // PER_ADDRESS}", 0)
             async with turn:
                 transport, _ = await loop.create_connection(
@@ -71,17 +90,10 @@ class Clients:
             if client.status
         }
 
-    async def leave(self) -> int:
-        for transport in self._transports:
-            transport.close()
-        self._transports.clear()
-        self._clients.clear()
-        return 0
-
 
 async def main() -> None:
     clients = Clients()
-    commands = (clients.wait, clients.answered, clients.leave)
+    commands = (clients.wait, clients.answered)
     await obey({command.__name__: command for command in commands})
 
 

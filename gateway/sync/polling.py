@@ -82,10 +82,11 @@ class Polling:
         self._groups.put(watch)
         self._arm()
 
-    def remove(self, watch: Watch) -> None:
-        """Look at it no more; a request that nobody else waits for is given up."""
+    def remove(self, watch: Watch, *, awaits_answer: bool = False) -> None:
+        """Look at it no more. A request that is being made is given up where nobody waits for it,
+        unless its answer is still wanted."""
         self._groups.take_out(watch)
-        flight = _land(watch)
+        flight = watch.flight if awaits_answer else _land(watch)
         if flight is not None and flight.watches == 0 and flight.task is not None:
             flight.task.cancel()
         self._arm()
@@ -215,7 +216,7 @@ class Polling:
     def settle(self, job: Job, look: Look, began: float) -> None:
         """See ``asking.Report``."""
         watch, reading = job
-        if _land(watch) is None or watch.group is None:
+        if _land(watch) is None:
             return
         watch.failures = watch.failures + 1 if look is Look.FAILING else 0
         self._told(watch, reading, look, began)

@@ -55,6 +55,12 @@ class Waiter:
     verdict: asyncio.Future[Verdict]
     watch: Watch
 
+    @property
+    def has_time_up(self) -> bool:
+        verdict = self.verdict
+        done = verdict.done() and not verdict.cancelled()
+        return done and verdict.result() is Verdict.TIME_UP
+
     def wake(self, verdict: Verdict) -> None:
         if not self.verdict.done():
             self.verdict.set_result(verdict)

@@ -171,28 +171,31 @@ class Watcher:
         if watch.waiters:
             self._polling.regroup(watch)
         else:
-            self._forget(watch)
+            # A client whose time is up comes again at once; what a look says meanwhile is for it.
+            self._forget(watch, awaits_answer=waiter.has_time_up)
 
-    def _forget(self, watch: Watch) -> None:
-        self._polling.remove(watch)
+    def _forget(self, watch: Watch, *, awaits_answer: bool = False) -> None:
+        self._polling.remove(watch, awaits_answer=awaits_answer)
         self._apart.discard(watch)
         if self._shared.get(watch.job_id) is watch:
             del self._shared[watch.job_id]
 
     def _told(self, watch: Watch, reading: Reading, look: Look, began: float) -> None:
-        if look is Look.CHANGED:
-            self._end(watch)
-            return
-        if look is Look.FAILING:
-            return
-        for waiter in watch.waiters:
-            if waiter.group == reading.group:
-                if look is Look.REFUSED:
+        match look:
+            case Look.CHANGED if watch.waiters:
+                self._end(watch)
+            case Look.CHANGED:
+                # Who waited is on the way from one request to the next.
+                self.hint(watch.job_id)
+            case Look.REFUSED:
+                for waiter in _asked_with(reading, watch):
                     waiter.wake(Verdict.ENDED)
-                elif waiter.sighting is not None:
-                    waiter.sighting.shown_at = began
-        if look is Look.RUNNING and watch.apart:
-            self._share(watch)
+            case Look.RUNNING:
+                for waiter in _asked_with(reading, watch):
+                    if waiter.sighting is not None:
+                        waiter.sighting.shown_at = began
+                if watch.apart:
+                    self._share(watch)
 
     def _end(self, watch: Watch) -> None:
         """Everybody should read it, in turn where they are many."""
@@ -248,3 +251,8 @@ class Watcher:
     async def aclose(self) -> None:
         self.drain()
         await self._polling.aclose()
+
+
+def _asked_with(reading: Reading, watch: Watch) -> list[Waiter]:
+    """The waiters whose credentials a look was made with."""
+    return [waiter for waiter in watch.waiters if waiter.group == reading.group]

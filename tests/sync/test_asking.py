@@ -20,7 +20,7 @@ def test_token_that_gets_no_lists_is_asked_with_for_single_jobs(refusal: Unliste
     def lists(readings: Sequence[Reading]) -> Unlisted | None:
         return refusal if readings[0].credentials.query == "agent" else None
 
-    upstream = Watched(dict.fromkeys(jobs, 6.0), lists=lists)
+    upstream = Watched(dict.fromkeys(jobs, 25.0), lists=lists)
 
     async def scenario() -> None:
         watcher = upstream.watcher()
@@ -29,7 +29,7 @@ def test_token_that_gets_no_lists_is_asked_with_for_single_jobs(refusal: Unliste
         first = await waits(watcher, readings) if refusal is Unlisted.DENIED else []
         assert all(at < 1 for _, at in first)
         second = await waits(watcher, [*readings, *of("user", jobs[2:])])
-        assert all(verdict is FOUND and 6 <= at < 7.5 for verdict, at in second)
+        assert all(verdict is FOUND and 25 <= at < 29 for verdict, at in second)
 
     run(scenario())
     assert [len(one.jobs) for one in upstream.lists_asked if one.token == "agent"] == [2]

@@ -109,10 +109,31 @@ def test_request_that_nobody_waits_for_any_more_is_given_up() -> None:
     async def scenario() -> None:
         upstream = Watched(latency_seconds=10)
         watcher = upstream.watcher()
-        assert await watcher.wait(reading(), 1) is Verdict.TIME_UP
+        async with asyncio.TaskGroup() as group:
+            leaving = group.create_task(watcher.wait(reading(), 55))
+            await asyncio.sleep(1)
+            leaving.cancel()
         assert len(upstream.requests) == 1
         await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        assert is_empty(watcher)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("latency", "waits_until"), [(1.0, 3.0), (2.5, 3.6)])
+def test_look_that_a_clients_redirect_overtakes_is_not_lost(
+    latency: float, waits_until: float
+) -> None:
+    async def scenario() -> None:
+        upstream = Watched({JOB_ID: 1.0}, latency_seconds=latency)
+        watcher = upstream.watcher()
+        sighting = Sighting(now())
+        await asyncio.sleep(1)
+        assert await watcher.wait(reading(), 1, sighting=sighting) is Verdict.TIME_UP
+        await asyncio.sleep(1)
+        assert await watcher.wait(reading(), 55, sighting=sighting) is Verdict.ENDED
+        assert now() == pytest.approx(waits_until)
+        await asyncio.sleep(20)
         assert is_empty(watcher)
 
     run(scenario())

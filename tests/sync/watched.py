@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.config import SyncConfig
+from gateway.sync.asking import LOOK_SECONDS
 from gateway.sync.credentials import Credentials
 from gateway.sync.listing import Listing, Unlisted
 from gateway.sync.orchestrator import Reading
@@ -106,12 +107,13 @@ def is_empty(watcher: Watcher) -> bool:
 async def waits(
     watcher: Watcher, readings: Iterable[Reading], seconds: float = 55
 ) -> list[tuple[Verdict, float]]:
-    """How each wait ended, and when; nothing is left of them then."""
+    """How each wait ended, and when; nothing is left of them once the last look is over."""
 
     async def one(reading: Reading) -> tuple[Verdict, float]:
         return await watcher.wait(reading, seconds), now()
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(reading)) for reading in readings]
+    await asyncio.sleep(LOOK_SECONDS)
     assert is_empty(watcher)
     return [task.result() for task in tasks]
