@@ -12,7 +12,7 @@ PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench lock clean
+.PHONY: help demo test lint format bench waits lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -34,6 +34,9 @@ format: $(VENV)/.dev ## Bring the code into shape
 
 bench: $(VENV)/.runtime ## Measure the gateway beside other proxies (ARGS=--quick)
 	@$(BIN)/python -m benchmarks.relay $(ARGS)
+
+waits: $(VENV)/.runtime ## Measure what waiting for jobs costs, and how late results come
+	@$(BIN)/python -m benchmarks.waits $(ARGS)
 
 lock: $(VENV)/.dev ## Renew the lock files from pyproject.toml (ARGS=--upgrade for newer releases)
 	@$(LOCK) $(ARGS) --group build --output-file requirements-build.lock

@@ -113,7 +113,7 @@ def test_every_trusted_proxy_must_be_a_network() -> None:
     [
         (SyncConfig(default_hold_seconds=60), []),
         (SyncConfig(max_hold_seconds=4), ["default_hold_seconds", "max_hold_seconds"]),
-        (SyncConfig(min_poll_seconds=3), ["min_poll_seconds", "max_poll_seconds"]),
+        (SyncConfig(min_poll_seconds=6), ["min_poll_seconds", "max_poll_seconds"]),
     ],
 )
 def test_least_must_not_be_above_most(sync: SyncConfig, broken: list[str]) -> None:

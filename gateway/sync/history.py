@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TaskKey = tuple[str, str]
 """The organization's name and the task's id."""
 
-MAX_TASKS = 4096
+MAX_TASKS = 1024
 MAX_RUN_SECONDS = 86_400.0
 FORGET_SECONDS = 86_400.0
 """A task of which no run was seen for so long is forgotten."""

@@ -172,7 +172,8 @@ class Polling:
         self._arm()
 
     def _spacing(self, jobs: list[Job]) -> float:
-        """Seconds until the group's next request: the longer the fuller it gets."""
+        """Seconds until the group's next request: the longer, the fuller that gets. Less where
+        this one was too full to take all."""
         least = self._config.min_poll_seconds
         return 0.6 * least if len(jobs) >= MAX_JOBS else least
 
@@ -230,6 +231,7 @@ class Polling:
             if _land(watch) is not None:
                 watch.due = watch.planned_at = min(watch.due, now)
                 self._groups.expect(watch)
+        self._arm()
 
     def _replan(self, watch: Watch, least_seconds: float = 0.0) -> None:
         if watch.group is None:
@@ -239,6 +241,7 @@ class Polling:
         watch.pass_turn()
         self.regroup(watch)
         self._groups.expect(watch)
+        self._arm()
 
 
 def _land(watch: Watch) -> Flight | None:
