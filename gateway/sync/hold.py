@@ -152,7 +152,7 @@ class ResultHold:
         if not wait.parameters.may_wait:
             return None
         seen = self._sights.get(_client(wait.reading))
-        if seen is None or not self._watcher.trusts(seen.sighting):
+        if seen is None or not self._watcher.may_resume(seen.sighting):
             return None
         exchange.job_state = seen.known.state or ""
         return seen

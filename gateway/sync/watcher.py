@@ -126,7 +126,7 @@ class Watcher:
         """Whether ends are told by hints, so that looks are only a safety net."""
         self._polling.relax(relaxed=healthy)
 
-    def trusts(self, sighting: Sighting) -> bool:
+    def may_resume(self, sighting: Sighting) -> bool:
         """Whether a client may wait on without reading the job again: its credentials were good a
         while ago, and no end can have been missed since."""
         oldest = max(self._distrusts_before, self._clock() - TRUST_SECONDS)
@@ -182,11 +182,12 @@ class Watcher:
 
     def _told(self, watch: Watch, reading: Reading, look: Look, began: float) -> None:
         match look:
-            case Look.CHANGED if watch.waiters:
+            case Look.CHANGED if watch.apart:
                 self._end(watch)
             case Look.CHANGED:
-                # Who waited is on the way from one request to the next.
-                self.hint(watch.job_id)
+                # Remembered for those whose time is just up: they come again.
+                self._hints[watch.job_id] = self._clock()
+                self._end(self._shared.get(watch.job_id, watch))
             case Look.REFUSED:
                 for waiter in _asked_with(reading, watch):
                     waiter.wake(Verdict.ENDED)

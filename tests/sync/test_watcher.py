@@ -191,6 +191,20 @@ def test_waiter_not_known_to_be_allowed_shares_no_watch_until_it_is() -> None:
     run(scenario())
 
 
+def test_what_one_is_told_who_may_not_see_the_job_disturbs_nobody_else() -> None:
+    async def scenario() -> None:
+        upstream = Watched(says=lambda one: Look.CHANGED if one.credentials.query == "b" else None)
+        watcher = upstream.watcher()
+        async with asyncio.TaskGroup() as group:
+            shared = group.create_task(watcher.wait(reading("a"), 9))
+            apart = group.create_task(watcher.wait(reading("b"), 9, apart=True))
+        assert apart.result() is Verdict.ENDED
+        assert shared.result() is Verdict.TIME_UP
+        assert is_empty(watcher)
+
+    run(scenario())
+
+
 def test_hint_wakes_the_waiters_at_once() -> None:
     async def scenario() -> None:
         upstream = Watched()
@@ -314,13 +328,13 @@ def test_sighting_is_trusted_for_a_while_unless_ends_may_have_been_missed() -> N
         watcher = Watched().watcher()
         await asyncio.sleep(1)
         sighting = Sighting(now())
-        assert watcher.trusts(sighting)
+        assert watcher.may_resume(sighting)
         await asyncio.sleep(TRUST_SECONDS + 1)
-        assert not watcher.trusts(sighting)
+        assert not watcher.may_resume(sighting)
         sighting.shown_at = now()
-        assert watcher.trusts(sighting)
+        assert watcher.may_resume(sighting)
         watcher.look_at_all()
-        assert not watcher.trusts(sighting)
+        assert not watcher.may_resume(sighting)
 
     run(scenario())
 
