@@ -11,7 +11,7 @@ from gateway.sync.orchestrator import Reading
 from gateway.sync.polling import MAX_IN_FLIGHT
 from gateway.sync.watch import Look, Verdict
 from gateway.sync.watcher import Watcher
-from tests.sync.watched import Watched, job_ids, of, reading, waits
+from tests.sync.watched import Watched, is_empty, job_ids, of, reading, waits
 from tests.virtual_time import now, run
 
 FOUND = Verdict.ENDED
@@ -164,6 +164,42 @@ def test_error_in_a_look_is_logged_and_the_job_looked_at_again(
     assert "bad luck" in caplog.text
     gaps = [later.at - earlier.at for earlier, later in pairwise(upstream.requests)]
     assert gaps == sorted(gaps)
+
+
+def test_turn_of_a_watch_whose_waiter_has_left_is_the_next_ones() -> None:
+    async def scenario() -> None:
+        first, second = job_ids(2)
+        upstream = Watched({second: 30.0})
+        watcher = upstream.watcher()
+        async with asyncio.TaskGroup() as group:
+            old = watcher.wait(reading("a", second), 55, waited_seconds=100)
+            staying = group.create_task(old)
+            await asyncio.sleep(1)
+            leaving = group.create_task(watcher.wait(reading("a", first), 55))
+            await asyncio.sleep(0.05)
+            leaving.cancel()
+        assert staying.result() is FOUND
+        assert all(request.jobs == (second,) for request in upstream.requests)
+        assert is_empty(watcher)
+
+    run(scenario())
+
+
+def test_client_that_leaves_during_a_list_does_not_disturb_those_it_is_for() -> None:
+    async def scenario() -> None:
+        first, second = job_ids(2)
+        upstream = Watched({second: 0.0}, latency_seconds=1)
+        watcher = upstream.watcher()
+        async with asyncio.TaskGroup() as group:
+            staying = group.create_task(watcher.wait(reading("a", second), 55))
+            leaving = group.create_task(watcher.wait(reading("a", first), 55))
+            await asyncio.sleep(0.5)
+            leaving.cancel()
+        assert staying.result() is FOUND
+        assert [request.jobs for request in upstream.requests] == [(second, first)]
+        assert is_empty(watcher)
+
+    run(scenario())
 
 
 def test_timers_of_uvloop_do_as_well() -> None:
