@@ -1,14 +1,16 @@
-"""The commands: serve, check, demo."""
+"""The commands: serve, check, demo, hash-token."""
 
 from __future__ import annotations
 
 import argparse
+import getpass
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway import __version__
+from gateway.admission.identity import token_hash
 from gateway.settings import Given, SettingsError, load, to_toml
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from gateway.config import Config
 
 PROGRAM = "theeye-sync-gateway"
+MAX_TOKEN_BYTES = 64 * 1024
 _ABOUT = """\
 A transparent HTTP gateway in front of TheEye's orchestrator. All requests pass through
 untouched; those that create a job with wait_result=true get the job's result.
@@ -49,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _check(options)
         case "demo":
             return _demo(options)
+        case "hash-token":
+            return _hash_token()
         case _:
             parser.print_help()
             return 0
@@ -96,6 +101,19 @@ def _demo(options: argparse.Namespace) -> int:
     return demo(options.listen, options.check)
 
 
+def _hash_token() -> int:
+    # Not an argument: those stand in the list of processes and in the shell's history.
+    if sys.stdin.isatty():
+        token = getpass.getpass("token: ").encode("utf-8", "replace").strip()
+    else:
+        token = sys.stdin.buffer.read(MAX_TOKEN_BYTES).strip()
+    if not token:
+        print(f"{PROGRAM}: no token on stdin", file=sys.stderr)
+        return 1
+    print(token_hash(token).hex())
+    return 0
+
+
 def _settings(path: Path | None, arguments: Sequence[Given] = ()) -> Config | None:
     try:
         return load(path, os.environ, arguments)
@@ -120,6 +138,11 @@ def _parser() -> argparse.ArgumentParser:
         commands,
         "check",
         "print the settings in force, secrets masked, or all problems; exit 1 if there are any",
+    )
+    _command(
+        commands,
+        "hash-token",
+        "print the hash by which a rule in limits.rules names a token; reads the token from stdin",
     )
     demo = _command(commands, "demo", "run the gateway in front of an embedded orchestrator")
     for command in (serve, check):

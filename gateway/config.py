@@ -14,6 +14,8 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Bytes = Annotated[int, Meta(ge=1024, le=2**31)]
+PerSecond = Annotated[float, Meta(ge=0.001, le=100_000)]
+MIB = 1024 * 1024
 
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,11 +56,50 @@ class SyncConfig(Section, frozen=True, kw_only=True):
     max_poll_seconds: Annotated[float, Meta(ge=0.01, le=60)] = 2.0
 
 
+class KindLimits(Section, frozen=True, kw_only=True):
+    """What requests of one kind may do."""
+
+    per_second: PerSecond
+    burst: Count
+    content_bytes: Bytes
+
+
+class KindOverride(Section, frozen=True, kw_only=True):
+    """What a rule changes of that."""
+
+    per_second: PerSecond | None = None
+    burst: Count | None = None
+    content_bytes: Bytes | None = None
+
+
+class Rule(Section, frozen=True, kw_only=True):
+    """Whom it is for, all that is given must match; and what they may do."""
+
+    organization: str | None = None
+    credential: str | None = None
+    user: str | None = None
+    token_hash: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")] | None = None
+    create: KindOverride = KindOverride()
+    result: KindOverride = KindOverride()
+    other: KindOverride = KindOverride()
+    holds: Count | None = None
+
+
 class LimitsConfig(Section, frozen=True, kw_only=True):
+    mode: Literal["off", "report", "enforce"] = "enforce"
+    headers: bool = False
+    anonymous_share: Annotated[float, Meta(ge=0.001, le=1)] = 0.1
+    holds_per_token: Count = 200
+    holds: Count = 10_000
+    connections_per_address: Annotated[int, Meta(ge=0, le=1_000_000)] = 1000
     target_bytes: Bytes = 16 * 1024
     fields_bytes: Bytes = 64 * 1024
-    inspect_bytes: Bytes = 1024 * 1024
-    result_bytes: Bytes = 10 * 1024 * 1024
+    inspect_bytes: Bytes = MIB
+    result_bytes: Bytes = 10 * MIB
+    rules: tuple[Rule, ...] = ()
+    create: KindLimits = KindLimits(per_second=20.0, burst=40, content_bytes=MIB)
+    result: KindLimits = KindLimits(per_second=50.0, burst=100, content_bytes=MIB)
+    other: KindLimits = KindLimits(per_second=100.0, burst=200, content_bytes=100 * MIB)
 
 
 class RedisConfig(Section, frozen=True, kw_only=True):

@@ -14,9 +14,9 @@ from yarl import URL
 from gateway import redis_client
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from gateway.config import Config
+    from gateway.config import Config, Rule
 
 _SOCKET = re.compile(r"unix:/[!-~]+")
 _LOCAL_NAMES = frozenset({"localhost", "ip6-localhost"})
@@ -38,6 +38,7 @@ def contradictions(config: Config) -> Iterator[Contradiction]:
     yield from _listeners(config)
     yield from _trusted_proxies(config.listen.trusted_proxies)
     yield from _redis(config.redis.url)
+    yield from _rules(config.limits.rules)
     for low, high in (
         ("default_hold_seconds", "max_hold_seconds"),
         ("min_poll_seconds", "max_poll_seconds"),
@@ -133,6 +134,16 @@ def _redis(url: str) -> Iterator[Contradiction]:
             ("redis.url",),
             "redis.url must be redis://host:port/0, rediss://host:port/0 or unix:///path",
         )
+
+
+def _rules(rules: Sequence[Rule]) -> Iterator[Contradiction]:
+    for number, rule in enumerate(rules, start=1):
+        if rule.organization is rule.credential is rule.user is rule.token_hash is None:
+            yield Contradiction(
+                ("limits.rules",),
+                f"limits.rules: number {number} names no organization, credential, user or"
+                " token_hash, so it would be for everybody",
+            )
 
 
 def _reaches(host: str, listening: str) -> bool:

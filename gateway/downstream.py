@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import sys
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -18,7 +19,14 @@ from aiohttp.http import StreamWriter
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EmptyStreamReader
 
-from gateway.errors import Answer, BadRequest, ClientGone, Field, RequestTimeout
+from gateway.errors import (
+    Answer,
+    BadRequest,
+    ClientGone,
+    ContentTooLarge,
+    Field,
+    RequestTimeout,
+)
 from gateway.fields import has_length, lowered, value
 
 if TYPE_CHECKING:
@@ -48,13 +56,16 @@ class Client:
         "_keep_alive",
         "_payload",
         "_unsent",
+        "added",
         "address",
         "bytes_received",
         "bytes_sent",
+        "content_bytes",
         "fields",
         "has_content",
         "is_cut",
         "is_http_1_1",
+        "limit",
         "method",
         "names",
         "protocol",
@@ -95,6 +106,12 @@ class Client:
         """We ended the connection, not the client."""
         self.bytes_received = 0
         self.bytes_sent = 0
+        self.content_bytes = sys.maxsize
+        """The most content that is read."""
+        self.limit = ""
+        """The limit that its connection is over, empty if none."""
+        self.added: tuple[Field, ...] = ()
+        """Fields that the answer gets, whoever gives it."""
         self._awaits_continue = self.has_content and self.is_http_1_1 and b"expect" in self.names
 
     @property
@@ -114,6 +131,7 @@ class Client:
         Raises:
             ClientGone: the connection is gone.
             BadRequest: the content is not framed as HTTP says.
+            ContentTooLarge: there is more than ``content_bytes`` of it.
             RequestTimeout: nothing came for ``idle_seconds``.
         """
         try:
@@ -131,6 +149,9 @@ class Client:
             self._keep_alive = False
             raise BadRequest("The request's content is not framed as HTTP says") from None
         self.bytes_received += len(chunk)
+        if self.bytes_received > self.content_bytes:
+            self._keep_alive = False
+            raise ContentTooLarge(content_message(self.content_bytes))
         return chunk
 
     def spoil(self, reason: BaseException) -> None:
@@ -160,6 +181,7 @@ class Client:
         """
         lines = [b"HTTP/1.1 %d %b" % (status, reason)]
         lines += [b"%b: %b" % field for field in fields]
+        lines += [b"%b: %b" % field for field in self.added]
         if not (is_sized or self.method == "HEAD" or status in NO_CONTENT):
             if self.is_http_1_1:
                 self._chunked = True
@@ -258,3 +280,8 @@ class Client:
             expectation = value(self.fields, b"expect") or b""
             if expectation.lower() == b"100-continue":
                 transport.write(_CONTINUE)
+
+
+def content_message(most: int) -> str:
+    """What a client is told whose request is larger than ``most`` bytes."""
+    return f"The request's content has more than {most} bytes, which is the limit"

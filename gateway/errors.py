@@ -59,6 +59,12 @@ class TargetTooLong(GatewayError):
     status, code = 414, "TargetTooLong"
 
 
+class TooManyRequests(GatewayError):
+    """The client has reached one of its limits; nothing was sent upstream."""
+
+    status, code = 429, "TooManyRequests"
+
+
 class FieldsTooLarge(GatewayError):
     status, code = 431, "FieldsTooLarge"
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from gateway.admission.identity import ANONYMOUS, Identity
+from gateway.admission.identity import Identity
 
 if TYPE_CHECKING:
+    from gateway.admission.budgets import Budget
+    from gateway.admission.kinds import Limited
     from gateway.downstream import Client
 
 
@@ -36,6 +38,9 @@ class Outcome(StrEnum):
     """A held request was handed back because this process is about to stop."""
 
 
+_NOBODY = Identity(key=b"", customer="", user="", credential="", token_hash=None, is_verified=False)
+
+
 @dataclass(slots=True)
 class Exchange:
     """One request and what became of it. Times are seconds of the gateway's monotonic clock."""
@@ -47,7 +52,7 @@ class Exchange:
     started: float
     target: str = ""
     """The target that may be sent upstream, in origin-form; empty until it was checked."""
-    identity: Identity = ANONYMOUS
+    identity: Identity = _NOBODY
     kind: Kind = Kind.REFUSED
     outcome: Outcome = Outcome.OK
     status: int = 0
@@ -57,6 +62,14 @@ class Exchange:
     """The part of the duration in which we only waited for the job to end."""
     job_id: str = ""
     job_state: str = ""
+    limited: Limited | None = None
+    """Which rate is for it; None while that is not known."""
+    limit: str = ""
+    """The limit that was reached, empty if none was."""
+    owed: tuple[Budget, ...] = ()
+    """What it will take of these unless it is held."""
+    content_bytes: int | None = None
+    """The most content it may have; None where that was decided by its length."""
 
     @property
     def handling_seconds(self) -> float:

@@ -17,30 +17,61 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.web_protocol import ERROR as NO_REQUEST
 from aiohttp.web_protocol import RequestPayloadError, _ErrInfo
 
+from gateway.admission.connections import SURPLUS
 from gateway.downstream import Client
-from gateway.errors import BadRequest, FieldsTooLarge, GatewayError, TargetTooLong
+from gateway.errors import (
+    BadRequest,
+    FieldsTooLarge,
+    GatewayError,
+    TargetTooLong,
+    TooManyRequests,
+)
 
 if TYPE_CHECKING:
     from aiohttp import StreamReader
     from aiohttp.http import RawRequestMessage
 
+    from gateway.admission.connections import Connections
     from gateway.config import LimitsConfig, ListenConfig
     from gateway.pipeline import Pipeline
 
 MAX_FIELDS = 256
 """Field lines of a request."""
+CONNECTIONS = "connections_per_address"
 LINGER_SECONDS = 5.0
 """How long leftover content is read after an early answer, so that the client gets to see it."""
 _NO_MORE = (TimeoutError, ConnectionError, HttpProcessingError, RequestPayloadError)
 
 
 class _Connection(web.RequestHandler):
-    __slots__ = ("_handle", "_idle_seconds")
+    __slots__ = ("_connections", "_counted", "_handle", "_idle_seconds", "_is_enforced", "_surplus")
 
     def __init__(self, server: ClientListener, **options: object) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **options)  # type: ignore[arg-type]
         self._handle = server.handle
         self._idle_seconds = server.idle_seconds
+        self._connections = server.by_address
+        self._is_enforced = server.is_enforced
+        self._counted = ""
+        self._surplus = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if self._connections is not None:
+            peer = transport.get_extra_info("peername")
+            self._counted = self._connections.key(peer[0] if isinstance(peer, tuple) else "")
+            if self._counted:
+                self._surplus = self._connections.opened(self._counted)
+            if self._surplus and self._is_enforced:
+                self._keepalive_timeout = min(self._keepalive_timeout, LINGER_SECONDS)
+        super().connection_made(transport)
+        if self._surplus > SURPLUS and self._is_enforced:
+            self.force_close()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._connections is not None and self._counted:
+            self._connections.closed(self._counted)
+            self._counted = ""
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -92,6 +123,12 @@ class _Connection(web.RequestHandler):
             refusal = _refusal(message.exc, self.max_line_size)
             message = NO_REQUEST
         client = Client(message, payload, self, self._idle_seconds)
+        if self._surplus:
+            client.limit = CONNECTIONS
+            if self._is_enforced:
+                refusal = TooManyRequests(
+                    "Too many connections from one address", fields=((b"Retry-After", b"1"),)
+                )
         self._current_request = cast("web.BaseRequest", client)
         try:
             keep = await self._handle(client, refusal)
@@ -135,8 +172,16 @@ _NOTHING = _Nothing()
 class ClientListener(web.Server):
     """A protocol factory for ``create_server``; a handler is cancelled when its client leaves."""
 
-    def __init__(self, pipeline: Pipeline, listen: ListenConfig, limits: LimitsConfig) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        listen: ListenConfig,
+        limits: LimitsConfig,
+        connections: Connections | None,
+    ) -> None:
         self.handle = pipeline.handle
+        self.by_address = connections
+        self.is_enforced = limits.mode == "enforce"
         self.idle_seconds = listen.idle_seconds
         # aiohttp's own handler is never called: connections hand their requests to ours.
         super().__init__(cast("Any", pipeline.handle), handler_cancellation=True)

@@ -1,4 +1,4 @@
-"""The stages every request passes, in order: observe, admit, identify, route, answer."""
+"""The stages every request passes, in order: observe, check, route, identify, admit, answer."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gateway import errors
 from gateway.admission import message
+from gateway.admission.kinds import limited_kind
 from gateway.cross_origin import cross_origin_fields
 from gateway.errors import Answer, ClientGone, ContentCut, GatewayError
 from gateway.exchange import Exchange, Kind, Outcome
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from gateway.config import LimitsConfig
     from gateway.downstream import Client
     from gateway.forwarding import Forwarding
+    from gateway.limits import Limits
     from gateway.proxy.relay import Relay
     from gateway.proxy.websocket import WebSocketRelay
+    from gateway.routes import Route
     from gateway.sync.create import CreateAndWait
     from gateway.sync.hold import ResultHold
 
@@ -40,14 +43,16 @@ class Observer(Protocol):
 
 
 class Pipeline:
-    """Answers a client's requests; ``clock`` gives monotonic seconds."""
+    """Answers a client's requests; ``clock`` gives monotonic seconds. Without ``limits`` a client
+    may do as much as it likes, within ``sizes``."""
 
     def __init__(
         self,
         *,
-        limits: LimitsConfig,
+        sizes: LimitsConfig,
         forwarding: Forwarding,
         identities: Identities,
+        limits: Limits | None,
         relay: Relay,
         websocket: WebSocketRelay,
         create: CreateAndWait,
@@ -56,6 +61,7 @@ class Pipeline:
         clock: Callable[[], float],
         secret_routes: bool,
     ) -> None:
+        self._sizes = sizes
         self._limits = limits
         self._forwarding = forwarding
         self._identities = identities
@@ -80,6 +86,7 @@ class Pipeline:
             self._forwarding.request_id(client),
             self._forwarding.client_address(client),
             self._clock(),
+            limit=client.limit,
         )
         if self.is_draining or refusal is not None:
             client.close_after_answer()
@@ -105,6 +112,8 @@ class Pipeline:
             if self.is_draining and not self._in_flight:
                 self._idle.set()
             exchange.finished = self._clock()
+            if self._limits is not None:
+                self._limits.settle(exchange)
             for observe in self._observers:
                 observe(exchange)
         return client.keeps_connection
@@ -154,35 +163,49 @@ class Pipeline:
     async def _pass(self, exchange: Exchange) -> Answer | None:
         """The answer; None where it was written already."""
         client = exchange.client
-        self._admit(exchange)
-        if b"upgrade" in client.names:
-            if asks_for_websocket(client):
-                exchange.kind = Kind.WEBSOCKET
-                await self._websocket.relay(exchange)
-                return None
+        self._check(exchange)
+        path, _, query = exchange.target.partition("?")
+        matched = route(client.method, path)
+        asks_to_switch = b"upgrade" in client.names
+        is_websocket = asks_to_switch and asks_for_websocket(client)
+        exchange.identity = self._identities.identify(query, client.fields, exchange.address)
+        if self._limits is not None:
+            kind = limited_kind(client.method, path, None if is_websocket else matched)
+            admitted = self._limits.admit(exchange, kind, query)
+            if admitted is not None:
+                await admitted
+        if is_websocket:
+            exchange.kind = Kind.WEBSOCKET
+            await self._websocket.relay(exchange)
+            return None
+        if asks_to_switch:
             # The client may go on in the protocol it asked for.
             client.close_after_answer()
-        path, _, query = exchange.target.partition("?")
         exchange.kind = Kind.RELAY
-        matched = route(client.method, path)
         if matched is None or (matched.by_secret and not self._secret_routes):
             await self._relay.relay(exchange)
             return None
-        exchange.identity = self._identities.identify(query, client.fields)
+        return await self._in_sync_mode(exchange, matched)
+
+    async def _in_sync_mode(self, exchange: Exchange, matched: Route) -> Answer | None:
         if isinstance(matched, ResultRoute):
-            return await self._hold.answer(exchange, matched)
+            if self._limits is None:
+                return await self._hold.answer(exchange, matched)
+            with self._limits.holding(exchange):
+                return await self._hold.answer(exchange, matched)
         created = await self._create.create(exchange, matched)
         if isinstance(created, Answer):
             return created
-        await self._relay.relay(exchange, Resumed(created.prefix, client))
+        await self._relay.relay(exchange, Resumed(created.prefix, exchange.client))
         return None
 
-    def _admit(self, exchange: Exchange) -> None:
-        client, limits = exchange.client, self._limits
+    def _check(self, exchange: Exchange) -> None:
+        """Is it a request that may be passed on at all?"""
+        client = exchange.client
         message.check(
             client.fields,
             client.names,
             version=client.version,
-            fields_bytes=limits.fields_bytes,
+            fields_bytes=self._sizes.fields_bytes,
         )
         exchange.target = origin_form(client.method, client.target, client.host)

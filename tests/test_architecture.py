@@ -31,7 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("admission", "upstream", "downstream", "contradictions"),
     ("exchange", "forwarding", "settings"),
-    ("proxy", "sync"),
+    ("proxy", "sync", "limits"),
     ("ops",),
     ("pipeline",),
     ("listener",),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import tomllib
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway import __version__
+from gateway.admission.identity import Identities
 from gateway.cli import main
 from gateway.config import Config, ListenConfig, UpstreamConfig
 
@@ -177,6 +179,43 @@ def test_demo_is_called_with_its_options(
     monkeypatch.setitem(sys.modules, "gateway.demonstration", demonstration)
     assert main(arguments) == 3
     assert calls == [called]
+
+
+@pytest.mark.parametrize("given", [b"a.very.secret", b"  a.very.secret\r\n"])
+def test_token_is_hashed_as_requests_with_it_are(
+    given: bytes, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
+    assert main(["hash-token"]) == 0
+    identity = Identities().identify("access_token=a.very.secret", [], "")
+    assert identity.token_hash is not None
+    assert capsys.readouterr().out == f"{identity.token_hash.hex()}\n"
+
+
+def test_token_is_not_shown_while_it_is_typed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", terminal)
+    monkeypatch.setattr("getpass.getpass", lambda _prompt: "a.very.secret")
+    assert main(["hash-token"]) == 0
+    assert "secret" not in capsys.readouterr().out
+
+
+def test_no_token_is_an_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\n")))
+    assert main(["hash-token"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "no token on stdin" in printed.err
+
+
+def test_a_token_is_never_an_argument() -> None:
+    with pytest.raises(SystemExit):
+        main(["hash-token", "a.very.secret"])
 
 
 def test_the_package_runs_as_a_program() -> None:

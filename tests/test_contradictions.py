@@ -7,8 +7,10 @@ import pytest
 from gateway.config import (
     AdminConfig,
     Config,
+    LimitsConfig,
     ListenConfig,
     RedisConfig,
+    Rule,
     SyncConfig,
     UpstreamConfig,
 )
@@ -139,6 +141,13 @@ def test_redis_may_be_a_url(url: str) -> None:
 @pytest.mark.parametrize("url", ["redis", "http://redis", "redis://", "unix://", "redis://r:x/0"])
 def test_redis_must_be_a_url(url: str) -> None:
     assert keys(Config(redis=RedisConfig(url=url))) == [("redis.url",)]
+
+
+def test_every_rule_must_name_whom_it_is_for() -> None:
+    rules = (Rule(user="bot", holds=1), Rule(holds=1))
+    (found,) = contradictions(Config(limits=LimitsConfig(rules=rules)))
+    assert found.keys == ("limits.rules",)
+    assert "number 2 " in found.message
 
 
 def test_redis_needs_its_library(monkeypatch: pytest.MonkeyPatch) -> None:

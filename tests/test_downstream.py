@@ -46,7 +46,7 @@ class Handler:
 
     def listener(self, idle_seconds: float = 5.0) -> ClientListener:
         listen = ListenConfig(idle_seconds=idle_seconds)
-        return ClientListener(cast("Pipeline", self), listen, LimitsConfig())
+        return ClientListener(cast("Pipeline", self), listen, LimitsConfig(), None)
 
     async def failure(self) -> BaseException | None:
         async with asyncio.timeout(5):

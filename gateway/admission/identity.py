@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import jwt
 from cachetools import LRUCache
 
+from gateway.admission.addresses import address_key
 from gateway.fields import values as field_values
 from gateway.query import values as query_values
 
@@ -20,19 +21,34 @@ if TYPE_CHECKING:
 MAX_TOKEN_BYTES = 16 * 1024
 """Longer tokens are not decoded: the upstream takes no line as long."""
 MAX_NAME_LENGTH = 255
+UNAUTHORIZED = 401
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a token claims to be. It holds no token."""
+    """Who a request says it comes from. It holds no token."""
 
-    key: bytes | None
+    key: bytes
+    """What budgets are counted under, 16 bytes: a hash of the whole token, without one of the
+    client's address."""
+    customer: str = ""
+    """The name of the organization the token names, empty where it names none."""
+    user: str = ""
+    credential: str = ""
+    """The kind of credential the token says it is, such as "user" or "integration"."""
+    token_hash: bytes | None = None
     """A hash of the whole token, 16 bytes; None without a token."""
-    customer: str
-    """The name of the token's organization, empty where it names none."""
+    is_verified: bool = False
+    """The token's signature was checked, so that the names are true."""
+
+    @property
+    def is_anonymous(self) -> bool:
+        return self.token_hash is None
 
 
-ANONYMOUS = Identity(None, "")
+def token_hash(presented: bytes) -> bytes:
+    """The 16 bytes that stand for a token."""
+    return blake2b(presented, digest_size=16).digest()
 
 
 def is_customer_name(name: str) -> bool:
@@ -69,14 +85,29 @@ class Identities:
 
     def __init__(self, size: int = 4096) -> None:
         self._known: LRUCache[bytes, Identity] = LRUCache(size)
+        self._accepted: LRUCache[bytes, None] = LRUCache(size)
 
-    def identify(self, query: str, fields: Iterable[Field]) -> Identity:
-        """The identity behind a request's raw query and fields."""
+    def identify(self, query: str, fields: Iterable[Field], address: str) -> Identity:
+        """The identity behind a request's raw query and fields, from a client's address."""
         presented = token(query, fields)
         if not presented:
-            return ANONYMOUS
-        key = blake2b(presented, digest_size=16).digest()
+            return Identity(address_key(address))
+        key = token_hash(presented)
         identity = self._known.get(key)
         if identity is None:
-            identity = self._known[key] = Identity(key, customer_claimed(presented))
+            identity = Identity(key, customer_claimed(presented), token_hash=key)
+            self._known[key] = identity
         return identity
+
+    def is_accepted(self, identity: Identity) -> bool:
+        """Whether the upstream is known to take its token."""
+        return identity.token_hash in self._accepted
+
+    def answered(self, identity: Identity, status: int) -> None:
+        """Take note of how the upstream answered a request."""
+        if identity.token_hash is None:
+            return
+        if status == UNAUTHORIZED:
+            self._accepted.pop(identity.token_hash, None)
+        else:
+            self._accepted[identity.token_hash] = None

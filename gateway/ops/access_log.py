@@ -48,6 +48,7 @@ _FIELDS = (
     ("handling_seconds", ".6f"),
     ("held_seconds", ".6f"),
     ("job_id", "s"),
+    ("limit", "s"),
     ("client", "s"),
 )
 """What is logged of a request, in order; ``time`` is when it ended: RFC 3339, UTC."""
@@ -152,6 +153,7 @@ class AccessLog:
             exchange.handling_seconds,
             exchange.held_seconds,
             words[2] or self._nothing,
+            exchange.limit or self._nothing,
             (address if _ADDRESS.fullmatch(address) else _shown(address)) or self._nothing,
         )
 

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from gateway.upstream import Outbound, Purpose
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.admission.identity import Identity
     from gateway.exchange import Exchange
     from gateway.forwarding import Forwarding
     from gateway.upstream import Content, Upstream
@@ -25,11 +28,20 @@ class Resumed:
 
 
 class Relay:
-    """Forwards one request after the other; keeps nothing between them."""
+    """Forwards one request after the other; keeps nothing between them.
 
-    def __init__(self, upstream: Upstream, forwarding: Forwarding) -> None:
+    ``answered`` is told the status with which the upstream answers a client.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        forwarding: Forwarding,
+        answered: Callable[[Identity, int], None],
+    ) -> None:
         self._upstream = upstream
         self._forwarding = forwarding
+        self._answered = answered
 
     async def relay(self, exchange: Exchange, content: Content | None = None) -> None:
         """Forward the request and write the answer to the client.
@@ -51,6 +63,7 @@ class Relay:
         async with self._upstream.exchange(outbound, sent) as answer:
             head = answer.head
             exchange.status = head.status
+            self._answered(exchange.identity, head.status)
             sized = head.length is not None
             client.begin(head.status, head.reason, head.passed_on(), is_sized=sized)
             while (chunk := answer.take()) != b"":

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.admission.identity import ANONYMOUS, Identities, customer_claimed, token
+from gateway.admission.identity import Identities, Identity, customer_claimed, token
 from gateway.errors import Field
 
 KEY = "a test key of more than thirty-two bytes"
@@ -44,16 +44,41 @@ def test_token_is_found_where_theeye_takes_it_from(
 
 
 def test_identity_names_the_organization_and_holds_no_token() -> None:
-    identity = Identities().identify(f"access_token={ACME}", [])
+    identity = Identities().identify(f"access_token={ACME}", [], "192.0.2.7")
     assert identity.customer == "acme"
-    assert identity.key is not None
     assert len(identity.key) == 16
+    assert identity.key == identity.token_hash
     assert ACME not in repr(identity)
-    assert identity == Identities().identify("", [(b"Authorization", f"Bearer {ACME}".encode())])
+    bearer = [(b"Authorization", f"Bearer {ACME}".encode())]
+    assert identity == Identities().identify("", bearer, "192.0.2.8")
 
 
-def test_request_without_a_token_is_anonymous() -> None:
-    assert Identities().identify("a=b", [(b"Host", b"x")]) is ANONYMOUS
+def test_request_without_a_token_is_known_by_its_address() -> None:
+    first, second = (
+        Identities().identify("a=b", [(b"Host", b"x")], address)
+        for address in ("192.0.2.7", "192.0.2.8")
+    )
+    assert first.is_anonymous
+    assert not first.is_verified
+    assert len(first.key) == 16
+    assert first.key != second.key
+
+
+def test_token_is_accepted_once_the_upstream_took_it_and_until_it_refuses_it() -> None:
+    identities = Identities()
+    identity = identities.identify(f"access_token={ACME}", [], "192.0.2.7")
+    seen = [identities.is_accepted(identity)]
+    for status in (401, 200, 404, 401):
+        identities.answered(identity, status)
+        seen.append(identities.is_accepted(identity))
+    assert seen == [False, False, True, True, False]
+
+
+def test_request_without_a_token_is_never_accepted() -> None:
+    identities = Identities()
+    nobody = Identity(key=b"")
+    identities.answered(nobody, 200)
+    assert not identities.is_accepted(nobody)
 
 
 @pytest.mark.parametrize(
@@ -92,5 +117,5 @@ def test_no_token_can_make_reading_fail(presented: bytes) -> None:
 def test_as_many_identities_are_kept_as_allowed() -> None:
     identities = Identities(size=2)
     for number in range(5):
-        identities.identify(f"access_token=t{number}", [])
+        identities.identify(f"access_token=t{number}", [], "")
     assert len(identities._known) == 2

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.ops.admin import admin_app
 from gateway.ops.health import Health
-from gateway.ops.metrics import Metrics, UpstreamStats, WaitStats
+from gateway.ops.metrics import LimitStats, Metrics, UpstreamStats, WaitStats
 
 if TYPE_CHECKING:
     from aiohttp.test_utils import TestClient
@@ -28,7 +28,12 @@ async def client(
         upstream_failing_since=lambda: None if reachable else 7.5,
         probe=probe,
     )
-    metrics = Metrics("1", lambda: WaitStats(0, {}), lambda: UpstreamStats(0, 0, 0, {}))
+    metrics = Metrics(
+        "1",
+        lambda: WaitStats(0, {}),
+        lambda: UpstreamStats(0, 0, 0, {}),
+        lambda: LimitStats({}),
+    )
     return await aiohttp_client(admin_app(health, metrics))
 
 

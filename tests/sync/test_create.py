@@ -1,11 +1,13 @@
 import asyncio
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.admission.identity import Identity
 from gateway.config import LimitsConfig, SyncConfig
 from gateway.errors import Answer, BadGateway, BadRequest, ContentTooLarge, Field, TargetTooLong
 from gateway.exchange import Exchange, Kind
@@ -25,11 +27,14 @@ DEFAULTS = "counter=0&limit=10&timeout=5"
 LIMITS = LimitsConfig(inspect_bytes=2048, result_bytes=8192)
 
 
-def handler(upstream: TheEye, **config: Any) -> CreateAndWait:
+def handler(
+    upstream: TheEye, answered: Callable[[Identity, int], None] | None = None, **config: Any
+) -> CreateAndWait:
     def outbound(exchange: Exchange) -> list[Field]:
         return [*exchange.client.fields, (b"X-Forwarded-For", b"192.0.2.1")]
 
-    return CreateAndWait(upstream, outbound, SyncConfig(**config), LIMITS)
+    told = answered or (lambda _identity, _status: None)
+    return CreateAndWait(upstream, outbound, told, SyncConfig(**config), LIMITS)
 
 
 def create(

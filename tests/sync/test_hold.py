@@ -26,7 +26,11 @@ class Gateway:
         settings = SyncConfig(**config)
         orchestrator = Orchestrator(upstream, 100_000)
         self.watcher = Watcher(orchestrator.look, now, lambda: 0.5, settings)
-        self.hold = ResultHold(orchestrator, self.watcher, now, settings)
+        self.statuses: list[int] = []
+        self.hold = ResultHold(orchestrator, self.watcher, self._answered, now, settings)
+
+    def _answered(self, _identity: Identity, status: int) -> None:
+        self.statuses.append(status)
 
     async def answer(self, held: Exchange, job_id: str = JOB_ID, secret: str = "") -> Answer:
         return await self.hold.answer(held, ResultRoute(job_id, secret))

@@ -1,0 +1,101 @@
+"""How much of their budgets clients have used, as this process knows it.
+
+What is forgotten is the longest unused, in one store for tokens that the upstream knows and one for
+those that anybody can make up: no flood of new keys can reset a budget that counts.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from cachetools import LRUCache
+
+from gateway.admission.kinds import Limited
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.admission.gcra import Rate
+
+_Cell: TypeAlias = list[int]
+"""When a budget is full again: one number, changed in place."""
+_Store: TypeAlias = LRUCache[bytes, _Cell]
+SIZE = 16_384
+"""Budgets of one kind and store; each takes about 300 bytes."""
+
+
+class Budget(NamedTuple):
+    """What is counted under ``key`` for requests of one kind."""
+
+    kind: Limited
+    key: bytes
+    rate: Rate
+    is_known: bool
+    """The key cannot be made up: the upstream has accepted its token, or it was verified."""
+
+
+class Use(Enum):
+    """What to do with budgets."""
+
+    TAKE = (True, True)
+    """Take a request of each, or of none where one has none left."""
+    LOOK = (True, False)
+    """Only see whether each has one left."""
+    OWE = (False, True)
+    """Take a request of each, even if one has none left."""
+
+    def __init__(self, is_checked: bool, is_charged: bool) -> None:
+        self.is_checked = is_checked
+        self.is_charged = is_charged
+
+
+class Verdict(NamedTuple):
+    """``refused`` is the budget that has nothing left, None if all have. ``level`` is that of the
+    refused budget, else of the first one, afterwards."""
+
+    refused: Budget | None
+    level: int
+
+
+class MemoryBudgets:
+    """Times are whole microseconds of one monotonic clock."""
+
+    def __init__(self, size: int = SIZE) -> None:
+        self._known: dict[Limited, _Store] = {kind: LRUCache(size) for kind in Limited}
+        self._unknown: dict[Limited, _Store] = {kind: LRUCache(size) for kind in Limited}
+
+    def use(self, budgets: Sequence[Budget], use: Use, now: int) -> Verdict:
+        """Decide on one request."""
+        levels = [self.level(budget, now) for budget in budgets]
+        if use.is_checked:
+            for budget, level in zip(budgets, levels, strict=True):
+                if not budget.rate.fits(level):
+                    return Verdict(budget, level)
+        if use.is_charged:
+            for at, budget in enumerate(budgets):
+                levels[at] = min(levels[at] + budget.rate.interval, budget.rate.most)
+                # What is refused is not kept: a flood that is refused must push out nothing.
+                self._cell(budget)[0] = now + levels[at]
+        return Verdict(None, levels[0])
+
+    def level(self, budget: Budget, now: int) -> int:
+        """How much of a budget is used."""
+        cell = self._found(budget)
+        return 0 if cell is None else budget.rate.level(cell[0], now)
+
+    def _found(self, budget: Budget) -> _Cell | None:
+        store = (self._known if budget.is_known else self._unknown)[budget.kind]
+        try:
+            return store[budget.key]
+        except KeyError:
+            # A token that has just become known may have used its budget before.
+            return self._unknown[budget.kind].get(budget.key) if budget.is_known else None
+
+    def _cell(self, budget: Budget) -> _Cell:
+        store = (self._known if budget.is_known else self._unknown)[budget.kind]
+        try:
+            return store[budget.key]
+        except KeyError:
+            store[budget.key] = cell = [0]
+            return cell

@@ -1,0 +1,208 @@
+"""The stage that says how much a client may do: rates, results held at once, sizes of content.
+
+Nothing has gone upstream yet when it refuses. Where only a report is wanted it counts the same,
+notes the limit in the request's record, and lets it through.
+
+A request that follows a redirect of ours (``counter`` above 0) takes nothing of its budget if it
+was held for a second or longer. Whether it will be is known only afterwards, so it is let in if
+there is something left, and owes its share if it was answered sooner: writing ``counter=1`` buys
+nothing but a short debt, of as many requests as one may hold at once.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from gateway.admission.addresses import address_key
+from gateway.admission.budgets import Budget, Use
+from gateway.admission.gcra import SECOND
+from gateway.admission.kinds import Limited, is_hop
+from gateway.downstream import content_message
+from gateway.errors import ContentTooLarge, Overloaded, TooManyRequests
+from gateway.exchange import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from gateway.admission.budgets import MemoryBudgets, Verdict
+    from gateway.admission.gcra import Rate
+    from gateway.admission.holds import Holds
+    from gateway.admission.identity import Identity
+    from gateway.admission.redis_budgets import RedisBudgets
+    from gateway.admission.rules import Rules
+    from gateway.errors import Field, GatewayError
+    from gateway.exchange import Exchange
+
+FREE_HOLD_SECONDS = 1.0
+UNKNOWN_TOKEN = "unknown_token"  # noqa: S105 - a limit's name
+_RETRY_SOON: Field = (b"Retry-After", b"1")
+
+
+class Limits:
+    """``is_accepted``: whether the upstream is known to take the token of a client."""
+
+    def __init__(
+        self,
+        *,
+        rules: Rules,
+        memory: MemoryBudgets,
+        shared: RedisBudgets | None,
+        holds: Holds,
+        is_accepted: Callable[[Identity], bool],
+        is_enforced: bool,
+        with_fields: bool,
+    ) -> None:
+        self._rules = rules
+        self._memory = memory
+        self._shared = shared
+        self._holds = holds
+        self._is_accepted = is_accepted
+        self._is_enforced = is_enforced
+        self._with_fields = with_fields
+        self._verdicts: dict[tuple[str, str], int] = {}
+
+    def admit(self, exchange: Exchange, kind: Limited, query: str) -> Awaitable[None] | None:
+        """Let a request in, at once or, where budgets are shared, when what is returned is done.
+
+        Raises:
+            TooManyRequests: the client has none left; also what is returned does.
+            ContentTooLarge: its content is known to be too large.
+        """
+        exchange.limited = kind
+        identity = exchange.identity
+        policy = self._rules.policy(identity)
+        allowance = policy.allowances[kind]
+        if exchange.client.has_content:
+            self._bound_content(exchange, allowance.content_bytes)
+        is_known = identity.is_verified or self._is_accepted(identity)
+        own = Budget(kind, identity.key + policy.suffix, allowance.rate, is_known)
+        budgets: tuple[Budget, ...] = (own,)
+        use = Use.TAKE
+        if not is_known and not identity.is_anonymous:
+            budgets = (own, self._of_address(exchange.address))
+        elif kind is Limited.RESULT and is_hop(query):
+            use = Use.LOOK
+            exchange.owed = budgets
+        now = int(exchange.started * SECOND)
+        if self._shared is not None:
+            return self._decided_elsewhere(self._shared, exchange, budgets, use, now)
+        self._conclude(exchange, budgets, self._memory.use(budgets, use, now))
+        return None
+
+    @contextmanager
+    def holding(self, exchange: Exchange) -> Iterator[None]:
+        """Within the block the request may be held.
+
+        Raises:
+            TooManyRequests: its client has too many of them.
+            Overloaded: there are too many in all.
+        """
+        identity = exchange.identity
+        policy = self._rules.policy(identity)
+        key = identity.key + policy.suffix
+        if self._holds.of(key) >= policy.holds:
+            message = f"Only {policy.holds} results may be waited for at once"
+            self._refuse(
+                exchange, "holds_per_token", TooManyRequests(message, fields=(_RETRY_SOON,))
+            )
+        elif self._holds.are_full:
+            message = "Too many results are being waited for"
+            self._refuse(exchange, "holds", Overloaded(message, fields=(_RETRY_SOON,)))
+        self._holds.enter(key)
+        try:
+            yield
+        finally:
+            self._holds.leave(key)
+
+    def settle(self, exchange: Exchange) -> None:
+        """What can be said of an admitted request only when it is over."""
+        was_held = exchange.held_seconds >= FREE_HOLD_SECONDS
+        if exchange.owed and not was_held and exchange.outcome is not Outcome.DRAINED:
+            self._owe(exchange.owed, int(exchange.finished * SECOND))
+        most = exchange.content_bytes
+        if most is not None and exchange.client.bytes_received > most:
+            self._note(exchange, f"{exchange.limited}.content_bytes")
+
+    def stats(self) -> dict[tuple[str, str], int]:
+        """How many requests passed, were refused or only reported, by (limit, verdict) so far."""
+        return dict(self._verdicts)
+
+    def _of_address(self, address: str) -> Budget:
+        """What tokens that nobody knows yet take besides their own: anybody can make up more."""
+        rate = self._rules.anonymous.allowances[Limited.OTHER].rate
+        return Budget(Limited.OTHER, address_key(address), rate, is_known=False)
+
+    def _bound_content(self, exchange: Exchange, most: int) -> None:
+        client = exchange.client
+        if (client.content_length or 0) > most:
+            name = f"{exchange.limited}.content_bytes"
+            self._refuse(exchange, name, ContentTooLarge(content_message(most)))
+            return
+        exchange.content_bytes = most
+        if self._is_enforced:
+            client.content_bytes = most
+
+    async def _decided_elsewhere(
+        self,
+        shared: RedisBudgets,
+        exchange: Exchange,
+        budgets: tuple[Budget, ...],
+        use: Use,
+        now: int,
+    ) -> None:
+        self._conclude(exchange, budgets, await shared.use(budgets, use, now))
+
+    def _conclude(self, exchange: Exchange, budgets: tuple[Budget, ...], verdict: Verdict) -> None:
+        budget = verdict.refused or budgets[0]
+        if self._with_fields:
+            exchange.client.added = rate_fields(budget, verdict.level)
+        if verdict.refused is None:
+            self._count(budget.kind.value, "admitted")
+            return
+        exchange.owed = ()
+        name = budget.kind.value if budget is budgets[0] else UNKNOWN_TOKEN
+        seconds = b"%d" % budget.rate.wait_seconds(verdict.level)
+        failure = TooManyRequests(_message(name, budget.rate), fields=((b"Retry-After", seconds),))
+        self._refuse(exchange, name, failure)
+
+    def _owe(self, budgets: tuple[Budget, ...], now: int) -> None:
+        if self._shared is not None:
+            self._shared.owe(budgets, now)
+        else:
+            self._memory.use(budgets, Use.OWE, now)
+
+    def _refuse(self, exchange: Exchange, name: str, failure: GatewayError) -> None:
+        self._note(exchange, name)
+        if self._is_enforced:
+            raise failure
+
+    def _note(self, exchange: Exchange, name: str) -> None:
+        exchange.limit = name
+        self._count(name, "refused" if self._is_enforced else "reported")
+
+    def _count(self, name: str, verdict: str) -> None:
+        key = (name, verdict)
+        self._verdicts[key] = self._verdicts.get(key, 0) + 1
+
+
+def rate_fields(budget: Budget, level: int) -> tuple[Field, ...]:
+    """``RateLimit-Policy`` and ``RateLimit`` (draft-ietf-httpapi-ratelimit-headers-11): what passes
+    in a window that brings back a spent burst, and how many requests are left. ``t`` is when the
+    budget is full again, with none left when there is one."""
+    name, rate = budget.kind.value.encode("ascii"), budget.rate
+    window = max(1, rate.full_seconds(rate.capacity))
+    quota = max(1, int(rate.per_second * window))
+    left = rate.remaining(level)
+    seconds = rate.full_seconds(level) if left else rate.wait_seconds(level)
+    return (
+        (b"RateLimit-Policy", b'"%b";q=%d;w=%d' % (name, quota, window)),
+        (b"RateLimit", b'"%b";r=%d;t=%d' % (name, left, seconds)),
+    )
+
+
+def _message(name: str, rate: Rate) -> str:
+    allowed = f"{rate.per_second:g} a second and {rate.burst} at once are allowed"
+    if name == UNKNOWN_TOKEN:
+        return f"Too many requests with unknown tokens from one address: {allowed}"
+    return f'Too many requests of the kind "{name}": {allowed}'
