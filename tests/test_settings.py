@@ -165,7 +165,8 @@ def test_a_setting_may_stand_in_a_table_within_a_table(file: Path) -> None:
 def test_problems_within_a_table_within_a_table_are_named(file: Path) -> None:
     file.write_text("[limits]\nother = 3\n[limits.create]\nbirst = 7\nper_second = 0\n")
     assert sorted(problems(file)) == [
-        f"{file}: limits.create.birst: unknown; did you mean limits.create.burst?",
+        f"{file}: limits.create.birst: unknown;"
+        " did you mean limits.create.burst or limits.result.burst?",
         f"{file}: limits.create.per_second: 0 is not a number, 0.001 to 100000",
         f"{file}: limits.other: must be a table, [limits.other]",
     ]

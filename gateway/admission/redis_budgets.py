@@ -8,11 +8,13 @@ Redis that lost its memory is told how much this process knows to be used: a res
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import NoScriptError, RedisError
 
 from gateway.admission.budgets import Use, Verdict
 from gateway.redis_client import connect
@@ -25,9 +27,12 @@ if TYPE_CHECKING:
     from gateway.config import RedisConfig
 
 _log = logging.getLogger(__name__)
+_FAILURES = (RedisError, OSError, ValueError, TypeError, IndexError)
 
 PREFIX = "theeye-sync-gateway:budget:"
-MAX_CONNECTIONS = 32
+MAX_CONNECTIONS = 4
+MAX_QUESTIONS = 256
+"""In one round trip."""
 FIRST_GAP_SECONDS = 0.25
 MAX_GAP_SECONDS = 30.0
 STEADY_SECONDS = 60.0
@@ -45,6 +50,10 @@ for i, key in ipairs(KEYS) do
   local interval, capacity = tonumber(ARGV[4 * i]), tonumber(ARGV[4 * i + 1])
   local most, known = tonumber(ARGV[4 * i + 2]), tonumber(ARGV[4 * i + 3])
   local full_at = tonumber(redis.call('GET', key)) or 0
+  if full_at > now + most then
+    -- The clock was set back.
+    redis.call('SET', key, string.format('%.0f', now + most), 'PX', math.ceil(most / 1000) + 60000)
+  end
   levels[i] = math.min(math.max(full_at - now, known), most)
   if checked and levels[i] + interval > capacity then
     return {i, levels[i]}
@@ -71,9 +80,29 @@ class RedisStats:
     fallbacks: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    budgets: Sequence[Budget]
+    arguments: Sequence[int | str]
+    answer: asyncio.Future[Verdict | None]
+
+    def settle(self, reply: object) -> None:
+        """Pass on what Redis said; the asker may have left."""
+        if self.answer.done():
+            return
+        verdict = None
+        if isinstance(reply, list):
+            at, level = reply
+            verdict = Verdict(self.budgets[at - 1] if at else None, level)
+        self.answer.set_result(verdict)
+
+
 class RedisBudgets:
     """``memory`` keeps count of all that is taken here. ``clock`` gives monotonic seconds,
-    ``chance`` numbers from 0 to 1."""
+    ``chance`` numbers from 0 to 1.
+
+    What is asked while an answer is awaited goes together in the next round trip.
+    """
 
     def __init__(
         self,
@@ -87,10 +116,12 @@ class RedisBudgets:
         self._chance = chance
         self._answer_seconds = config.answer_seconds
         self._client = connect(config, max_connections=MAX_CONNECTIONS)
-        self._script = self._client.register_script(SCRIPT)
-        self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._hash = self._client.register_script(SCRIPT).sha
         self._tasks = Tasks()
+        self._questions: deque[_Question] = deque()
+        self._is_asking = False
         self._is_answering = True
+        self._is_closing = False
         self._answers_since = clock()
         self._gap = FIRST_GAP_SECONDS
         self._failures = self._decisions = self._fallbacks = 0
@@ -114,20 +145,52 @@ class RedisBudgets:
         return RedisStats(self._is_answering, self._failures, self._decisions, self._fallbacks)
 
     async def aclose(self) -> None:
+        self._is_closing = True
         await self._tasks.aclose()
         await self._client.aclose()
 
     async def _asked(self, budgets: Sequence[Budget], use: Use, now: int) -> Verdict | None:
         """What Redis says; None where it says nothing."""
-        keys = [f"{PREFIX}{budget.kind.value}:{budget.key.hex()}" for budget in budgets]
         known = [self._memory.level(budget, now) for budget in budgets]
+        answer: asyncio.Future[Verdict | None] = asyncio.get_running_loop().create_future()
+        self._questions.append(_Question(budgets, arguments(budgets, use, known), answer))
+        if not self._is_asking:
+            # Apart from the requests: one that is cancelled must not break into an exchange with
+            # Redis that others wait for.
+            self._is_asking = True
+            self._tasks.spawn(self._ask(), name="ask Redis")
+        return await answer
+
+    async def _ask(self) -> None:
+        """Ask until there are no more questions. When Redis fails all are left open."""
+        asked: list[_Question] = []
         try:
-            async with asyncio.timeout(self._answer_seconds), self._turns:
-                at, level = await self._script(keys, arguments(budgets, use, known))
-                return Verdict(budgets[at - 1] if at else None, level)
-        except (RedisError, OSError, ValueError, TypeError, IndexError) as failure:
+            while self._questions:
+                count = min(len(self._questions), MAX_QUESTIONS)
+                asked = [self._questions.popleft() for _ in range(count)]
+                async with asyncio.timeout(self._answer_seconds):
+                    replies = await self._sent(asked)
+                for question, reply in zip(asked, replies, strict=True):
+                    question.settle(reply)
+        except _FAILURES as failure:
             self._failed(failure)
-            return None
+        finally:
+            self._is_asking = False
+            for question in (*asked, *self._questions):
+                question.settle(None)
+            self._questions.clear()
+
+    async def _sent(self, asked: Sequence[_Question]) -> list[Any]:
+        """One round trip, and two more where Redis has forgotten the script."""
+        pipeline = self._client.pipeline(transaction=False)
+        for question in asked:
+            keys = [key_of(budget) for budget in question.budgets]
+            pipeline.evalsha(self._hash, len(keys), *keys, *question.arguments)
+        try:
+            return await pipeline.execute()
+        except NoScriptError:
+            await self._client.script_load(SCRIPT)
+            return await self._sent(asked)
 
     def _failed(self, failure: Exception) -> None:
         if not self._is_answering:
@@ -144,17 +207,20 @@ class RedisBudgets:
 
     async def _until_answering(self) -> None:
         """Ask again and again, with growing gaps."""
-        while not self._is_answering:
+        while not self._is_answering and not self._is_closing:
             await asyncio.sleep(self._gap * (0.5 + self._chance()))
             self._gap = min(self._gap * 2, MAX_GAP_SECONDS)
-            try:
+            with contextlib.suppress(*_FAILURES):
                 async with asyncio.timeout(self._answer_seconds):
                     await self._client.script_load(SCRIPT)
-            except (RedisError, OSError, ValueError):
-                continue
-            self._is_answering = True
-            self._answers_since = self._clock()
-        _log.warning("Redis answers again: budgets are shared")
+                self._is_answering = True
+                self._answers_since = self._clock()
+                _log.warning("Redis answers again: budgets are shared")
+
+
+def key_of(budget: Budget) -> str:
+    """The key of a budget in Redis."""
+    return f"{PREFIX}{budget.kind.value}:{budget.key.hex()}"
 
 
 def arguments(

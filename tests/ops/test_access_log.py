@@ -105,7 +105,7 @@ def test_log_writes_one_sound_line_whatever_the_client_sent(text: str, form: For
     else:
         pairs = line.split()
         assert [pair.split("=")[0] for pair in pairs][4:6] == ["target", "status"]
-        assert len(pairs) == 13
+        assert len(pairs) == 14
 
 
 def test_log_survives_bytes_that_are_no_utf_8() -> None:
