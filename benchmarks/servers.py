@@ -175,6 +175,21 @@ def _aiohttp(site: Site, peer: Peer, upstream: int) -> AbstractContextManager[Pr
     return running(command, port, folder / "log")
 
 
+# Every request is counted and none refused: all come from one address, without a token.
+_WIDE_LIMITS = {
+    "GATEWAY_LIMITS__ANONYMOUS_SHARE": "1",
+    "GATEWAY_LIMITS__CONNECTIONS_PER_ADDRESS": "100000",
+} | {
+    f"GATEWAY_LIMITS__{kind}__{name}": value
+    for kind in ("CREATE", "RESULT", "OTHER")
+    for name, value in (
+        ("PER_SECOND", "100000"),
+        ("BURST", "1000000"),
+        ("CONTENT_BYTES", "1073741824"),
+    )
+}
+
+
 def _gateway(site: Site, peer: Peer, upstream: int) -> AbstractContextManager[Process]:
     folder, port = site.new_folder(peer.name), free_port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GATEWAY_")}
@@ -185,6 +200,7 @@ def _gateway(site: Site, peer: Peer, upstream: int) -> AbstractContextManager[Pr
         "GATEWAY_LISTEN__PORT": str(port),
         "GATEWAY_ADMIN__PORT": "0",
         "GATEWAY_LOG__ACCESS": "false" if peer.is_bare else "true",
+        **_WIDE_LIMITS,
     }
     # The access log goes to stdout, which is a file here.
     command = [*site.wrap, sys.executable, "-m", "gateway", "serve"]

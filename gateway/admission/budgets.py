@@ -67,35 +67,41 @@ class MemoryBudgets:
 
     def use(self, budgets: Sequence[Budget], use: Use, now: int) -> Verdict:
         """Decide on one request."""
-        levels = [self.level(budget, now) for budget in budgets]
-        if use.is_checked:
-            for budget, level in zip(budgets, levels, strict=True):
-                if not budget.rate.fits(level):
-                    return Verdict(budget, level)
+        cells = []
+        levels = []
+        for budget in budgets:
+            rate = budget.rate
+            cell = self._cell(budget)
+            level = 0 if cell is None else rate.level(cell[0], now)
+            if use.is_checked and not rate.fits(level):
+                return Verdict(budget, level)
+            cells.append(cell)
+            levels.append(level)
         if use.is_charged:
             for at, budget in enumerate(budgets):
-                levels[at] = min(levels[at] + budget.rate.interval, budget.rate.most)
-                # What is refused is not kept: a flood that is refused must push out nothing.
-                self._cell(budget)[0] = now + levels[at]
+                rate, cell = budget.rate, cells[at]
+                levels[at] = level = min(levels[at] + rate.interval, rate.most)
+                if cell is None:
+                    # What is refused is not kept: a flood that is refused must push out nothing.
+                    (self._known if budget.is_known else self._unknown)[budget.kind][budget.key] = [
+                        now + level
+                    ]
+                else:
+                    cell[0] = now + level
         return Verdict(None, levels[0])
 
     def level(self, budget: Budget, now: int) -> int:
         """How much of a budget is used."""
-        cell = self._found(budget)
+        cell = self._cell(budget)
         return 0 if cell is None else budget.rate.level(cell[0], now)
 
-    def _found(self, budget: Budget) -> _Cell | None:
-        store = (self._known if budget.is_known else self._unknown)[budget.kind]
+    def _cell(self, budget: Budget) -> _Cell | None:
+        kind, key, _, is_known = budget
         try:
-            return store[budget.key]
+            return (self._known if is_known else self._unknown)[kind][key]
         except KeyError:
-            # A token that has just become known may have used its budget before.
-            return self._unknown[budget.kind].get(budget.key) if budget.is_known else None
-
-    def _cell(self, budget: Budget) -> _Cell:
-        store = (self._known if budget.is_known else self._unknown)[budget.kind]
-        try:
-            return store[budget.key]
-        except KeyError:
-            store[budget.key] = cell = [0]
-            return cell
+            cell = self._unknown[kind].pop(key, None) if is_known else None
+        if cell is not None:
+            # Its token has just become known, and may have used its budget before.
+            self._known[kind][key] = cell
+        return cell

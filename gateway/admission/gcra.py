@@ -40,7 +40,10 @@ class Rate:
 
     def level(self, full_at: int, now: int) -> int:
         """The level at ``now`` of a budget that will be full at ``full_at``."""
-        return min(max(full_at - now, 0), self.most)
+        ahead = full_at - now
+        if ahead <= 0:
+            return 0
+        return ahead if ahead < self.most else self.most  # noqa: FURB136 - min() takes longer
 
     def fits(self, level: int) -> bool:
         """Whether one more request may pass."""
