@@ -10,9 +10,22 @@ IPV6_PREFIX_BITS = 64
 """One customer of a provider has at least so much of an IPv6 address to choose from."""
 
 
-@lru_cache(maxsize=4096)
+MAX_CHARACTERS = 64
+"""More is no address: what stands in X-Forwarded-For may be anything."""
+
+
 def network(address: str) -> str:
     """The address, of IPv6 the first half; what is no address stays as it is."""
+    return _network(address[:MAX_CHARACTERS])
+
+
+def address_key(address: str) -> bytes:
+    """The 16 bytes under which an address's budgets are counted."""
+    return _key(address[:MAX_CHARACTERS])
+
+
+@lru_cache(maxsize=4096)
+def _network(address: str) -> str:
     try:
         parsed = ip_address(address)
     except ValueError:
@@ -26,6 +39,5 @@ def network(address: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def address_key(address: str) -> bytes:
-    """The 16 bytes under which an address's budgets are counted."""
-    return blake2b(network(address).encode("utf-8", "replace"), digest_size=16).digest()
+def _key(address: str) -> bytes:
+    return blake2b(_network(address).encode("utf-8", "replace"), digest_size=16).digest()

@@ -21,6 +21,11 @@ def test_address_is_counted_by_what_one_client_cannot_choose(address: str, count
     assert network(address) == counted_as
 
 
+def test_little_is_kept_of_what_is_no_address() -> None:
+    assert network("a" * 60_000) == "a" * 64
+    assert address_key("a" * 60_000) == address_key("a" * 64)
+
+
 def test_key_is_that_of_the_network() -> None:
     assert len(address_key("192.0.2.7")) == 16
     assert address_key("192.0.2.7") == address_key("::ffff:192.0.2.7")

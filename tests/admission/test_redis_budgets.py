@@ -18,6 +18,7 @@ from gateway.admission.kinds import Limited
 from gateway.admission.redis_budgets import PREFIX, SCRIPT, RedisBudgets, arguments
 from gateway.config import RedisConfig
 from tests.demo.replay import until
+from tests.upstream.scripted import Peer, upstream_doing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -180,6 +181,22 @@ async def test_without_redis_this_process_goes_on_and_says_so_once(
     ]
 
 
+@pytest.mark.parametrize("reply", [b"+OK\r\n", b"*1\r\n:0\r\n", b":7\r\n", b"what?\r\n", b""])
+async def test_what_is_no_redis_at_all_harms_nobody(reply: bytes) -> None:
+    async def serve(peer: Peer) -> None:
+        while await peer.reader.read(4096):
+            await peer.answer(reply)
+            if not reply:
+                return
+
+    async with upstream_doing(serve) as script:
+        url = script.url.replace("http", "redis")
+        config = RedisConfig(url=url, answer_seconds=0.03)
+        shared = RedisBudgets(config, MemoryBudgets(), lambda: 0.0, lambda: 0.5)
+        assert await take(shared, 20) == RATE.burst
+        await shared.aclose()
+
+
 async def test_key_of_another_type_is_as_no_redis(redis_server: RedisServer, redis: Redis) -> None:
     async with sharing(redis_server, 5.0) as shared:
         await redis.lpush(f"{PREFIX}other:{b'key'.hex()}", "x")
@@ -203,6 +220,22 @@ async def test_redis_that_hangs_is_asked_no_more(redis_server: RedisServer) -> N
         loop.call_soon(turn)
         assert await take(shared, 1000) == 0
         assert turns == 0
+
+
+async def test_answers_that_come_too_late_are_taken_for_no_other(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.admission.redis_budgets.FIRST_GAP_SECONDS", 0.001)
+    async with sharing(redis_server, 0.03) as shared:
+        redis_server.hang()
+        await asyncio.gather(*(take(shared, 1) for _ in range(5)))
+        redis_server.resume()
+        await until(lambda: shared.stats().is_answering)
+        memory, other = MemoryBudgets(), budget(b"another", Rate(0.01, 3))
+        for _ in range(6):
+            expected = memory.use((other,), Use.TAKE, 0)
+            verdict = await shared.use((other,), Use.TAKE, 0)
+            assert verdict.refused == expected.refused
 
 
 async def test_redis_that_is_back_is_used_again(

@@ -112,6 +112,14 @@ def test_any_other_answer_passes(answer: Reply) -> None:
     assert create(post("wait_result=true"), TheEye(answer)) == passed(answer)
 
 
+@pytest.mark.parametrize("answer", [CREATED, reply(b'"Unauthorized"', 401)])
+def test_how_the_upstream_took_the_token_is_told(answer: Reply) -> None:
+    told: list[tuple[str, int]] = []
+    creating = handler(TheEye(answer), lambda who, status: told.append((who.customer, status)))
+    run(creating.create(post("wait_result=true"), CreateRoute()))
+    assert told == [("acme", answer.status)]
+
+
 @pytest.mark.parametrize(
     ("query", "customer", "appended"),
     [

@@ -183,6 +183,27 @@ def test_refusal_ends_the_wait_at_once_and_passes(refusal: Reply) -> None:
 
 
 @pytest.mark.parametrize(
+    ("upstream_says", "told"),
+    [
+        (reply(finished()), [200]),
+        (reply(b'"Unauthorized"', 401), [401]),
+        (GONE, [404]),
+        (reply(b"busy", 503), []),
+        (None, []),
+    ],
+)
+def test_how_the_upstream_took_the_token_is_told(
+    upstream_says: Reply | None, told: list[int]
+) -> None:
+    async def scenario() -> list[int]:
+        gateway = Gateway(TheEye(upstream_says))
+        await gateway.answer(get("timeout=1&limit=1"))
+        return gateway.statuses
+
+    assert run(scenario()) == told
+
+
+@pytest.mark.parametrize(
     "upstream_says", [finished(customer_name="globex"), finished(customer_name=1)]
 )
 def test_job_of_another_organization_is_not_found(upstream_says: bytes) -> None:
