@@ -60,6 +60,7 @@ class Limits:
         self._is_accepted = is_accepted
         self._is_enforced = is_enforced
         self._with_fields = with_fields
+        self._admitted = dict.fromkeys(Limited, 0)
         self._verdicts: dict[tuple[str, str], int] = {}
 
     def admit(self, exchange: Exchange, kind: Limited, query: str) -> Awaitable[None] | None:
@@ -75,11 +76,12 @@ class Limits:
         allowance = policy.allowances[kind]
         if exchange.client.has_content:
             self._bound_content(exchange, allowance.content_bytes)
-        is_known = identity.is_verified or self._is_accepted(identity)
+        has_token = identity.token_hash is not None
+        is_known = has_token and (identity.is_verified or self._is_accepted(identity))
         own = Budget(kind, identity.key + policy.suffix, allowance.rate, is_known)
         budgets: tuple[Budget, ...] = (own,)
         use = Use.TAKE
-        if not is_known and not identity.is_anonymous:
+        if has_token and not is_known:
             budgets = (own, self._of_address(exchange.address))
         elif kind is Limited.RESULT and is_hop(query):
             use = Use.LOOK
@@ -126,7 +128,8 @@ class Limits:
 
     def stats(self) -> dict[tuple[str, str], int]:
         """How many requests passed, were refused or only reported, by (limit, verdict) so far."""
-        return dict(self._verdicts)
+        admitted = {(kind.value, "admitted"): count for kind, count in self._admitted.items()}
+        return {**admitted, **self._verdicts}
 
     def _of_address(self, address: str) -> Budget:
         """What tokens that nobody knows yet take besides their own: anybody can make up more."""
@@ -158,7 +161,7 @@ class Limits:
         if self._with_fields:
             exchange.client.added = rate_fields(budget, verdict.level)
         if verdict.refused is None:
-            self._count(budget.kind.value, "admitted")
+            self._admitted[budget.kind] += 1
             return
         exchange.owed = ()
         name = budget.kind.value if budget is budgets[0] else UNKNOWN_TOKEN
@@ -179,10 +182,7 @@ class Limits:
 
     def _note(self, exchange: Exchange, name: str) -> None:
         exchange.limit = name
-        self._count(name, "refused" if self._is_enforced else "reported")
-
-    def _count(self, name: str, verdict: str) -> None:
-        key = (name, verdict)
+        key = (name, "refused" if self._is_enforced else "reported")
         self._verdicts[key] = self._verdicts.get(key, 0) + 1
 
 

@@ -316,6 +316,7 @@ def test_report_lets_everything_through_and_counts_it() -> None:
     assert hold(under_test, token(b"a"), token(b"a"), token(b"b")) is None
     assert under_test.limits.stats() == {
         ("create", "admitted"): 2,
+        ("result", "admitted"): 0,
         ("create", "reported"): 1,
         ("other", "admitted"): 1,
         ("other.content_bytes", "reported"): 1,

@@ -62,33 +62,38 @@ class MemoryBudgets:
     """Times are whole microseconds of one monotonic clock."""
 
     def __init__(self, size: int = SIZE) -> None:
-        self._known: dict[Limited, _Store] = {kind: LRUCache(size) for kind in Limited}
         self._unknown: dict[Limited, _Store] = {kind: LRUCache(size) for kind in Limited}
+        self._known: dict[Limited, _Store] = {kind: LRUCache(size) for kind in Limited}
+        self._stores = (self._unknown, self._known)
 
     def use(self, budgets: Sequence[Budget], use: Use, now: int) -> Verdict:
         """Decide on one request."""
-        cells = []
-        levels = []
-        for budget in budgets:
-            rate = budget.rate
-            cell = self._cell(budget)
-            level = 0 if cell is None else rate.level(cell[0], now)
-            if use.is_checked and not rate.fits(level):
-                return Verdict(budget, level)
-            cells.append(cell)
-            levels.append(level)
+        if len(budgets) == 1:
+            return self._use_one(budgets[0], use, now)
+        if use.is_checked:
+            for budget in budgets:
+                level = self.level(budget, now)
+                if not budget.rate.fits(level):
+                    return Verdict(budget, level)
+        if not use.is_charged:
+            return Verdict(None, self.level(budgets[0], now))
+        charged = [self._use_one(budget, Use.OWE, now) for budget in budgets]
+        return charged[0]
+
+    def _use_one(self, budget: Budget, use: Use, now: int) -> Verdict:
+        rate = budget.rate
+        cell = self._cell(budget)
+        level = 0 if cell is None else rate.level(cell[0], now)
+        if use.is_checked and level + rate.interval > rate.capacity:
+            return Verdict(budget, level)
         if use.is_charged:
-            for at, budget in enumerate(budgets):
-                rate, cell = budget.rate, cells[at]
-                levels[at] = level = min(levels[at] + rate.interval, rate.most)
-                if cell is None:
-                    # What is refused is not kept: a flood that is refused must push out nothing.
-                    (self._known if budget.is_known else self._unknown)[budget.kind][budget.key] = [
-                        now + level
-                    ]
-                else:
-                    cell[0] = now + level
-        return Verdict(None, levels[0])
+            level += rate.interval
+            level = min(level, rate.most)
+            if cell is None:
+                # What is refused is not kept: a flood that is refused must push out nothing.
+                cell = self._stores[budget.is_known][budget.kind][budget.key] = [0]
+            cell[0] = now + level
+        return Verdict(None, level)
 
     def level(self, budget: Budget, now: int) -> int:
         """How much of a budget is used."""
@@ -98,7 +103,7 @@ class MemoryBudgets:
     def _cell(self, budget: Budget) -> _Cell | None:
         kind, key, _, is_known = budget
         try:
-            return (self._known if is_known else self._unknown)[kind][key]
+            return self._stores[is_known][kind][key]
         except KeyError:
             cell = self._unknown[kind].pop(key, None) if is_known else None
         if cell is not None:
