@@ -37,7 +37,6 @@ Route = CreateRoute | ResultRoute
 _CREATE = re.compile(r"/(?:([^/]+)/)?(?:task/[^/]+/(secret/[^/]+/)?)?job")
 _RESULT = re.compile(r"/job/([^/]*)/(?:secret/([^/]+)/)?result")
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE)
-_UNSENDABLE = re.compile(r"[^!-~]|#")
 
 
 def route(method: str, path: str) -> Route | None:
@@ -61,7 +60,7 @@ def origin_form(method: str, target: str, host: str) -> str:
     """
     if method == "CONNECT":
         raise BadRequest("This is no proxy to be tunnelled through")
-    if _UNSENDABLE.search(target):
+    if not _is_sendable(target):
         raise BadRequest("The request target has characters that must be percent-encoded")
     if target.startswith("/"):
         return target
@@ -72,3 +71,8 @@ def origin_form(method: str, target: str, host: str) -> str:
         raise BadRequest("The request target must be a path on this server")
     rest = match[2]
     return rest if rest.startswith("/") else f"/{rest}"
+
+
+def _is_sendable(target: str) -> bool:
+    """Visible ASCII and no fragment."""
+    return target.isascii() and target.isprintable() and " " not in target and "#" not in target
