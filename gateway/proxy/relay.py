@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.outbox import Outbox
 from gateway.upstream import Outbound, Purpose
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Relay:
     def __init__(self, upstream: Upstream, forwarding: Forwarding) -> None:
         self._upstream = upstream
         self._forwarding = forwarding
+        self._outbox = Outbox()
 
     def forwarded(self, exchange: Exchange, content: Content | None = None) -> UpstreamExchange:
         """The request as it goes upstream, not sent yet.
@@ -58,8 +60,7 @@ class Relay:
         if content is None:
             return False
         _begin(exchange, forwarded.head)
-        exchange.client.write(content)
-        exchange.client.finish()
+        exchange.client.finish_with(content, self._outbox)
         return True
 
     async def relay(self, exchange: Exchange, forwarded: UpstreamExchange) -> None:
