@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from gateway import __version__
 from gateway.admission.identity import Identities
+from gateway.admission.keys import keys_of
 from gateway.fields import without
 from gateway.forwarding import Forwarding
 from gateway.listener import ClientListener
@@ -43,6 +44,7 @@ class Gateway:
         clock, wall_clock = time.monotonic, time.time  # noqa: TID251 - here clocks come from
         self._config = config
         self._tasks = Tasks()
+        self._keys = keys_of(config.identity, clock)
         self._upstream = upstream = Upstream(config.upstream, clock)
         forwarding = Forwarding(
             config.listen.trusted_proxies,
@@ -68,7 +70,7 @@ class Gateway:
         self._pipeline = Pipeline(
             limits=config.limits,
             forwarding=forwarding,
-            identities=Identities(),
+            identities=Identities(config.identity, self._keys, clock, wall_clock),
             relay=Relay(upstream, forwarding),
             websocket=WebSocketRelay(upstream, forwarding, config.upstream.tunnel_idle_seconds),
             create=self._create,
@@ -89,6 +91,8 @@ class Gateway:
     async def __aenter__(self) -> Self:
         if self._access_log is not None:
             self._tasks.spawn(_flush(self._access_log), name="flush access log")
+        if self._keys is not None:
+            self._tasks.spawn(self._keys.keep_fresh(), name="keep keys fresh")
         return self
 
     async def __aexit__(self, *failure: object) -> None:

@@ -45,6 +45,12 @@ class BadRequest(GatewayError):
     status, code = 400, "BadRequest"
 
 
+class Unauthorized(GatewayError):
+    """The token is not genuine, or the upstream just said that nobody is logged in with it."""
+
+    status, code = 401, "Unauthorized"
+
+
 class RequestTimeout(GatewayError):
     """The client stopped sending its content."""
 
@@ -81,6 +87,12 @@ class Overloaded(GatewayError):
     status, code = 503, "Overloaded"
 
 
+class KeysUnavailable(GatewayError):
+    """What tokens are verified with cannot be had, so none of them can be let through."""
+
+    status, code = 503, "KeysUnavailable"
+
+
 class GatewayTimeout(GatewayError):
     """The upstream did not answer in time."""
 
@@ -103,6 +115,9 @@ class _Body(msgspec.Struct, rename="camel"):
 
 
 def answer(error: GatewayError, request_id: str) -> Answer:
-    """TheEye's error shape: ``{"statusCode", "message", "code", "requestId"}``."""
-    body = _Body(error.status, error.message, error.code, request_id)
+    """TheEye's error shape: ``{"statusCode", "message", "code", "requestId"}``; for a token that
+    it would not take either, its own text."""
+    body: _Body | str = _Body(error.status, error.message, error.code, request_id)
+    if isinstance(error, Unauthorized):
+        body = error.message
     return Answer(error.status, msgspec.json.encode(body), (JSON_CONTENT, *error.fields))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from gateway.admission.identity import ANONYMOUS, Identity
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.downstream import Client
 
 
@@ -36,6 +38,9 @@ class Outcome(StrEnum):
     """A held request was handed back because this process is about to stop."""
 
 
+def _untold(_status: int) -> None: ...
+
+
 @dataclass(slots=True)
 class Exchange:
     """One request and what became of it. Times are seconds of the gateway's monotonic clock."""
@@ -48,6 +53,8 @@ class Exchange:
     target: str = ""
     """The target that may be sent upstream, in origin-form; empty until it was checked."""
     identity: Identity = ANONYMOUS
+    upstream_answered: Callable[[int], None] = _untold
+    """To be told each status with which the upstream answers the request's token, at once."""
     kind: Kind = Kind.REFUSED
     outcome: Outcome = Outcome.OK
     status: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from gateway import errors
@@ -14,7 +15,7 @@ from gateway.exchange import Exchange, Kind, Outcome
 from gateway.fields import value
 from gateway.proxy.relay import Resumed
 from gateway.proxy.websocket import asks_for_websocket
-from gateway.routes import ResultRoute, origin_form, route
+from gateway.routes import ResultRoute, origin_form, route, takes_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -155,6 +156,8 @@ class Pipeline:
         """The answer; None where it was written already."""
         client = exchange.client
         self._admit(exchange)
+        path, _, query = exchange.target.partition("?")
+        await self._identify(exchange, path, query)
         if b"upgrade" in client.names:
             if asks_for_websocket(client):
                 exchange.kind = Kind.WEBSOCKET
@@ -162,13 +165,11 @@ class Pipeline:
                 return None
             # The client may go on in the protocol it asked for.
             client.close_after_answer()
-        path, _, query = exchange.target.partition("?")
         exchange.kind = Kind.RELAY
         matched = route(client.method, path)
         if matched is None or (matched.by_secret and not self._secret_routes):
             await self._relay.relay(exchange)
             return None
-        exchange.identity = self._identities.identify(query, client.fields)
         if isinstance(matched, ResultRoute):
             return await self._hold.answer(exchange, matched)
         created = await self._create.create(exchange, matched)
@@ -176,6 +177,16 @@ class Pipeline:
             return created
         await self._relay.relay(exchange, Resumed(created.prefix, client))
         return None
+
+    async def _identify(self, exchange: Exchange, path: str, query: str) -> None:
+        client, identities = exchange.client, self._identities
+        needs_token = takes_token(client.method, path)
+        exchange.identity = identity = await identities.identify(
+            query, client.fields, client.names, exchange.address, needs_token=needs_token
+        )
+        if needs_token and not identity.is_anonymous:
+            identities.check(identity)
+            exchange.upstream_answered = partial(identities.answered, identity)
 
     def _admit(self, exchange: Exchange) -> None:
         client, limits = exchange.client, self._limits

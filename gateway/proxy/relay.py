@@ -51,6 +51,7 @@ class Relay:
         async with self._upstream.exchange(outbound, sent) as answer:
             head = answer.head
             exchange.status = head.status
+            exchange.upstream_answered(head.status)
             sized = head.length is not None
             client.begin(head.status, head.reason, head.passed_on(), is_sized=sized)
             while (chunk := answer.take()) != b"":

@@ -58,6 +58,7 @@ class WebSocketRelay:
         async with self._upstream.exchange(outbound) as answer:
             head = answer.head
             exchange.status = head.status
+            exchange.upstream_answered(head.status)
             passed = head.passed_on()
             if head.status == 101:
                 client.begin(101, head.reason, [*passed, *_UPGRADE], is_sized=False)

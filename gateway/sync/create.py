@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from gateway.admission.identity import is_customer_name
+from gateway.admission.claims import is_customer_name
 from gateway.errors import NO_STORE, Answer, ContentTooLarge, TargetTooLong
 from gateway.exchange import Kind
 from gateway.fields import value as field_value
@@ -123,6 +123,7 @@ class CreateAndWait:
         )
         # A client that leaves must not leave behind a job that is half created.
         reply = await asyncio.shield(self._tasks.spawn(asking, name="create"))
+        exchange.upstream_answered(reply.status)
         job = _job(reply, self._limits.result_bytes) if reply.status in {200, 303} else None
         if job is None or (route.by_secret and not job.secret):
             return passed(reply)

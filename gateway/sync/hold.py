@@ -104,9 +104,11 @@ class ResultHold:
             read = await self._watcher.unless_drained(self._orchestrator.read(wait.reading))
             if isinstance(read, Refused):
                 exchange.job_state = ""
+                exchange.upstream_answered(read.answer.status)
                 return read.answer
             if isinstance(read, Seen):
                 seen = read
+                exchange.upstream_answered(200)
                 exchange.job_state = read.job.state
                 if read.job.is_finished:
                     return _ours(await self._formatted(read.job, wait), read.access_control)

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from gateway.admission.identity import Identity
 from gateway.config import SyncConfig
 from gateway.errors import Answer, AnswerTooLarge, BadRequest
 from gateway.exchange import Exchange, Kind, Outcome
@@ -13,7 +12,17 @@ from gateway.sync.hold import ResultHold
 from gateway.sync.orchestrator import Orchestrator
 from gateway.sync.watcher import Watcher
 from gateway.upstream.messages import Reply
-from tests.sync.theeye import ALLOW_ORIGIN, JOB_ID, TheEye, exchange, finished, job, reply, shown
+from tests.sync.theeye import (
+    ALLOW_ORIGIN,
+    JOB_ID,
+    TheEye,
+    exchange,
+    finished,
+    identity_of,
+    job,
+    reply,
+    shown,
+)
 from tests.virtual_time import now, run
 
 GONE = reply(b'"job not found"', 404)
@@ -264,7 +273,7 @@ def test_waiter_without_leave_to_see_the_job_never_joins_the_watch() -> None:
         upstream = TheEye(None, changes_at=2, then=reply(job()))
         gateway = Gateway(upstream)
         stranger = get("timeout=4")
-        stranger.identity = Identity(b"s", "globex")
+        stranger.identity = identity_of("globex")
         async with asyncio.TaskGroup() as group:
             refused = group.create_task(gateway.answer(stranger))
             sent_on = group.create_task(gateway.answer(get("timeout=4")))
