@@ -131,9 +131,7 @@ def _identity(identity: IdentityConfig) -> Iterator[Contradiction]:
             'identity.mode "verify" needs one of ' + ", ".join(f"identity.{key}" for key in _KEYS),
         )
     if len(given) > 1:
-        yield Contradiction(
-            keys, f"only one of {' and '.join(keys)} can be set"
-        )
+        yield Contradiction(keys, f"only one of {' and '.join(keys)} can be set")
     for name in given:
         try:
             _KEYS[name](getattr(identity, name))

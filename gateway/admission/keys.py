@@ -34,7 +34,7 @@ REFRESH_SECONDS = 300.0
 SET_BYTES = 256 * 1024
 SET_KEYS = 100
 _ASKING = {"Accept": "application/json", "Accept-Encoding": "identity"}
-_ASYMMETRIC = frozenset({"RSA", "EC", "OKP"})
+_ASYMMETRIC = ("RSA", "EC", "OKP")
 """A set is public, so a symmetric key in it, or a private one, is known to everybody."""
 
 
@@ -140,6 +140,8 @@ class KeySet:
                 keys = keys_in(await _content(self._url))
         except _NoKeys as failure:
             self._failed(str(failure))
+        except TimeoutError:
+            self._failed("no answer in time")
         except Exception as failure:
             # Whatever is wrong with what answers there: the next fetch may find it mended.
             self._failed(type(failure).__name__)

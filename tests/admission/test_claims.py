@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import math
+from contextlib import suppress
 
 import jwt
 import pytest
@@ -92,10 +93,8 @@ def test_no_token_makes_reading_fail(presented: bytes) -> None:
         claimed(token)
         assert verified(token, HMAC) is None
         assert verified(token, PUBLIC) is None
-        try:
+        with suppress(ValueError):
             key_id(token)
-        except ValueError:
-            pass
 
 
 def test_signature_of_the_key_is_taken() -> None:
@@ -163,5 +162,5 @@ def test_key_that_a_token_names_is_known(token: bytes, name: str | None) -> None
     "token", [b"garbage", unsigned(b"{}", b'{"kid":["a"]}'), ACME + b"x" * 60_000]
 )
 def test_no_token_at_all_names_no_key(token: bytes) -> None:
-    with pytest.raises(ValueError, match="^$"):
+    with pytest.raises(ValueError, match=r"^$"):
         key_id(token)
