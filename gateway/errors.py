@@ -46,9 +46,15 @@ class BadRequest(GatewayError):
 
 
 class Unauthorized(GatewayError):
-    """The token is not genuine, or the upstream just said that nobody is logged in with it."""
+    """The token is not genuine. Answered as TheEye answers one that is malformed."""
 
     status, code = 401, "Unauthorized"
+
+
+class UnknownToken(Unauthorized):
+    """Nobody is logged in with the token: the upstream just said so. Answered as it does."""
+
+    code = "UnknownToken"
 
 
 class RequestTimeout(GatewayError):
@@ -114,10 +120,25 @@ class _Body(msgspec.Struct, rename="camel"):
     request_id: str
 
 
+class _UnknownTokenBody(msgspec.Struct, rename="camel"):
+    """TheEye's, but for the lines of its stack."""
+
+    stack: str = "authentication failed: authentication failed"
+    message: str = "authentication failed"
+    name: str = "authentication failed"
+    body: str = '{"message":"Unauthorized","statusCode":401}'
+    status_code: int = 401
+
+
 def answer(error: GatewayError, request_id: str) -> Answer:
-    """TheEye's error shape: ``{"statusCode", "message", "code", "requestId"}``; for a token that
-    it would not take either, its own text."""
-    body: _Body | str = _Body(error.status, error.message, error.code, request_id)
-    if isinstance(error, Unauthorized):
-        body = error.message
+    """TheEye's error shape: ``{"statusCode", "message", "code", "requestId"}``; where a token is
+    refused as TheEye would refuse it, what that answers."""
+    body: msgspec.Struct | str
+    match error:
+        case UnknownToken():
+            body = _UnknownTokenBody()
+        case Unauthorized():
+            body = error.message
+        case _:
+            body = _Body(error.status, error.message, error.code, request_id)
     return Answer(error.status, msgspec.json.encode(body), (JSON_CONTENT, *error.fields))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PREFIX = "GATEWAY_"
 MASK = "****"
-_USERINFO = re.compile(r"(\w+://)[^?#\s]*@")
+_USERINFO = re.compile(r"(\w+://)\S*@")
 _PARAMETERS = re.compile(r"(://[^\s?]*\?)[^\s#]*")
 
 

@@ -16,7 +16,7 @@ from cachetools import LRUCache, TTLCache
 
 from gateway.admission.claims import Claims, claimed, key_id, verified
 from gateway.admission.token import HASH_BYTES, presented, token_hash
-from gateway.errors import Unauthorized
+from gateway.errors import Unauthorized, UnknownToken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -124,13 +124,15 @@ class Identities:
         """Whether its token may reach the upstream.
 
         Raises:
-            Unauthorized: the upstream refused it a moment ago, or it is not genuine.
+            UnknownToken: the upstream refused it a moment ago.
+            Unauthorized: it is not genuine.
         """
         hashed = identity.token_hash
         if hashed is None:
             return
-        is_forged = self._keys is not None and not identity.is_verified
-        if is_forged or (hashed not in self._known and hashed in self._rejected):
+        if hashed not in self._known and hashed in self._rejected:
+            raise UnknownToken
+        if self._keys is not None and not identity.is_verified:
             raise Unauthorized
 
     def answered(self, identity: Identity, status: int) -> None:

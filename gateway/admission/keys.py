@@ -108,7 +108,10 @@ class KeySet:
             await self._refresh()
             key = self._found(key_id)
         if key is None and self._is_failing is not False:
-            raise KeysUnavailable(fields=((b"Retry-After", b"%d" % GAP_SECONDS),))
+            raise KeysUnavailable(
+                "No keys to verify tokens with can be had now",
+                fields=((b"Retry-After", b"%d" % GAP_SECONDS),),
+            )
         return key
 
     async def keep_fresh(self) -> None:

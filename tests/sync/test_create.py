@@ -104,7 +104,11 @@ def test_compressed_answer_stays_as_it_is() -> None:
     ],
 )
 def test_any_other_answer_passes(answer: Reply) -> None:
-    assert create(post("wait_result=true"), TheEye(answer)) == passed(answer)
+    created = post("wait_result=true")
+    told: list[int] = []
+    created.upstream_answered = told.append
+    assert create(created, TheEye(answer)) == passed(answer)
+    assert told == [answer.status]
 
 
 @pytest.mark.parametrize(

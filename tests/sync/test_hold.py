@@ -179,6 +179,31 @@ def test_request_takes_its_hold_and_one_time_limit_of_the_upstream_at_most() -> 
     assert seconds <= 110
 
 
+@pytest.mark.parametrize("then", [reply(b'"Unauthorized"', 401), reply(finished())])
+def test_what_the_upstream_says_to_the_token_is_told_at_once(then: Reply) -> None:
+    told: list[int] = []
+    held = get("timeout=55")
+    held.upstream_answered = told.append
+
+    async def scenario() -> None:
+        upstream = TheEye(changes_at=3, then=then)
+        task = asyncio.get_running_loop().create_task(Gateway(upstream).answer(held))
+        await asyncio.sleep(1)
+        assert told == [200]
+        await task
+
+    run(scenario())
+    assert told == [200, then.status]
+
+
+def test_nothing_is_told_of_a_token_where_the_upstream_says_nothing() -> None:
+    told: list[int] = []
+    held = get("timeout=5")
+    held.upstream_answered = told.append
+    run(Gateway(TheEye(None)).answer(held))
+    assert told == []
+
+
 @pytest.mark.parametrize("refusal", [GONE, reply(b'"Unauthorized"', 401), reply(b'"no"', 403)])
 def test_refusal_ends_the_wait_at_once_and_passes(refusal: Reply) -> None:
     for changes_at in (0, 3):
