@@ -153,7 +153,7 @@ class KeySet:
 
     def _hold(self, keys: dict[str | None, Key]) -> None:
         if self._is_failing is not False:
-            _log.info("identity.jwks_url: %d keys to verify tokens with", len(keys))
+            _log.info("identity.jwks_url: keys to verify tokens with: %d", len(keys))
         self._is_failing = False
         was, self._keys = self._keys, keys
         if any(keys.get(name) != key for name, key in was.items()):

@@ -195,6 +195,38 @@ async def test_stores_that_are_full_take_little_memory() -> None:
     assert most < 16 * 2**20
 
 
+Answers = st.lists(
+    st.tuples(
+        st.sampled_from([b"a", b"b", b"c"]),
+        st.sampled_from([200, 303, 401, 403, 404, 409, 500]),
+        st.floats(0, 15),
+    ),
+    max_size=30,
+)
+"""Which token asks, what the upstream would answer, how long after the last."""
+
+
+@given(Answers)
+async def test_a_token_is_what_the_upstream_said_of_it_last(answers: list[Any]) -> None:
+    gateway = Gateway(reject_seconds=10)
+    refused_until: dict[bytes, float] = {}
+    accepted: set[bytes] = set()
+    for token, status, pause in answers:
+        gateway.seconds += pause
+        identity = await gateway.identify(token)
+        is_refused = gateway.seconds < refused_until.get(token, 0)
+        assert gateway.is_refused(identity) is is_refused
+        assert gateway.identities.is_accepted(identity) is (token in accepted)
+        if is_refused:
+            continue
+        gateway.identities.answered(identity, status)
+        if status == 401:
+            refused_until[token] = gateway.seconds + 10
+            accepted.discard(token)
+        elif status in {200, 303, 403, 409}:
+            accepted.add(token)
+
+
 async def test_address_that_is_none_is_not_kept() -> None:
     gateway = Gateway()
     for number in range(5):

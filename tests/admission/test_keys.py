@@ -153,9 +153,9 @@ async def test_last_set_holds_while_it_cannot_be_had(
     issuer.seconds += GAP_SECONDS
     assert await keys.named("secret-id") is None
     assert [record.getMessage() for record in caplog.records] == [
-        "identity.jwks_url: 1 keys to verify tokens with",
+        "identity.jwks_url: keys to verify tokens with: 1",
         "identity.jwks_url: no keys to be had: status 500",
-        "identity.jwks_url: 1 keys to verify tokens with",
+        "identity.jwks_url: keys to verify tokens with: 1",
     ]
 
 

@@ -160,6 +160,15 @@ async def test_websocket_is_refused_with_a_refused_token(
     assert sum(orchestrator.requests.values()) == asked
 
 
+async def test_refused_websocket_refuses_its_token() -> None:
+    refused = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}"
+    upgrade = (b"Connection: Upgrade", b"Upgrade: websocket")
+    async with upstream_answering(refused) as upstream, gateway_before(upstream.url) as server:
+        message = get("/socket", b"unknown", *upgrade)
+        assert await statuses(server, message, message, get("/", b"unknown")) == [401] * 3
+    assert len(upstream.heads) == 1
+
+
 async def test_flood_of_made_up_tokens_leaves_the_real_one_accepted(
     orchestrator: Orchestrator, server: Server
 ) -> None:
