@@ -11,6 +11,7 @@ from jwt import InvalidKeyError
 from jwt.algorithms import HMACAlgorithm
 
 MAX_FILE_BYTES = 64 * 1024
+RSA_BITS = 2048
 _HMAC = HMACAlgorithm(HMACAlgorithm.SHA256)
 
 
@@ -52,7 +53,14 @@ def public_key(path: str) -> RSAPublicKey:
         raise UnusableKey("there is no public key in PEM in it") from None
     if not isinstance(key, RSAPublicKey):
         raise UnusableKey("its key is not for RSA")
+    if not is_long_enough(key):
+        raise UnusableKey(f"its key has less than {RSA_BITS} bits (RFC 7518, 3.3)")
     return key
+
+
+def is_long_enough(key: RSAPublicKey) -> bool:
+    """Whether signatures by it prove anything (RFC 7518, 3.3)."""
+    return key.key_size >= RSA_BITS
 
 
 def _content(path: str) -> bytes:

@@ -18,11 +18,12 @@ from gateway.signing_keys import (
     public_key,
     shared_secret,
 )
-from tests.admission.tokens import RSA
+from tests.admission.tokens import RSA, WEAK
 
 PEM = RSA.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 SSH = RSA.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
 PRIVATE = RSA.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+WEAK_PEM = WEAK.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 ELLIPTIC = (
     ec.generate_private_key(ec.SECP256R1())
     .public_key()
@@ -68,6 +69,7 @@ def test_what_is_no_secret_is_refused(tmp_path: Path, content: bytes, reason: st
         (PEM[:100], "no public key in PEM"),
         (PRIVATE, "no public key in PEM"),
         (ELLIPTIC, "not for RSA"),
+        (WEAK_PEM, "less than 2048 bits"),
     ],
 )
 def test_what_is_no_rsa_public_key_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 import msgspec
+from jwt.algorithms import HMACAlgorithm
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -15,8 +16,19 @@ if TYPE_CHECKING:
 MAX_TOKEN_BYTES = 16 * 1024
 """Longer tokens are not decoded: the upstream takes no line as long."""
 MAX_NAME_LENGTH = 255
-_SIGNATURES = jwt.PyJWS()
 _UNREADABLE = (jwt.PyJWTError, ValueError, TypeError, AttributeError, RecursionError)
+
+
+class _Hmac(HMACAlgorithm):
+    """The library warns of a short secret at each token; we do once, at the start."""
+
+    def check_key_length(self, key: bytes) -> str | None:  # noqa: ARG002 - any length
+        return None
+
+
+_SIGNATURES = jwt.PyJWS()
+_SIGNATURES.unregister_algorithm("HS256")
+_SIGNATURES.register_algorithm("HS256", _Hmac(HMACAlgorithm.SHA256))
 
 
 @dataclass(frozen=True, slots=True)

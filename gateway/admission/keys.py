@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import jwt
 import msgspec
 from aiohttp import ClientSession, DummyCookieJar
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from gateway import signing_keys
 from gateway.admission.claims import Key
@@ -31,6 +32,7 @@ GAP_SECONDS = 10.0
 """Between the beginnings of two fetches."""
 REFRESH_SECONDS = 300.0
 """How long a key that was withdrawn may still be taken."""
+SECRET_BYTES = 32
 SET_BYTES = 256 * 1024
 SET_KEYS = 100
 _ASKING = {"Accept": "application/json", "Accept-Encoding": "identity"}
@@ -70,8 +72,16 @@ def keys_of(config: IdentityConfig, clock: Callable[[], float]) -> Keys | None:
     if config.public_key_file:
         return OneKey(Key("RS256", signing_keys.public_key(config.public_key_file)))
     if config.secret_file:
-        return OneKey(Key("HS256", signing_keys.shared_secret(config.secret_file)))
-    return OneKey(Key("HS256", signing_keys.checked_secret(config.secret.encode())))
+        secret = signing_keys.shared_secret(config.secret_file)
+    else:
+        secret = signing_keys.checked_secret(config.secret.encode())
+    if len(secret) < SECRET_BYTES:
+        _log.warning(
+            "the secret of identity has less than %d bytes (RFC 7518, 3.2):"
+            " whoever has a token can try to guess it",
+            SECRET_BYTES,
+        )
+    return OneKey(Key("HS256", secret))
 
 
 class OneKey:
@@ -218,6 +228,8 @@ def _key(member: dict[str, Any]) -> Key | None:
         key = jwt.PyJWK(member)
     except (jwt.PyJWTError, ValueError, TypeError, KeyError, NotImplementedError):
         # Others may come with it that are usable (RFC 7517, 5: unknown ones are ignored).
+        return None
+    if isinstance(key.key, RSAPublicKey) and not signing_keys.is_long_enough(key.key):
         return None
     return Key(key.algorithm_name, key.key)
 

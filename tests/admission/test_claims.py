@@ -128,6 +128,14 @@ def test_token_not_signed_with_the_key_by_its_algorithm_is_not_taken(token: byte
     assert verified(token, HMAC) is None
 
 
+def test_short_secret_verifies_without_a_warning_each_time() -> None:
+    payload = jwt.PyJWS().encode(b'{"org_uuid":"acme"}', SECRET).rpartition(".")[0].encode()
+    signature = base64.urlsafe_b64encode(hmac.digest(b"short", payload, hashlib.sha256))
+    token = payload + b"." + signature.rstrip(b"=")
+    assert verified(token, Key("HS256", b"short")) == Claims("acme")
+    assert verified(token, Key("HS256", b"other")) is None
+
+
 def test_public_key_is_no_secret_to_sign_with() -> None:
     """Algorithm confusion: the public key's own text as an HMAC secret."""
     pem = RSA.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import jwt
 import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from gateway.admission import keys as module
-from gateway.admission.claims import Key
+from gateway.admission.claims import Claims, Key, verified
 from gateway.admission.keys import (
     GAP_SECONDS,
     SET_BYTES,
@@ -29,7 +30,7 @@ from gateway.admission.keys import (
 from gateway.config import IdentityConfig
 from gateway.errors import KeysUnavailable
 from gateway.signing_keys import UnusableKey
-from tests.admission.tokens import RSA, key_set, rsa_key
+from tests.admission.tokens import RSA, WEAK, key_set, rsa_key, signed
 from tests.demo.replay import until
 
 if TYPE_CHECKING:
@@ -248,6 +249,7 @@ def member(**changes: object) -> bytes:
         member(alg=["RS256"]),
         member(alg="ES256"),
         json.dumps({"keys": [json.loads(RSAAlgorithm.to_jwk(RSA))]}).encode(),
+        key_set(k1=WEAK),
     ],
 )
 def test_set_without_a_public_key_for_signatures_is_none(content: bytes) -> None:
@@ -274,13 +276,24 @@ def test_usable_keys_are_taken_from_among_others() -> None:
     assert {name: key.algorithm for name, key in found.items()} == {"e": "ES256", None: "RS256"}
 
 
+def test_key_of_a_set_verifies_by_its_own_algorithm_only() -> None:
+    private = ec.generate_private_key(ec.SECP256R1())
+    document = {"keys": [{**json.loads(ECAlgorithm.to_jwk(private.public_key())), "kid": "e"}]}
+    key = keys_in(json.dumps(document).encode())["e"]
+    token = jwt.encode({"org_uuid": "acme"}, private, algorithm="ES256").encode()
+    assert verified(token, key) == Claims("acme")
+    assert verified(signed(RSA, "RS256", org_uuid="acme"), key) is None
+
+
 def test_set_is_read_no_further_than_allowed() -> None:
     plain = json.loads(RSAAlgorithm.to_jwk(RSA.public_key()))
     members = [{**plain, "kid": str(number)} for number in range(SET_KEYS + 5)]
     assert len(keys_in(json.dumps({"keys": members}).encode())) == SET_KEYS
 
 
-async def test_settings_say_what_verifies_tokens(tmp_path: Path) -> None:
+async def test_settings_say_what_verifies_tokens(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     pem = RSA.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     (tmp_path / "key.pem").write_bytes(pem)
     (tmp_path / "secret").write_bytes(b"s3cret\n")
@@ -289,6 +302,7 @@ async def test_settings_say_what_verifies_tokens(tmp_path: Path) -> None:
         return keys_of(IdentityConfig(mode=mode, **config), lambda: 0.0)  # type: ignore[arg-type]
 
     assert chosen("opaque", secret="s3cret") is None
+    assert caplog.text == ""
     assert isinstance(chosen(jwks_url="http://127.0.0.1:9"), KeySet)
     for config, algorithm, material in (
         ({"secret": "s3cret"}, "HS256", b"s3cret"),
@@ -300,5 +314,7 @@ async def test_settings_say_what_verifies_tokens(tmp_path: Path) -> None:
         key = await keys.named("any")
         assert (key.algorithm, key.material) == (algorithm, material)
         await keys.keep_fresh()
+    assert caplog.text.count("the secret of identity has less than 32 bytes") == 2
+    assert "s3cret" not in caplog.text
     with pytest.raises(UnusableKey):
         chosen(secret_file=str(tmp_path / "missing"))

@@ -50,4 +50,5 @@ def key_set(**keys: RSAPrivateKey) -> bytes:
 
 
 RSA = rsa_key("RSA")
+WEAK = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - to be refused
 ACME = signed(org_uuid="acme", username="ada", user_id="7", iat=0)
