@@ -44,13 +44,16 @@ class Gateway:
         clock, wall_clock = time.monotonic, time.time  # noqa: TID251 - here clocks come from
         self._config = config
         self._tasks = Tasks()
-        self._keys = keys_of(config.identity, clock)
         self._upstream = upstream = Upstream(config.upstream, clock)
         forwarding = Forwarding(
             config.listen.trusted_proxies,
             upstream.host,
             preserve_host=config.upstream.preserve_host,
         )
+
+        self._keys = keys_of(config.identity, clock)
+        identities = Identities(config.identity, self._keys, clock, wall_clock)
+        answered = identities.answered
 
         def created_with(exchange: Exchange) -> list[Field]:
             # A creating request is sent whole, with a length, however it came.
@@ -59,7 +62,7 @@ class Gateway:
 
         orchestrator = Orchestrator(upstream, config.limits.result_bytes)
         self._watcher = Watcher(orchestrator.look, clock, random.random, config.sync)
-        self._create = CreateAndWait(upstream, created_with, config.sync, config.limits)
+        self._create = CreateAndWait(upstream, created_with, answered, config.sync, config.limits)
         self._metrics = Metrics(__version__, self._wait_stats, self._upstream_stats)
         self._access_log = (
             AccessLog(sys.stdout, config.log.format, wall_clock) if config.log.access else None
@@ -70,11 +73,13 @@ class Gateway:
         self._pipeline = Pipeline(
             limits=config.limits,
             forwarding=forwarding,
-            identities=Identities(config.identity, self._keys, clock, wall_clock),
-            relay=Relay(upstream, forwarding),
-            websocket=WebSocketRelay(upstream, forwarding, config.upstream.tunnel_idle_seconds),
+            identities=identities,
+            relay=Relay(upstream, forwarding, answered),
+            websocket=WebSocketRelay(
+                upstream, forwarding, answered, config.upstream.tunnel_idle_seconds
+            ),
             create=self._create,
-            hold=ResultHold(orchestrator, self._watcher, clock, config.sync),
+            hold=ResultHold(orchestrator, self._watcher, answered, clock, config.sync),
             observers=observers,
             clock=clock,
             secret_routes=config.sync.secret_routes,

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from gateway.admission.identity import ANONYMOUS, Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from gateway.downstream import Client
+    from gateway.routes import Route
 
 
 class Kind(StrEnum):
@@ -38,9 +37,6 @@ class Outcome(StrEnum):
     """A held request was handed back because this process is about to stop."""
 
 
-def _untold(_status: int) -> None: ...
-
-
 @dataclass(slots=True)
 class Exchange:
     """One request and what became of it. Times are seconds of the gateway's monotonic clock."""
@@ -52,9 +48,11 @@ class Exchange:
     started: float
     target: str = ""
     """The target that may be sent upstream, in origin-form; empty until it was checked."""
+    route: Route | None = None
+    """Where the sync mode may have something to do with it."""
     identity: Identity = ANONYMOUS
-    upstream_answered: Callable[[int], None] = _untold
-    """To be told each status with which the upstream answers the request's token, at once."""
+    awaits_keys: bool = False
+    """Its token cannot be judged before keys were fetched."""
     kind: Kind = Kind.REFUSED
     outcome: Outcome = Outcome.OK
     status: int = 0
@@ -68,4 +66,5 @@ class Exchange:
     @property
     def handling_seconds(self) -> float:
         """The duration without the time held."""
-        return max(0.0, self.finished - self.started - self.held_seconds)
+        seconds = self.finished - self.started - self.held_seconds
+        return seconds if seconds > 0 else 0.0

@@ -44,7 +44,6 @@ _BY_SECRET = re.compile(
 _RESULT_BY_SECRET = re.compile(r"/job/[^/]+/secret/[^/]+/result")
 _STATUS = frozenset({"/api", "/api/status"})
 _ESCAPED_LETTER = re.compile(r"%[46][1-9a-fA-F]|%[57][0-9aA]")
-_UNSENDABLE = re.compile(r"[^!-~]|#")
 
 
 def route(method: str, path: str) -> Route | None:
@@ -90,7 +89,7 @@ def origin_form(method: str, target: str, host: str) -> str:
     """
     if method == "CONNECT":
         raise BadRequest("This is no proxy to be tunnelled through")
-    if _UNSENDABLE.search(target):
+    if not _is_sendable(target):
         raise BadRequest("The request target has characters that must be percent-encoded")
     if target.startswith("/"):
         return target
@@ -101,3 +100,8 @@ def origin_form(method: str, target: str, host: str) -> str:
         raise BadRequest("The request target must be a path on this server")
     rest = match[2]
     return rest if rest.startswith("/") else f"/{rest}"
+
+
+def _is_sendable(target: str) -> bool:
+    """Visible ASCII and no fragment."""
+    return target.isascii() and target.isprintable() and " " not in target and "#" not in target

@@ -34,6 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("exchange", "forwarding", "settings"),
     ("proxy", "sync"),
     ("ops",),
+    ("turn",),
     ("pipeline",),
     ("listener",),
     ("app",),
@@ -49,6 +50,7 @@ RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 WITHOUT_TESTS_OF_THEIR_OWN = {
     "gateway/__main__.py": "tests/test_cli.py runs it",
     "gateway/config.py": "defaults only; tests/test_settings.py holds them",
+    "gateway/upstream/exchange.py": "tests/upstream/test_origin.py: every exchange there is one",
     **{
         f"gateway/demo/{name}.py": "tests/demo/test_recordings.py compares it with TheEye"
         for name in ("answers", "identity", "listing", "tasks", "views", "wire")

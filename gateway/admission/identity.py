@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from hashlib import blake2b
-from ipaddress import IPv4Address, ip_address
 from typing import TYPE_CHECKING
 
 from cachetools import LRUCache, TTLCache
 
+from gateway.admission.addresses import MAX_LENGTH, address_key
 from gateway.admission.claims import Claims, claimed, key_id, verified
 from gateway.admission.token import HASH_BYTES, presented, token_hash
 from gateway.errors import Unauthorized, UnknownToken
@@ -21,6 +21,7 @@ from gateway.errors import Unauthorized, UnknownToken
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gateway.admission.claims import Key
     from gateway.admission.keys import Keys
     from gateway.config import IdentityConfig
     from gateway.errors import Field
@@ -31,8 +32,6 @@ SEEN_TOKENS = 1024
 """Neither, so anybody's: kept only so that a wait's requests read their token once."""
 REJECTED_TOKENS = 16384
 ADDRESSES = 4096
-MAX_ADDRESS_LENGTH = 64
-"""No address is longer; what is comes from a proxy that was told nonsense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,37 +87,55 @@ class Identities:
         if keys is not None:
             keys.when_replaced = self._known.clear
 
-    async def identify(
-        self,
-        query: str,
-        fields: Sequence[Field],
-        names: Sequence[bytes],
-        address: str,
-        *,
-        needs_token: bool = True,
-    ) -> Identity:
-        """The identity behind a request from ``address``, by its raw query and fields.
+    def identify(
+        self, query: str, fields: Sequence[Field], names: Sequence[bytes], address: str
+    ) -> Identity | None:
+        """The identity behind a request from ``address``, by its raw query and fields; None where
+        ``identify_by_keys`` has to be asked.
 
-        ``names`` are those of ``fields`` in lower case. Where the upstream would not look at the
-        token (``needs_token``) it is not verified either.
-
-        Raises:
-            KeysUnavailable: whether the token is genuine cannot be told now.
+        ``names`` are those of ``fields`` in lower case.
         """
         token = presented(query, fields, names)
         if not token:
-            return self._anonymous(address)
+            return self.anonymous(address)
         hashed = token_hash(token)
         known = self._known.get(hashed)
         if known is not None:
             if self._wall_clock() < known[1]:
                 return known[0]
             del self._known[hashed]
-        if self._keys is not None and needs_token and hashed not in self._rejected:
-            genuine = await self._genuine(token, hashed, self._keys)
-            if genuine is not None:
-                return genuine
-        return self._unproven(token, hashed)
+        if self._keys is None or hashed in self._rejected:
+            return self._unproven(token, hashed)
+        try:
+            name = key_id(token)
+        except ValueError:
+            return self._unproven(token, hashed)
+        key = self._keys.at_hand(name)
+        if key is None and self._keys.may_come(name):
+            return None
+        return self._judged(token, hashed, key)
+
+    async def identify_by_keys(
+        self, query: str, fields: Sequence[Field], names: Sequence[bytes]
+    ) -> Identity:
+        """The identity behind a token that is signed with a key which has to be fetched first.
+
+        Raises:
+            KeysUnavailable: whether it is genuine cannot be told now.
+        """
+        assert self._keys is not None
+        token = presented(query, fields, names)
+        key = await self._keys.named(key_id(token))
+        return self._judged(token, token_hash(token), key)
+
+    def anonymous(self, address: str) -> Identity:
+        """Whoever asks from ``address`` without a token."""
+        identity = self._addresses.get(address)
+        if identity is None:
+            identity = Identity(address_key(address), "", "", "", None, False)
+            if len(address) <= MAX_LENGTH:
+                self._addresses[address] = identity
+        return identity
 
     def check(self, identity: Identity) -> None:
         """Whether its token may reach the upstream.
@@ -155,15 +172,6 @@ class Identities:
         """Whether it is more than a claim: verified here, or accepted by the upstream before."""
         return identity.is_verified or identity.token_hash in self._known
 
-    def _anonymous(self, address: str) -> Identity:
-        identity = self._addresses.get(address)
-        if identity is None:
-            key = _hash(b"address", address_prefix(address))
-            identity = Identity(key, "", "", "", None, False)
-            if len(address) <= MAX_ADDRESS_LENGTH:
-                self._addresses[address] = identity
-        return identity
-
     def _unproven(self, token: bytes, hashed: bytes) -> Identity:
         identity = self._seen.get(hashed)
         if identity is None:
@@ -174,17 +182,13 @@ class Identities:
             self._seen[hashed] = identity
         return identity
 
-    async def _genuine(self, token: bytes, hashed: bytes, keys: Keys) -> Identity | None:
-        try:
-            key = await keys.named(key_id(token))
-        except ValueError:
-            return None
+    def _judged(self, token: bytes, hashed: bytes, key: Key | None) -> Identity:
         claims = None if key is None else verified(token, key)
         if claims is None:
-            return None
+            return self._unproven(token, hashed)
         expires = claims.expires if self._verify_expiry else math.inf
         if not self._wall_clock() < expires:
-            return None
+            return self._unproven(token, hashed)
         identity = Identity(
             _subject_key(claims, hashed),
             claims.customer,
@@ -197,37 +201,15 @@ class Identities:
         return identity
 
 
-def address_prefix(address: str) -> str:
-    """What addresses of one client have in common: an IPv4 address, the /64 of an IPv6 one.
-
-    A port, which some proxies put into ``X-Forwarded-For``, does not count.
-    """
-    host, _, port = address.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        address = host[1:-1]
-    elif address.startswith("[") and address.endswith("]"):
-        address = address[1:-1]
-    elif host and ":" not in host and port.isdigit():
-        address = host
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, IPv4Address):
-        return str(parsed)
-    return str(parsed.ipv4_mapped or f"{int(parsed) >> 64:x}/64")
-
-
 def _subject_key(claims: Claims, hashed: bytes) -> bytes:
     """New logins of a user have the same key; a token that names nobody stands for itself."""
     if not claims.subject:
         return hashed
-    return _hash(b"user", f"{claims.customer}\n{claims.subject}")
-
-
-def _hash(kind: bytes, text: str) -> bytes:
-    content = text.encode("utf-8", "surrogatepass")
-    return blake2b(content, digest_size=HASH_BYTES, person=kind).digest()
+    return blake2b(
+        f"{claims.customer}\n{claims.subject}".encode("utf-8", "surrogatepass"),
+        digest_size=HASH_BYTES,
+        person=b"user",
+    ).digest()
 
 
 def _proves(status: int) -> bool:

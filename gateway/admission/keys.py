@@ -46,8 +46,16 @@ class Keys(Protocol):
     when_replaced: Callable[[], None]
     """Called when a key that tokens were verified with no longer holds."""
 
+    def at_hand(self, key_id: str | None) -> Key | None:
+        """The key of that id, without one the key if there is but one; None if there is none."""
+        raise NotImplementedError
+
+    def may_come(self, key_id: str | None) -> bool:
+        """Whether ``named`` may know a key of that id that is not at hand, or must say why not."""
+        raise NotImplementedError
+
     async def named(self, key_id: str | None) -> Key | None:
-        """The key of that id, None where there is no such.
+        """The same as ``at_hand``, after a fetch where that may help.
 
         Raises:
             KeysUnavailable: nobody can tell at the moment.
@@ -91,8 +99,14 @@ class OneKey:
         self._key = key
         self.when_replaced: Callable[[], None] = _nothing
 
-    async def named(self, key_id: str | None) -> Key:  # noqa: ARG002 - there is one key
+    def at_hand(self, key_id: str | None) -> Key:  # noqa: ARG002 - there is one key
         return self._key
+
+    def may_come(self, key_id: str | None) -> bool:  # noqa: ARG002
+        return False
+
+    async def named(self, key_id: str | None) -> Key:
+        return self.at_hand(key_id)
 
     async def keep_fresh(self) -> None:
         """It stays as it is."""
@@ -111,12 +125,21 @@ class KeySet:
         self._is_failing: bool | None = None
         self.when_replaced: Callable[[], None] = _nothing
 
+    def at_hand(self, key_id: str | None) -> Key | None:
+        if key_id is None and len(self._keys) == 1:
+            return next(iter(self._keys.values()))
+        return self._keys.get(key_id)
+
+    def may_come(self, key_id: str | None) -> bool:
+        if self._is_failing is not False:
+            return True
+        return key_id is not None and (self._is_fetching or self._may_fetch)
+
     async def named(self, key_id: str | None) -> Key | None:
-        """The key of that id. Without one it is the set's only key, if that has no more."""
-        key = self._found(key_id)
-        if key is None and (key_id is not None or not self._keys):
+        key = self.at_hand(key_id)
+        if key is None and self.may_come(key_id):
             await self._refresh()
-            key = self._found(key_id)
+            key = self.at_hand(key_id)
         if key is None and self._is_failing is not False:
             raise KeysUnavailable(
                 "No keys to verify tokens with can be had now",
@@ -133,19 +156,21 @@ class KeySet:
         finally:
             await self._tasks.aclose()
 
-    def _found(self, key_id: str | None) -> Key | None:
-        if key_id is None and len(self._keys) == 1:
-            return next(iter(self._keys.values()))
-        return self._keys.get(key_id)
+    @property
+    def _is_fetching(self) -> bool:
+        return self._fetch is not None and not self._fetch.done()
+
+    @property
+    def _may_fetch(self) -> bool:
+        return self._clock() - self._fetch_began >= GAP_SECONDS
 
     async def _refresh(self) -> None:
         """Wait for the fetch that is under way, or for another where enough time has passed."""
-        if self._fetch is None or self._fetch.done():
-            if self._clock() - self._fetch_began < GAP_SECONDS:
-                return
+        if not self._is_fetching and self._may_fetch:
             self._fetch_began = self._clock()
             self._fetch = self._tasks.spawn(self._fetched(), name="fetch keys")
-        await asyncio.shield(self._fetch)
+        if self._fetch is not None:
+            await asyncio.shield(self._fetch)
 
     async def _fetched(self) -> None:
         try:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from gateway.admission import identity as module
 from gateway.admission.claims import Claims, Key, verified
-from gateway.admission.identity import ANONYMOUS, Identities, Identity, address_prefix
-from gateway.admission.keys import OneKey
+from gateway.admission.identity import ANONYMOUS, Identities, Identity
+from gateway.admission.keys import Keys, KeySet, OneKey
 from gateway.admission.token import token_hash
 from gateway.config import IdentityConfig
 from gateway.errors import KeysUnavailable, Unauthorized
@@ -26,19 +26,17 @@ ADDRESS = "192.0.2.7"
 class Gateway:
     """Identities with clocks of their own; ``keys`` verify tokens."""
 
-    def __init__(self, keys: OneKey | None = None, **config: Any) -> None:
+    def __init__(self, keys: Keys | None = None, **config: Any) -> None:
         self.seconds = 0.0
         self.identities = Identities(
             IdentityConfig(**config), keys, lambda: self.seconds, lambda: self.seconds
         )
 
-    async def identify(
-        self, token: bytes = b"", address: str = ADDRESS, *, needs_token: bool = True
-    ) -> Identity:
+    async def identify(self, token: bytes = b"", address: str = ADDRESS) -> Identity:
         fields: list[Field] = [(b"Authorization", b"Bearer " + token)] if token else []
-        return await self.identities.identify(
-            "", fields, lowered(fields), address, needs_token=needs_token
-        )
+        names = lowered(fields)
+        identity = self.identities.identify("", fields, names, address)
+        return identity or await self.identities.identify_by_keys("", fields, names)
 
     async def asks(self, token: bytes, status: int) -> Identity:
         """Send a request that the upstream answers with the status."""
@@ -75,7 +73,7 @@ async def test_opaque_token_is_keyed_by_its_hash_and_believed_nothing() -> None:
 async def test_token_is_the_same_wherever_it_stands() -> None:
     identities = Gateway().identities
     query = f"access_token={ACME.decode()}"
-    assert await identities.identify(query, [], [], ADDRESS) == await Gateway().identify(ACME)
+    assert identities.identify(query, [], [], ADDRESS) == await Gateway().identify(ACME)
 
 
 async def test_anonymous_requests_are_keyed_by_address() -> None:
@@ -90,32 +88,6 @@ async def test_anonymous_requests_are_keyed_by_address() -> None:
     assert not gateway.is_refused(identity)
     gateway.identities.answered(identity, 401)
     assert not gateway.is_refused(identity)
-
-
-@pytest.mark.parametrize(
-    ("address", "prefix"),
-    [
-        ("192.0.2.7", "192.0.2.7"),
-        ("192.0.2.7:4711", "192.0.2.7"),
-        ("2001:db8::1", "20010db800000000/64"),
-        ("2001:db8::ffff:1", "20010db800000000/64"),
-        ("[2001:db8::1]", "20010db800000000/64"),
-        ("[2001:db8::1]:443", "20010db800000000/64"),
-        ("2001:db8:0:1::1", "20010db800000001/64"),
-        ("::ffff:192.0.2.7", "192.0.2.7"),
-        ("fe80::1%eth0", "fe80000000000000/64"),
-        ("unknown", "unknown"),
-        ("", ""),
-    ],
-)
-def test_addresses_of_one_client_share_a_prefix(address: str, prefix: str) -> None:
-    assert address_prefix(address) == prefix
-
-
-@given(st.text(max_size=100))
-def test_no_address_makes_it_fail(address: str) -> None:
-    address_prefix(address)
-    Gateway().identities._anonymous(address)
 
 
 async def test_rejected_token_is_refused_until_its_time_is_over() -> None:
@@ -262,13 +234,12 @@ async def test_keys_of_users_addresses_and_tokens_never_meet() -> None:
 @pytest.mark.parametrize(
     "token", [b"garbage", b"x" * 60_000, signed("another secret" * 5, org_uuid="acme")]
 )
-async def test_forged_token_is_refused_but_passes_where_none_is_needed(token: bytes) -> None:
+async def test_forged_token_is_refused(token: bytes) -> None:
     gateway = verifying(reject_seconds=0)
     identity = await gateway.identify(token)
     assert gateway.is_refused(identity)
     assert not identity.is_verified
     assert not gateway.identities.is_accepted(identity)
-    assert identity == await gateway.identify(token, needs_token=False)
     gateway.identities.answered(identity, 200)
     assert not gateway.identities.is_accepted(identity)
 
@@ -327,13 +298,31 @@ async def test_rejected_token_is_not_verified_again(monkeypatch: pytest.MonkeyPa
     assert await gateway.refuses(ACME)
 
 
-async def test_no_token_passes_while_there_are_no_keys() -> None:
-    class NoKeys(OneKey):
-        async def named(self, key_id: str | None) -> Key:  # noqa: ARG002
-            raise KeysUnavailable
+class Fetched(KeySet):
+    """Keys that come when they are waited for; none where that is said."""
 
-    gateway = Gateway(NoKeys(Key("HS256", b"")))
+    def __init__(self, comes: Key | None) -> None:
+        super().__init__("", lambda: 0.0)
+        self.comes = comes
+
+    async def named(self, key_id: str | None) -> Key | None:
+        if self.comes is None:
+            raise KeysUnavailable
+        self._hold({key_id: self.comes})
+        return self.comes
+
+
+async def test_no_token_passes_while_there_are_no_keys() -> None:
+    gateway = Gateway(Fetched(None))
     with pytest.raises(KeysUnavailable):
         await gateway.identify(ACME)
-    assert not (await gateway.identify(ACME, needs_token=False)).is_verified
     assert await gateway.refuses(b"garbage")
+    assert not await gateway.refuses(b"")
+
+
+async def test_token_is_judged_when_its_key_has_come() -> None:
+    gateway = Gateway(Fetched(Key("HS256", SECRET.encode())))
+    forged = signed("another secret" * 5, org_uuid="acme")
+    assert await gateway.refuses(forged)
+    assert (await gateway.identify(ACME)).is_verified
+    assert await gateway.refuses(forged)

@@ -204,7 +204,7 @@ async def test_set_is_kept_fresh_until_that_is_cancelled(
         task = group.create_task(keys.keep_fresh())
         await until(lambda: issuer.fetches >= 3)
         issuer.status = 200
-        await until(lambda: keys._found("k1") is not None)
+        await until(lambda: keys.at_hand("k1") is not None)
         before = issuer.fetches
         await until(lambda: issuer.fetches >= before + 3)
         issuer.content = None

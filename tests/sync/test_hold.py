@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from gateway.admission.identity import Identity
 from gateway.config import SyncConfig
 from gateway.errors import Answer, AnswerTooLarge, BadRequest
 from gateway.exchange import Exchange, Kind, Outcome
@@ -35,7 +36,11 @@ class Gateway:
         settings = SyncConfig(**config)
         orchestrator = Orchestrator(upstream, 100_000)
         self.watcher = Watcher(orchestrator.look, now, lambda: 0.5, settings)
-        self.hold = ResultHold(orchestrator, self.watcher, now, settings)
+        self.statuses: list[int] = []
+        self.hold = ResultHold(orchestrator, self.watcher, self._answered, now, settings)
+
+    def _answered(self, _identity: Identity, status: int) -> None:
+        self.statuses.append(status)
 
     async def answer(self, held: Exchange, job_id: str = JOB_ID, secret: str = "") -> Answer:
         return await self.hold.answer(held, ResultRoute(job_id, secret))
@@ -181,27 +186,21 @@ def test_request_takes_its_hold_and_one_time_limit_of_the_upstream_at_most() -> 
 
 @pytest.mark.parametrize("then", [reply(b'"Unauthorized"', 401), reply(finished())])
 def test_what_the_upstream_says_to_the_token_is_told_at_once(then: Reply) -> None:
-    told: list[int] = []
-    held = get("timeout=55")
-    held.upstream_answered = told.append
-
-    async def scenario() -> None:
-        upstream = TheEye(changes_at=3, then=then)
-        task = asyncio.get_running_loop().create_task(Gateway(upstream).answer(held))
+    async def scenario() -> list[int]:
+        gateway = Gateway(TheEye(changes_at=3, then=then))
+        task = asyncio.get_running_loop().create_task(gateway.answer(get("timeout=55")))
         await asyncio.sleep(1)
-        assert told == [200]
+        assert gateway.statuses == [200]
         await task
+        return gateway.statuses
 
-    run(scenario())
-    assert told == [200, then.status]
+    assert run(scenario()) == [200, then.status]
 
 
 def test_nothing_is_told_of_a_token_where_the_upstream_says_nothing() -> None:
-    told: list[int] = []
-    held = get("timeout=5")
-    held.upstream_answered = told.append
-    run(Gateway(TheEye(None)).answer(held))
-    assert told == []
+    gateway = Gateway(TheEye(None))
+    run(gateway.answer(get("timeout=5")))
+    assert gateway.statuses == []
 
 
 @pytest.mark.parametrize("refusal", [GONE, reply(b'"Unauthorized"', 401), reply(b'"no"', 403)])
