@@ -120,9 +120,9 @@ class Pipeline:
             fields_bytes=limits.fields_bytes,
         )
         exchange.target = origin_form(client.method, client.target, client.host)
-        exchange.kind = Kind.RELAY
         path, _, query = exchange.target.partition("?")
         self._identify(exchange, path, query)
+        exchange.kind = Kind.RELAY
         if b"upgrade" in client.names:
             if asks_for_websocket(client):
                 exchange.kind = Kind.WEBSOCKET
@@ -149,12 +149,13 @@ class Pipeline:
 
     async def _identify_by_keys(self, exchange: Exchange) -> None:
         """The same where keys have to be fetched for it."""
-        client = exchange.client
+        client, identities = exchange.client, self._identities
+        kind, exchange.kind = exchange.kind, Kind.REFUSED
         query = query_of(exchange.target)
-        exchange.identity = await self._identities.identify_by_keys(
-            query, client.fields, client.names
-        )
-        self._identities.check(exchange.identity)
+        identity = await identities.identify_by_keys(query, client.fields, client.names)
+        exchange.identity = identity
+        identities.check(identity)
+        exchange.kind = kind
 
     async def answer(self, exchange: Exchange, forwarded: UpstreamExchange | None) -> Answer | None:
         """The answer; None where it was written already."""

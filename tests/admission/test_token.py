@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.admission.token import HASH_BYTES, is_token_parameter, presented, token_hash
+from gateway.admission.token import (
+    HASH_BYTES,
+    _decoded,
+    _in_query,
+    is_token_parameter,
+    presented,
+    token_hash,
+)
 from gateway.errors import Field
 from gateway.fields import lowered
 
@@ -83,6 +90,22 @@ def test_parameter_is_found_however_its_name_is_escaped(
         for letter, is_escaped in zip("access_token", escaped, strict=True)
     )
     assert found(f"a=%20&{name}={quote(token, safe='')}") == token.encode()
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["access_token", "access_token=", "[]", "&", "=", "a.b-c_", "+", "%61", "x"]
+        ),
+        max_size=12,
+    ).map("".join)
+)
+def test_short_cut_for_a_plain_parameter_finds_the_same(query: str) -> None:
+    assert _in_query(query) == _decoded(query)
+
+
+def test_parameter_behind_a_thousand_others_is_none_as_in_theeye() -> None:
+    assert found("&".join(["a"] * 1000) + "&access_token=abc") == b""
 
 
 @given(st.from_regex(re.compile(r"[!-~]*"), fullmatch=True), st.binary(max_size=100))
