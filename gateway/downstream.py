@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from aiohttp import StreamReader
     from aiohttp.http import RawRequestMessage
 
+    from gateway.outbox import Outbox
+
 REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 NO_CONTENT = frozenset({101, 204, 304})
 CUT_AT_ONCE = struct.pack("ii", 1, 0)
@@ -212,6 +214,24 @@ class Client:
         self._unsent = b""
         if end:
             self._transmit(end)
+        self.is_finished = True
+
+    def finish_with(self, content: bytes, outbox: Outbox) -> None:
+        """End an answer that begins with this piece of content, or is all of it.
+
+        Raises:
+            ClientGone: it closed the connection.
+        """
+        self.bytes_sent += len(content)
+        data = self._unsent + content
+        if self._chunked:
+            chunk = b"%x\r\n%b\r\n" % (len(content), content) if content else b""
+            data = self._unsent + chunk + b"0\r\n\r\n"
+        self._unsent = b""
+        transport = self.protocol.transport
+        if transport is None or transport.is_closing():
+            raise ClientGone
+        outbox.write(transport, data)
         self.is_finished = True
 
     def flush(self) -> None:

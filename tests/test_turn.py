@@ -223,12 +223,12 @@ async def test_client_that_takes_no_answer_is_asked_for_no_further_request(
 async def test_client_that_is_gone_before_its_answer_is_written_is_told_of_once(
     observed: list[Exchange], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(_client: Client, _chunk: bytes) -> None:
+    def gone(_client: Client, _content: bytes, _outbox: object) -> None:
         raise ClientGone
 
     async def serve(peer: Peer) -> None:
         await peer.request()
-        monkeypatch.setattr(Client, "write", gone)
+        monkeypatch.setattr(Client, "finish_with", gone)
         await peer.answer(OK)
         await peer.reader.read()
 

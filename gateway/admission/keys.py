@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -121,7 +122,7 @@ class KeySet:
         self._keys: dict[str | None, Key] = {}
         self._tasks = Tasks()
         self._fetch: asyncio.Task[None] | None = None
-        self._fetch_began = -GAP_SECONDS
+        self._fetch_began = -math.inf
         self._is_failing: bool | None = None
         self.when_replaced: Callable[[], None] = _nothing
 
@@ -133,7 +134,8 @@ class KeySet:
     def may_come(self, key_id: str | None) -> bool:
         if self._is_failing is not False:
             return True
-        return key_id is not None and (self._is_fetching or self._may_fetch)
+        is_fetching = self._fetch is not None and not self._fetch.done()
+        return key_id is not None and (is_fetching or self._may_fetch)
 
     async def named(self, key_id: str | None) -> Key | None:
         key = self.at_hand(key_id)
@@ -157,20 +159,15 @@ class KeySet:
             await self._tasks.aclose()
 
     @property
-    def _is_fetching(self) -> bool:
-        return self._fetch is not None and not self._fetch.done()
-
-    @property
     def _may_fetch(self) -> bool:
         return self._clock() - self._fetch_began >= GAP_SECONDS
 
     async def _refresh(self) -> None:
         """Wait for the fetch that is under way, or for another where enough time has passed."""
-        if not self._is_fetching and self._may_fetch:
+        if self._fetch is None or (self._fetch.done() and self._may_fetch):
             self._fetch_began = self._clock()
             self._fetch = self._tasks.spawn(self._fetched(), name="fetch keys")
-        if self._fetch is not None:
-            await asyncio.shield(self._fetch)
+        await asyncio.shield(self._fetch)
 
     async def _fetched(self) -> None:
         try:

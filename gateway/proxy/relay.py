@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.outbox import Outbox
 from gateway.upstream import Outbound, Purpose
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Relay:
         self._upstream = upstream
         self._forwarding = forwarding
         self._answered = answered
+        self._outbox = Outbox()
 
     def forwarded(self, exchange: Exchange, content: Content | None = None) -> UpstreamExchange:
         """The request as it goes upstream, not sent yet.
@@ -70,8 +72,7 @@ class Relay:
         if content is None:
             return False
         self._begin(exchange, forwarded.head)
-        exchange.client.write(content)
-        exchange.client.finish()
+        exchange.client.finish_with(content, self._outbox)
         return True
 
     async def relay(self, exchange: Exchange, forwarded: UpstreamExchange) -> None:

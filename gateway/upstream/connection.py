@@ -16,6 +16,8 @@ from gateway.upstream.answer import AnswerReader
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.outbox import Outbox
+
 
 class Connection(asyncio.Protocol):
     """``on_closed`` is called once, when the connection is gone.
@@ -24,8 +26,11 @@ class Connection(asyncio.Protocol):
     above so much that waits to be sent writing waits; below half of it both go on.
     """
 
-    def __init__(self, on_closed: Callable[[Connection], None], buffer_bytes: int) -> None:
+    def __init__(
+        self, on_closed: Callable[[Connection], None], buffer_bytes: int, outbox: Outbox
+    ) -> None:
         self._loop = asyncio.get_running_loop()
+        self._outbox = outbox
         self._on_closed = on_closed
         self._buffer_bytes = buffer_bytes
         self._transport: asyncio.Transport | None = None
@@ -57,7 +62,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             self.answer.lost()
         else:
-            self._transport.write(data)
+            self._outbox.write(self._transport, data)
 
     async def write(self, data: bytes) -> None:
         """Send content, waiting while the upstream does not take it.
