@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from gateway import __version__
 from gateway.admission.identity import Identities
+from gateway.admission.keys import keys_of
 from gateway.fields import without
 from gateway.forwarding import Forwarding
 from gateway.listener import ClientListener
@@ -50,6 +51,10 @@ class Gateway:
             preserve_host=config.upstream.preserve_host,
         )
 
+        self._keys = keys_of(config.identity, clock)
+        identities = Identities(config.identity, self._keys, clock, wall_clock)
+        answered = identities.answered
+
         def created_with(exchange: Exchange) -> list[Field]:
             # A creating request is sent whole, with a length, however it came.
             fields = forwarding.outbound(exchange.client, exchange.request_id)
@@ -57,7 +62,7 @@ class Gateway:
 
         orchestrator = Orchestrator(upstream, config.limits.result_bytes)
         self._watcher = Watcher(orchestrator.look, clock, random.random, config.sync)
-        self._create = CreateAndWait(upstream, created_with, config.sync, config.limits)
+        self._create = CreateAndWait(upstream, created_with, answered, config.sync, config.limits)
         self._metrics = Metrics(__version__, self._wait_stats, self._upstream_stats)
         self._access_log = (
             AccessLog(sys.stdout, config.log.format, wall_clock) if config.log.access else None
@@ -68,11 +73,13 @@ class Gateway:
         self._pipeline = Pipeline(
             limits=config.limits,
             forwarding=forwarding,
-            identities=Identities(),
-            relay=Relay(upstream, forwarding),
-            websocket=WebSocketRelay(upstream, forwarding, config.upstream.tunnel_idle_seconds),
+            identities=identities,
+            relay=Relay(upstream, forwarding, answered),
+            websocket=WebSocketRelay(
+                upstream, forwarding, answered, config.upstream.tunnel_idle_seconds
+            ),
             create=self._create,
-            hold=ResultHold(orchestrator, self._watcher, clock, config.sync),
+            hold=ResultHold(orchestrator, self._watcher, answered, clock, config.sync),
             observers=observers,
             clock=clock,
             secret_routes=config.sync.secret_routes,
@@ -89,6 +96,8 @@ class Gateway:
     async def __aenter__(self) -> Self:
         if self._access_log is not None:
             self._tasks.spawn(_flush(self._access_log), name="flush access log")
+        if self._keys is not None:
+            self._tasks.spawn(self._keys.keep_fresh(), name="keep keys fresh")
         return self
 
     async def __aexit__(self, *failure: object) -> None:

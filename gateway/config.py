@@ -54,6 +54,16 @@ class SyncConfig(Section, frozen=True, kw_only=True):
     max_poll_seconds: Annotated[float, Meta(ge=0.01, le=60)] = 2.0
 
 
+class IdentityConfig(Section, frozen=True, kw_only=True):
+    mode: Literal["opaque", "verify"] = "opaque"
+    secret: Annotated[str, Meta(extra={"secret": True})] = ""
+    secret_file: str = ""
+    public_key_file: str = ""
+    jwks_url: str = ""
+    verify_expiry: bool = False
+    reject_seconds: Annotated[float, Meta(ge=0, le=3600)] = 10.0
+
+
 class LimitsConfig(Section, frozen=True, kw_only=True):
     target_bytes: Bytes = 16 * 1024
     fields_bytes: Bytes = 64 * 1024
@@ -81,6 +91,7 @@ class Config(Section, frozen=True, kw_only=True):
     listen: ListenConfig = ListenConfig()
     upstream: UpstreamConfig = UpstreamConfig()
     sync: SyncConfig = SyncConfig()
+    identity: IdentityConfig = IdentityConfig()
     limits: LimitsConfig = LimitsConfig()
     redis: RedisConfig = RedisConfig()
     admin: AdminConfig = AdminConfig()

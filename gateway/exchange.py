@@ -51,6 +51,8 @@ class Exchange:
     route: Route | None = None
     """Where the sync mode may have something to do with it."""
     identity: Identity = ANONYMOUS
+    awaits_keys: bool = False
+    """Its token cannot be judged before keys were fetched."""
     kind: Kind = Kind.REFUSED
     outcome: Outcome = Outcome.OK
     status: int = 0

@@ -13,7 +13,8 @@ from gateway.exchange import Exchange, Kind
 from gateway.fields import value
 from gateway.proxy.relay import Resumed
 from gateway.proxy.websocket import asks_for_websocket
-from gateway.routes import CreateRoute, ResultRoute, origin_form, route
+from gateway.query import query_of
+from gateway.routes import CreateRoute, ResultRoute, origin_form, route, takes_token
 from gateway.turn import Turn
 
 if TYPE_CHECKING:
@@ -119,6 +120,8 @@ class Pipeline:
             fields_bytes=limits.fields_bytes,
         )
         exchange.target = origin_form(client.method, client.target, client.host)
+        path, _, query = exchange.target.partition("?")
+        self._identify(exchange, path, query)
         exchange.kind = Kind.RELAY
         if b"upgrade" in client.names:
             if asks_for_websocket(client):
@@ -126,15 +129,38 @@ class Pipeline:
                 return
             # The client may go on in the protocol it asked for.
             client.close_after_answer()
-        path, _, query = exchange.target.partition("?")
         matched = route(client.method, path)
         if matched is None or (matched.by_secret and not self._secret_routes):
             return
         exchange.route = matched
-        exchange.identity = self._identities.identify(query, client.fields)
+
+    def _identify(self, exchange: Exchange, path: str, query: str) -> None:
+        client, identities = exchange.client, self._identities
+        if not takes_token(client.method, path):
+            # Anybody can write any token there.
+            exchange.identity = identities.anonymous(exchange.address)
+            return
+        identity = identities.identify(query, client.fields, client.names, exchange.address)
+        if identity is None:
+            exchange.awaits_keys = True
+        else:
+            exchange.identity = identity
+            identities.check(identity)
+
+    async def _identify_by_keys(self, exchange: Exchange) -> None:
+        """The same where keys have to be fetched for it."""
+        client, identities = exchange.client, self._identities
+        kind, exchange.kind = exchange.kind, Kind.REFUSED
+        query = query_of(exchange.target)
+        identity = await identities.identify_by_keys(query, client.fields, client.names)
+        exchange.identity = identity
+        identities.check(identity)
+        exchange.kind = kind
 
     async def answer(self, exchange: Exchange, forwarded: UpstreamExchange | None) -> Answer | None:
         """The answer; None where it was written already."""
+        if exchange.awaits_keys:
+            await self._identify_by_keys(exchange)
         if exchange.kind is Kind.WEBSOCKET:
             await self._websocket.relay(exchange)
             return None

@@ -37,6 +37,13 @@ Route = CreateRoute | ResultRoute
 _CREATE = re.compile(r"/(?:([^/]+)/)?(?:task/[^/]+/(secret/[^/]+/)?)?job")
 _RESULT = re.compile(r"/job/([^/]*)/(?:secret/([^/]+)/)?result")
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE)
+_BY_SECRET = re.compile(
+    r"/(?:[^/]+/)?task/[^/]+/secret/[^/]+/job|/job/secret/[^/]+|/workflows/[^/]+/secret/[^/]+/job"
+    r"|/[^/]+/webhook/[^/]+/trigger/secret/[^/]+"
+)
+_RESULT_BY_SECRET = re.compile(r"/job/[^/]+/secret/[^/]+/result")
+_STATUS = frozenset({"/api", "/api/status"})
+_ESCAPED_LETTER = re.compile(r"%[46][1-9a-fA-F]|%[57][0-9aA]")
 
 
 def route(method: str, path: str) -> Route | None:
@@ -48,6 +55,28 @@ def route(method: str, path: str) -> Route | None:
     if method in {"GET", "POST"} and (match := _RESULT.fullmatch(path)):
         return ResultRoute(match[1], match[2] or "")
     return None
+
+
+def takes_token(method: str, path: str) -> bool:
+    """Whether TheEye looks at the token of a request, for a raw path (no query).
+
+    It does for all but preflights, its status, the log-in by name and password, and what is proved
+    by a task's, webhook's or job's secret.
+    """
+    if method == "OPTIONS":
+        return False
+    if "%" in path:
+        path = _ESCAPED_LETTER.sub(lambda escaped: chr(int(escaped[0][1:], 16)), path)
+    if path.startswith("//"):
+        # As TheEye's router does.
+        path = "/" + path.lstrip("/")
+    if path in _STATUS or (method == "POST" and path == "/token"):
+        return False
+    if "/secret/" not in path:
+        return True
+    is_free = method == "POST" and _BY_SECRET.fullmatch(path) is not None
+    is_result = method in {"GET", "POST"} and _RESULT_BY_SECRET.fullmatch(path) is not None
+    return not (is_free or is_result)
 
 
 def origin_form(method: str, target: str, host: str) -> str:

@@ -178,4 +178,9 @@ class Turn:
 
 def _is_plain(exchange: Exchange) -> bool:
     """Nothing but the upstream's answer is needed."""
-    return exchange.kind is _RELAY and exchange.route is None and not exchange.client.has_content
+    return (
+        exchange.kind is _RELAY
+        and exchange.route is None
+        and not exchange.client.has_content
+        and not exchange.awaits_keys
+    )

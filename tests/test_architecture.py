@@ -27,6 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "query",
         "redaction",
         "redis_client",
+        "signing_keys",
         "tasks",
         "demo",
     ),

@@ -8,6 +8,9 @@ from gateway.outbox import Outbox
 from gateway.upstream import Outbound, Purpose
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.admission.identity import Identity
     from gateway.exchange import Exchange
     from gateway.forwarding import Forwarding
     from gateway.upstream import Content, Head, Upstream, UpstreamExchange
@@ -29,11 +32,20 @@ class Resumed:
 
 
 class Relay:
-    """Forwards one request after the other; keeps nothing between them."""
+    """Forwards one request after the other; keeps nothing between them.
 
-    def __init__(self, upstream: Upstream, forwarding: Forwarding) -> None:
+    ``answered`` is told the status with which the upstream answers a client.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        forwarding: Forwarding,
+        answered: Callable[[Identity, int], None],
+    ) -> None:
         self._upstream = upstream
         self._forwarding = forwarding
+        self._answered = answered
         self._outbox = Outbox()
 
     def forwarded(self, exchange: Exchange, content: Content | None = None) -> UpstreamExchange:
@@ -59,7 +71,7 @@ class Relay:
         content = forwarded.take_whole()
         if content is None:
             return False
-        _begin(exchange, forwarded.head)
+        self._begin(exchange, forwarded.head)
         exchange.client.finish_with(content, self._outbox)
         return True
 
@@ -72,7 +84,7 @@ class Relay:
         """
         client = exchange.client
         async with forwarded as answer:
-            _begin(exchange, answer.head)
+            self._begin(exchange, answer.head)
             while (chunk := answer.take()) != b"":
                 if chunk is None:
                     client.flush()
@@ -83,9 +95,9 @@ class Relay:
                         await client.drain()
         client.finish()
 
-
-def _begin(exchange: Exchange, head: Head) -> None:
-    exchange.status = head.status
-    exchange.client.begin(
-        head.status, head.reason, head.passed_on(), is_sized=head.length is not None
-    )
+    def _begin(self, exchange: Exchange, head: Head) -> None:
+        exchange.status = head.status
+        self._answered(exchange.identity, head.status)
+        exchange.client.begin(
+            head.status, head.reason, head.passed_on(), is_sized=head.length is not None
+        )
