@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from yarl import URL
 
 from gateway import redis_client
+from gateway.tls import Certificate, UnusableCertificate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +37,7 @@ def contradictions(config: Config) -> Iterator[Contradiction]:
     yield from _upstream(config)
     yield from _ca_file(config.upstream.ca_file)
     yield from _listeners(config)
+    yield from _certificate(config.listen.tls_cert_file, config.listen.tls_key_file)
     yield from _trusted_proxies(config.listen.trusted_proxies)
     yield from _redis(config.redis.url)
     for low, high in (
@@ -106,6 +108,17 @@ def _listeners(config: Config) -> Iterator[Contradiction]:
             ("admin.port", "listen.port"),
             f"admin.port and listen.port are both {admin.port}, they must differ",
         )
+
+
+def _certificate(cert_file: str, key_file: str) -> Iterator[Contradiction]:
+    keys = ("listen.tls_cert_file", "listen.tls_key_file")
+    if bool(cert_file) is not bool(key_file):
+        yield Contradiction(keys, f"{' and '.join(keys)} go together, one of them is missing")
+    elif cert_file:
+        try:
+            Certificate(cert_file, key_file)
+        except UnusableCertificate as failure:
+            yield Contradiction(keys, f"listen.tls_cert_file, listen.tls_key_file: {failure}")
 
 
 def _trusted_proxies(networks: tuple[str, ...]) -> Iterator[Contradiction]:
