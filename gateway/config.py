@@ -25,6 +25,7 @@ class ListenConfig(Section, frozen=True, kw_only=True):
     port: Port = 6090
     tls_cert_file: str = ""
     tls_key_file: str = ""
+    workers: Annotated[int, Meta(ge=0, le=256)] = 1
     trusted_proxies: tuple[str, ...] = ()
     keepalive_seconds: Seconds = 75.0
     idle_seconds: Seconds = 60.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ def contradictions(config: Config) -> Iterator[Contradiction]:
     yield from _ca_file(config.upstream.ca_file)
     yield from _listeners(config)
     yield from _certificate(config.listen.tls_cert_file, config.listen.tls_key_file)
+    if config.listen.workers != 1 and os.name == "nt":
+        yield Contradiction(("listen.workers",), "listen.workers must be 1 on Windows")
     yield from _trusted_proxies(config.listen.trusted_proxies)
     yield from _redis(config.redis.url)
     for low, high in (

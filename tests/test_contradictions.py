@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -168,3 +169,13 @@ def test_certificate_and_key_go_together(tmp_path: Path, cert_file: str, key_fil
     cert, key = (str(tmp_path / name) if name else "" for name in (cert_file, key_file))
     config = Config(listen=ListenConfig(tls_cert_file=cert, tls_key_file=key))
     assert keys(config) == [("listen.tls_cert_file", "listen.tls_key_file")]
+
+
+@pytest.mark.parametrize(("workers", "broken"), [(1, []), (0, ["workers"]), (2, ["workers"])])
+def test_windows_has_one_worker(
+    workers: int, broken: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Config(listen=ListenConfig(workers=workers))
+    assert keys(config) == []
+    monkeypatch.setattr("gateway.contradictions.os", SimpleNamespace(name="nt"))
+    assert keys(config) == [(f"listen.{name}",) for name in broken]

@@ -211,7 +211,7 @@ class Process:
         """Its exit status."""
         async with asyncio.timeout(15):
             logged, told = await self.running.communicate()
-        self.logged += logged.decode()
+        self.logged += (logged or b"").decode()
         self.told += told.decode()
         assert self.running.returncode is not None
         return self.running.returncode
@@ -235,17 +235,21 @@ class Process:
 
 
 @asynccontextmanager
-async def process(*arguments: str, **variables: str) -> AsyncIterator[Process]:
-    """A gateway of its own process, set up by the environment mostly: ``listen__port="0"``."""
+async def process(*arguments: str, log_file: str = "", **variables: str) -> AsyncIterator[Process]:
+    """A gateway of its own process, set up by the environment mostly: ``listen__port="0"``.
+
+    Its access log goes to ``log_file`` where that is given.
+    """
     given = {f"GATEWAY_{name.upper()}": value for name, value in variables.items()}
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("GATEWAY_")}
-    running = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "serve", *arguments),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**inherited, **given},
-    )
+    with Path(log_file or os.devnull).open("wb") as file:  # noqa: ASYNC230 - a local file
+        running = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway", "serve", *arguments),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=file if log_file else asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**inherited, **given},
+        )
     try:
         yield Process(running)
     finally:
