@@ -18,12 +18,13 @@ from benchmarks.processes import free_port
 from gateway.admission.budgets import Budget, MemoryBudgets, Use
 from gateway.admission.gcra import Rate
 from gateway.admission.holds import Holds
-from gateway.admission.identity import Identities
+from gateway.admission.identity import Identities, Identity
 from gateway.admission.kinds import Limited, limited_kind
 from gateway.admission.redis_budgets import RedisBudgets
 from gateway.admission.rules import Rules
-from gateway.config import KindLimits, LimitsConfig, RedisConfig
+from gateway.config import IdentityConfig, KindLimits, LimitsConfig, RedisConfig
 from gateway.exchange import Exchange
+from gateway.fields import lowered
 from gateway.limits import Limits
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def _in_memory(count: int) -> float:
 
 
 def _identified_and_admitted(count: int, *, with_fields: bool) -> float:
-    identities = Identities()
+    identities = Identities(IdentityConfig(), None, time.monotonic, time.monotonic)
     limits = Limits(
         rules=Rules(LimitsConfig(other=WIDE)),
         memory=MemoryBudgets(),
@@ -103,16 +104,24 @@ def _identified_and_admitted(count: int, *, with_fields: bool) -> float:
         is_enforced=True,
         with_fields=with_fields,
     )
+    usual = [(b"Host", b"gateway"), (b"User-Agent", b"curl/8"), (b"Accept", b"*/*")]
     tokens = [b"Bearer %b%d" % (b"x" * 300, number) for number in range(KNOWN)]
-    fields = [(b"Host", b"gateway"), (b"User-Agent", b"curl/8"), (b"Accept", b"*/*")]
-    requests = [(*fields, (b"Authorization", token)) for token in tokens]
-    for request in requests:
-        identities.answered(identities.identify("", request, "192.0.2.7"), 200)
+    requests = [(*usual, (b"Authorization", token)) for token in tokens]
+    names = lowered(requests[0])
+
+    def identity(number: int) -> Identity:
+        found = identities.identify("", requests[number % KNOWN], names, "192.0.2.7")
+        assert found is not None
+        return found
+
+    for number in range(KNOWN):
+        identities.answered(identity(number), 200)
     exchange = Exchange(cast("Client", _Talk()), "r1", "192.0.2.7", time.monotonic())
 
     def admit(number: int) -> None:
-        exchange.identity = identities.identify("", requests[number % KNOWN], "192.0.2.7")
-        limits.admit(exchange, limited_kind("GET", "/acme/task", None), "")
+        exchange.identity = identity(number)
+        exchange.limited = limited_kind("GET", "/acme/task", None)
+        limits.admit(exchange, "")
         limits.settle(exchange)
 
     return _microseconds(admit, count)

@@ -13,13 +13,14 @@ from gateway.admission.budgets import MemoryBudgets
 from gateway.admission.connections import Connections
 from gateway.admission.holds import Holds
 from gateway.admission.identity import Identities
+from gateway.admission.keys import keys_of
 from gateway.admission.rules import Rules
 from gateway.fields import without
 from gateway.forwarding import Forwarding
 from gateway.limits import Limits
 from gateway.listener import CONNECTIONS, ClientListener
 from gateway.ops.access_log import AccessLog
-from gateway.ops.admin import admin_app
+from gateway.ops.admin import ProcessVitals
 from gateway.ops.health import Health
 from gateway.ops.metrics import LimitStats, Metrics, RedisStats, UpstreamStats, WaitStats
 from gateway.pipeline import Observer, Pipeline
@@ -45,7 +46,7 @@ FLUSH_SECONDS = 1.0
 
 class Gateway:
     """All parts, joined; an ``async with`` block is its life. ``listener`` takes clients'
-    connections, ``admin`` is what operators see."""
+    connections, ``vitals`` are what operators see."""
 
     def __init__(self, config: Config) -> None:
         clock, wall_clock = time.monotonic, time.time  # noqa: TID251 - here clocks come from
@@ -58,7 +59,9 @@ class Gateway:
             preserve_host=config.upstream.preserve_host,
         )
 
-        identities = Identities()
+        self._keys = keys_of(config.identity, clock)
+        identities = Identities(config.identity, self._keys, clock, wall_clock)
+        answered = identities.answered
         memory = MemoryBudgets()
         self._shared = _shared_budgets(config, memory, clock)
         self._limits = _limits(config, memory, self._shared, identities)
@@ -75,7 +78,6 @@ class Gateway:
 
         orchestrator = Orchestrator(upstream, config.limits.result_bytes)
         self._watcher = Watcher(orchestrator.look, clock, random.random, config.sync)
-        answered = identities.answered
         self._create = CreateAndWait(upstream, created_with, answered, config.sync, config.limits)
         self._metrics = Metrics(
             __version__, self._wait_stats, self._upstream_stats, self._limit_stats
@@ -110,11 +112,13 @@ class Gateway:
         self.listener = ClientListener(
             self._pipeline, config.listen, config.limits, self._connections
         )
-        self.admin = admin_app(health, self._metrics)
+        self.vitals = ProcessVitals(health, self._metrics)
 
     async def __aenter__(self) -> Self:
         if self._access_log is not None:
             self._tasks.spawn(_flush(self._access_log), name="flush access log")
+        if self._keys is not None:
+            self._tasks.spawn(self._keys.keep_fresh(), name="keep keys fresh")
         return self
 
     async def __aexit__(self, *failure: object) -> None:

@@ -25,6 +25,9 @@ class Section(Struct, frozen=True, forbid_unknown_fields=True):
 class ListenConfig(Section, frozen=True, kw_only=True):
     host: str = "0.0.0.0"
     port: Port = 6090
+    tls_cert_file: str = ""
+    tls_key_file: str = ""
+    workers: Annotated[int, Meta(ge=0, le=256)] = 1
     trusted_proxies: tuple[str, ...] = ()
     keepalive_seconds: Seconds = 75.0
     idle_seconds: Seconds = 60.0
@@ -54,6 +57,16 @@ class SyncConfig(Section, frozen=True, kw_only=True):
     secret_routes: bool = False
     min_poll_seconds: Annotated[float, Meta(ge=0.01, le=60)] = 0.05
     max_poll_seconds: Annotated[float, Meta(ge=0.01, le=60)] = 2.0
+
+
+class IdentityConfig(Section, frozen=True, kw_only=True):
+    mode: Literal["opaque", "verify"] = "opaque"
+    secret: Annotated[str, Meta(extra={"secret": True})] = ""
+    secret_file: str = ""
+    public_key_file: str = ""
+    jwks_url: str = ""
+    verify_expiry: bool = False
+    reject_seconds: Annotated[float, Meta(ge=0, le=3600)] = 10.0
 
 
 class KindLimits(Section, frozen=True, kw_only=True):
@@ -122,6 +135,7 @@ class Config(Section, frozen=True, kw_only=True):
     listen: ListenConfig = ListenConfig()
     upstream: UpstreamConfig = UpstreamConfig()
     sync: SyncConfig = SyncConfig()
+    identity: IdentityConfig = IdentityConfig()
     limits: LimitsConfig = LimitsConfig()
     redis: RedisConfig = RedisConfig()
     admin: AdminConfig = AdminConfig()

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from gateway.admission.identity import Identity
+from gateway.admission.identity import ANONYMOUS, Identity
 
 if TYPE_CHECKING:
-    from gateway.admission.budgets import Budget
+    from gateway.admission.budgets import Budget, Claim
     from gateway.admission.kinds import Limited
     from gateway.downstream import Client
+    from gateway.routes import Route
 
 
 class Kind(StrEnum):
@@ -38,9 +39,6 @@ class Outcome(StrEnum):
     """A held request was handed back because this process is about to stop."""
 
 
-_NOBODY = Identity(key=b"", customer="", user="", credential="", token_hash=None, is_verified=False)
-
-
 @dataclass(slots=True)
 class Exchange:
     """One request and what became of it. Times are seconds of the gateway's monotonic clock."""
@@ -52,7 +50,11 @@ class Exchange:
     started: float
     target: str = ""
     """The target that may be sent upstream, in origin-form; empty until it was checked."""
-    identity: Identity = _NOBODY
+    route: Route | None = None
+    """Where the sync mode may have something to do with it."""
+    identity: Identity = ANONYMOUS
+    awaits_keys: bool = False
+    """Its token cannot be judged before keys were fetched."""
     kind: Kind = Kind.REFUSED
     outcome: Outcome = Outcome.OK
     status: int = 0
@@ -63,7 +65,9 @@ class Exchange:
     job_id: str = ""
     job_state: str = ""
     limited: Limited | None = None
-    """Which rate is for it; None while that is not known."""
+    """Which rate is for it; None while that is not known, and where there are no limits."""
+    claim: Claim | None = None
+    """What it wants of budgets that have to be asked for."""
     limit: str = ""
     """The limit that was reached, empty if none was."""
     owed: tuple[Budget, ...] = ()
@@ -74,4 +78,5 @@ class Exchange:
     @property
     def handling_seconds(self) -> float:
         """The duration without the time held."""
-        return max(0.0, self.finished - self.started - self.held_seconds)
+        seconds = self.finished - self.started - self.held_seconds
+        return seconds if seconds > 0 else 0.0

@@ -15,15 +15,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from gateway.admission.addresses import address_key
-from gateway.admission.budgets import Budget, Use
+from gateway.admission.budgets import Budget, Claim, Use
 from gateway.admission.gcra import SECOND
 from gateway.admission.kinds import Limited, is_hop
-from gateway.downstream import content_message
 from gateway.errors import ContentTooLarge, Overloaded, TooManyRequests
 from gateway.exchange import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Callable, Iterator
 
     from gateway.admission.budgets import MemoryBudgets, Verdict
     from gateway.admission.gcra import Rate
@@ -63,21 +62,21 @@ class Limits:
         self._admitted = dict.fromkeys(Limited, 0)
         self._verdicts: dict[tuple[str, str], int] = {}
 
-    def admit(self, exchange: Exchange, kind: Limited, query: str) -> Awaitable[None] | None:
-        """Let a request in, at once or, where budgets are shared, when what is returned is done.
+    def admit(self, exchange: Exchange, query: str) -> None:
+        """Let a request in; where budgets are shared ``exchange.claim`` is still to be decided.
 
         Raises:
-            TooManyRequests: the client has none left; also what is returned does.
+            TooManyRequests: the client has none left.
             ContentTooLarge: its content is known to be too large.
         """
-        exchange.limited = kind
-        identity = exchange.identity
+        kind, identity = exchange.limited, exchange.identity
+        assert kind is not None
         policy = self._rules.policy(identity)
         allowance = policy.allowances[kind]
         if exchange.client.has_content:
             self._bound_content(exchange, allowance.content_bytes)
         has_token = identity.token_hash is not None
-        is_known = has_token and (identity.is_verified or self._is_accepted(identity))
+        is_known = has_token and self._is_accepted(identity)
         own = Budget(kind, identity.key + policy.suffix, allowance.rate, is_known)
         budgets: tuple[Budget, ...] = (own,)
         use = Use.TAKE
@@ -87,10 +86,16 @@ class Limits:
             use = Use.LOOK
             exchange.owed = budgets
         now = int(exchange.started * SECOND)
-        if self._shared is not None:
-            return self._decided_elsewhere(self._shared, exchange, budgets, use, now)
-        self._conclude(exchange, budgets, self._memory.use(budgets, use, now))
-        return None
+        if self._shared is None:
+            self._conclude(exchange, budgets, self._memory.use(budgets, use, now))
+        else:
+            exchange.claim = Claim(budgets, use, now)
+
+    async def decide(self, exchange: Exchange, claim: Claim) -> None:
+        """Ask for what a request claims of shared budgets; raises as ``admit``."""
+        assert self._shared is not None
+        verdict = await self._shared.use(claim.budgets, claim.use, claim.now)
+        self._conclude(exchange, claim.budgets, verdict)
 
     @contextmanager
     def holding(self, exchange: Exchange) -> Iterator[None]:
@@ -140,21 +145,11 @@ class Limits:
         client = exchange.client
         if (client.content_length or 0) > most:
             name = f"{exchange.limited}.content_bytes"
-            self._refuse(exchange, name, ContentTooLarge(content_message(most)))
+            self._refuse(exchange, name, ContentTooLarge.than(most))
             return
         exchange.content_bytes = most
         if self._is_enforced:
             client.content_bytes = most
-
-    async def _decided_elsewhere(
-        self,
-        shared: RedisBudgets,
-        exchange: Exchange,
-        budgets: tuple[Budget, ...],
-        use: Use,
-        now: int,
-    ) -> None:
-        self._conclude(exchange, budgets, await shared.use(budgets, use, now))
 
     def _conclude(self, exchange: Exchange, budgets: tuple[Budget, ...], verdict: Verdict) -> None:
         budget = verdict.refused or budgets[0]

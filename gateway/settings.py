@@ -28,7 +28,8 @@ S = TypeVar("S", bound=Section)
 
 PREFIX = "GATEWAY_"
 MASK = "****"
-_USERINFO = re.compile(r"(\w+://)[^/\s]*@")
+_USERINFO = re.compile(r"(\w+://)\S*@")
+_PARAMETERS = re.compile(r"(://[^\s?]*\?)[^\s#]*")
 
 
 class SettingsError(Exception):
@@ -135,7 +136,9 @@ def shown(value: object, setting: Setting) -> str:
         return f"{{ {', '.join(given)} }}"
     if isinstance(value, str):
         # TOML's basic strings are JSON's, except that DEL must be escaped.
-        text = msgspec.json.encode(_USERINFO.sub(rf"\1{MASK}@", value)).decode()
+        masked = _USERINFO.sub(rf"\1{MASK}@", value)
+        masked = _PARAMETERS.sub(rf"\1{MASK}", masked)
+        text = msgspec.json.encode(masked).decode()
         return text.replace("\x7f", "\\u007f")
     return str(value).lower() if isinstance(value, bool) else str(value)
 

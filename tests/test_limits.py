@@ -16,7 +16,7 @@ from gateway.admission.holds import Holds
 from gateway.admission.identity import Identities, Identity
 from gateway.admission.kinds import Limited
 from gateway.admission.rules import Rules
-from gateway.config import KindLimits, KindOverride, LimitsConfig, Rule
+from gateway.config import IdentityConfig, KindLimits, KindOverride, LimitsConfig, Rule
 from gateway.errors import ContentTooLarge, GatewayError, Overloaded, TooManyRequests
 from gateway.exchange import Exchange, Outcome
 from gateway.limits import Limits, rate_fields
@@ -58,7 +58,9 @@ class Stage:
             memory=MemoryBudgets(),
             shared=None,
             holds=Holds(self.config.holds),
-            is_accepted=lambda identity: identity.token_hash in self.accepted,
+            is_accepted=lambda identity: (
+                identity.is_verified or identity.token_hash in self.accepted
+            ),
             is_enforced=self.config.mode == "enforce",
             with_fields=self.config.headers,
         )
@@ -75,8 +77,13 @@ class Stage:
         **talk: Any,
     ) -> Exchange:
         exchange = self.request(of, **talk)
-        assert self.limits.admit(exchange, kind, query) is None
+        self.ask(exchange, kind, query)
         return exchange
+
+    def ask(self, exchange: Exchange, kind: Limited, query: str = "") -> None:
+        exchange.limited = kind
+        self.limits.admit(exchange, query)
+        assert exchange.claim is None
 
     def passes(self, kind: Limited = Limited.OTHER, query: str = "", **known: Any) -> bool:
         try:
@@ -96,12 +103,12 @@ def stage(**config: Any) -> Stage:
     return Stage(LimitsConfig(**{**SMALL, **config}))
 
 
-def token(name: bytes = b"t", **known: Any) -> Identity:
-    return Identity(key=name * 16, token_hash=name * 16, **known)
+def token(name: bytes = b"t", *, is_verified: bool = False) -> Identity:
+    return Identity(name * 16, "", "", "", name * 16, is_verified)
 
 
 def anonymous(address: str = ADDRESS) -> Identity:
-    return Identity(key=address_key(address))
+    return Identity(address_key(address), "", "", "", None, False)
 
 
 @pytest.mark.parametrize(("kind", "burst"), [(Limited.CREATE, 2), (Limited.RESULT, 3)])
@@ -118,7 +125,7 @@ def test_refusal_names_the_limit_and_when_to_come_back() -> None:
     under_test.admit(Limited.CREATE)
     refused = under_test.request()
     with pytest.raises(TooManyRequests) as caught:
-        under_test.limits.admit(refused, Limited.CREATE, "")
+        under_test.ask(refused, Limited.CREATE, "")
     assert caught.value.message == (
         'Too many requests of the kind "create": 0.4 a second and 1 at once are allowed'
     )
@@ -147,7 +154,7 @@ def test_refusal_of_a_made_up_token_says_that_it_is_not_known() -> None:
         under_test.admit(of=token(b"%c" % letter))
     refused = under_test.request(token(b"c"))
     with pytest.raises(TooManyRequests, match="unknown tokens from one address"):
-        under_test.limits.admit(refused, Limited.OTHER, "")
+        under_test.ask(refused, Limited.OTHER, "")
     assert refused.limit == "unknown_token"
 
 
@@ -166,16 +173,22 @@ def test_verified_token_is_free_of_its_address() -> None:
 
 def test_flood_of_made_up_tokens_takes_little_memory_and_little_else() -> None:
     under_test = Stage(LimitsConfig())
-    identities = Identities()
-    real = identities.identify("access_token=real", [], ADDRESS)
+    clock = lambda: under_test.now  # noqa: E731
+    identities = Identities(IdentityConfig(), None, clock, clock)
+
+    def asking(name: str) -> Identity:
+        identity = identities.identify(f"access_token={name}", [], [], ADDRESS)
+        assert identity is not None
+        return identity
+
+    real = asking("real")
     under_test.accepted.add(real.token_hash)
     while under_test.passes(of=real):
         pass
     passed = 0
     before = resident_bytes()
     for number in range(100_000):
-        made_up = identities.identify(f"access_token=made-up-{number}", [], ADDRESS)
-        passed += under_test.passes(of=made_up)
+        passed += under_test.passes(of=asking(f"made-up-{number}"))
     assert passed == 20
     assert resident_bytes() - before < 20 * 2**20
     assert not under_test.passes(of=real)
@@ -248,7 +261,7 @@ def test_hop_that_was_refused_owes_nothing() -> None:
         under_test.admit(Limited.RESULT)
     refused = under_test.request()
     with pytest.raises(TooManyRequests):
-        under_test.limits.admit(refused, Limited.RESULT, HOP)
+        under_test.ask(refused, Limited.RESULT, HOP)
     under_test.over(refused)
     under_test.now += 1
     assert under_test.passes(Limited.RESULT)
@@ -264,7 +277,7 @@ def test_content_is_refused_by_its_length() -> None:
     under_test = stage()
     request = under_test.request(has_content=True, content_length=1025)
     with pytest.raises(ContentTooLarge, match="1024 bytes"):
-        under_test.limits.admit(request, Limited.CREATE, "")
+        under_test.ask(request, Limited.CREATE, "")
     assert request.limit == "create.content_bytes"
 
 
@@ -338,7 +351,7 @@ def test_fields_of_a_refusal_say_what_retry_after_says() -> None:
     under_test.admit(Limited.CREATE)
     refused = under_test.request()
     with pytest.raises(TooManyRequests) as caught:
-        under_test.limits.admit(refused, Limited.CREATE, "")
+        under_test.ask(refused, Limited.CREATE, "")
     assert refused.client.added[1] == (b"RateLimit", b'"create";r=0;t=10')
     assert caught.value.fields == ((b"Retry-After", b"10"),)
 

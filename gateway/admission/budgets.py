@@ -50,6 +50,14 @@ class Use(Enum):
         self.is_charged = is_charged
 
 
+class Claim(NamedTuple):
+    """A use of budgets, at a time in microseconds."""
+
+    budgets: tuple[Budget, ...]
+    use: Use
+    now: int
+
+
 class Verdict(NamedTuple):
     """``refused`` is the budget that has nothing left, None if all have. ``level`` is that of the
     refused budget, else of the first one, afterwards."""

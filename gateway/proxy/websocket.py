@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from gateway.downstream import Client
     from gateway.exchange import Exchange
     from gateway.forwarding import Forwarding
-    from gateway.upstream import Upstream
+    from gateway.upstream import Upstream, UpstreamExchange
     from gateway.upstream.connection import Connection
-    from gateway.upstream.origin import UpstreamExchange
 
 _UPGRADE = ((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from gateway.admission.identity import is_customer_name
+from gateway.admission.claims import is_customer_name
 from gateway.errors import NO_STORE, Answer, ContentTooLarge, TargetTooLong
 from gateway.exchange import Kind
 from gateway.fields import value as field_value

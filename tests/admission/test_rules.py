@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from gateway.admission.identity import Identity, token_hash
+from gateway.admission.identity import Identity
 from gateway.admission.kinds import Limited
 from gateway.admission.rules import Policy, Rules
+from gateway.admission.token import token_hash
 from gateway.config import KindOverride, LimitsConfig, Rule
 
 HASH = token_hash(b"a token")
@@ -42,7 +43,7 @@ def test_clients_without_a_rule_have_the_settings() -> None:
 
 
 def test_clients_without_a_token_have_a_tenth() -> None:
-    policy = Rules(LimitsConfig()).policy(Identity(key=b"address"))
+    policy = Rules(LimitsConfig()).policy(Identity(b"address", "", "", "", None, False))
     assert rates(policy) == {
         Limited.CREATE: (2.0, 4),
         Limited.RESULT: (5.0, 10),

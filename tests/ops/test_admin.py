@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.ops.admin import admin_app
+from gateway.ops.admin import ProcessVitals, admin_app
 from gateway.ops.health import Health
 from gateway.ops.metrics import LimitStats, Metrics, UpstreamStats, WaitStats
 
@@ -34,7 +34,7 @@ async def client(
         lambda: UpstreamStats(0, 0, 0, {}),
         lambda: LimitStats({}),
     )
-    return await aiohttp_client(admin_app(health, metrics))
+    return await aiohttp_client(admin_app(ProcessVitals(health, metrics)))
 
 
 @pytest.mark.parametrize(

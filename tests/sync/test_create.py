@@ -112,12 +112,13 @@ def test_any_other_answer_passes(answer: Reply) -> None:
     assert create(post("wait_result=true"), TheEye(answer)) == passed(answer)
 
 
-@pytest.mark.parametrize("answer", [CREATED, reply(b'"Unauthorized"', 401)])
-def test_how_the_upstream_took_the_token_is_told(answer: Reply) -> None:
-    told: list[tuple[str, int]] = []
-    creating = handler(TheEye(answer), lambda who, status: told.append((who.customer, status)))
-    run(creating.create(post("wait_result=true"), CreateRoute()))
-    assert told == [("acme", answer.status)]
+@pytest.mark.parametrize("answer", [reply(b'"Unauthorized"', 401), CREATED])
+def test_what_the_upstream_says_to_the_token_is_told(answer: Reply) -> None:
+    told: list[tuple[Identity, int]] = []
+    created = post("wait_result=true")
+    creating = handler(TheEye(answer), lambda *what: told.append(what))
+    run(creating.create(created, CreateRoute()))
+    assert told == [(created.identity, answer.status)]
 
 
 @pytest.mark.parametrize(
