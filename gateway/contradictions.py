@@ -45,7 +45,7 @@ def contradictions(config: Config) -> Iterator[Contradiction]:
     yield from _trusted_proxies(config.listen.trusted_proxies)
     yield from _identity(config.identity)
     yield from _redis(config.redis.url)
-    yield from _rules(config.limits.rules)
+    yield from _rules(config.limits.rules, verifies=config.identity.mode == "verify")
     for low, high in (
         ("default_hold_seconds", "max_hold_seconds"),
         ("min_poll_seconds", "max_poll_seconds"),
@@ -197,9 +197,17 @@ def _redis(url: str) -> Iterator[Contradiction]:
         )
 
 
-def _rules(rules: Sequence[Rule]) -> Iterator[Contradiction]:
+def _rules(rules: Sequence[Rule], *, verifies: bool) -> Iterator[Contradiction]:
     for number, rule in enumerate(rules, start=1):
-        if rule.organization is rule.credential is rule.user is rule.token_hash is None:
+        claims = {"organization", "credential", "user"}
+        named = [name for name in sorted(claims) if getattr(rule, name) is not None]
+        if named and not verifies:
+            yield Contradiction(
+                ("limits.rules", "identity.mode"),
+                f"limits.rules: number {number} names {named[0]}, which only identity.mode"
+                ' "verify" can know; a token_hash can be named in any mode',
+            )
+        if not named and rule.token_hash is None:
             yield Contradiction(
                 ("limits.rules",),
                 f"limits.rules: number {number} names no organization, credential, user or"

@@ -217,10 +217,20 @@ def test_redis_must_be_a_url(url: str) -> None:
 
 
 def test_every_rule_must_name_whom_it_is_for() -> None:
-    rules = (Rule(user="bot", holds=1), Rule(holds=1))
+    rules = (Rule(token_hash="0" * 32, holds=1), Rule(holds=1))
     (found,) = contradictions(Config(limits=LimitsConfig(rules=rules)))
     assert found.keys == ("limits.rules",)
     assert "number 2 " in found.message
+
+
+@pytest.mark.parametrize("name", ["organization", "credential", "user"])
+def test_rule_by_what_a_token_says_needs_tokens_that_are_verified(name: str) -> None:
+    limits = LimitsConfig(rules=(msgspec.convert({name: "acme", "holds": 1}, Rule),))
+    (found,) = contradictions(Config(limits=limits))
+    assert found.keys == ("limits.rules", "identity.mode")
+    assert f"number 1 names {name}, " in found.message
+    identity = IdentityConfig(mode="verify", secret="a secret of more than thirty-two bytes")
+    assert keys(Config(limits=limits, identity=identity)) == []
 
 
 def test_redis_needs_its_library(monkeypatch: pytest.MonkeyPatch) -> None:

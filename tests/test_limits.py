@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import resource
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -13,10 +11,10 @@ from gateway.admission.addresses import address_key
 from gateway.admission.budgets import Budget, MemoryBudgets
 from gateway.admission.gcra import Rate
 from gateway.admission.holds import Holds
-from gateway.admission.identity import Identities, Identity
+from gateway.admission.identity import Identity
 from gateway.admission.kinds import Limited
 from gateway.admission.rules import Rules
-from gateway.config import IdentityConfig, KindLimits, KindOverride, LimitsConfig, Rule
+from gateway.config import KindLimits, KindOverride, LimitsConfig, Rule
 from gateway.errors import ContentTooLarge, GatewayError, Overloaded, TooManyRequests
 from gateway.exchange import Exchange, Outcome
 from gateway.limits import Limits, rate_fields
@@ -169,34 +167,6 @@ def test_verified_token_is_free_of_its_address() -> None:
     under_test = stage()
     verified = token(b"v", is_verified=True)
     assert [under_test.passes(of=verified) for _ in range(21)] == [True] * 20 + [False]
-
-
-def test_flood_of_made_up_tokens_takes_little_memory_and_little_else() -> None:
-    under_test = Stage(LimitsConfig())
-    clock = lambda: under_test.now  # noqa: E731
-    identities = Identities(IdentityConfig(), None, clock, clock)
-
-    def asking(name: str) -> Identity:
-        identity = identities.identify(f"access_token={name}", [], [], ADDRESS)
-        assert identity is not None
-        return identity
-
-    real = asking("real")
-    under_test.accepted.add(real.token_hash)
-    while under_test.passes(of=real):
-        pass
-    passed = 0
-    before = resident_bytes()
-    for number in range(100_000):
-        passed += under_test.passes(of=asking(f"made-up-{number}"))
-    assert passed == 20
-    assert resident_bytes() - before < 20 * 2**20
-    assert not under_test.passes(of=real)
-
-
-def resident_bytes() -> int:
-    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
-    return pages * resource.getpagesize()
 
 
 HOP = "timeout=5&counter=1"

@@ -174,26 +174,29 @@ def test_problems_within_a_table_within_a_table_are_named(file: Path) -> None:
     ]
 
 
+SECRET = "a secret of more than thirty-two bytes"
 RULES = (
-    Rule(organization='a"b', create=KindOverride(per_second=5.0)),
+    Rule(organization='a"b', create=KindOverride(per_second=5.0), holds=1),
     Rule(token_hash="0" * 32, holds=3),
 )
 
 
 def test_rules_come_from_the_file_and_are_printed_as_they_would_stand_there(file: Path) -> None:
     file.write_text(
-        "[[limits.rules]]\norganization = 'a\"b'\ncreate = { per_second = 5 }\n"
+        f"[identity]\nmode = 'verify'\nsecret = '{SECRET}'\n"
+        "[[limits.rules]]\norganization = 'a\"b'\ncreate = { per_second = 5 }\nholds = 1\n"
         f"[[limits.rules]]\ntoken_hash = '{'0' * 32}'\nholds = 3\n"
     )
     config = load(file, {})
     assert config.limits.rules == RULES
     file.write_text(to_toml(config))
-    assert load(file, {}) == config
+    assert load(file, {"GATEWAY_IDENTITY__SECRET": SECRET}) == config
 
 
 def test_rules_come_from_the_environment_as_json() -> None:
     text = msgspec.json.encode(RULES).decode()
-    assert load(None, {"GATEWAY_LIMITS__RULES": text}).limits.rules == RULES
+    environ = {"GATEWAY_IDENTITY__MODE": "verify", "GATEWAY_IDENTITY__SECRET": SECRET}
+    assert load(None, {**environ, "GATEWAY_LIMITS__RULES": text}).limits.rules == RULES
 
 
 @pytest.mark.parametrize(

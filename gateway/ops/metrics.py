@@ -211,7 +211,9 @@ def _limits(limits: LimitStats) -> Iterator[Metric]:
     if redis is None:
         return
     yield GaugeMetricFamily(
-        "gateway_redis_answering", "Whether Redis answers: 1 or 0.", value=redis.is_answering
+        "gateway_redis_answering",
+        "Whether Redis answers: 1 or 0 for each worker.",
+        value=redis.is_answering,
     )
     yield CounterMetricFamily(
         "gateway_redis_failures", "How often Redis has stopped answering.", value=redis.failures

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import resource
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gateway.demo.routes import Purpose
+from tests.admission.test_keys import Issuer, issuing
+from tests.admission.tokens import RSA, signed_by
 from tests.demo.replay import until
-from tests.e2e.harness import connected, gateway_before, once
+from tests.e2e.harness import connected, gateway_before, once, process_before
 from tests.test_app import SCRAPE, numbers
 from tests.upstream.scripted import Peer, upstream_answering, upstream_doing
 
@@ -27,6 +31,12 @@ SLOW = {"per_second": 0.01, "content_bytes": 2048}
 """So slow that no test sees a refill."""
 OK = b"HTTP/1.1 200 OK\r\nX-A: 1\r\nContent-Length: 2\r\nx-a: 2\r\n\r\nok"
 GET = b"GET /api HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.fixture
+async def issuer() -> AsyncIterator[Issuer]:
+    async with issuing() as issuer:
+        yield issuer
 
 
 def limits(burst: int = 2, **given: Any) -> dict[str, Any]:
@@ -313,6 +323,70 @@ async def test_two_gateways_with_one_redis_admit_one_budget(
     statuses = sorted(status(head) for head, _ in answers)
     assert statuses == [303] * 5 + [429] * 7
     assert orchestrator.requests[Purpose.CREATE] == 5
+
+
+@pytest.mark.parametrize("shared", [False, True])
+async def test_rule_for_an_organization_is_for_verified_tokens_of_it(
+    issuer: Issuer, redis_server: RedisServer, shared: bool
+) -> None:
+    rules = ({"organization": "acme", "other": {"burst": 3}},)
+    sections: dict[str, Any] = {
+        "identity": {"mode": "verify", "jwks_url": issuer.url},
+        "limits": limits(1, rules=rules),
+        "redis": {"url": redis_server.url if shared else "", "answer_seconds": 5.0},
+    }
+    seen = {}
+    async with upstream_answering(OK) as script, gateway_before(script.url, **sections) as server:
+        for organization in ("acme", "globex"):
+            token = signed_by("k1", RSA, org_uuid=organization, user_id=organization)
+            request = b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n\r\n" % token
+            heads = [(await once(server.url, request))[0] for _ in range(4)]
+            seen[organization] = [status(head) for head in heads]
+    assert seen == {"acme": [200, 200, 200, 429], "globex": [200, 429, 429, 429]}
+
+
+async def test_flood_of_made_up_tokens_reaches_nobody_and_takes_little(
+    orchestrator: Orchestrator,
+) -> None:
+    variables = {
+        f"limits__{kind}__{name}": value
+        for kind in ("create", "other")
+        for name, value in (("per_second", "0.02"), ("burst", "200"))
+    }
+    variables["limits__create__burst"] = "3"
+    async with process_before(orchestrator.url, log__access="false", **variables) as gateway:
+        heads = [(await once(gateway.url, creating(orchestrator)))[0] for _ in range(4)]
+        assert [status(head) for head in heads] == [303] * 3 + [429]
+        await flood(gateway.url, 0, 5000)
+        before = resident_bytes(gateway.running.pid)
+        await asyncio.gather(*(flood(gateway.url, n * 25_000, 25_000) for n in range(1, 5)))
+        assert resident_bytes(gateway.running.pid) - before < 20 * 2**20
+        assert orchestrator.requests[Purpose.LIST] <= 20
+        head, _ = await once(gateway.url, creating(orchestrator))
+    assert status(head) == 429
+
+
+async def flood(url: str, first: int, count: int) -> None:
+    """So many requests, each with a token of its own, on one connection."""
+    async with connected(url) as client:
+        for start in range(first, first + count, 100):
+            await client.send(
+                b"".join(
+                    b"GET /acme/job HTTP/1.1\r\nHost: x\r\n"
+                    b"Authorization: Bearer made.up.%d\r\n\r\n" % number
+                    for number in range(start, start + 100)
+                )
+            )
+            answers = b""
+            async with asyncio.timeout(30):
+                while answers.count(b"HTTP/1.1 ") < 100:
+                    answers += await client.reader.read(65536)
+            assert answers.count(b"HTTP/1.1 429 ") + answers.count(b"HTTP/1.1 401 ") == 100
+
+
+def resident_bytes(pid: int) -> int:
+    pages = int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1])
+    return pages * resource.getpagesize()
 
 
 async def test_request_passes_though_redis_is_gone(
