@@ -101,6 +101,7 @@ def _identified_and_admitted(count: int, *, with_fields: bool) -> float:
         shared=None,
         holds=Holds(1),
         is_accepted=identities.is_accepted,
+        anonymous=identities.anonymous,
         is_enforced=True,
         with_fields=with_fields,
     )

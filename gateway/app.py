@@ -177,6 +177,7 @@ def _limits(
         shared=shared,
         holds=Holds(limits.holds),
         is_accepted=identities.is_accepted,
+        anonymous=identities.anonymous,
         is_enforced=limits.mode == "enforce",
         with_fields=limits.headers,
     )

@@ -14,7 +14,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from gateway.admission.addresses import address_key
 from gateway.admission.budgets import Budget, Claim, Use
 from gateway.admission.gcra import SECOND
 from gateway.admission.kinds import Limited, is_hop
@@ -39,7 +38,8 @@ _RETRY_SOON: Field = (b"Retry-After", b"1")
 
 
 class Limits:
-    """``is_accepted``: whether the upstream is known to take the token of a client."""
+    """``is_accepted``: whether the upstream is known to take the token of a client; ``anonymous``:
+    who asks from an address without one."""
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class Limits:
         shared: RedisBudgets | None,
         holds: Holds,
         is_accepted: Callable[[Identity], bool],
+        anonymous: Callable[[str], Identity],
         is_enforced: bool,
         with_fields: bool,
     ) -> None:
@@ -57,6 +58,7 @@ class Limits:
         self._shared = shared
         self._holds = holds
         self._is_accepted = is_accepted
+        self._anonymous = anonymous
         self._is_enforced = is_enforced
         self._with_fields = with_fields
         self._admitted = dict.fromkeys(Limited, 0)
@@ -139,7 +141,7 @@ class Limits:
     def _of_address(self, address: str) -> Budget:
         """What tokens that nobody knows yet take besides their own: anybody can make up more."""
         rate = self._rules.anonymous.allowances[Limited.OTHER].rate
-        return Budget(Limited.OTHER, address_key(address), rate, is_known=False)
+        return Budget(Limited.OTHER, self._anonymous(address).key, rate, is_known=False)
 
     def _bound_content(self, exchange: Exchange, most: int) -> None:
         client = exchange.client

@@ -136,8 +136,12 @@ class Pipeline:
         path, _, query = exchange.target.partition("?")
         self._identify(exchange, path, query)
         matched = route(client.method, path)
-        asks_to_switch = b"upgrade" in client.names
-        is_websocket = asks_to_switch and asks_for_websocket(client)
+        is_websocket = False
+        if b"upgrade" in client.names:
+            is_websocket = asks_for_websocket(client)
+            if not is_websocket:
+                # The client may go on in the protocol it asked for.
+                client.close_after_answer()
         if self._limits is not None:
             exchange.limited = limited_kind(client.method, path, None if is_websocket else matched)
             if not exchange.awaits_keys:
@@ -145,9 +149,6 @@ class Pipeline:
         if is_websocket:
             exchange.kind = Kind.WEBSOCKET
             return
-        if asks_to_switch:
-            # The client may go on in the protocol it asked for.
-            client.close_after_answer()
         exchange.kind = Kind.RELAY
         if matched is not None and (self._secret_routes or not matched.by_secret):
             exchange.route = matched

@@ -59,6 +59,7 @@ class Stage:
             is_accepted=lambda identity: (
                 identity.is_verified or identity.token_hash in self.accepted
             ),
+            anonymous=anonymous,
             is_enforced=self.config.mode == "enforce",
             with_fields=self.config.headers,
         )

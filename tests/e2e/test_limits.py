@@ -115,10 +115,12 @@ async def test_websocket_counts_as_a_request(orchestrator: Orchestrator) -> None
         b"GET /socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
     )
-    async with limited(orchestrator, 1) as server:
-        await once(server.url, GET)
-        head, _ = await once(server.url, upgrade)
-    assert status(head) == 429
+    async with limited(orchestrator, 1) as server, connected(server.url) as client:
+        statuses = []
+        for message in (GET, upgrade, GET):
+            await client.send(message)
+            statuses.append(status((await client.answer())[0]))
+    assert statuses == [200, 429, 429]
 
 
 async def test_content_too_long_by_its_length_is_refused_before_it_is_asked_for() -> None:
