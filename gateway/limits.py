@@ -76,7 +76,7 @@ class Limits:
         policy = self._rules.policy(identity)
         allowance = policy.allowances[kind]
         if exchange.client.has_content:
-            self._bound_content(exchange, allowance.content_bytes)
+            exchange.content_bytes = allowance.content_bytes
         has_token = identity.token_hash is not None
         is_known = has_token and self._is_accepted(identity)
         own = Budget(kind, identity.key + policy.suffix, allowance.rate, is_known)
@@ -143,28 +143,31 @@ class Limits:
         rate = self._rules.anonymous.allowances[Limited.OTHER].rate
         return Budget(Limited.OTHER, self._anonymous(address).key, rate, is_known=False)
 
+    def _conclude(self, exchange: Exchange, budgets: tuple[Budget, ...], verdict: Verdict) -> None:
+        refused, level = verdict
+        budget = refused or budgets[0]
+        if self._with_fields:
+            exchange.client.added = rate_fields(budget, level)
+        if refused is None:
+            self._admitted[budget.kind] += 1
+        else:
+            exchange.owed = ()
+            name = budget.kind.value if budget is budgets[0] else UNKNOWN_TOKEN
+            seconds = b"%d" % budget.rate.wait_seconds(level)
+            message = _message(name, budget.rate)
+            failure = TooManyRequests(message, fields=((b"Retry-After", seconds),))
+            self._refuse(exchange, name, failure)
+        if exchange.content_bytes is not None:
+            self._bound_content(exchange, exchange.content_bytes)
+
     def _bound_content(self, exchange: Exchange, most: int) -> None:
         client = exchange.client
         if (client.content_length or 0) > most:
+            exchange.content_bytes = None
             name = f"{exchange.limited}.content_bytes"
             self._refuse(exchange, name, ContentTooLarge.than(most))
-            return
-        exchange.content_bytes = most
-        if self._is_enforced:
+        elif self._is_enforced:
             client.content_bytes = most
-
-    def _conclude(self, exchange: Exchange, budgets: tuple[Budget, ...], verdict: Verdict) -> None:
-        budget = verdict.refused or budgets[0]
-        if self._with_fields:
-            exchange.client.added = rate_fields(budget, verdict.level)
-        if verdict.refused is None:
-            self._admitted[budget.kind] += 1
-            return
-        exchange.owed = ()
-        name = budget.kind.value if budget is budgets[0] else UNKNOWN_TOKEN
-        seconds = b"%d" % budget.rate.wait_seconds(verdict.level)
-        failure = TooManyRequests(_message(name, budget.rate), fields=((b"Retry-After", seconds),))
-        self._refuse(exchange, name, failure)
 
     def _owe(self, budgets: tuple[Budget, ...], now: int) -> None:
         if self._shared is not None:

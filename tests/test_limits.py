@@ -245,11 +245,12 @@ def test_rule_changes_the_rate_of_those_it_matches() -> None:
 
 
 def test_content_is_refused_by_its_length() -> None:
-    under_test = stage()
+    under_test = stage(headers=True)
     request = under_test.request(has_content=True, content_length=1025)
     with pytest.raises(ContentTooLarge, match="1024 bytes"):
         under_test.ask(request, Limited.CREATE, "")
     assert request.limit == "create.content_bytes"
+    assert len(request.client.added) == 2
 
 
 @pytest.mark.parametrize("length", [1024, None])
