@@ -258,6 +258,20 @@ async def test_results_held_at_once_are_bounded(orchestrator: Orchestrator) -> N
         assert status((await once(server.url, asking.encode()))[0]) == 200
 
 
+@pytest.mark.parametrize("shared", [False, True])
+async def test_counter_written_by_hand_buys_no_reads(
+    orchestrator: Orchestrator, redis_server: RedisServer, shared: bool
+) -> None:
+    job = orchestrator.create("held")
+    orchestrator.finish(job.id)
+    token = orchestrator.tokens["acme-user"]
+    asking = f"GET /job/{job.id}/result?access_token={token}&counter=%d HTTP/1.1\r\nHost: x\r\n\r\n"
+    redis = {"url": redis_server.url if shared else "", "answer_seconds": 5.0}
+    async with gateway_before(orchestrator.url, limits=limits(3), redis=redis) as server:
+        heads = [(await once(server.url, (asking % n).encode()))[0] for n in (0, 1, 2, 3, 4)]
+        assert [status(head) for head in heads] == [200] * 3 + [429] * 2
+
+
 async def test_connections_of_one_address_are_bounded(orchestrator: Orchestrator) -> None:
     async with limited(orchestrator, 10, connections_per_address=2) as server:
         async with connected(server.url), connected(server.url) as second:
