@@ -88,7 +88,7 @@ def _serve(options: argparse.Namespace) -> int:
     if config.listen.workers == 1:
         from gateway.server import serve  # noqa: PLC0415
     else:
-        from gateway.workers import serve  # noqa: PLC0415
+        from gateway.workers.parent import serve  # noqa: PLC0415
     return serve(config)
 
 

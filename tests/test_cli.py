@@ -138,9 +138,9 @@ def test_serve_takes_the_number_of_workers_that_it_is_told(
         served.append(config)
         return 8
 
-    workers = ModuleType("gateway.workers")
+    workers = ModuleType("gateway.workers.parent")
     vars(workers)["serve"] = serve_with_workers
-    monkeypatch.setitem(sys.modules, "gateway.workers", workers)
+    monkeypatch.setitem(sys.modules, "gateway.workers.parent", workers)
     assert main(["serve", "--workers", given]) == 8
     assert served == [Config(listen=ListenConfig(workers=count))]
     assert main(["serve", "--workers", "1"]) == 7

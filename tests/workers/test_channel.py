@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.config import Config, ListenConfig
-from gateway.control import Asking, Channel, Message, Order, Question, Reply, Start
 from gateway.tasks import Tasks
+from gateway.workers.channel import Asking, Channel, Message, Order, Question, Reply, Start
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from gateway.control import Order, Question
 from gateway.ops.health import PROBE_SECONDS, Readiness
 from gateway.sockets import bound
-from gateway.supervisor import Supervisor
-from gateway.workers import ANSWER_SECONDS, Process, WorkersVitals, serve, usable_processors
+from gateway.workers.channel import Order, Question
+from gateway.workers.parent import ANSWER_SECONDS, Process, WorkersVitals, serve, usable_processors
+from gateway.workers.supervisor import Supervisor
 from tests.e2e.harness import settings
 from tests.test_app import numbers
 from tests.virtual_time import now, run
@@ -185,7 +185,7 @@ def test_single_processor_takes_no_supervisor(monkeypatch: pytest.MonkeyPatch) -
         return 7
 
     monkeypatch.setattr("gateway.server.serve", alone)
-    monkeypatch.setattr("gateway.workers.usable_processors", lambda: 1)
+    monkeypatch.setattr("gateway.workers.parent.usable_processors", lambda: 1)
     config = settings("http://127.0.0.1:9", listen={"workers": 0})
     assert serve(config) == 7
     assert served == [config]

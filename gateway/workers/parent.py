@@ -23,13 +23,13 @@ import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from gateway import server
-from gateway.control import Asking, Channel, Message, Order, Question, Start
 from gateway.ops.admin import admin_listening
 from gateway.ops.health import PROBE_SECONDS, Readiness
 from gateway.ops.merge import Totals
 from gateway.sockets import bound, url_of
-from gateway.supervisor import Supervisor
 from gateway.tasks import Tasks
+from gateway.workers.channel import Asking, Channel, Message, Order, Question, Start
+from gateway.workers.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from gateway.config import Config, ListenConfig
-    from gateway.supervisor import Worker
+    from gateway.workers.supervisor import Worker
 
 _log = logging.getLogger("gateway")
 ANSWER_SECONDS = 1.0
@@ -176,7 +176,7 @@ class Process:
             try:
                 process = await asyncio.create_subprocess_exec(
                     # It runs this package, not one that lies in the working directory.
-                    *(sys.executable, "-P", "-m", "gateway.worker", str(theirs.fileno())),
+                    *(sys.executable, "-P", "-m", "gateway.workers.worker", str(theirs.fileno())),
                     stdin=asyncio.subprocess.DEVNULL,
                     env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
                     pass_fds=[theirs.fileno(), *descriptors],

@@ -11,8 +11,8 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, Self
 
-from gateway.control import Order, Question
 from gateway.tasks import Tasks
+from gateway.workers.channel import Order, Question
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.control import Order, Question
-from gateway.supervisor import (
+from gateway.workers.channel import Order, Question
+from gateway.workers.supervisor import (
     FIRST_GAP_SECONDS,
     LONGEST_GAP_SECONDS,
     START_SECONDS,

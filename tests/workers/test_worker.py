@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from gateway.control import Channel, Message, Order, Question, Reply, Start
 from gateway.ops.health import Readiness
 from gateway.sockets import bound, url_of
+from gateway.workers.channel import Channel, Message, Order, Question, Reply, Start
 from tests.e2e.harness import connected, once, settings
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ async def worker(config: Config, *, is_told_to_start: bool = True) -> AsyncItera
     [sock] = await bound("127.0.0.1", 0)
     with sock, theirs:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway.worker", str(theirs.fileno())),
+            *(sys.executable, "-m", "gateway.workers.worker", str(theirs.fileno())),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             pass_fds=[theirs.fileno(), sock.fileno()],

@@ -1,4 +1,4 @@
-"""One of several processes that share the client port: ``python -m gateway.worker DESCRIPTOR``."""
+"""One of several processes that share the client port, ``python -m gateway.workers.worker FD``."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from gateway.control import Channel, Message, Order, Question, Reply, Start
 from gateway.ops.merge import EXCHANGED
 from gateway.server import Server, first_of, log_to_stderr, run, spare_the_collector
 from gateway.tasks import Tasks
 from gateway.tls import UnusableCertificate
+from gateway.workers.channel import Channel, Message, Order, Question, Reply, Start
 
 if TYPE_CHECKING:
     from gateway.ops.admin import Vitals
