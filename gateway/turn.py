@@ -99,11 +99,12 @@ class Turn:
         except Exception as failure:
             forwarded.abandon()
             self._broke_off(failure)
-            is_passed = True
-        if not is_passed or self.exchange.client.is_full:
-            forwarded.pause()
-        else:
             self._end()
+        else:
+            if is_passed and not self.exchange.client.is_full:
+                self._end()
+            else:
+                forwarded.pause()
         on_progress(self)
 
     def abandon(self) -> None:
