@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from gateway.errors import AnswerTooLarge, BadGateway, ContentCut, GatewayError
 from gateway.upstream.answer import StaleConnection
-from gateway.upstream.messages import IDEMPOTENT, Head, Outbound
+from gateway.upstream.messages import IDEMPOTENT, Head, Outbound, Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gateway.upstream.connection import Connection
     from gateway.upstream.origin import Upstream
 
+_RELAY = Purpose.RELAY
 STATUS_CLASSES = {n: f"{n}xx" for n in range(10)}
 
 
@@ -30,7 +31,16 @@ class Content(Protocol):
 class UpstreamExchange:
     """One request sent and its answer read; leaving the block frees or closes the connection."""
 
-    __slots__ = ("_config", "_connection", "_content", "_outbound", "_upload", "_upstream", "head")
+    __slots__ = (
+        "_config",
+        "_connection",
+        "_content",
+        "_is_relayed",
+        "_outbound",
+        "_upload",
+        "_upstream",
+        "head",
+    )
 
     head: Head
 
@@ -38,6 +48,7 @@ class UpstreamExchange:
         self._upstream = upstream
         self._config = upstream.config
         self._outbound = outbound
+        self._is_relayed = outbound.purpose is _RELAY
         self._content = content
         self._connection: Connection | None = None
         self._upload: asyncio.Task[None] | None = None
@@ -47,7 +58,7 @@ class UpstreamExchange:
 
         Then either ``take_whole`` or ``abandon`` ends the exchange, or the block goes on with it.
         """
-        connection = self._upstream.pool.take()
+        connection = self._upstream.pool.take(relayed=self._is_relayed)
         if connection is None:
             return False
         self._begin(connection)
@@ -82,7 +93,7 @@ class UpstreamExchange:
         upstream, outbound = self._upstream, self._outbound
         try:
             if self._connection is None:
-                self._begin(upstream.pool.take() or await upstream.pool.acquire())
+                self._begin(await upstream.pool.acquire(relayed=self._is_relayed))
             answer = self.connection.answer
             while answer.head is None and answer.failure is None:
                 await self.connection.arrived(self._config.response_seconds)
@@ -168,7 +179,7 @@ class UpstreamExchange:
         await self._leave()
         if self._outbound.method not in IDEMPOTENT or not isinstance(self._content, bytes):
             raise BadGateway("The upstream closed the connection without an answer")
-        self._begin(await self._upstream.pool.acquire(fresh=True))
+        self._begin(await self._upstream.pool.acquire(relayed=self._is_relayed, fresh=True))
         answer = self.connection.answer
         while answer.head is None:
             if answer.failure is not None:
@@ -205,4 +216,4 @@ class UpstreamExchange:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.call_on_arrival(None)
-            self._upstream.pool.release(connection)
+            self._upstream.pool.release(connection, relayed=self._is_relayed)

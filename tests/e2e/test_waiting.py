@@ -204,3 +204,20 @@ async def test_token_may_be_refused_while_waiting(
         head, content = await client.answer()
     assert head.startswith(b"HTTP/1.1 401 ")
     assert isinstance(json.loads(content), str)
+
+
+async def test_clients_that_are_slow_to_send_keep_nobody_from_a_result(
+    orchestrator: Orchestrator,
+) -> None:
+    upload = b"POST /acme/task HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"
+    async with (
+        gateway_before(orchestrator.url, upstream={"max_connections": 8}) as server,
+        AsyncExitStack() as stack,
+    ):
+        for _ in range(20):
+            slow = await stack.enter_async_context(connected(server.url))
+            await slow.send(upload)
+        job = orchestrator.create("held")
+        async with held(orchestrator, server, job) as [client]:
+            orchestrator.finish(job.id, "success", ["1"])
+            assert (await client.answer())[1] == b'["1"]'
