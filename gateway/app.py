@@ -9,14 +9,20 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from gateway import __version__
+from gateway.admission.budgets import MemoryBudgets
+from gateway.admission.connections import Connections
+from gateway.admission.holds import Holds
 from gateway.admission.identity import Identities
+from gateway.admission.keys import keys_of
+from gateway.admission.rules import Rules
 from gateway.fields import without
 from gateway.forwarding import Forwarding
-from gateway.listener import ClientListener
+from gateway.limits import Limits
+from gateway.listener import CONNECTIONS, ClientListener
 from gateway.ops.access_log import AccessLog
-from gateway.ops.admin import admin_app
+from gateway.ops.admin import ProcessVitals
 from gateway.ops.health import Health
-from gateway.ops.metrics import Metrics, UpstreamStats, WaitStats
+from gateway.ops.metrics import LimitStats, Metrics, RedisStats, UpstreamStats, WaitStats
 from gateway.pipeline import Observer, Pipeline
 from gateway.proxy.relay import Relay
 from gateway.proxy.websocket import WebSocketRelay
@@ -28,6 +34,9 @@ from gateway.tasks import Tasks
 from gateway.upstream import Upstream
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.admission.redis_budgets import RedisBudgets
     from gateway.config import Config
     from gateway.errors import Field
     from gateway.exchange import Exchange
@@ -37,7 +46,7 @@ FLUSH_SECONDS = 1.0
 
 class Gateway:
     """All parts, joined; an ``async with`` block is its life. ``listener`` takes clients'
-    connections, ``admin`` is what operators see."""
+    connections, ``vitals`` are what operators see."""
 
     def __init__(self, config: Config) -> None:
         clock, wall_clock = time.monotonic, time.time  # noqa: TID251 - here clocks come from
@@ -50,6 +59,18 @@ class Gateway:
             preserve_host=config.upstream.preserve_host,
         )
 
+        self._keys = keys_of(config.identity, clock)
+        identities = Identities(config.identity, self._keys, clock, wall_clock)
+        answered = identities.answered
+        memory = MemoryBudgets()
+        self._shared = _shared_budgets(config, memory, clock)
+        self._limits = _limits(config, memory, self._shared, identities)
+        self._connections = (
+            None
+            if self._limits is None
+            else Connections(config.limits.connections_per_address, forwarding.is_trusted)
+        )
+
         def created_with(exchange: Exchange) -> list[Field]:
             # A creating request is sent whole, with a length, however it came.
             fields = forwarding.outbound(exchange.client, exchange.request_id)
@@ -57,8 +78,10 @@ class Gateway:
 
         orchestrator = Orchestrator(upstream, config.limits.result_bytes)
         self._watcher = Watcher(orchestrator, clock, random.random, config.sync)
-        self._create = CreateAndWait(upstream, created_with, config.sync, config.limits)
-        self._metrics = Metrics(__version__, self._wait_stats, self._upstream_stats)
+        self._create = CreateAndWait(upstream, created_with, answered, config.sync, config.limits)
+        self._metrics = Metrics(
+            __version__, self._wait_stats, self._upstream_stats, self._limit_stats
+        )
         self._access_log = (
             AccessLog(sys.stdout, config.log.format, wall_clock) if config.log.access else None
         )
@@ -66,13 +89,16 @@ class Gateway:
         if self._access_log is not None:
             observers.append(self._access_log)
         self._pipeline = Pipeline(
-            limits=config.limits,
+            sizes=config.limits,
             forwarding=forwarding,
-            identities=Identities(),
-            relay=Relay(upstream, forwarding),
-            websocket=WebSocketRelay(upstream, forwarding, config.upstream.tunnel_idle_seconds),
+            identities=identities,
+            limits=self._limits,
+            relay=Relay(upstream, forwarding, answered),
+            websocket=WebSocketRelay(
+                upstream, forwarding, answered, config.upstream.tunnel_idle_seconds
+            ),
             create=self._create,
-            hold=ResultHold(orchestrator, self._watcher, clock, config.sync),
+            hold=ResultHold(orchestrator, self._watcher, answered, clock, config.sync),
             observers=observers,
             clock=clock,
             secret_routes=config.sync.secret_routes,
@@ -83,18 +109,24 @@ class Gateway:
             upstream_failing_since=lambda: upstream.failing_since,
             probe=upstream.probe,
         )
-        self.listener = ClientListener(self._pipeline, config.listen, config.limits)
-        self.admin = admin_app(health, self._metrics)
+        self.listener = ClientListener(
+            self._pipeline, config.listen, config.limits, self._connections
+        )
+        self.vitals = ProcessVitals(health, self._metrics)
 
     async def __aenter__(self) -> Self:
         if self._access_log is not None:
             self._tasks.spawn(_flush(self._access_log), name="flush access log")
+        if self._keys is not None:
+            self._tasks.spawn(self._keys.keep_fresh(), name="keep keys fresh")
         return self
 
     async def __aexit__(self, *failure: object) -> None:
         await self._watcher.aclose()
         await self._create.aclose(self._config.upstream.response_seconds)
         await self._tasks.aclose()
+        if self._shared is not None:
+            await self._shared.aclose()
         self._upstream.close()
         if self._access_log is not None:
             self._access_log.close()
@@ -120,6 +152,45 @@ class Gateway:
         stats = self._upstream.stats()
         pool = stats.pool
         return UpstreamStats(pool.busy + pool.idle, pool.idle, pool.queued, stats.requests)
+
+    def _limit_stats(self) -> LimitStats:
+        verdicts = {} if self._limits is None else self._limits.stats()
+        if self._connections is not None and self._connections.surplus:
+            verdict = "refused" if self._config.limits.mode == "enforce" else "reported"
+            verdicts[CONNECTIONS, verdict] = self._connections.surplus
+        if self._shared is None:
+            return LimitStats(verdicts)
+        stats = self._shared.stats()
+        redis = RedisStats(stats.is_answering, stats.failures, stats.decisions, stats.fallbacks)
+        return LimitStats(verdicts, redis)
+
+
+def _limits(
+    config: Config, memory: MemoryBudgets, shared: RedisBudgets | None, identities: Identities
+) -> Limits | None:
+    limits = config.limits
+    if limits.mode == "off":
+        return None
+    return Limits(
+        rules=Rules(limits),
+        memory=memory,
+        shared=shared,
+        holds=Holds(limits.holds),
+        is_accepted=identities.is_accepted,
+        anonymous=identities.anonymous,
+        is_enforced=limits.mode == "enforce",
+        with_fields=limits.headers,
+    )
+
+
+def _shared_budgets(
+    config: Config, memory: MemoryBudgets, clock: Callable[[], float]
+) -> RedisBudgets | None:
+    if not config.redis.url or config.limits.mode == "off":
+        return None
+    from gateway.admission.redis_budgets import RedisBudgets  # noqa: PLC0415 - an extra
+
+    return RedisBudgets(config.redis, memory, clock, random.random)
 
 
 async def _flush(access_log: AccessLog) -> None:

@@ -1,14 +1,16 @@
-"""The commands: serve, check, demo."""
+"""The commands: serve, check, demo, hash-token."""
 
 from __future__ import annotations
 
 import argparse
+import getpass
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway import __version__
+from gateway.admission.token import token_hash
 from gateway.settings import Given, SettingsError, load, to_toml
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from gateway.config import Config
 
 PROGRAM = "theeye-sync-gateway"
+MAX_TOKEN_BYTES = 64 * 1024
 _ABOUT = """\
 A transparent HTTP gateway in front of TheEye's orchestrator. All requests pass through
 untouched; those that create a job with wait_result=true get the job's result.
@@ -49,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _check(options)
         case "demo":
             return _demo(options)
+        case "hash-token":
+            return _hash_token()
         case _:
             parser.print_help()
             return 0
@@ -74,11 +79,16 @@ def _serve(options: argparse.Namespace) -> int:
         host, port = options.listen
         given.append(Given("listen.host", "--listen", host))
         given.append(Given("listen.port", "--listen", port))
+    if options.workers is not None:
+        given.append(Given("listen.workers", "--workers", options.workers))
     config = _settings(options.config, given)
     if config is None:
         return 1
-    from gateway.server import serve  # noqa: PLC0415 - the other commands need no server
-
+    # The other commands need no server.
+    if config.listen.workers == 1:
+        from gateway.server import serve  # noqa: PLC0415
+    else:
+        from gateway.workers.parent import serve  # noqa: PLC0415
     return serve(config)
 
 
@@ -94,6 +104,19 @@ def _demo(options: argparse.Namespace) -> int:
     from gateway.demonstration import demo  # noqa: PLC0415 - the gateway itself needs no demo
 
     return demo(options.listen, options.check)
+
+
+def _hash_token() -> int:
+    # Not an argument: those stand in the list of processes and in the shell's history.
+    if sys.stdin.isatty():
+        token = getpass.getpass("token: ").encode("utf-8", "replace").strip()
+    else:
+        token = sys.stdin.buffer.read(MAX_TOKEN_BYTES).strip()
+    if not token:
+        print(f"{PROGRAM}: no token on stdin", file=sys.stderr)
+        return 1
+    print(token_hash(token).hex())
+    return 0
 
 
 def _settings(path: Path | None, arguments: Sequence[Given] = ()) -> Config | None:
@@ -121,6 +144,11 @@ def _parser() -> argparse.ArgumentParser:
         "check",
         "print the settings in force, secrets masked, or all problems; exit 1 if there are any",
     )
+    _command(
+        commands,
+        "hash-token",
+        "print the hash by which a rule in limits.rules names a token; reads the token from stdin",
+    )
     demo = _command(commands, "demo", "run the gateway in front of an embedded orchestrator")
     for command in (serve, check):
         command.add_argument("--config", type=Path, metavar="FILE", help="a TOML settings file")
@@ -132,6 +160,11 @@ def _parser() -> argparse.ArgumentParser:
             metavar="HOST:PORT",
             help="where clients connect; an IPv6 address in brackets",
         )
+    serve.add_argument(
+        "--workers",
+        metavar="N",
+        help="how many processes answer clients, 0 for one per core (listen.workers)",
+    )
     demo.add_argument(
         "--check",
         action="store_true",

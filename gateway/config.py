@@ -14,6 +14,8 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Bytes = Annotated[int, Meta(ge=1024, le=2**31)]
+PerSecond = Annotated[float, Meta(ge=0.001, le=100_000)]
+MIB = 1024 * 1024
 
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,6 +25,9 @@ class Section(Struct, frozen=True, forbid_unknown_fields=True):
 class ListenConfig(Section, frozen=True, kw_only=True):
     host: str = "0.0.0.0"
     port: Port = 6090
+    tls_cert_file: str = ""
+    tls_key_file: str = ""
+    workers: Annotated[int, Meta(ge=0, le=256)] = 1
     trusted_proxies: tuple[str, ...] = ()
     keepalive_seconds: Seconds = 75.0
     idle_seconds: Seconds = 60.0
@@ -57,11 +62,60 @@ class SyncConfig(Section, frozen=True, kw_only=True):
     safety_net_seconds: Annotated[float, Meta(ge=0.01, le=3600)] = 10.0
 
 
+class IdentityConfig(Section, frozen=True, kw_only=True):
+    mode: Literal["opaque", "verify"] = "opaque"
+    secret: Annotated[str, Meta(extra={"secret": True})] = ""
+    secret_file: str = ""
+    public_key_file: str = ""
+    jwks_url: str = ""
+    verify_expiry: bool = False
+    reject_seconds: Annotated[float, Meta(ge=0, le=3600)] = 10.0
+
+
+class KindLimits(Section, frozen=True, kw_only=True):
+    """What requests of one kind may do."""
+
+    per_second: PerSecond
+    burst: Count
+    content_bytes: Bytes
+
+
+class KindOverride(Section, frozen=True, kw_only=True):
+    """What a rule changes of that."""
+
+    per_second: PerSecond | None = None
+    burst: Count | None = None
+    content_bytes: Bytes | None = None
+
+
+class Rule(Section, frozen=True, kw_only=True):
+    """Whom it is for, all that is given must match; and what they may do."""
+
+    organization: str | None = None
+    credential: str | None = None
+    user: str | None = None
+    token_hash: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")] | None = None
+    create: KindOverride = KindOverride()
+    result: KindOverride = KindOverride()
+    other: KindOverride = KindOverride()
+    holds: Count | None = None
+
+
 class LimitsConfig(Section, frozen=True, kw_only=True):
+    mode: Literal["off", "report", "enforce"] = "enforce"
+    headers: bool = False
+    anonymous_share: Annotated[float, Meta(ge=0.001, le=1)] = 0.1
+    holds_per_token: Count = 200
+    holds: Count = 10_000
+    connections_per_address: Annotated[int, Meta(ge=0, le=1_000_000)] = 1000
     target_bytes: Bytes = 16 * 1024
     fields_bytes: Bytes = 64 * 1024
-    inspect_bytes: Bytes = 1024 * 1024
-    result_bytes: Bytes = 10 * 1024 * 1024
+    inspect_bytes: Bytes = MIB
+    result_bytes: Bytes = 10 * MIB
+    rules: tuple[Rule, ...] = ()
+    create: KindLimits = KindLimits(per_second=20.0, burst=40, content_bytes=MIB)
+    result: KindLimits = KindLimits(per_second=50.0, burst=100, content_bytes=MIB)
+    other: KindLimits = KindLimits(per_second=100.0, burst=200, content_bytes=100 * MIB)
 
 
 class RedisConfig(Section, frozen=True, kw_only=True):
@@ -84,6 +138,7 @@ class Config(Section, frozen=True, kw_only=True):
     listen: ListenConfig = ListenConfig()
     upstream: UpstreamConfig = UpstreamConfig()
     sync: SyncConfig = SyncConfig()
+    identity: IdentityConfig = IdentityConfig()
     limits: LimitsConfig = LimitsConfig()
     redis: RedisConfig = RedisConfig()
     admin: AdminConfig = AdminConfig()

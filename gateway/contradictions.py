@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 from dataclasses import dataclass
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING
 
 from yarl import URL
 
-from gateway import redis_client
+from gateway import redis_client, signing_keys
+from gateway.signing_keys import UnusableKey
+from gateway.tls import Certificate, UnusableCertificate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from gateway.config import Config
+    from gateway.config import Config, IdentityConfig, Rule
 
 _SOCKET = re.compile(r"unix:/[!-~]+")
 _LOCAL_NAMES = frozenset({"localhost", "ip6-localhost"})
@@ -36,8 +39,13 @@ def contradictions(config: Config) -> Iterator[Contradiction]:
     yield from _upstream(config)
     yield from _ca_file(config.upstream.ca_file)
     yield from _listeners(config)
+    yield from _certificate(config.listen.tls_cert_file, config.listen.tls_key_file)
+    if config.listen.workers != 1 and os.name == "nt":
+        yield Contradiction(("listen.workers",), "listen.workers must be 1 on Windows")
     yield from _trusted_proxies(config.listen.trusted_proxies)
+    yield from _identity(config.identity)
     yield from _redis(config.redis.url)
+    yield from _rules(config.limits.rules, verifies=config.identity.mode == "verify")
     for low, high in (
         ("default_hold_seconds", "max_hold_seconds"),
         ("min_poll_seconds", "max_poll_seconds"),
@@ -108,6 +116,17 @@ def _listeners(config: Config) -> Iterator[Contradiction]:
         )
 
 
+def _certificate(cert_file: str, key_file: str) -> Iterator[Contradiction]:
+    keys = ("listen.tls_cert_file", "listen.tls_key_file")
+    if bool(cert_file) is not bool(key_file):
+        yield Contradiction(keys, f"{' and '.join(keys)} go together, one of them is missing")
+    elif cert_file:
+        try:
+            Certificate(cert_file, key_file)
+        except UnusableCertificate as failure:
+            yield Contradiction(keys, f"listen.tls_cert_file, listen.tls_key_file: {failure}")
+
+
 def _trusted_proxies(networks: tuple[str, ...]) -> Iterator[Contradiction]:
     for network in networks:
         try:
@@ -118,6 +137,49 @@ def _trusted_proxies(networks: tuple[str, ...]) -> Iterator[Contradiction]:
                 f'listen.trusted_proxies: "{network}" is no IP network,'
                 " such as 10.0.0.0/8 or 192.0.2.7",
             )
+
+
+def _identity(identity: IdentityConfig) -> Iterator[Contradiction]:
+    given = [name for name in _KEYS if getattr(identity, name)]
+    keys = tuple(f"identity.{name}" for name in given)
+    if identity.mode == "verify" and not given:
+        yield Contradiction(
+            ("identity.mode",),
+            'identity.mode "verify" needs one of ' + ", ".join(f"identity.{key}" for key in _KEYS),
+        )
+    if len(given) > 1:
+        yield Contradiction(keys, f"only one of {' and '.join(keys)} can be set")
+    for name in given:
+        try:
+            _KEYS[name](getattr(identity, name))
+        except UnusableKey as failure:
+            # Of a secret nothing is shown.
+            shown = f' "{getattr(identity, name)}"' if name.endswith("_file") else ""
+            yield Contradiction((f"identity.{name}",), f"identity.{name}{shown}: {failure}")
+
+
+def _jwks_url(text: str) -> None:
+    try:
+        url = URL(text)
+    except ValueError:
+        url = URL()
+    is_usable = (
+        _VISIBLE.fullmatch(text) is not None
+        and url.scheme in {"http", "https"}
+        and bool(url.host)
+        and bool(url.port)
+    )
+    if not is_usable:
+        raise UnusableKey("it must be an address, such as https://login.example/jwks.json")
+
+
+_KEYS: Mapping[str, Callable[[str], object]] = {
+    "secret": lambda secret: signing_keys.checked_secret(secret.encode()),
+    "secret_file": signing_keys.shared_secret,
+    "public_key_file": signing_keys.public_key,
+    "jwks_url": _jwks_url,
+}
+"""What tokens can be verified with, and what shows whether it is usable."""
 
 
 def _redis(url: str) -> Iterator[Contradiction]:
@@ -133,6 +195,24 @@ def _redis(url: str) -> Iterator[Contradiction]:
             ("redis.url",),
             "redis.url must be redis://host:port/0, rediss://host:port/0 or unix:///path",
         )
+
+
+def _rules(rules: Sequence[Rule], *, verifies: bool) -> Iterator[Contradiction]:
+    for number, rule in enumerate(rules, start=1):
+        claims = {"organization", "credential", "user"}
+        named = [name for name in sorted(claims) if getattr(rule, name) is not None]
+        if named and not verifies:
+            yield Contradiction(
+                ("limits.rules", "identity.mode"),
+                f"limits.rules: number {number} names {named[0]}, which only identity.mode"
+                ' "verify" can know; a token_hash can be named in any mode',
+            )
+        if not named and rule.token_hash is None:
+            yield Contradiction(
+                ("limits.rules",),
+                f"limits.rules: number {number} names no organization, credential, user or"
+                " token_hash, so it would be for everybody",
+            )
 
 
 def _reaches(host: str, listening: str) -> bool:

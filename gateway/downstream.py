@@ -7,8 +7,8 @@ field order, case and multiplicity stay. The connection itself is ``listener``'s
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
+import contextlib
+import sys
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -18,8 +18,9 @@ from aiohttp.http import StreamWriter
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EmptyStreamReader
 
-from gateway.errors import Answer, BadRequest, ClientGone, Field, RequestTimeout
+from gateway.errors import Answer, BadRequest, ClientGone, ContentTooLarge, Field, RequestTimeout
 from gateway.fields import has_length, lowered, value
+from gateway.sockets import reset
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
     from aiohttp import StreamReader
     from aiohttp.http import RawRequestMessage
 
+    from gateway.outbox import Outbox
+
 REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 NO_CONTENT = frozenset({101, 204, 304})
-CUT_AT_ONCE = struct.pack("ii", 1, 0)
-"""SO_LINGER: closing sends a reset, which no client can take for a clean end."""
+_NO_MORE = (TimeoutError, ConnectionError, HttpProcessingError, web.RequestPayloadError)
+_LINE = b": ".join
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -48,12 +51,15 @@ class Client:
         "_keep_alive",
         "_payload",
         "_unsent",
+        "added",
         "address",
         "bytes_received",
         "bytes_sent",
+        "content_bytes",
         "fields",
         "has_content",
         "is_cut",
+        "is_finished",
         "is_http_1_1",
         "method",
         "names",
@@ -91,10 +97,16 @@ class Client:
         self.address = str(peer[0]) if isinstance(peer, tuple) else ""
         self.started = False
         """The answer has begun: nothing but its content, or a cut, can follow."""
+        self.is_finished = False
+        """All of the answer was handed to the transport."""
         self.is_cut = False
         """We ended the connection, not the client."""
         self.bytes_received = 0
         self.bytes_sent = 0
+        self.content_bytes = sys.maxsize
+        """The most content that is read."""
+        self.added: tuple[Field, ...] = ()
+        """Fields that the answer gets, whoever gives it."""
         self._awaits_continue = self.has_content and self.is_http_1_1 and b"expect" in self.names
 
     @property
@@ -114,6 +126,7 @@ class Client:
         Raises:
             ClientGone: the connection is gone.
             BadRequest: the content is not framed as HTTP says.
+            ContentTooLarge: there is more than ``content_bytes`` of it.
             RequestTimeout: nothing came for ``idle_seconds``.
         """
         try:
@@ -131,7 +144,19 @@ class Client:
             self._keep_alive = False
             raise BadRequest("The request's content is not framed as HTTP says") from None
         self.bytes_received += len(chunk)
+        if self.bytes_received > self.content_bytes:
+            self._keep_alive = False
+            raise ContentTooLarge.than(self.content_bytes)
         return chunk
+
+    async def read_off(self, seconds: float) -> bool:
+        """Drop what is left of the content, waiting ``seconds`` at most; whether all was read."""
+        if not self._payload.is_eof():
+            with contextlib.suppress(*_NO_MORE):
+                async with asyncio.timeout(seconds):
+                    while not self._payload.is_eof():
+                        await self._payload.readany()
+        return self._payload.is_eof()
 
     def spoil(self, reason: BaseException) -> None:
         """No more content can be read, for ``reason``, unless it is all there."""
@@ -159,7 +184,8 @@ class Client:
         The head is held back until the first content, so that a small answer is one packet.
         """
         lines = [b"HTTP/1.1 %d %b" % (status, reason)]
-        lines += [b"%b: %b" % field for field in fields]
+        lines += map(_LINE, fields)
+        lines += map(_LINE, self.added)
         if not (is_sized or self.method == "HEAD" or status in NO_CONTENT):
             if self.is_http_1_1:
                 self._chunked = True
@@ -197,6 +223,25 @@ class Client:
         self._unsent = b""
         if end:
             self._transmit(end)
+        self.is_finished = True
+
+    def finish_with(self, content: bytes, outbox: Outbox) -> None:
+        """End an answer that begins with this piece of content, or is all of it.
+
+        Raises:
+            ClientGone: it closed the connection.
+        """
+        self.bytes_sent += len(content)
+        data = self._unsent + content
+        if self._chunked:
+            chunk = b"%x\r\n%b\r\n" % (len(content), content) if content else b""
+            data = self._unsent + chunk + b"0\r\n\r\n"
+        self._unsent = b""
+        transport = self.protocol.transport
+        if transport is None or transport.is_closing():
+            raise ClientGone
+        outbox.write(transport, data)
+        self.is_finished = True
 
     def flush(self) -> None:
         """Send the head now, when its content may take a while to come."""
@@ -224,13 +269,8 @@ class Client:
         """End the connection in the middle of the answer, so that it cannot seem complete."""
         self.is_cut = True
         self._keep_alive = False
-        transport = self.protocol.transport
-        if transport is None:
-            return
-        sock = transport.get_extra_info("socket")
-        if sock is not None and sock.family in {socket.AF_INET, socket.AF_INET6}:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, CUT_AT_ONCE)
-        transport.abort()
+        if self.protocol.transport is not None:
+            reset(self.protocol.transport)
 
     def close_after_answer(self) -> None:
         """Keep the connection for no further request."""

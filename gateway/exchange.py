@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 from gateway.admission.identity import ANONYMOUS, Identity
 
 if TYPE_CHECKING:
+    from gateway.admission.budgets import Budget, Claim
+    from gateway.admission.kinds import Limited
     from gateway.downstream import Client
+    from gateway.routes import Route
 
 
 class Kind(StrEnum):
@@ -47,7 +50,11 @@ class Exchange:
     started: float
     target: str = ""
     """The target that may be sent upstream, in origin-form; empty until it was checked."""
+    route: Route | None = None
+    """Where the sync mode may have something to do with it."""
     identity: Identity = ANONYMOUS
+    awaits_keys: bool = False
+    """Its token cannot be judged before keys were fetched."""
     kind: Kind = Kind.REFUSED
     outcome: Outcome = Outcome.OK
     status: int = 0
@@ -57,8 +64,19 @@ class Exchange:
     """The part of the duration in which we only waited for the job to end."""
     job_id: str = ""
     job_state: str = ""
+    limited: Limited | None = None
+    """Which rate is for it; None while that is not known, and where there are no limits."""
+    claim: Claim | None = None
+    """What it wants of budgets that have to be asked for."""
+    limit: str = ""
+    """The limit that was reached, empty if none was."""
+    owed: tuple[Budget, ...] = ()
+    """What it will take of these unless it is held."""
+    content_bytes: int | None = None
+    """The most content it may have; None where that was decided by its length."""
 
     @property
     def handling_seconds(self) -> float:
         """The duration without the time held."""
-        return max(0.0, self.finished - self.started - self.held_seconds)
+        seconds = self.finished - self.started - self.held_seconds
+        return seconds if seconds > 0 else 0.0

@@ -38,7 +38,8 @@ class Forwarding:
                 return False
             return any(parsed in network for network in networks)
 
-        self._is_trusted = is_trusted
+        self.is_trusted = is_trusted
+        """Whether an address is a trusted proxy's."""
         self._host = None if preserve_host else upstream_host
         self._ids: list[str] = []
 
@@ -47,13 +48,13 @@ class Forwarding:
         address = client.address
         if b"x-forwarded-for" in client.names:
             hops = list_members(values(client.fields, b"x-forwarded-for"))
-            while hops and self._is_trusted(address):
+            while hops and self.is_trusted(address):
                 address = hops.pop().decode("latin-1")
         return address
 
     def request_id(self, client: Client) -> str:
         """The id a trusted proxy gave the request, else a new one."""
-        if b"x-request-id" in client.names and self._is_trusted(client.address):
+        if b"x-request-id" in client.names and self.is_trusted(client.address):
             inbound = value(client.fields, b"x-request-id")
             if inbound and _REQUEST_ID.fullmatch(inbound):
                 return inbound.decode("ascii")
@@ -69,7 +70,7 @@ class Forwarding:
         fields = end_to_end(client.fields, client.names)
         claims: list[Field] = []
         if _has_claims(client.names):
-            claims = fields if self._is_trusted(client.address) else []
+            claims = fields if self.is_trusted(client.address) else []
             fields = [line for line in fields if _is_kept(line[0].lower(), trusted=bool(claims))]
         fields = self._addressed(fields, host)
         if claims:
@@ -78,7 +79,7 @@ class Forwarding:
             fields += _provenance(client.address, client.scheme, host)
         fields.append((b"X-Request-Id", request_id.encode("ascii")))
         if client.has_content and not has_length(fields):
-            fields.append(_framing(client.content_length))
+            fields.append((b"Transfer-Encoding", b"chunked"))
         return fields
 
     def _addressed(self, fields: list[Field], host: bytes) -> list[Field]:
@@ -121,9 +122,3 @@ def _added_to(claims: list[Field], client: Client, host: bytes) -> list[Field]:
         if name != b"X-Forwarded-For" and value(claims, name.lower()) is None:
             added.append((name, content))
     return added
-
-
-def _framing(length: int | None) -> Field:
-    if length is None:
-        return b"Transfer-Encoding", b"chunked"
-    return b"Content-Length", b"%d" % length

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import deque
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from functools import reduce
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from msgspec import inspect, structs
@@ -22,9 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+S = TypeVar("S", bound=Section)
+
 PREFIX = "GATEWAY_"
 MASK = "****"
-_USERINFO = re.compile(r"(\w+://)[^/\s]*@")
+_USERINFO = re.compile(r"(\w+://)\S*@")
+_PARAMETERS = re.compile(r"(://[^\s?]*\?)[^\s#]*")
 
 
 class SettingsError(Exception):
@@ -65,15 +70,27 @@ class Setting:
         info = inspect.type_info(self.type)
         return isinstance(info, inspect.Metadata) and bool((info.extra or {}).get("secret"))
 
+    @property
+    def is_of_tables(self) -> bool:
+        """Its value is a list of tables; in a variable it is JSON."""
+        info = inspect.type_info(self.type)
+        return isinstance(info, inspect.VarTupleType) and isinstance(
+            info.item_type, inspect.StructType
+        )
+
 
 def settings(tree: type[Section] = Config) -> dict[str, Setting]:
     """Every setting there is, by its dotted key, in the order of the file."""
-    return {
-        key: Setting(key, field.type, field.default)
-        for section in structs.fields(tree)
-        for field in structs.fields(section.type)
-        for key in (f"{section.name}.{field.name}",)
-    }
+    return {setting.key: setting for setting in _settings_of(tree())}
+
+
+def _settings_of(section: Section, prefix: str = "") -> Iterator[Setting]:
+    for field in structs.fields(section):
+        key, default = prefix + field.name, getattr(section, field.name)
+        if isinstance(default, Section):
+            yield from _settings_of(default, f"{key}.")
+        else:
+            yield Setting(key, field.type, default)
 
 
 def load(path: Path | None, environ: Mapping[str, str], arguments: Sequence[Given] = ()) -> Config:
@@ -93,12 +110,11 @@ def load(path: Path | None, environ: Mapping[str, str], arguments: Sequence[Give
         try:
             values[item.key] = _converted(item, setting)
             origins[item.key] = item.where
-        except msgspec.ValidationError:
-            problems.append(
-                f"{item.where}: {shown(item.value, setting)} is not {_allowed(setting)}"
-            )
+        except msgspec.DecodeError as error:
+            problem = f"{shown(item.value, setting)} is not {_allowed(setting)}"
+            problems.append(f"{item.where}: {error if setting.is_of_tables else problem}")
             rejected.add(item.key)
-    config = _built(values)
+    config = _with(Config(), values)
     for contradiction in contradictions(config):
         if rejected.isdisjoint(contradiction.keys):
             where = next((origins[key] for key in contradiction.keys if key in origins), "defaults")
@@ -114,9 +130,15 @@ def shown(value: object, setting: Setting) -> str:
         return f'"{MASK}"'
     if isinstance(value, tuple | list):
         return f"[{', '.join(shown(item, setting) for item in value)}]"
+    if isinstance(value, Section):
+        fields = [(field.name, getattr(value, field.name)) for field in structs.fields(value)]
+        given = [f"{name} = {shown(item, setting)}" for name, item in fields if not _is_bare(item)]
+        return f"{{ {', '.join(given)} }}"
     if isinstance(value, str):
         # TOML's basic strings are JSON's, except that DEL must be escaped.
-        text = msgspec.json.encode(_USERINFO.sub(rf"\1{MASK}@", value)).decode()
+        masked = _USERINFO.sub(rf"\1{MASK}@", value)
+        masked = _PARAMETERS.sub(rf"\1{MASK}", masked)
+        text = msgspec.json.encode(masked).decode()
         return text.replace("\x7f", "\\u007f")
     return str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -125,11 +147,16 @@ def to_toml(config: Config) -> str:
     """The whole tree as a settings file; secrets are masked."""
     lines: list[str] = []
     for key, setting in settings().items():
-        section, _, name = key.partition(".")
+        section, _, name = key.rpartition(".")
         if f"[{section}]" not in lines:
             lines += ["", f"[{section}]"] if lines else [f"[{section}]"]
-        lines.append(f"{name} = {shown(getattr(getattr(config, section), name), setting)}")
+        lines.append(f"{name} = {shown(reduce(getattr, key.split('.'), config), setting)}")
     return "\n".join(lines) + "\n"
+
+
+def _is_bare(value: object) -> bool:
+    """Nothing is given: there is no way to write that."""
+    return value is None or (isinstance(value, Section) and value == type(value)())
 
 
 def _from_file(
@@ -148,19 +175,20 @@ def _from_file(
     except tomllib.TOMLDecodeError as error:
         problems.append(f"{path}: is not TOML: {error}")
         return
-    sections = {key.partition(".")[0] for key in known}
-    for section, content in tree.items():
-        if section not in sections:
-            problems.append(f"{path}: {section}: unknown{_meant(section, [*sections, *known])}")
-        elif not isinstance(content, dict):
-            problems.append(f"{path}: {section}: must be a table, [{section}]")
+    parts = [key.split(".") for key in known]
+    tables = {".".join(part[:end]) for part in parts for end in range(1, len(part))}
+    remaining = deque(tree.items())
+    while remaining:
+        key, value = remaining.popleft()
+        if key in known:
+            yield Given(key, f"{path}: {key}", value, is_text=False)
+        elif key not in tables:
+            candidates = known if "." in key else [*tables, *known]
+            problems.append(f"{path}: {key}: unknown{_meant(key, candidates)}")
+        elif not isinstance(value, dict):
+            problems.append(f"{path}: {key}: must be a table, [{key}]")
         else:
-            for name, value in content.items():
-                key = f"{section}.{name}"
-                if key in known:
-                    yield Given(key, f"{path}: {key}", value, is_text=False)
-                else:
-                    problems.append(f"{path}: {key}: unknown{_meant(key, known)}")
+            remaining.extend((f"{key}.{name}", content) for name, content in value.items())
 
 
 def _from_environment(
@@ -193,22 +221,23 @@ def _converted(given: Given, setting: Setting) -> object:
     value = given.value
     if not given.is_text or not isinstance(value, str):
         return msgspec.convert(value, setting.type)
+    if setting.is_of_tables:
+        return msgspec.json.decode(value, type=setting.type)
     if isinstance(inspect.type_info(setting.type), inspect.VarTupleType):
         value = [member for part in value.split(",") if (member := part.strip())]
     return msgspec.convert(value, setting.type, strict=False)
 
 
-def _built(values: Mapping[str, object]) -> Config:
-    sections: dict[str, dict[str, object]] = {}
-    for key, value in values.items():
-        section, _, name = key.partition(".")
-        sections.setdefault(section, {})[name] = value
-    return Config(
-        **{
-            field.name: field.type(**sections.get(field.name, {}))
-            for field in structs.fields(Config)
-        }
-    )
+def _with(section: S, values: Mapping[str, object], prefix: str = "") -> S:
+    """The section with the values that are given for keys beginning with ``prefix``."""
+    changes: dict[str, object] = {}
+    for field in structs.fields(section):
+        key, default = prefix + field.name, getattr(section, field.name)
+        if isinstance(default, Section):
+            changes[field.name] = _with(default, values, f"{key}.")
+        elif key in values:
+            changes[field.name] = values[key]
+    return structs.replace(section, **changes)
 
 
 def _allowed(setting: Setting) -> str:

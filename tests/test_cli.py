@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import tomllib
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway import __version__
+from gateway.admission.token import presented, token_hash
 from gateway.cli import main
 from gateway.config import Config, ListenConfig, UpstreamConfig
 
@@ -46,14 +48,14 @@ def test_help_names_every_command_and_how_settings_work(
         status = exit_.code
     assert status == 0
     told = capsys.readouterr().out
-    for word in ("serve", "check", "demo", "--version", "GATEWAY_SYNC__MAX_HOLD_SECONDS"):
+    for word in ("serve", "check", "demo", "hash-token", "GATEWAY_SYNC__MAX_HOLD_SECONDS"):
         assert word in told
 
 
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("serve", ["--config", "--upstream", "--listen"]),
+        ("serve", ["--config", "--upstream", "--listen", "--workers"]),
         ("check", ["--config"]),
         ("demo", ["--check", "--listen"]),
     ],
@@ -126,6 +128,33 @@ def test_serve_takes_its_settings_from_everywhere(
     assert served == [Config(upstream=UpstreamConfig(url="http://b", max_connections=8))]
 
 
+@pytest.mark.parametrize(("given", "count"), [("2", 2), ("0", 0)])
+def test_serve_takes_the_number_of_workers_that_it_is_told(
+    served: list[Config], given: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.environ", {"GATEWAY_LISTEN__WORKERS": "3"})
+
+    def serve_with_workers(config: Config) -> int:
+        served.append(config)
+        return 8
+
+    workers = ModuleType("gateway.workers.parent")
+    vars(workers)["serve"] = serve_with_workers
+    monkeypatch.setitem(sys.modules, "gateway.workers.parent", workers)
+    assert main(["serve", "--workers", given]) == 8
+    assert served == [Config(listen=ListenConfig(workers=count))]
+    assert main(["serve", "--workers", "1"]) == 7
+
+
+def test_number_of_workers_that_is_none_is_refused(
+    served: list[Config], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "--workers", "-1"]) == 1
+    assert served == []
+    problem = 'theeye-sync-gateway: --workers: "-1" is not a whole number, 0 to 256\n'
+    assert capsys.readouterr().err == problem
+
+
 def test_serve_starts_nothing_when_the_settings_are_wrong(
     served: list[Config], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -142,6 +171,25 @@ def test_check_prints_the_settings_in_force(
     printed = tomllib.loads(capsys.readouterr().out)
     assert printed["listen"]["port"] == 7000
     assert printed["sync"]["profile"] == "4.6"
+
+
+def test_check_refuses_a_key_that_is_unreadable_and_shows_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verify = {"GATEWAY_IDENTITY__MODE": "verify", "GATEWAY_REDIS__URL": "redis://:hunter2@redis"}
+    monkeypatch.setattr("os.environ", {**verify, "GATEWAY_IDENTITY__SECRET_FILE": "/missing"})
+    for command in ("check", "serve"):
+        assert main([command]) == 1
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert printed.err == (
+            "theeye-sync-gateway: GATEWAY_IDENTITY__SECRET_FILE:"
+            ' identity.secret_file "/missing": No such file or directory\n'
+        )
+    monkeypatch.setattr("os.environ", {**verify, "GATEWAY_IDENTITY__SECRET": "hunter2"})
+    assert main(["check"]) == 0
+    printed = capsys.readouterr()
+    assert "hunter2" not in printed.out + printed.err
 
 
 def test_check_prints_all_problems(
@@ -177,6 +225,42 @@ def test_demo_is_called_with_its_options(
     monkeypatch.setitem(sys.modules, "gateway.demonstration", demonstration)
     assert main(arguments) == 3
     assert calls == [called]
+
+
+@pytest.mark.parametrize("given", [b"a.very.secret", b"  a.very.secret\r\n"])
+def test_token_is_hashed_as_requests_with_it_are(
+    given: bytes, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
+    assert main(["hash-token"]) == 0
+    hashed = token_hash(presented("access_token=a.very.secret", [], []))
+    assert capsys.readouterr().out == f"{hashed.hex()}\n"
+
+
+def test_token_is_not_shown_while_it_is_typed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", terminal)
+    monkeypatch.setattr("getpass.getpass", lambda _prompt: "a.very.secret")
+    assert main(["hash-token"]) == 0
+    assert "secret" not in capsys.readouterr().out
+
+
+def test_no_token_is_an_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\n")))
+    assert main(["hash-token"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "no token on stdin" in printed.err
+
+
+def test_a_token_is_never_an_argument() -> None:
+    with pytest.raises(SystemExit):
+        main(["hash-token", "a.very.secret"])
 
 
 def test_the_package_runs_as_a_program() -> None:

@@ -55,6 +55,25 @@ class UpstreamStats:
     requests: Mapping[tuple[str, str], int]
 
 
+@dataclass(frozen=True, slots=True)
+class RedisStats:
+    """Whether Redis answers, how often it has stopped to, and how many decisions on budgets were
+    made by it and in its absence."""
+
+    is_answering: bool
+    failures: int
+    decisions: int
+    fallbacks: int
+
+
+@dataclass(frozen=True, slots=True)
+class LimitStats:
+    """Requests and connections by (limit, verdict) so far, and what is known of Redis if any."""
+
+    verdicts: Mapping[tuple[str, str], int]
+    redis: RedisStats | None = None
+
+
 class Durations:
     """A histogram to add to: counting here and telling Prometheus later costs the request less."""
 
@@ -82,6 +101,7 @@ class Metrics:
         version: str,
         waits: Callable[[], WaitStats],
         upstream: Callable[[], UpstreamStats],
+        limits: Callable[[], LimitStats],
     ) -> None:
         self._registry = registry = CollectorRegistry()
         self._requests: dict[tuple[Kind, str, int], int] = {}
@@ -92,6 +112,7 @@ class Metrics:
         )
         registry.register(_Collected(self._collect))
         registry.register(_Collected(lambda: _parts(waits(), upstream())))
+        registry.register(_Collected(lambda: _limits(limits())))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
@@ -175,3 +196,31 @@ def _parts(waits: WaitStats, upstream: UpstreamStats) -> Iterator[Metric]:
     connections.add_metric(("idle",), upstream.idle)
     connections.add_metric(("queued",), upstream.queued)
     yield connections
+
+
+def _limits(limits: LimitStats) -> Iterator[Metric]:
+    verdicts = CounterMetricFamily(
+        "gateway_limit_verdicts",
+        "Requests by what a limit said of them; of connections only those over theirs.",
+        labels=("limit", "verdict"),
+    )
+    for labels, count in limits.verdicts.items():
+        verdicts.add_metric(labels, count)
+    yield verdicts
+    redis = limits.redis
+    if redis is None:
+        return
+    yield GaugeMetricFamily(
+        "gateway_redis_answering",
+        "Whether Redis answers: 1 or 0 for each worker.",
+        value=redis.is_answering,
+    )
+    yield CounterMetricFamily(
+        "gateway_redis_failures", "How often Redis has stopped answering.", value=redis.failures
+    )
+    decisions = CounterMetricFamily(
+        "gateway_budget_decisions", "Decisions on rates by who made them.", labels=("store",)
+    )
+    decisions.add_metric(("redis",), redis.decisions)
+    decisions.add_metric(("memory",), redis.fallbacks)
+    yield decisions

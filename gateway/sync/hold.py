@@ -23,6 +23,7 @@ from gateway.sync.watch import Sighting, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.admission.identity import Identity
     from gateway.config import SyncConfig
     from gateway.errors import Field
     from gateway.exchange import Exchange
@@ -78,17 +79,22 @@ class ResultHold:
     no read begins after the hold has ended, but for one last look before a 408.
 
     A client that follows its redirect at once waits on without another read: the watch goes on
-    where it was, and will notice if its credentials are good no more."""
+    where it was, and will notice if its credentials are good no more.
+
+    ``answered`` is told the status with which the upstream answers a client.
+    """
 
     def __init__(
         self,
         orchestrator: Orchestrator,
         watcher: Watcher,
+        answered: Callable[[Identity, int], None],
         clock: Callable[[], float],
         config: SyncConfig,
     ) -> None:
         self._orchestrator = orchestrator
         self._watcher = watcher
+        self._answered = answered
         self._clock = clock
         self._config = config
         self._sights: TTLCache[tuple[bytes, str, bytes | None], _Sight] = TTLCache(
@@ -165,9 +171,11 @@ class ResultHold:
             case None:
                 return self._drained(exchange, wait, _allowed(wait, seen))
             case Refused():
+                self._answered(exchange.identity, read.answer.status)
                 exchange.job_state = ""
                 return read.answer
             case Seen():
+                self._answered(exchange.identity, 200)
                 exchange.job_state = read.job.state
                 if read.job.is_finished:
                     if seen is not None:

@@ -8,7 +8,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
-from gateway.admission.identity import is_customer_name
+from gateway.admission.claims import is_customer_name
 from gateway.cross_origin import cross_origin_fields
 from gateway.errors import Answer, AnswerTooLarge, BadRequest, GatewayError
 from gateway.fields import value as field_value

@@ -285,3 +285,20 @@ async def test_waits_survive_an_upstream_that_fails_for_a_while(
         for client in clients:
             assert (await client.answer())[1] == b'["1"]'
     await until(lambda: is_empty(server._gateway._watcher))
+
+
+async def test_clients_that_are_slow_to_send_keep_nobody_from_a_result(
+    orchestrator: Orchestrator,
+) -> None:
+    upload = b"POST /acme/task HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"
+    async with (
+        gateway_before(orchestrator.url, upstream={"max_connections": 8}) as server,
+        AsyncExitStack() as stack,
+    ):
+        for _ in range(20):
+            slow = await stack.enter_async_context(connected(server.url))
+            await slow.send(upload)
+        job = orchestrator.create("held")
+        async with held(orchestrator, server, job) as [client]:
+            orchestrator.finish(job.id, "success", ["1"])
+            assert (await client.answer())[1] == b'["1"]'

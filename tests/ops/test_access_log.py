@@ -62,6 +62,7 @@ def test_log_tells_all_of_a_request_in_one_json_line() -> None:
         "handling_seconds": 0.25,
         "held_seconds": 3.25,
         "job_id": JOB,
+        "limit": "",
         "client": "192.0.2.7",
     }
 
@@ -71,7 +72,7 @@ def test_log_tells_all_of_a_request_in_one_text_line() -> None:
         "time=2023-11-14T22:13:20.250Z request_id=r1 kind=result method=POST"
         f" target=/job/{JOB}/result?access_token=***&counter=1 status=303 outcome=drained"
         f" bytes_in=2 bytes_out=1653 handling_seconds=0.250000 held_seconds=3.250000 job_id={JOB}"
-        " client=192.0.2.7\n"
+        " limit=- client=192.0.2.7\n"
     )
     assert " job_id=- " in logged(exchange(), "text")
 
@@ -104,7 +105,7 @@ def test_log_writes_one_sound_line_whatever_the_client_sent(text: str, form: For
     else:
         pairs = line.split()
         assert [pair.split("=")[0] for pair in pairs][4:6] == ["target", "status"]
-        assert len(pairs) == 13
+        assert len(pairs) == 14
 
 
 def test_log_survives_bytes_that_are_no_utf_8() -> None:

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.ops.admin import admin_app
+from gateway.ops.admin import ProcessVitals, admin_app
 from gateway.ops.health import Health
-from gateway.ops.metrics import Metrics, UpstreamStats, WaitStats
+from gateway.ops.metrics import LimitStats, Metrics, UpstreamStats, WaitStats
 
 if TYPE_CHECKING:
     from aiohttp.test_utils import TestClient
@@ -28,8 +28,13 @@ async def client(
         upstream_failing_since=lambda: None if reachable else 7.5,
         probe=probe,
     )
-    metrics = Metrics("1", lambda: WaitStats(0, {}), lambda: UpstreamStats(0, 0, 0, {}))
-    return await aiohttp_client(admin_app(health, metrics))
+    metrics = Metrics(
+        "1",
+        lambda: WaitStats(0, {}),
+        lambda: UpstreamStats(0, 0, 0, {}),
+        lambda: LimitStats({}),
+    )
+    return await aiohttp_client(admin_app(ProcessVitals(health, metrics)))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.exchange import Kind
-from gateway.ops.metrics import Metrics, UpstreamStats, WaitStats
+from gateway.ops.metrics import LimitStats, Metrics, RedisStats, UpstreamStats, WaitStats
 from tests.ops.records import exchange
 
 Labels = dict[str, str]
@@ -16,6 +16,9 @@ def metrics() -> Metrics:
         lambda: WaitStats(3, {"ended": 7, "time_up": 2}),
         lambda: UpstreamStats(
             open=5, idle=4, queued=1, requests={("relay", "2xx"): 11, ("read", "5xx"): 1}
+        ),
+        lambda: LimitStats(
+            {("create", "refused"): 3, ("other", "admitted"): 9}, RedisStats(False, 2, 40, 5)
         ),
     )
 
@@ -77,6 +80,16 @@ def test_metrics_read_what_the_parts_count() -> None:
         ({"state": "busy"}, 1.0),
         ({"state": "idle"}, 4.0),
         ({"state": "queued"}, 1.0),
+    ]
+    assert found["gateway_limit_verdicts_total"] == [
+        ({"limit": "create", "verdict": "refused"}, 3.0),
+        ({"limit": "other", "verdict": "admitted"}, 9.0),
+    ]
+    assert found["gateway_redis_answering"] == [({}, 0.0)]
+    assert found["gateway_redis_failures_total"] == [({}, 2.0)]
+    assert found["gateway_budget_decisions_total"] == [
+        ({"store": "redis"}, 40.0),
+        ({"store": "memory"}, 5.0),
     ]
     assert found["gateway_build_info"][0][0]["version"] == "1.2.3"
     assert found["process_start_time_seconds"][0][1] > 0

@@ -13,7 +13,17 @@ from gateway.sync.hold import ResultHold
 from gateway.sync.orchestrator import Orchestrator
 from gateway.sync.watcher import Watcher
 from gateway.upstream.messages import Purpose, Reply
-from tests.sync.theeye import ALLOW_ORIGIN, JOB_ID, TheEye, exchange, finished, job, reply, shown
+from tests.sync.theeye import (
+    ALLOW_ORIGIN,
+    JOB_ID,
+    TheEye,
+    exchange,
+    finished,
+    identity_of,
+    job,
+    reply,
+    shown,
+)
 from tests.virtual_time import now, run
 
 GONE = reply(b'"job not found"', 404)
@@ -26,7 +36,11 @@ class Gateway:
         settings = SyncConfig(**config)
         orchestrator = Orchestrator(upstream, 100_000)
         self.watcher = Watcher(orchestrator, now, lambda: 0.5, settings)
-        self.hold = ResultHold(orchestrator, self.watcher, now, settings)
+        self.statuses: list[int] = []
+        self.hold = ResultHold(orchestrator, self.watcher, self._answered, now, settings)
+
+    def _answered(self, _identity: Identity, status: int) -> None:
+        self.statuses.append(status)
 
     async def answer(self, held: Exchange, job_id: str = JOB_ID, secret: str = "") -> Answer:
         return await self.hold.answer(held, ResultRoute(job_id, secret))
@@ -170,12 +184,52 @@ def test_request_takes_its_hold_and_one_time_limit_of_the_upstream_at_most() -> 
     assert seconds <= 110
 
 
+@pytest.mark.parametrize("then", [reply(b'"Unauthorized"', 401), reply(finished())])
+def test_what_the_upstream_says_to_the_token_is_told_at_once(then: Reply) -> None:
+    async def scenario() -> list[int]:
+        gateway = Gateway(TheEye(changes_at=3, then=then))
+        task = asyncio.get_running_loop().create_task(gateway.answer(get("timeout=55")))
+        await asyncio.sleep(1)
+        assert gateway.statuses == [200]
+        await task
+        return gateway.statuses
+
+    assert run(scenario()) == [200, then.status]
+
+
+def test_nothing_is_told_of_a_token_where_the_upstream_says_nothing() -> None:
+    gateway = Gateway(TheEye(None))
+    run(gateway.answer(get("timeout=5")))
+    assert gateway.statuses == []
+
+
 @pytest.mark.parametrize("refusal", [GONE, reply(b'"Unauthorized"', 401), reply(b'"no"', 403)])
 def test_refusal_ends_the_wait_at_once_and_passes(refusal: Reply) -> None:
     for changes_at in (0, 3):
         answer, _, seconds = ask("timeout=55", TheEye(changes_at=changes_at, then=refusal))
         assert (answer.status, answer.content) == (refusal.status, refusal.content)
         assert seconds < changes_at * 1.1 + 0.1
+
+
+@pytest.mark.parametrize(
+    ("upstream_says", "told"),
+    [
+        (reply(finished()), [200]),
+        (reply(b'"Unauthorized"', 401), [401]),
+        (GONE, [404]),
+        (reply(b"busy", 503), []),
+        (None, []),
+    ],
+)
+def test_how_the_upstream_took_the_token_is_told(
+    upstream_says: Reply | None, told: list[int]
+) -> None:
+    async def scenario() -> list[int]:
+        gateway = Gateway(TheEye(upstream_says))
+        await gateway.answer(get("timeout=1&limit=1"))
+        return gateway.statuses
+
+    assert run(scenario()) == told
 
 
 @pytest.mark.parametrize(
@@ -264,7 +318,7 @@ def test_waiter_without_leave_to_see_the_job_never_joins_the_watch() -> None:
         upstream = TheEye(None, changes_at=2, then=reply(job()))
         gateway = Gateway(upstream)
         stranger = get("timeout=4")
-        stranger.identity = Identity(b"s", "globex")
+        stranger.identity = identity_of("globex")
         async with asyncio.TaskGroup() as group:
             refused = group.create_task(gateway.answer(stranger))
             sent_on = group.create_task(gateway.answer(get("timeout=4")))

@@ -18,11 +18,11 @@ from gateway.sync.orchestrator import (
 )
 from gateway.sync.watch import Look
 from gateway.upstream.messages import Purpose, Reply
-from tests.sync.theeye import ALLOW_ORIGIN, JOB_ID, TheEye, finished, job, reply
+from tests.sync.theeye import ALLOW_ORIGIN, JOB_ID, TheEye, finished, identity_of, job, reply
 from tests.virtual_time import now, run
 
-ACME = Identity(b"k", "acme")
-NOBODY = Identity(b"k", "")
+ACME = identity_of("acme")
+NOBODY = identity_of("")
 BY_TOKEN = reading(JOB_ID, "access_token=t", [], ACME, "")
 BY_SECRET = secret_reading(JOB_ID, "5ec", [])
 
@@ -232,7 +232,7 @@ def test_readings_are_of_one_group_where_they_differ_in_nothing_but_the_job() ->
         reading(JOB_ID, "access_token=u", [], ACME, "").group,
         reading(JOB_ID, "access_token=t", bearer, ACME, "").group,
         reading(JOB_ID, "", bearer, ACME, "").group,
-        reading(JOB_ID, "access_token=t", [], Identity(b"k", "globex"), "").group,
+        reading(JOB_ID, "access_token=t", [], identity_of("globex"), "").group,
         BY_SECRET.group,
         secret_reading(JOB_ID, "other", []).group,
     ]

@@ -67,10 +67,12 @@ async def used(connection: Connection) -> Connection:
     return connection
 
 
-async def waiting(pool: Pool, *, fresh: bool = False) -> asyncio.Task[Connection]:
+async def waiting(
+    pool: Pool, *, fresh: bool = False, relayed: bool = False
+) -> asyncio.Task[Connection]:
     """Somebody who stands in line for a connection."""
     queued = pool.stats().queued
-    task = asyncio.get_running_loop().create_task(pool.acquire(fresh=fresh))
+    task = asyncio.get_running_loop().create_task(pool.acquire(fresh=fresh, relayed=relayed))
     await until(lambda: pool.stats().queued > queued)
     return task
 
@@ -165,3 +167,60 @@ async def test_waiting_is_bounded_by_the_connect_time() -> None:
             await pool.acquire()
         pool.release(taken)
         assert await pool.acquire() is taken
+
+
+async def test_relayed_requests_leave_places_for_the_gateways_own() -> None:
+    async with pool_of(8) as (pool, dialing):
+        relayed = [await used(await pool.acquire(relayed=True)) for _ in range(7)]
+        late = await waiting(pool, relayed=True)
+        own = await used(await pool.acquire())
+        assert dialing.dialed == 8
+        pool.release(own)
+        assert pool.take(relayed=True) is None
+        assert not late.done()
+        pool.release(relayed[0], relayed=True)
+        assert await late is relayed[0]
+        assert pool.take() is own
+
+
+async def test_gateways_own_requests_come_first() -> None:
+    async with pool_of(1) as (pool, _):
+        first = await used(await pool.acquire(relayed=True))
+        relayed = await waiting(pool, relayed=True)
+        own = await waiting(pool)
+        pool.release(first, relayed=True)
+        assert await own is first
+        pool.release(first)
+        assert await relayed is first
+        pool.release(first, relayed=True)
+        assert pool.take(relayed=True) is first
+
+
+async def test_relayed_request_that_fails_or_leaves_gives_its_place_back() -> None:
+    async with pool_of(2) as (pool, dialing):
+        for _ in range(5):
+            dialing.failures.append(OSError())
+            with pytest.raises(BadGateway):
+                await pool.acquire(relayed=True)
+        kept = [await used(await pool.acquire(relayed=True)) for _ in range(2)]
+        for is_kept in (True, False):
+            leaving, staying = await waiting(pool, relayed=True), await waiting(pool, relayed=True)
+            if not is_kept:
+                kept[0].close()
+                await asyncio.sleep(0)
+            pool.release(kept[0], relayed=True)
+            leaving.cancel()
+            kept[0] = await used(await staying)
+        for connection in kept:
+            pool.release(connection, relayed=True)
+        for _ in range(2):
+            assert pool.take(relayed=True) is not None
+
+
+async def test_fresh_connection_for_a_relayed_request_takes_one_place() -> None:
+    async with pool_of(1) as (pool, dialing):
+        pool.release(await used(await pool.acquire(relayed=True)), relayed=True)
+        fresh = await used(await pool.acquire(relayed=True, fresh=True))
+        pool.release(fresh, relayed=True)
+        assert pool.take(relayed=True) is fresh
+        assert dialing.dialed == 2

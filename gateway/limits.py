@@ -1,0 +1,208 @@
+"""The stage that says how much a client may do: rates, results held at once, sizes of content.
+
+Nothing has gone upstream yet when it refuses. Where only a report is wanted it counts the same,
+notes the limit in the request's record, and lets it through.
+
+A request that follows a redirect of ours (``counter`` above 0) takes nothing of its budget if it
+was held for a second or longer. Whether it will be is known only afterwards, so it is let in if
+there is something left, and owes its share if it was answered sooner: writing ``counter=1`` buys
+nothing but a short debt, of as many requests as one may hold at once.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from gateway.admission.budgets import Budget, Claim, Use
+from gateway.admission.gcra import SECOND
+from gateway.admission.kinds import Limited, is_hop
+from gateway.errors import ContentTooLarge, Overloaded, TooManyRequests
+from gateway.exchange import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from gateway.admission.budgets import MemoryBudgets, Verdict
+    from gateway.admission.gcra import Rate
+    from gateway.admission.holds import Holds
+    from gateway.admission.identity import Identity
+    from gateway.admission.redis_budgets import RedisBudgets
+    from gateway.admission.rules import Rules
+    from gateway.errors import Field, GatewayError
+    from gateway.exchange import Exchange
+
+FREE_HOLD_SECONDS = 1.0
+UNKNOWN_TOKEN = "unknown_token"  # noqa: S105 - a limit's name
+_RETRY_SOON: Field = (b"Retry-After", b"1")
+
+
+class Limits:
+    """``is_accepted``: whether the upstream is known to take the token of a client; ``anonymous``:
+    who asks from an address without one."""
+
+    def __init__(
+        self,
+        *,
+        rules: Rules,
+        memory: MemoryBudgets,
+        shared: RedisBudgets | None,
+        holds: Holds,
+        is_accepted: Callable[[Identity], bool],
+        anonymous: Callable[[str], Identity],
+        is_enforced: bool,
+        with_fields: bool,
+    ) -> None:
+        self._rules = rules
+        self._memory = memory
+        self._shared = shared
+        self._holds = holds
+        self._is_accepted = is_accepted
+        self._anonymous = anonymous
+        self._is_enforced = is_enforced
+        self._with_fields = with_fields
+        self._admitted = dict.fromkeys(Limited, 0)
+        self._verdicts: dict[tuple[str, str], int] = {}
+
+    def admit(self, exchange: Exchange, query: str) -> None:
+        """Let a request in; where budgets are shared ``exchange.claim`` is still to be decided.
+
+        Raises:
+            TooManyRequests: the client has none left.
+            ContentTooLarge: its content is known to be too large.
+        """
+        kind, identity = exchange.limited, exchange.identity
+        assert kind is not None
+        policy = self._rules.policy(identity)
+        allowance = policy.allowances[kind]
+        if exchange.client.has_content:
+            exchange.content_bytes = allowance.content_bytes
+        has_token = identity.token_hash is not None
+        is_known = has_token and self._is_accepted(identity)
+        own = Budget(kind, identity.key + policy.suffix, allowance.rate, is_known)
+        budgets: tuple[Budget, ...] = (own,)
+        use = Use.TAKE
+        if has_token and not is_known:
+            budgets = (own, self._of_address(exchange.address))
+        elif kind is Limited.RESULT and is_hop(query):
+            use = Use.LOOK
+            exchange.owed = budgets
+        now = int(exchange.started * SECOND)
+        if self._shared is None:
+            self._conclude(exchange, budgets, self._memory.use(budgets, use, now))
+        else:
+            exchange.claim = Claim(budgets, use, now)
+
+    async def decide(self, exchange: Exchange, claim: Claim) -> None:
+        """Ask for what a request claims of shared budgets; raises as ``admit``."""
+        assert self._shared is not None
+        verdict = await self._shared.use(claim.budgets, claim.use, claim.now)
+        self._conclude(exchange, claim.budgets, verdict)
+
+    @contextmanager
+    def holding(self, exchange: Exchange) -> Iterator[None]:
+        """Within the block the request may be held.
+
+        Raises:
+            TooManyRequests: its client has too many of them.
+            Overloaded: there are too many in all.
+        """
+        identity = exchange.identity
+        policy = self._rules.policy(identity)
+        key = identity.key + policy.suffix
+        if self._holds.of(key) >= policy.holds:
+            message = f"Only {policy.holds} results may be waited for at once"
+            self._refuse(
+                exchange, "holds_per_token", TooManyRequests(message, fields=(_RETRY_SOON,))
+            )
+        elif self._holds.are_full:
+            message = "Too many results are being waited for"
+            self._refuse(exchange, "holds", Overloaded(message, fields=(_RETRY_SOON,)))
+        self._holds.enter(key)
+        try:
+            yield
+        finally:
+            self._holds.leave(key)
+
+    def settle(self, exchange: Exchange) -> None:
+        """What can be said of an admitted request only when it is over."""
+        was_held = exchange.held_seconds >= FREE_HOLD_SECONDS
+        if exchange.owed and not was_held and exchange.outcome is not Outcome.DRAINED:
+            self._owe(exchange.owed, int(exchange.finished * SECOND))
+        most = exchange.content_bytes
+        if most is not None and exchange.client.bytes_received > most:
+            self._note(exchange, f"{exchange.limited}.content_bytes")
+
+    def stats(self) -> dict[tuple[str, str], int]:
+        """How many requests passed, were refused or only reported, by (limit, verdict) so far."""
+        admitted = {(kind.value, "admitted"): count for kind, count in self._admitted.items()}
+        return {**admitted, **self._verdicts}
+
+    def _of_address(self, address: str) -> Budget:
+        """What tokens that nobody knows yet take besides their own: anybody can make up more."""
+        rate = self._rules.anonymous.allowances[Limited.OTHER].rate
+        return Budget(Limited.OTHER, self._anonymous(address).key, rate, is_known=False)
+
+    def _conclude(self, exchange: Exchange, budgets: tuple[Budget, ...], verdict: Verdict) -> None:
+        refused, level = verdict
+        budget = refused or budgets[0]
+        if self._with_fields:
+            exchange.client.added = rate_fields(budget, level)
+        if refused is None:
+            self._admitted[budget.kind] += 1
+        else:
+            exchange.owed = ()
+            name = budget.kind.value if budget is budgets[0] else UNKNOWN_TOKEN
+            seconds = b"%d" % budget.rate.wait_seconds(level)
+            message = _message(name, budget.rate)
+            failure = TooManyRequests(message, fields=((b"Retry-After", seconds),))
+            self._refuse(exchange, name, failure)
+        if exchange.content_bytes is not None:
+            self._bound_content(exchange, exchange.content_bytes)
+
+    def _bound_content(self, exchange: Exchange, most: int) -> None:
+        client = exchange.client
+        if (client.content_length or 0) > most:
+            exchange.content_bytes = None
+            name = f"{exchange.limited}.content_bytes"
+            self._refuse(exchange, name, ContentTooLarge.than(most))
+        elif self._is_enforced:
+            client.content_bytes = most
+
+    def _owe(self, budgets: tuple[Budget, ...], now: int) -> None:
+        if self._shared is not None:
+            self._shared.owe(budgets, now)
+        else:
+            self._memory.use(budgets, Use.OWE, now)
+
+    def _refuse(self, exchange: Exchange, name: str, failure: GatewayError) -> None:
+        self._note(exchange, name)
+        if self._is_enforced:
+            raise failure
+
+    def _note(self, exchange: Exchange, name: str) -> None:
+        exchange.limit = name
+        key = (name, "refused" if self._is_enforced else "reported")
+        self._verdicts[key] = self._verdicts.get(key, 0) + 1
+
+
+def rate_fields(budget: Budget, level: int) -> tuple[Field, ...]:
+    """``RateLimit-Policy`` and ``RateLimit`` (draft-ietf-httpapi-ratelimit-headers-11): what passes
+    in a window that brings back a spent burst, and how many requests are left. ``t`` is when the
+    budget is full again, with none left when there is one."""
+    name, rate = budget.kind.value.encode("ascii"), budget.rate
+    window = max(1, rate.full_seconds(rate.capacity))
+    quota = max(1, int(rate.per_second * window))
+    left = rate.remaining(level)
+    seconds = rate.full_seconds(level) if left else rate.wait_seconds(level)
+    return (
+        (b"RateLimit-Policy", b'"%b";q=%d;w=%d' % (name, quota, window)),
+        (b"RateLimit", b'"%b";r=%d;t=%d' % (name, left, seconds)),
+    )
+
+
+def _message(name: str, rate: Rate) -> str:
+    allowed = f"{rate.per_second:g} a second and {rate.burst} at once are allowed"
+    if name == UNKNOWN_TOKEN:
+        return f"Too many requests with unknown tokens from one address: {allowed}"
+    return f'Too many requests of the kind "{name}": {allowed}'

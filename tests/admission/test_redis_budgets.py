@@ -1,0 +1,302 @@
+"""Shared budgets against a real Redis: the same decisions as in memory, and life without it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from gateway.admission.budgets import Budget, MemoryBudgets, Use, Verdict
+from gateway.admission.gcra import SECOND, Rate
+from gateway.admission.kinds import Limited
+from gateway.admission.redis_budgets import PREFIX, SCRIPT, RedisBudgets, arguments
+from gateway.config import RedisConfig
+from tests.demo.replay import until
+from tests.upstream.scripted import Peer, upstream_doing
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.redis_server import RedisServer
+
+RATE = Rate(0.01, 10)
+"""So slow that no test sees a refill."""
+KEYS = (b"one", b"two")
+
+USES = st.lists(
+    st.tuples(
+        st.integers(0, 4 * SECOND) | st.just(0),
+        st.sampled_from(Use),
+        st.sampled_from([KEYS[:1], KEYS[1:], KEYS, KEYS[::-1]]),
+    ),
+    max_size=60,
+)
+
+
+def budget(key: bytes = b"key", rate: Rate = RATE) -> Budget:
+    return Budget(Limited.OTHER, key, rate, is_known=True)
+
+
+@asynccontextmanager
+async def sharing(
+    server: RedisServer, answer_seconds: float = 0.05, clock: Callable[[], float] = lambda: 0.0
+) -> AsyncIterator[RedisBudgets]:
+    config = RedisConfig(url=server.url, answer_seconds=answer_seconds)
+    shared = RedisBudgets(config, MemoryBudgets(), clock, lambda: 0.5)
+    try:
+        yield shared
+    finally:
+        await shared.aclose()
+
+
+async def take(shared: RedisBudgets, times: int, of: Budget | None = None) -> int:
+    """How many of so many requests at one time pass."""
+    verdicts = [await shared.use((of or budget(),), Use.TAKE, 0) for _ in range(times)]
+    return sum(verdict.refused is None for verdict in verdicts)
+
+
+async def until_taken(shared: RedisBudgets, rate: Rate) -> None:
+    """Ask, by the real clock, until a request passes."""
+    loop = asyncio.get_running_loop()
+    for _ in range(1000):
+        now = int(loop.time() * SECOND)
+        if (await shared.use((budget(rate=rate),), Use.TAKE, now)).refused is None:
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("not in five seconds")
+
+
+@pytest.fixture
+async def redis(redis_server: RedisServer) -> AsyncIterator[Redis]:
+    async with Redis.from_url(redis_server.url) as client:
+        yield client
+
+
+def test_memory_and_redis_decide_alike(redis_server: RedisServer) -> None:
+    """In a function of its own event loop: hypothesis calls it many times."""
+    rates = st.builds(Rate, st.floats(0.05, 1000, allow_nan=False), st.integers(1, 8))
+
+    @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(rates=st.tuples(rates, rates), uses=USES, began=st.integers(0, 2 * 10**15))
+    def decide_alike(
+        rates: tuple[Rate, Rate], uses: list[tuple[int, Use, tuple[bytes, ...]]], began: int
+    ) -> None:
+        asyncio.run(compared(redis_server.url, dict(zip(KEYS, rates, strict=True)), uses, began))
+
+    decide_alike()
+
+
+async def compared(
+    url: str, rates: dict[bytes, Rate], uses: list[tuple[int, Use, tuple[bytes, ...]]], now: int
+) -> None:
+    memory = MemoryBudgets()
+    async with Redis.from_url(url) as client:
+        await client.flushall()
+        script = client.register_script(SCRIPT)
+        for gap, use, keys in uses:
+            now += gap
+            budgets = [budget(key, rates[key]) for key in keys]
+            at, level = await script(keys, arguments(budgets, use, [0] * len(keys), now))
+            assert Verdict(budgets[at - 1] if at else None, level) == memory.use(budgets, use, now)
+
+
+async def test_two_gateways_admit_one_budget_together(redis_server: RedisServer) -> None:
+    async with sharing(redis_server, 5.0) as first, sharing(redis_server, 5.0) as second:
+        both = [first, second] * 20
+        passed = await asyncio.gather(*(take(shared, 1) for shared in both))
+        assert first.stats().decisions == second.stats().decisions == 20
+    assert sum(passed) == RATE.burst
+
+
+async def test_budget_refills_by_the_servers_clock(redis_server: RedisServer) -> None:
+    async with sharing(redis_server, 5.0) as shared:
+        await until_taken(shared, Rate(50.0, 1))
+        await until_taken(shared, Rate(50.0, 1))
+
+
+async def test_what_is_owed_is_taken_in_the_background(redis_server: RedisServer) -> None:
+    async with sharing(redis_server, 5.0) as shared:
+        for _ in range(RATE.burst):
+            shared.owe((budget(),), 0)
+        await until(lambda: shared.stats().decisions == RATE.burst)
+        assert await take(shared, 1) == 0
+
+
+async def test_keys_are_prefixed_hold_no_token_and_expire(
+    redis_server: RedisServer, redis: Redis
+) -> None:
+    async with sharing(redis_server, 5.0) as shared:
+        await take(shared, 1, budget(b"\x01\xff", Rate(1.0, 10)))
+    [key] = await redis.keys()
+    assert key == f"{PREFIX}other:01ff".encode()
+    assert 0 < await redis.pttl(key) <= 61_000
+
+
+async def test_redis_that_forgot_the_script_is_given_it_again(
+    redis_server: RedisServer, redis: Redis
+) -> None:
+    async with sharing(redis_server, 5.0) as shared:
+        assert await take(shared, 3) == 3
+        await redis.script_flush()
+        assert await take(shared, RATE.burst) == RATE.burst - 3
+        assert shared.stats().failures == 0
+
+
+async def test_clock_set_back_spends_no_budget_for_long(
+    redis_server: RedisServer, redis: Redis
+) -> None:
+    async with sharing(redis_server, 5.0) as shared:
+        await redis.set(f"{PREFIX}other:{b'key'.hex()}", "9" * 16)
+        assert await take(shared, 1) == 0
+        await until_taken(shared, Rate(100_000.0, 1))
+
+
+@pytest.mark.parametrize("value", ["", "garbage", "-1", "nan"])
+async def test_value_that_is_no_time_is_a_full_budget(
+    redis_server: RedisServer, redis: Redis, value: str
+) -> None:
+    async with sharing(redis_server, 5.0) as shared:
+        await redis.set(f"{PREFIX}other:{b'key'.hex()}", value)
+        assert await take(shared, 1) == 1
+
+
+async def test_without_redis_this_process_goes_on_and_says_so_once(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with sharing(redis_server) as shared:
+        assert await take(shared, 4) == 4
+        await redis_server.stop()
+        assert await take(shared, 20) == RATE.burst - 4
+        stats = shared.stats()
+        assert (stats.is_answering, stats.failures, stats.fallbacks) == (False, 1, 20)
+    told = [record.message for record in caplog.records]
+    assert told == [
+        "Redis does not answer (ConnectionError): each process keeps its own budgets until it does"
+    ]
+
+
+@pytest.mark.parametrize("reply", [b"+OK\r\n", b"*1\r\n:0\r\n", b":7\r\n", b"what?\r\n", b""])
+async def test_what_is_no_redis_at_all_harms_nobody(reply: bytes) -> None:
+    async def serve(peer: Peer) -> None:
+        while await peer.reader.read(4096):
+            await peer.answer(reply)
+            if not reply:
+                return
+
+    async with upstream_doing(serve) as script:
+        url = script.url.replace("http", "redis")
+        config = RedisConfig(url=url, answer_seconds=0.03)
+        shared = RedisBudgets(config, MemoryBudgets(), lambda: 0.0, lambda: 0.5)
+        assert await take(shared, 20) == RATE.burst
+        await shared.aclose()
+
+
+async def test_key_of_another_type_is_as_no_redis(redis_server: RedisServer, redis: Redis) -> None:
+    async with sharing(redis_server, 5.0) as shared:
+        await redis.lpush(f"{PREFIX}other:{b'key'.hex()}", "x")
+        assert await take(shared, 20) == RATE.burst
+
+
+async def test_redis_that_hangs_is_asked_no_more(redis_server: RedisServer) -> None:
+    async with sharing(redis_server, 0.03) as shared:
+        redis_server.hang()
+        loop = asyncio.get_running_loop()
+        asked = await asyncio.gather(*(take(shared, 1) for _ in range(200)))
+        assert sum(asked) == RATE.burst
+        assert shared.stats().failures == 1
+        # Now nothing is waited for: not one of these gives the loop a turn.
+        turns = 0
+
+        def turn() -> None:
+            nonlocal turns
+            turns += 1
+
+        loop.call_soon(turn)
+        assert await take(shared, 1000) == 0
+        assert turns == 0
+
+
+async def test_answers_that_come_too_late_are_taken_for_no_other(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.admission.redis_budgets.FIRST_GAP_SECONDS", 0.001)
+    async with sharing(redis_server, 0.03) as shared:
+        redis_server.hang()
+        await asyncio.gather(*(take(shared, 1) for _ in range(5)))
+        redis_server.resume()
+        await until(lambda: shared.stats().is_answering)
+        memory, other = MemoryBudgets(), budget(b"another", Rate(0.01, 3))
+        for _ in range(6):
+            expected = memory.use((other,), Use.TAKE, 0)
+            verdict = await shared.use((other,), Use.TAKE, 0)
+            assert verdict.refused == expected.refused
+
+
+async def test_redis_that_is_back_is_used_again(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("gateway.admission.redis_budgets.FIRST_GAP_SECONDS", 0.001)
+    async with sharing(redis_server, 1.0) as shared:
+        await redis_server.stop()
+        await take(shared, 1)
+        await redis_server.start()
+        await until(lambda: shared.stats().is_answering)
+        decisions = shared.stats().decisions
+        await take(shared, 1)
+        assert shared.stats().decisions == decisions + 1
+    assert caplog.records[-1].message == "Redis answers again: budgets are shared"
+
+
+async def test_gaps_between_attempts_grow_and_begin_again_after_a_steady_time(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.admission.redis_budgets.FIRST_GAP_SECONDS", 0.001)
+    times = [0.0]
+    async with sharing(redis_server, 1.0, lambda: times[-1]) as shared:
+        gaps = []
+        for time in (10.0, 20.0, 100.0):
+            times.append(time)
+            await redis_server.stop()
+            await take(shared, 1)
+            gaps.append(shared._gap)
+            await redis_server.start()
+            await until(lambda: shared.stats().is_answering)
+    first, second, third = gaps
+    assert second > first
+    assert third == 0.001
+
+
+async def test_restart_of_redis_is_no_refill(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.admission.redis_budgets.FIRST_GAP_SECONDS", 0.001)
+    async with sharing(redis_server, 1.0) as first, sharing(redis_server, 1.0) as second:
+        passed = await take(first, 5) + await take(second, 5)
+        await redis_server.stop()
+        passed += await take(first, 20) + await take(second, 20)
+        await redis_server.start()
+        await until(lambda: first.stats().is_answering and second.stats().is_answering)
+        assert first.stats().decisions == second.stats().decisions == 5
+        passed += await take(first, 20) + await take(second, 20)
+    assert RATE.burst <= passed <= 2 * RATE.burst
+
+
+async def test_client_that_leaves_spoils_no_decision_of_another(redis_server: RedisServer) -> None:
+    async with sharing(redis_server, 5.0) as shared:
+        await take(shared, 1)
+        redis_server.hang()
+        leaving = [shared._tasks.spawn(take(shared, 1), name="leaving") for _ in range(8)]
+        await asyncio.sleep(0.01)
+        for task in leaving:
+            task.cancel()
+        await asyncio.gather(*leaving, return_exceptions=True)
+        redis_server.resume()
+        other = budget(b"another", Rate(0.01, 3))
+        assert await take(shared, 20, other) == 3
+        assert shared.stats().failures == 0
