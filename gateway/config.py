@@ -52,6 +52,7 @@ class SyncConfig(Section, frozen=True, kw_only=True):
     secret_routes: bool = False
     min_poll_seconds: Annotated[float, Meta(ge=0.01, le=60)] = 0.05
     max_poll_seconds: Annotated[float, Meta(ge=0.01, le=60)] = 2.0
+    safety_net_seconds: Annotated[float, Meta(ge=0.01, le=60)] = 10.0
 
 
 class LimitsConfig(Section, frozen=True, kw_only=True):

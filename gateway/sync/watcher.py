@@ -7,10 +7,13 @@ with its own token, so sharing cannot leak. It asks with one waiter's credential
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING, TypeVar
+
+from cachetools import TTLCache
 
 from gateway.sync.schedule import gap
 from gateway.tasks import Tasks
@@ -71,10 +74,16 @@ class _Watch:
     """When the job was first waited for, in the clock's seconds."""
     waiters: deque[_Waiter] = field(default_factory=deque)
     task: asyncio.Task[None] | None = None
+    nudged: asyncio.Event = field(default_factory=asyncio.Event)
+    """It is to be looked at now."""
 
     def wake_all(self, verdict: Verdict) -> None:
         for waiter in self.waiters:
             waiter.wake(verdict)
+
+
+EARLY_HINTS = 10_000
+EARLY_HINT_SECONDS = 5.0
 
 
 class Watcher:
@@ -96,6 +105,8 @@ class Watcher:
         self._scopes: set[asyncio.Timeout] = set()
         self._draining = False
         self._looks = 0
+        self._relies_on_hints = False
+        self._early: TTLCache[str, None] = TTLCache(EARLY_HINTS, EARLY_HINT_SECONDS, timer=clock)
         self._verdicts: Counter[Verdict] = Counter()
 
     async def wait(
@@ -127,6 +138,8 @@ class Watcher:
         if watch is None:
             watch = self._watches[key] = _Watch(born)
             watch.task = self._tasks.spawn(self._run(key, watch), name="watch")
+            if reading.job_id.lower() in self._early:
+                watch.nudged.set()
         watch.born = min(watch.born, born)
         watch.waiters.append(waiter)
         try:
@@ -146,7 +159,13 @@ class Watcher:
         try:
             while True:
                 age = self._clock() - watch.born
-                await asyncio.sleep(gap(age, failures, self._chance(), self._config))
+                seconds = gap(age, failures, self._chance(), self._config)
+                if self._relies_on_hints:
+                    seconds = max(seconds, self._config.safety_net_seconds)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await watch.nudged.wait()
+                watch.nudged.clear()
                 asker = watch.waiters[0]
                 watch.waiters.rotate(-1)
                 self._looks += 1
@@ -186,6 +205,25 @@ class Watcher:
             scope.reschedule(asyncio.get_running_loop().time())
         for watch in self._watches.values():
             watch.wake_all(Verdict.DRAINED)
+
+    def hint(self, job_id: str) -> None:
+        """Push says that this job may have ended: look at it now, or as soon as one waits."""
+        watch = self._watches.get(job_id)
+        if watch is None:
+            self._early[job_id] = None
+        else:
+            watch.nudged.set()
+
+    def look_at_all(self) -> None:
+        """Look at every job once, soon."""
+        for watch in self._watches.values():
+            watch.nudged.set()
+
+    def rely_on_hints(self, healthy: bool) -> None:
+        """While ``healthy`` look seldom."""
+        self._relies_on_hints = healthy
+        if not healthy:
+            self.look_at_all()
 
     def stats(self) -> WatcherStats:
         waiters = sum(len(watch.waiters) for watch in self._watches.values())
