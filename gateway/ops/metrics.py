@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from gateway.exchange import Exchange, Kind
+    from gateway.sync.push import PushStats
 
 METHODS = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"}
@@ -82,6 +83,7 @@ class Metrics:
         version: str,
         waits: Callable[[], WaitStats],
         upstream: Callable[[], UpstreamStats],
+        push: Callable[[], PushStats] | None = None,
     ) -> None:
         self._registry = registry = CollectorRegistry()
         self._requests: dict[tuple[Kind, str, int], int] = {}
@@ -92,6 +94,8 @@ class Metrics:
         )
         registry.register(_Collected(self._collect))
         registry.register(_Collected(lambda: _parts(waits(), upstream())))
+        if push is not None:
+            registry.register(_Collected(lambda: _push(push())))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
@@ -175,3 +179,19 @@ def _parts(waits: WaitStats, upstream: UpstreamStats) -> Iterator[Metric]:
     connections.add_metric(("idle",), upstream.idle)
     connections.add_metric(("queued",), upstream.queued)
     yield connections
+
+
+def _push(push: PushStats) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "gateway_push_connected",
+        "Whether a Redis tells of ends of jobs now: 1 or 0.",
+        value=push.is_connected,
+    )
+    messages = CounterMetricFamily(
+        "gateway_push_messages",
+        "Messages of Redis by what became of them.",
+        labels=("outcome",),
+    )
+    messages.add_metric(("matched",), push.matched)
+    messages.add_metric(("dropped",), push.dropped)
+    yield messages

@@ -5,18 +5,20 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.exchange import Kind
 from gateway.ops.metrics import Metrics, UpstreamStats, WaitStats
+from gateway.sync.push import PushStats
 from tests.ops.records import exchange
 
 Labels = dict[str, str]
 
 
-def metrics() -> Metrics:
+def metrics(push: PushStats | None = None) -> Metrics:
     return Metrics(
         "1.2.3",
         lambda: WaitStats(3, {"ended": 7, "time_up": 2}),
         lambda: UpstreamStats(
             open=5, idle=4, queued=1, requests={("relay", "2xx"): 11, ("read", "5xx"): 1}
         ),
+        None if push is None else lambda: push,
     )
 
 
@@ -80,6 +82,17 @@ def test_metrics_read_what_the_parts_count() -> None:
     ]
     assert found["gateway_build_info"][0][0]["version"] == "1.2.3"
     assert found["process_start_time_seconds"][0][1] > 0
+
+
+@pytest.mark.parametrize(("is_connected", "shown"), [(True, 1.0), (False, 0.0)])
+def test_metrics_tell_of_push_where_there_is_one(is_connected: bool, shown: float) -> None:
+    found = read(metrics(PushStats(is_connected, matched=5, dropped=8)))
+    assert found["gateway_push_connected"] == [({}, shown)]
+    assert found["gateway_push_messages_total"] == [
+        ({"outcome": "matched"}, 5.0),
+        ({"outcome": "dropped"}, 8.0),
+    ]
+    assert not {name for name in read(metrics()) if "push" in name}
 
 
 def test_metrics_show_nothing_of_what_a_request_carried() -> None:
