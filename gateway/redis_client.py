@@ -46,7 +46,8 @@ def connect(config: RedisConfig, *, max_connections: int) -> Redis:
 def listener(config: RedisConfig) -> AbstractConnection:
     """A connection that belongs to no pool, not yet connected, to listen on.
 
-    It has no time limits and tries nothing again: who listens knows how long to be patient.
+    It has no time limits and tries nothing again: who listens knows how long to be patient, and
+    redis-py's own limits may lose a cancellation (they use ``asyncio.wait_for``, Python 3.11).
     """
     from redis.asyncio import ConnectionPool  # noqa: PLC0415 - an extra
     from redis.asyncio.retry import Retry  # noqa: PLC0415

@@ -76,8 +76,9 @@ class Publisher:
         async with Redis.from_url(
             self._url,
             max_connections=1,
-            socket_timeout=ANSWER_SECONDS,
-            socket_connect_timeout=ANSWER_SECONDS,
+            # Its own limits are kept with asyncio.wait_for, which may lose a cancellation (3.11).
+            socket_timeout=None,
+            socket_connect_timeout=None,
             # Once more, where Redis has been restarted since the last message.
             retry=Retry(NoBackoff(), 1),
         ) as client:
@@ -86,7 +87,8 @@ class Publisher:
                 while not self._queue.empty() and len(messages) < MAX_AT_ONCE:
                     messages.append(self._queue.get_nowait())
                 try:
-                    await _publish(client, messages)
+                    async with asyncio.timeout(ANSWER_SECONDS):
+                        await _publish(client, messages)
                 except (RedisError, OSError) as failure:
                     _logger.warning("%d messages are lost: %s", len(messages), failure)
 

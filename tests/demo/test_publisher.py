@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -96,3 +98,22 @@ async def test_what_redis_does_not_take_is_bounded_and_stopping_does_not_wait(
         assert orchestrator.publisher._queue.qsize() == 3
         async with asyncio.timeout(0.5):
             await orchestrator.publisher.stop()
+
+
+async def test_process_publishes_to_the_redis_it_is_given(redis_server: RedisServer) -> None:
+    subscription = Subscription(listener(RedisConfig(url=redis_server.url)))
+    await subscription.open(5)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway.demo", "--port", "0", "--redis", redis_server.url),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(20):
+        assert process.stdout is not None
+        url = (await process.stdout.readline()).decode().strip()
+        known = Orchestrator()
+        path = f"/task/{known.tasks['instant'].id}/job?access_token={known.tokens['acme-user']}"
+        created = await ask(url, f"POST {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert job_named(await subscription.message()) == created.value["id"]
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+    await subscription.close()
