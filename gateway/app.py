@@ -24,6 +24,7 @@ from gateway.sync.create import CreateAndWait
 from gateway.sync.hold import ResultHold
 from gateway.sync.orchestrator import Orchestrator
 from gateway.sync.push import Push
+from gateway.sync.results import Results
 from gateway.sync.subscription import Subscription
 from gateway.sync.watcher import Watcher
 from gateway.tasks import Tasks
@@ -70,6 +71,7 @@ class Gateway:
             if config.redis.url
             else None
         )
+        self._results = Results(orchestrator.read, clock, config.sync)
         self._create = CreateAndWait(upstream, created_with, config.sync, config.limits)
         self._metrics = Metrics(
             __version__,
@@ -90,7 +92,7 @@ class Gateway:
             relay=Relay(upstream, forwarding),
             websocket=WebSocketRelay(upstream, forwarding, config.upstream.tunnel_idle_seconds),
             create=self._create,
-            hold=ResultHold(orchestrator, self._watcher, clock, config.sync),
+            hold=ResultHold(self._results, self._watcher, clock, config.sync),
             observers=observers,
             clock=clock,
             secret_routes=config.sync.secret_routes,
@@ -115,6 +117,7 @@ class Gateway:
         if self._push is not None:
             await self._push.aclose()
         await self._watcher.aclose()
+        await self._results.aclose()
         await self._create.aclose(self._config.upstream.response_seconds)
         await self._tasks.aclose()
         self._upstream.close()

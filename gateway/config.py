@@ -48,6 +48,8 @@ class SyncConfig(Section, frozen=True, kw_only=True):
     default_hold_seconds: Annotated[int, Meta(ge=1, le=3600)] = 5
     max_hold_seconds: Annotated[int, Meta(ge=1, le=3600)] = 60
     parse_bytes: Bytes = 1024 * 1024
+    result_cache_seconds: Annotated[float, Meta(ge=0, le=3600)] = 60.0
+    result_cache_bytes: Bytes = 32 * 1024 * 1024
     default_customer: str = ""
     secret_routes: bool = False
     min_poll_seconds: Annotated[float, Meta(ge=0.01, le=60)] = 0.05

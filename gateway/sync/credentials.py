@@ -22,6 +22,11 @@ class Credentials:
     fields: tuple[Field, ...] = field(repr=False)
     """The ``Authorization`` lines."""
 
+    @property
+    def is_one(self) -> bool:
+        """There is one and no other."""
+        return bool(self.query) + len(self.fields) == 1 and "&" not in self.query
+
 
 def credentials(query: str, fields: Iterable[Field]) -> Credentials:
     return Credentials(

@@ -14,9 +14,10 @@ from gateway.exchange import Kind, Outcome
 from gateway.fields import value
 from gateway.query import query_of
 from gateway.sync.job import INVALID_ID, is_job_id, job_fields
-from gateway.sync.orchestrator import Orchestrator, Reading, Refused, Seen, reading, secret_reading
+from gateway.sync.orchestrator import Reading, Refused, Seen, reading, secret_reading
 from gateway.sync.parameters import HoldParameters, hold_parameters, next_location, result_location
 from gateway.sync.result import result_answer
+from gateway.sync.results import Results, holder
 from gateway.sync.watcher import Verdict, Watcher
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class _Wait:
     query: str
     parameters: HoldParameters
     reading: Reading
+    holder: bytes | None
+    """For whom the result is kept, None for nobody."""
 
 
 class ResultHold:
@@ -59,12 +62,12 @@ class ResultHold:
 
     def __init__(
         self,
-        orchestrator: Orchestrator,
+        results: Results,
         watcher: Watcher,
         clock: Callable[[], float],
         config: SyncConfig,
     ) -> None:
-        self._orchestrator = orchestrator
+        self._results = results
         self._watcher = watcher
         self._clock = clock
         self._config = config
@@ -83,7 +86,8 @@ class ResultHold:
         query = query_of(exchange.target)
         try:
             parameters = hold_parameters(query, self._config)
-            wait = _Wait(query, parameters, self._reading(exchange, route, query))
+            reading = self._reading(exchange, route, query)
+            wait = _Wait(query, parameters, reading, holder(reading, exchange.identity))
             answer = await self._held(exchange, wait)
         except GatewayError as error:
             error.fields += job_fields(route.job_id, exchange.job_state)
@@ -100,8 +104,12 @@ class ResultHold:
     async def _held(self, exchange: Exchange, wait: _Wait) -> Answer:
         deadline = self._clock() + wait.parameters.hold_seconds
         seen: Seen | None = None
+        verdict: Verdict | None = None
         while True:
-            read = await self._watcher.unless_drained(self._orchestrator.read(wait.reading))
+            asking = self._results.read(
+                wait.reading, wait.holder, has_ended=verdict is Verdict.ENDED
+            )
+            read = await self._watcher.unless_drained(asking)
             if isinstance(read, Refused):
                 exchange.job_state = ""
                 return read.answer
