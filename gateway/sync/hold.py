@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gateway.exchange import Exchange
     from gateway.routes import ResultRoute
     from gateway.sync.job import Job
+    from gateway.sync.orchestrator import Read
 
 
 AT_ONCE_BYTES = 32 * 1024
@@ -106,10 +107,7 @@ class ResultHold:
         seen: Seen | None = None
         verdict: Verdict | None = None
         while True:
-            asking = self._results.read(
-                wait.reading, wait.holder, has_ended=verdict is Verdict.ENDED
-            )
-            read = await self._watcher.unless_drained(asking)
+            read = await self._read(wait, has_ended=verdict is Verdict.ENDED)
             if isinstance(read, Refused):
                 exchange.job_state = ""
                 return read.answer
@@ -130,6 +128,11 @@ class ResultHold:
                 return _ours(self._drained(exchange, wait), allowed)
             if verdict is Verdict.TIME_UP and not wait.parameters.is_last:
                 return _ours(self._time_up(wait, job), allowed)
+
+    async def _read(self, wait: _Wait, *, has_ended: bool) -> Read | None:
+        """The job; None where this process is to stop before it is there."""
+        reading = self._results.read(wait.reading, wait.holder, has_ended=has_ended)
+        return await self._watcher.unless_drained(reading)
 
     async def _formatted(self, job: Job, wait: _Wait) -> Answer:
         profile, parse_bytes = self._config.profile, self._config.parse_bytes
