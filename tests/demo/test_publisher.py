@@ -73,8 +73,12 @@ async def test_messages_can_be_lost(redis_server: RedisServer) -> None:
 async def test_restarted_redis_is_told_again(
     redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
+    before = Subscription(listener(RedisConfig(url=redis_server.url)))
+    await before.open(5)
     async with Orchestrator.serving(redis_url=redis_server.url) as orchestrator:
         orchestrator.create("instant")
+        await before.message()
+        await before.close()
         await redis_server.stop()
         orchestrator.create("instant")
         await until(lambda: "messages are lost" in caplog.text)

@@ -72,11 +72,11 @@ class Installation:
 
 @asynccontextmanager
 async def installed(
-    redis: RedisServer, *, at_start: bool = True, **sync: Any
+    redis: RedisServer, *, at_start: bool = True, ping_seconds: float = 2.0, **sync: Any
 ) -> AsyncIterator[Installation]:
     """Everything running and, if Redis is there ``at_start``, subscribed. In the end nothing is
     left of it."""
-    config = {"url": redis.url, "ping_seconds": 0.02}
+    config = {"url": redis.url, "ping_seconds": ping_seconds}
     async with Orchestrator.serving(redis_url=redis.url) as orchestrator:
         async with gateway_before(orchestrator.url, redis=config, sync=sync) as server:
             installation = Installation(orchestrator, server)
@@ -164,7 +164,7 @@ async def test_results_come_by_polling_while_redis_is_gone_and_pushed_once_it_is
 
 
 async def test_results_come_by_polling_while_redis_hangs(redis_server: RedisServer) -> None:
-    async with installed(redis_server) as it:
+    async with installed(redis_server, ping_seconds=0.02) as it:
         jobs = [it.orchestrator.create("held") for _ in range(WAITERS)]
         async with it.waiting(*jobs) as clients:
             redis_server.hang()
