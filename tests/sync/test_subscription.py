@@ -158,3 +158,13 @@ async def test_closing_does_not_wait_for_a_redis_that_hangs(redis_server: RedisS
         redis_server.hang()
         async with asyncio.timeout(1):
             await opened.close()
+
+
+@pytest.mark.parametrize("scheme", ["rediss://127.0.0.1:{port}/0", "unix:///nowhere/redis.sock"])
+async def test_redis_that_cannot_be_reached_so_is_lost(
+    redis_server: RedisServer, scheme: str
+) -> None:
+    port = redis_server.url.rpartition(":")[2].partition("/")[0]
+    async with subscription(scheme.format(port=port)) as unreachable:
+        with pytest.raises(Lost):
+            await unreachable.open(0.5)
