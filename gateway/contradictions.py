@@ -16,7 +16,7 @@ from gateway import redis_client
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gateway.config import Config
+    from gateway.config import Config, RedisConfig
 
 _SOCKET = re.compile(r"unix:/[!-~]+")
 _LOCAL_NAMES = frozenset({"localhost", "ip6-localhost"})
@@ -37,7 +37,7 @@ def contradictions(config: Config) -> Iterator[Contradiction]:
     yield from _ca_file(config.upstream.ca_file)
     yield from _listeners(config)
     yield from _trusted_proxies(config.listen.trusted_proxies)
-    yield from _redis(config.redis.url)
+    yield from _redis(config.redis)
     for low, high in (
         ("default_hold_seconds", "max_hold_seconds"),
         ("min_poll_seconds", "max_poll_seconds"),
@@ -120,18 +120,23 @@ def _trusted_proxies(networks: tuple[str, ...]) -> Iterator[Contradiction]:
             )
 
 
-def _redis(url: str) -> Iterator[Contradiction]:
-    if not url:
+def _redis(redis: RedisConfig) -> Iterator[Contradiction]:
+    if not redis.url:
         return
     if find_spec("redis") is None:
         yield Contradiction(
             ("redis.url",),
             'redis.url needs the extra "redis": pip install "theeye-sync-gateway[redis]"',
         )
-    elif not redis_client.is_url(url):
+    elif not redis_client.is_url(redis.url):
         yield Contradiction(
             ("redis.url",),
             "redis.url must be redis://host:port/0, rediss://host:port/0 or unix:///path",
+        )
+    elif not redis_client.has_known_options(redis):
+        yield Contradiction(
+            ("redis.url",),
+            'redis.url has an option behind "?" that is unknown, or has a wrong value',
         )
 
 

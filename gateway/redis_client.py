@@ -25,6 +25,16 @@ def is_url(text: str) -> bool:
     return bool(url.path if url.scheme == "unix" else url.hostname) and url.scheme in _SCHEMES
 
 
+def has_known_options(config: RedisConfig) -> bool:
+    """Whether the library takes what stands behind the URL's ``?``."""
+    try:
+        listener(config)
+    except Exception:
+        # Any, as the library has no one kind for these. Nothing has been connected.
+        return False
+    return True
+
+
 def connect(config: RedisConfig, *, max_connections: int) -> Redis:
     """A client that connects when it is first used; every answer must come in ``answer_seconds``.
 
