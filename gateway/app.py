@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from gateway import __version__, redis_client
 from gateway.admission.identity import Identities
+from gateway.admission.keys import keys_of
 from gateway.fields import without
 from gateway.forwarding import Forwarding
 from gateway.listener import ClientListener
@@ -53,6 +54,10 @@ class Gateway:
             preserve_host=config.upstream.preserve_host,
         )
 
+        self._keys = keys_of(config.identity, clock)
+        identities = Identities(config.identity, self._keys, clock, wall_clock)
+        answered = identities.answered
+
         def created_with(exchange: Exchange) -> list[Field]:
             # A creating request is sent whole, with a length, however it came.
             fields = forwarding.outbound(exchange.client, exchange.request_id)
@@ -72,7 +77,7 @@ class Gateway:
             else None
         )
         self._results = Results(orchestrator.read, clock, config.sync)
-        self._create = CreateAndWait(upstream, created_with, config.sync, config.limits)
+        self._create = CreateAndWait(upstream, created_with, answered, config.sync, config.limits)
         self._metrics = Metrics(
             __version__,
             self._wait_stats,
@@ -88,11 +93,13 @@ class Gateway:
         self._pipeline = Pipeline(
             limits=config.limits,
             forwarding=forwarding,
-            identities=Identities(),
-            relay=Relay(upstream, forwarding),
-            websocket=WebSocketRelay(upstream, forwarding, config.upstream.tunnel_idle_seconds),
+            identities=identities,
+            relay=Relay(upstream, forwarding, answered),
+            websocket=WebSocketRelay(
+                upstream, forwarding, answered, config.upstream.tunnel_idle_seconds
+            ),
             create=self._create,
-            hold=ResultHold(self._results, self._watcher, clock, config.sync),
+            hold=ResultHold(self._results, self._watcher, answered, clock, config.sync),
             observers=observers,
             clock=clock,
             secret_routes=config.sync.secret_routes,
@@ -111,6 +118,8 @@ class Gateway:
             self._push.start()
         if self._access_log is not None:
             self._tasks.spawn(_flush(self._access_log), name="flush access log")
+        if self._keys is not None:
+            self._tasks.spawn(self._keys.keep_fresh(), name="keep keys fresh")
         return self
 
     async def __aexit__(self, *failure: object) -> None:

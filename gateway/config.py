@@ -57,6 +57,16 @@ class SyncConfig(Section, frozen=True, kw_only=True):
     safety_net_seconds: Annotated[float, Meta(ge=0.01, le=60)] = 10.0
 
 
+class IdentityConfig(Section, frozen=True, kw_only=True):
+    mode: Literal["opaque", "verify"] = "opaque"
+    secret: Annotated[str, Meta(extra={"secret": True})] = ""
+    secret_file: str = ""
+    public_key_file: str = ""
+    jwks_url: str = ""
+    verify_expiry: bool = False
+    reject_seconds: Annotated[float, Meta(ge=0, le=3600)] = 10.0
+
+
 class LimitsConfig(Section, frozen=True, kw_only=True):
     target_bytes: Bytes = 16 * 1024
     fields_bytes: Bytes = 64 * 1024
@@ -85,6 +95,7 @@ class Config(Section, frozen=True, kw_only=True):
     listen: ListenConfig = ListenConfig()
     upstream: UpstreamConfig = UpstreamConfig()
     sync: SyncConfig = SyncConfig()
+    identity: IdentityConfig = IdentityConfig()
     limits: LimitsConfig = LimitsConfig()
     redis: RedisConfig = RedisConfig()
     admin: AdminConfig = AdminConfig()

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from yarl import URL
 
-from gateway import redis_client
+from gateway import redis_client, signing_keys
+from gateway.signing_keys import UnusableKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-    from gateway.config import Config, RedisConfig
+    from gateway.config import Config, IdentityConfig, RedisConfig
 
 _SOCKET = re.compile(r"unix:/[!-~]+")
 _LOCAL_NAMES = frozenset({"localhost", "ip6-localhost"})
@@ -37,6 +38,7 @@ def contradictions(config: Config) -> Iterator[Contradiction]:
     yield from _ca_file(config.upstream.ca_file)
     yield from _listeners(config)
     yield from _trusted_proxies(config.listen.trusted_proxies)
+    yield from _identity(config.identity)
     yield from _redis(config.redis)
     for low, high in (
         ("default_hold_seconds", "max_hold_seconds"),
@@ -118,6 +120,49 @@ def _trusted_proxies(networks: tuple[str, ...]) -> Iterator[Contradiction]:
                 f'listen.trusted_proxies: "{network}" is no IP network,'
                 " such as 10.0.0.0/8 or 192.0.2.7",
             )
+
+
+def _identity(identity: IdentityConfig) -> Iterator[Contradiction]:
+    given = [name for name in _KEYS if getattr(identity, name)]
+    keys = tuple(f"identity.{name}" for name in given)
+    if identity.mode == "verify" and not given:
+        yield Contradiction(
+            ("identity.mode",),
+            'identity.mode "verify" needs one of ' + ", ".join(f"identity.{key}" for key in _KEYS),
+        )
+    if len(given) > 1:
+        yield Contradiction(keys, f"only one of {' and '.join(keys)} can be set")
+    for name in given:
+        try:
+            _KEYS[name](getattr(identity, name))
+        except UnusableKey as failure:
+            # Of a secret nothing is shown.
+            shown = f' "{getattr(identity, name)}"' if name.endswith("_file") else ""
+            yield Contradiction((f"identity.{name}",), f"identity.{name}{shown}: {failure}")
+
+
+def _jwks_url(text: str) -> None:
+    try:
+        url = URL(text)
+    except ValueError:
+        url = URL()
+    is_usable = (
+        _VISIBLE.fullmatch(text) is not None
+        and url.scheme in {"http", "https"}
+        and bool(url.host)
+        and bool(url.port)
+    )
+    if not is_usable:
+        raise UnusableKey("it must be an address, such as https://login.example/jwks.json")
+
+
+_KEYS: Mapping[str, Callable[[str], object]] = {
+    "secret": lambda secret: signing_keys.checked_secret(secret.encode()),
+    "secret_file": signing_keys.shared_secret,
+    "public_key_file": signing_keys.public_key,
+    "jwks_url": _jwks_url,
+}
+"""What tokens can be verified with, and what shows whether it is usable."""
 
 
 def _redis(redis: RedisConfig) -> Iterator[Contradiction]:

@@ -7,6 +7,7 @@ field order, case and multiplicity stay. The connection itself is ``listener``'s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 from email.utils import formatdate
@@ -27,10 +28,14 @@ if TYPE_CHECKING:
     from aiohttp import StreamReader
     from aiohttp.http import RawRequestMessage
 
+    from gateway.outbox import Outbox
+
 REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 NO_CONTENT = frozenset({101, 204, 304})
 CUT_AT_ONCE = struct.pack("ii", 1, 0)
 """SO_LINGER: closing sends a reset, which no client can take for a clean end."""
+_NO_MORE = (TimeoutError, ConnectionError, HttpProcessingError, web.RequestPayloadError)
+_LINE = b": ".join
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -54,6 +59,7 @@ class Client:
         "fields",
         "has_content",
         "is_cut",
+        "is_finished",
         "is_http_1_1",
         "method",
         "names",
@@ -91,6 +97,8 @@ class Client:
         self.address = str(peer[0]) if isinstance(peer, tuple) else ""
         self.started = False
         """The answer has begun: nothing but its content, or a cut, can follow."""
+        self.is_finished = False
+        """All of the answer was handed to the transport."""
         self.is_cut = False
         """We ended the connection, not the client."""
         self.bytes_received = 0
@@ -133,6 +141,15 @@ class Client:
         self.bytes_received += len(chunk)
         return chunk
 
+    async def read_off(self, seconds: float) -> bool:
+        """Drop what is left of the content, waiting ``seconds`` at most; whether all was read."""
+        if not self._payload.is_eof():
+            with contextlib.suppress(*_NO_MORE):
+                async with asyncio.timeout(seconds):
+                    while not self._payload.is_eof():
+                        await self._payload.readany()
+        return self._payload.is_eof()
+
     def spoil(self, reason: BaseException) -> None:
         """No more content can be read, for ``reason``, unless it is all there."""
         if not self._payload.is_eof():
@@ -159,7 +176,7 @@ class Client:
         The head is held back until the first content, so that a small answer is one packet.
         """
         lines = [b"HTTP/1.1 %d %b" % (status, reason)]
-        lines += [b"%b: %b" % field for field in fields]
+        lines += map(_LINE, fields)
         if not (is_sized or self.method == "HEAD" or status in NO_CONTENT):
             if self.is_http_1_1:
                 self._chunked = True
@@ -197,6 +214,25 @@ class Client:
         self._unsent = b""
         if end:
             self._transmit(end)
+        self.is_finished = True
+
+    def finish_with(self, content: bytes, outbox: Outbox) -> None:
+        """End an answer that begins with this piece of content, or is all of it.
+
+        Raises:
+            ClientGone: it closed the connection.
+        """
+        self.bytes_sent += len(content)
+        data = self._unsent + content
+        if self._chunked:
+            chunk = b"%x\r\n%b\r\n" % (len(content), content) if content else b""
+            data = self._unsent + chunk + b"0\r\n\r\n"
+        self._unsent = b""
+        transport = self.protocol.transport
+        if transport is None or transport.is_closing():
+            raise ClientGone
+        outbox.write(transport, data)
+        self.is_finished = True
 
     def flush(self) -> None:
         """Send the head now, when its content may take a while to come."""

@@ -45,6 +45,18 @@ class BadRequest(GatewayError):
     status, code = 400, "BadRequest"
 
 
+class Unauthorized(GatewayError):
+    """The token is not genuine. Answered as TheEye answers one that is malformed."""
+
+    status, code = 401, "Unauthorized"
+
+
+class UnknownToken(Unauthorized):
+    """Nobody is logged in with the token: the upstream just said so. Answered as it does."""
+
+    code = "UnknownToken"
+
+
 class RequestTimeout(GatewayError):
     """The client stopped sending its content."""
 
@@ -81,6 +93,12 @@ class Overloaded(GatewayError):
     status, code = 503, "Overloaded"
 
 
+class KeysUnavailable(GatewayError):
+    """What tokens are verified with cannot be had, so none of them can be let through."""
+
+    status, code = 503, "KeysUnavailable"
+
+
 class GatewayTimeout(GatewayError):
     """The upstream did not answer in time."""
 
@@ -102,7 +120,25 @@ class _Body(msgspec.Struct, rename="camel"):
     request_id: str
 
 
+class _UnknownTokenBody(msgspec.Struct, rename="camel"):
+    """TheEye's, but for the lines of its stack."""
+
+    stack: str = "authentication failed: authentication failed"
+    message: str = "authentication failed"
+    name: str = "authentication failed"
+    body: str = '{"message":"Unauthorized","statusCode":401}'
+    status_code: int = 401
+
+
 def answer(error: GatewayError, request_id: str) -> Answer:
-    """TheEye's error shape: ``{"statusCode", "message", "code", "requestId"}``."""
-    body = _Body(error.status, error.message, error.code, request_id)
+    """TheEye's error shape: ``{"statusCode", "message", "code", "requestId"}``; where a token is
+    refused as TheEye would refuse it, what that answers."""
+    body: msgspec.Struct | str
+    match error:
+        case UnknownToken():
+            body = _UnknownTokenBody()
+        case Unauthorized():
+            body = error.message
+        case _:
+            body = _Body(error.status, error.message, error.code, request_id)
     return Answer(error.status, msgspec.json.encode(body), (JSON_CONTENT, *error.fields))

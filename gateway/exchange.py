@@ -10,6 +10,7 @@ from gateway.admission.identity import ANONYMOUS, Identity
 
 if TYPE_CHECKING:
     from gateway.downstream import Client
+    from gateway.routes import Route
 
 
 class Kind(StrEnum):
@@ -47,7 +48,11 @@ class Exchange:
     started: float
     target: str = ""
     """The target that may be sent upstream, in origin-form; empty until it was checked."""
+    route: Route | None = None
+    """Where the sync mode may have something to do with it."""
     identity: Identity = ANONYMOUS
+    awaits_keys: bool = False
+    """Its token cannot be judged before keys were fetched."""
     kind: Kind = Kind.REFUSED
     outcome: Outcome = Outcome.OK
     status: int = 0
@@ -61,4 +66,5 @@ class Exchange:
     @property
     def handling_seconds(self) -> float:
         """The duration without the time held."""
-        return max(0.0, self.finished - self.started - self.held_seconds)
+        seconds = self.finished - self.started - self.held_seconds
+        return seconds if seconds > 0 else 0.0

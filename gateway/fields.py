@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ HOP_BY_HOP = frozenset(
 )
 """Fields that concern one connection only (RFC 9110, 7.6.1)."""
 
-_NAMES_NOTHING = frozenset({b"close", b"keep-alive", b""})
+_NAMES_NOTHING = frozenset({b"close", b"keep-alive", b"", b"content-length"})
+"""Options of ``Connection`` that drop no field. Whoever names Content-Length still has content of
+that length, and without the field the next hop could not tell where it ends."""
 
 
 def values(fields: Iterable[Field], name: bytes) -> list[bytes]:
@@ -90,7 +93,12 @@ def without(fields: Iterable[Field], *names: bytes) -> list[Field]:
 
 def keep_alive_seconds(fields: Iterable[Field]) -> float | None:
     """The ``timeout`` a peer announces in ``Keep-Alive``, as Node does."""
-    for parameter in list_members(values(fields, b"keep-alive")):
+    return _timeout(b",".join(values(fields, b"keep-alive")))
+
+
+@lru_cache(maxsize=64)
+def _timeout(parameters: bytes) -> float | None:
+    for parameter in list_members([parameters]):
         name, _, seconds = parameter.partition(b"=")
         if name.strip().lower() == b"timeout" and seconds.strip().isdigit():
             return float(seconds[:9])

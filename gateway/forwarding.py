@@ -78,7 +78,7 @@ class Forwarding:
             fields += _provenance(client.address, client.scheme, host)
         fields.append((b"X-Request-Id", request_id.encode("ascii")))
         if client.has_content and not has_length(fields):
-            fields.append(_framing(client.content_length))
+            fields.append((b"Transfer-Encoding", b"chunked"))
         return fields
 
     def _addressed(self, fields: list[Field], host: bytes) -> list[Field]:
@@ -121,9 +121,3 @@ def _added_to(claims: list[Field], client: Client, host: bytes) -> list[Field]:
         if name != b"X-Forwarded-For" and value(claims, name.lower()) is None:
             added.append((name, content))
     return added
-
-
-def _framing(length: int | None) -> Field:
-    if length is None:
-        return b"Transfer-Encoding", b"chunked"
-    return b"Content-Length", b"%d" % length

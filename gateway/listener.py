@@ -9,60 +9,74 @@ admitted only with the tests of this one passing.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import ERROR as NO_REQUEST
-from aiohttp.web_protocol import RequestPayloadError, _ErrInfo
+from aiohttp.web_protocol import _ErrInfo
 
 from gateway.downstream import Client
 from gateway.errors import BadRequest, FieldsTooLarge, GatewayError, TargetTooLong
 
 if TYPE_CHECKING:
-    from aiohttp import StreamReader
-    from aiohttp.http import RawRequestMessage
-
     from gateway.config import LimitsConfig, ListenConfig
     from gateway.pipeline import Pipeline
+    from gateway.turn import Turn
 
 MAX_FIELDS = 256
 """Field lines of a request."""
 LINGER_SECONDS = 5.0
 """How long leftover content is read after an early answer, so that the client gets to see it."""
-_NO_MORE = (TimeoutError, ConnectionError, HttpProcessingError, RequestPayloadError)
 
 
 class _Connection(web.RequestHandler):
-    __slots__ = ("_handle", "_idle_seconds")
+    """Answers its requests in turn: by callbacks as far as that goes, else by its one task.
+
+    aiohttp's own makes a task, a writer, a request and a response for each request, which shows at
+    some thousand requests a second. What is rare is left to it.
+    """
+
+    __slots__ = ("_accept", "_idle_seconds", "_parked", "_turn")
 
     def __init__(self, server: ClientListener, **options: object) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **options)  # type: ignore[arg-type]
-        self._handle = server.handle
+        self._accept = server.accept
         self._idle_seconds = server.idle_seconds
+        self._turn: Turn | None = None
+        """The one that goes by itself, or waits for the task to take it."""
+        self._parked: asyncio.Future[None] | None = None
+        """What the task waits for while it has nothing to do. aiohttp takes ``_waiter``, which is
+        the same or None, for the sign that there is no request."""
 
     def data_received(self, data: bytes) -> None:
+        waiter, self._waiter = self._waiter, None
         super().data_received(data)
-        if self._messages and self._current_request is not None:
+        self._waiter = waiter
+        if waiter is not None:
+            self._go_on()
+        elif self._messages and self._current_request is not None:
             # aiohttp puts what is wrong with content in line behind the request it belongs to,
             # which would wait for more of it until its time is up.
             last, _ = self._messages[-1]
             if isinstance(last, _ErrInfo):
                 cast("Client", self._current_request).spoil(last.exc)
 
-    async def start(self) -> None:
-        """Answer the connection's requests in turn.
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            turn.abandon()
 
-        aiohttp's own makes a task, a writer, a request and a response for each, which shows at some
-        thousand requests a second. What is rare is left to it.
-        """
+    async def start(self) -> None:
+        """Do what callbacks can't, whenever there is such a turn."""
         try:
-            while not self._force_close:
-                message, payload = await self._next_message()
-                if not await self._answer(message, payload) or self._close:
-                    break
-                self._keep_for_another()
+            while not (self._force_close or self._close):
+                await self._park()
+                turn, self._turn = self._turn, None
+                if turn is not None:
+                    await turn.run()
+                    await self._after(turn)
         except asyncio.CancelledError:
             self.force_close()
             raise
@@ -71,45 +85,69 @@ class _Connection(web.RequestHandler):
             if self.transport is not None:
                 self.transport.close()
 
-    async def _next_message(self) -> tuple[RawRequestMessage | _ErrInfo, StreamReader]:
+    async def _park(self) -> None:
+        """Leave the connection to its callbacks until one of them calls ``_unpark``."""
+        self._parked = self._waiter = parked = self._loop.create_future()
+        self._go_on()
+        try:
+            await parked
+        finally:
+            self._parked = self._waiter = None
+
+    def _unpark(self) -> None:
+        self._waiter = None
+        if self._parked is not None and not self._parked.done():
+            self._parked.set_result(None)
+
+    def _go_on(self) -> None:
+        """Begin with the next request, if there is one."""
         if not self._messages:
-            self._waiter = self._loop.create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        message = self._messages.popleft()
+            return
+        self._waiter = None
+        client, refusal = self._next_client()
+        self._current_request = cast("web.BaseRequest", client)
+        self._turn = turn = self._accept(client, refusal)
+        if not turn.begin_at_once(self._on_turn):
+            self._unpark()
+
+    def _on_turn(self, turn: Turn) -> None:
+        """A turn that went by itself is over, or needs the task."""
+        if not turn.is_over:
+            self._unpark()
+            return
+        self._turn = self._current_request = None
+        if not turn.keeps_connection or self._close:
+            self._close = True
+            self._unpark()
+            return
+        self._keep_for_another()
+        self._waiter = self._parked
+        self._go_on()
+
+    def _next_client(self) -> tuple[Client, GatewayError | None]:
+        message, payload = self._messages.popleft()
         if self._parser is not None:
             self._parser.message_consumed()
         if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
             self._resume_reading_if_drained()
-        return message
-
-    async def _answer(self, message: RawRequestMessage | _ErrInfo, payload: StreamReader) -> bool:
-        """Answer one request; whether another may follow on the connection."""
         refusal = None
         if isinstance(message, _ErrInfo):
             refusal = _refusal(message.exc, self.max_line_size)
             message = NO_REQUEST
-        client = Client(message, payload, self, self._idle_seconds)
-        self._current_request = cast("web.BaseRequest", client)
-        try:
-            keep = await self._handle(client, refusal)
-        finally:
-            self._current_request = None
+        return Client(message, payload, self, self._idle_seconds), refusal
+
+    async def _after(self, turn: Turn) -> None:
+        """Bring the connection to where another request may follow, or to its end."""
+        client = cast("Client", self._current_request)
+        self._current_request = None
         if self._upgraded:
             # It reads what came behind an upgrade that was not granted.
             await self.finish_response(_NOTHING, _NOTHING, None)  # type: ignore[arg-type]
-        if not payload.is_eof():
-            await self._read_off(payload)
-            keep = keep and payload.is_eof()
-        return keep
-
-    async def _read_off(self, payload: StreamReader) -> None:
-        with contextlib.suppress(*_NO_MORE):
-            async with asyncio.timeout(LINGER_SECONDS):
-                while not payload.is_eof():
-                    await payload.readany()
+        is_read = await client.read_off(LINGER_SECONDS)
+        if turn.keeps_connection and is_read:
+            self._keep_for_another()
+        else:
+            self._close = True
 
     def _keep_for_another(self) -> None:
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
@@ -136,10 +174,10 @@ class ClientListener(web.Server):
     """A protocol factory for ``create_server``; a handler is cancelled when its client leaves."""
 
     def __init__(self, pipeline: Pipeline, listen: ListenConfig, limits: LimitsConfig) -> None:
-        self.handle = pipeline.handle
+        self.accept = pipeline.accept
         self.idle_seconds = listen.idle_seconds
         # aiohttp's own handler is never called: connections hand their requests to ours.
-        super().__init__(cast("Any", pipeline.handle), handler_cancellation=True)
+        super().__init__(cast("Any", pipeline.accept), handler_cancellation=True)
         self._options = {
             "access_log": None,
             "auto_decompress": False,

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, Protocol
 
 from gateway import errors
 from gateway.admission import message
 from gateway.cross_origin import cross_origin_fields
-from gateway.errors import Answer, ClientGone, ContentCut, GatewayError
-from gateway.exchange import Exchange, Kind, Outcome
+from gateway.errors import Answer
+from gateway.exchange import Exchange, Kind
 from gateway.fields import value
 from gateway.proxy.relay import Resumed
 from gateway.proxy.websocket import asks_for_websocket
-from gateway.routes import ResultRoute, origin_form, route
+from gateway.query import query_of
+from gateway.routes import CreateRoute, ResultRoute, origin_form, route, takes_token
+from gateway.turn import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
     from gateway.admission.identity import Identities
     from gateway.config import LimitsConfig
     from gateway.downstream import Client
+    from gateway.errors import GatewayError
     from gateway.forwarding import Forwarding
     from gateway.proxy.relay import Relay
     from gateway.proxy.websocket import WebSocketRelay
     from gateway.sync.create import CreateAndWait
     from gateway.sync.hold import ResultHold
-
-_log = logging.getLogger(__name__)
+    from gateway.upstream import UpstreamExchange
 
 
 class Observer(Protocol):
@@ -59,7 +60,7 @@ class Pipeline:
         self._limits = limits
         self._forwarding = forwarding
         self._identities = identities
-        self._relay = relay
+        self.relay = relay
         self._websocket = websocket
         self._create = create
         self._hold = hold
@@ -70,11 +71,8 @@ class Pipeline:
         self._idle = asyncio.Event()
         self.is_draining = False
 
-    async def handle(self, client: Client, refusal: GatewayError | None = None) -> bool:
-        """One request, from its head to the last byte of its answer; whether another may follow.
-
-        ``refusal``: why it is none that could be passed on.
-        """
+    def accept(self, client: Client, refusal: GatewayError | None = None) -> Turn:
+        """Begin with a request whose head has come; ``refusal``: why it cannot be passed on."""
         exchange = Exchange(
             client,
             self._forwarding.request_id(client),
@@ -84,30 +82,16 @@ class Pipeline:
         if self.is_draining or refusal is not None:
             client.close_after_answer()
         self._in_flight.add(client)
-        try:
-            await self._send(exchange, refusal)
-        except ClientGone:
-            exchange.outcome = Outcome.CLIENT_CLOSED
-            client.cut()
-        except ContentCut as cut:
-            exchange.outcome = Outcome.CUT
-            _log.warning("request %s: answer cut: %s", exchange.request_id, cut)
-            client.cut()
-        except asyncio.CancelledError:
-            exchange.outcome = Outcome.CUT if client.is_cut else Outcome.CLIENT_CLOSED
-            raise
-        except Exception:
-            _log.exception("request %s: answer failed", exchange.request_id)
-            exchange.outcome = Outcome.CUT
-            client.cut()
-        finally:
-            self._in_flight.discard(client)
-            if self.is_draining and not self._in_flight:
-                self._idle.set()
-            exchange.finished = self._clock()
-            for observe in self._observers:
-                observe(exchange)
-        return client.keeps_connection
+        return Turn(self, exchange, refusal)
+
+    def over(self, exchange: Exchange) -> None:
+        """The request was answered, or cannot be any more."""
+        self._in_flight.discard(exchange.client)
+        if self.is_draining and not self._in_flight:
+            self._idle.set()
+        exchange.finished = self._clock()
+        for observe in self._observers:
+            observe(exchange)
 
     def drain(self) -> None:
         """From now on every answer is the last on its connection."""
@@ -126,58 +110,8 @@ class Pipeline:
         for client in self._in_flight:
             client.cut()
 
-    async def _send(self, exchange: Exchange, refusal: GatewayError | None) -> None:
-        """Pass the request on and answer it, unless that was done on the way."""
-        client = exchange.client
-        try:
-            if refusal is not None:
-                raise refusal
-            answer = await self._pass(exchange)
-        except GatewayError as failure:
-            answer = self._failure(exchange, failure)
-        except ContentCut:
-            raise
-        except Exception:
-            _log.exception("request %s failed", exchange.request_id)
-            answer = self._failure(exchange, GatewayError())
-        if answer is not None:
-            if client.started:
-                raise ContentCut("the request failed after its answer had begun")
-            exchange.status = answer.status
-            await client.send(answer)
-
-    def _failure(self, exchange: Exchange, failure: GatewayError) -> Answer:
-        answer = errors.answer(failure, exchange.request_id)
-        origin = value(exchange.client.fields, b"origin")
-        return answer.with_fields(*cross_origin_fields(origin))
-
-    async def _pass(self, exchange: Exchange) -> Answer | None:
-        """The answer; None where it was written already."""
-        client = exchange.client
-        self._admit(exchange)
-        if b"upgrade" in client.names:
-            if asks_for_websocket(client):
-                exchange.kind = Kind.WEBSOCKET
-                await self._websocket.relay(exchange)
-                return None
-            # The client may go on in the protocol it asked for.
-            client.close_after_answer()
-        path, _, query = exchange.target.partition("?")
-        exchange.kind = Kind.RELAY
-        matched = route(client.method, path)
-        if matched is None or (matched.by_secret and not self._secret_routes):
-            await self._relay.relay(exchange)
-            return None
-        exchange.identity = self._identities.identify(query, client.fields)
-        if isinstance(matched, ResultRoute):
-            return await self._hold.answer(exchange, matched)
-        created = await self._create.create(exchange, matched)
-        if isinstance(created, Answer):
-            return created
-        await self._relay.relay(exchange, Resumed(created.prefix, client))
-        return None
-
-    def _admit(self, exchange: Exchange) -> None:
+    def admit(self, exchange: Exchange) -> None:
+        """Check the request and note what it is; raises GatewayError where it may not pass."""
         client, limits = exchange.client, self._limits
         message.check(
             client.fields,
@@ -186,3 +120,64 @@ class Pipeline:
             fields_bytes=limits.fields_bytes,
         )
         exchange.target = origin_form(client.method, client.target, client.host)
+        path, _, query = exchange.target.partition("?")
+        self._identify(exchange, path, query)
+        exchange.kind = Kind.RELAY
+        if b"upgrade" in client.names:
+            if asks_for_websocket(client):
+                exchange.kind = Kind.WEBSOCKET
+                return
+            # The client may go on in the protocol it asked for.
+            client.close_after_answer()
+        matched = route(client.method, path)
+        if matched is None or (matched.by_secret and not self._secret_routes):
+            return
+        exchange.route = matched
+
+    def _identify(self, exchange: Exchange, path: str, query: str) -> None:
+        client, identities = exchange.client, self._identities
+        if not takes_token(client.method, path):
+            # Anybody can write any token there.
+            exchange.identity = identities.anonymous(exchange.address)
+            return
+        identity = identities.identify(query, client.fields, client.names, exchange.address)
+        if identity is None:
+            exchange.awaits_keys = True
+        else:
+            exchange.identity = identity
+            identities.check(identity)
+
+    async def _identify_by_keys(self, exchange: Exchange) -> None:
+        """The same where keys have to be fetched for it."""
+        client, identities = exchange.client, self._identities
+        kind, exchange.kind = exchange.kind, Kind.REFUSED
+        query = query_of(exchange.target)
+        identity = await identities.identify_by_keys(query, client.fields, client.names)
+        exchange.identity = identity
+        identities.check(identity)
+        exchange.kind = kind
+
+    async def answer(self, exchange: Exchange, forwarded: UpstreamExchange | None) -> Answer | None:
+        """The answer; None where it was written already."""
+        if exchange.awaits_keys:
+            await self._identify_by_keys(exchange)
+        if exchange.kind is Kind.WEBSOCKET:
+            await self._websocket.relay(exchange)
+            return None
+        match exchange.route:
+            case ResultRoute() as route:
+                return await self._hold.answer(exchange, route)
+            case CreateRoute() as route:
+                created = await self._create.create(exchange, route)
+                if isinstance(created, Answer):
+                    return created
+                resumed = Resumed(created.prefix, exchange.client)
+                forwarded = self.relay.forwarded(exchange, resumed)
+        await self.relay.relay(exchange, forwarded or self.relay.forwarded(exchange))
+        return None
+
+    def failure(self, exchange: Exchange, failure: GatewayError) -> Answer:
+        """What the client is told of a failure."""
+        answer = errors.answer(failure, exchange.request_id)
+        origin = value(exchange.client.fields, b"origin")
+        return answer.with_fields(*cross_origin_fields(origin))

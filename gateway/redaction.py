@@ -29,8 +29,15 @@ _USERINFO = re.compile(r"(//)[^/@]*+@")
 
 def redact(target: str) -> str:
     """The target with everything secret replaced by ``***``, at most 2048 characters long."""
-    shown = _redacted(target) if _has_any(_SUSPICIOUS, target) else target
+    shown = _redacted(target) if _is_suspicious(target) else target
     return shown if len(shown) <= SHOWN_CHARACTERS else shown[: SHOWN_CHARACTERS - 3] + "..."
+
+
+def _is_suspicious(target: str) -> bool:
+    if "=" in target:
+        return _has_any(_SUSPICIOUS, target)
+    # No parameters: nothing is hidden for its name.
+    return "%" in target or "@" in target or _JWT_START in target or "secret" in target.lower()
 
 
 def _redacted(target: str) -> str:

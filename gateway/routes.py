@@ -37,7 +37,13 @@ Route = CreateRoute | ResultRoute
 _CREATE = re.compile(r"/(?:([^/]+)/)?(?:task/[^/]+/(secret/[^/]+/)?)?job")
 _RESULT = re.compile(r"/job/([^/]*)/(?:secret/([^/]+)/)?result")
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE)
-_UNSENDABLE = re.compile(r"[^!-~]|#")
+_BY_SECRET = re.compile(
+    r"/(?:[^/]+/)?task/[^/]+/secret/[^/]+/job|/job/secret/[^/]+|/workflows/[^/]+/secret/[^/]+/job"
+    r"|/[^/]+/webhook/[^/]+/trigger/secret/[^/]+"
+)
+_RESULT_BY_SECRET = re.compile(r"/job/[^/]+/secret/[^/]+/result")
+_STATUS = frozenset({"/api", "/api/status"})
+_ESCAPED_LETTER = re.compile(r"%[46][1-9a-fA-F]|%[57][0-9aA]")
 
 
 def route(method: str, path: str) -> Route | None:
@@ -51,6 +57,28 @@ def route(method: str, path: str) -> Route | None:
     return None
 
 
+def takes_token(method: str, path: str) -> bool:
+    """Whether TheEye looks at the token of a request, for a raw path (no query).
+
+    It does for all but preflights, its status, the log-in by name and password, and what is proved
+    by a task's, webhook's or job's secret.
+    """
+    if method == "OPTIONS":
+        return False
+    if "%" in path:
+        path = _ESCAPED_LETTER.sub(lambda escaped: chr(int(escaped[0][1:], 16)), path)
+    if path.startswith("//"):
+        # As TheEye's router does.
+        path = "/" + path.lstrip("/")
+    if path in _STATUS or (method == "POST" and path == "/token"):
+        return False
+    if "/secret/" not in path:
+        return True
+    is_free = method == "POST" and _BY_SECRET.fullmatch(path) is not None
+    is_result = method in {"GET", "POST"} and _RESULT_BY_SECRET.fullmatch(path) is not None
+    return not (is_free or is_result)
+
+
 def origin_form(method: str, target: str, host: str) -> str:
     """The target to send upstream, byte for byte (RFC 9112, 3.2).
 
@@ -61,7 +89,7 @@ def origin_form(method: str, target: str, host: str) -> str:
     """
     if method == "CONNECT":
         raise BadRequest("This is no proxy to be tunnelled through")
-    if _UNSENDABLE.search(target):
+    if not _is_sendable(target):
         raise BadRequest("The request target has characters that must be percent-encoded")
     if target.startswith("/"):
         return target
@@ -72,3 +100,8 @@ def origin_form(method: str, target: str, host: str) -> str:
         raise BadRequest("The request target must be a path on this server")
     rest = match[2]
     return rest if rest.startswith("/") else f"/{rest}"
+
+
+def _is_sendable(target: str) -> bool:
+    """Visible ASCII and no fragment."""
+    return target.isascii() and target.isprintable() and " " not in target and "#" not in target

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 PREFIX = "GATEWAY_"
 MASK = "****"
-_USERINFO = re.compile(r"(\w+://)[^/\s]*@")
+_USERINFO = re.compile(r"(\w+://)\S*@")
+_PARAMETERS = re.compile(r"(://[^\s?]*\?)[^\s#]*")
 
 
 class SettingsError(Exception):
@@ -116,7 +117,9 @@ def shown(value: object, setting: Setting) -> str:
         return f"[{', '.join(shown(item, setting) for item in value)}]"
     if isinstance(value, str):
         # TOML's basic strings are JSON's, except that DEL must be escaped.
-        text = msgspec.json.encode(_USERINFO.sub(rf"\1{MASK}@", value)).decode()
+        masked = _USERINFO.sub(rf"\1{MASK}@", value)
+        masked = _PARAMETERS.sub(rf"\1{MASK}", masked)
+        text = msgspec.json.encode(masked).decode()
         return text.replace("\x7f", "\\u007f")
     return str(value).lower() if isinstance(value, bool) else str(value)
 

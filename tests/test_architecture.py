@@ -23,9 +23,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "routes",
         "config",
         "fields",
+        "outbox",
         "query",
         "redaction",
         "redis_client",
+        "signing_keys",
         "tasks",
         "demo",
     ),
@@ -33,6 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("exchange", "forwarding", "settings"),
     ("proxy", "sync"),
     ("ops",),
+    ("turn",),
     ("pipeline",),
     ("listener",),
     ("app",),
@@ -48,6 +51,7 @@ RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 WITHOUT_TESTS_OF_THEIR_OWN = {
     "gateway/__main__.py": "tests/test_cli.py runs it",
     "gateway/config.py": "defaults only; tests/test_settings.py holds them",
+    "gateway/upstream/exchange.py": "tests/upstream/test_origin.py: every exchange there is one",
     **{
         f"gateway/demo/{name}.py": "tests/demo/test_recordings.py compares it with TheEye"
         for name in ("answers", "identity", "listing", "tasks", "views", "wire")

@@ -144,6 +144,25 @@ def test_check_prints_the_settings_in_force(
     assert printed["sync"]["profile"] == "4.6"
 
 
+def test_check_refuses_a_key_that_is_unreadable_and_shows_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verify = {"GATEWAY_IDENTITY__MODE": "verify", "GATEWAY_REDIS__URL": "redis://:hunter2@redis"}
+    monkeypatch.setattr("os.environ", {**verify, "GATEWAY_IDENTITY__SECRET_FILE": "/missing"})
+    for command in ("check", "serve"):
+        assert main([command]) == 1
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert printed.err == (
+            "theeye-sync-gateway: GATEWAY_IDENTITY__SECRET_FILE:"
+            ' identity.secret_file "/missing": No such file or directory\n'
+        )
+    monkeypatch.setattr("os.environ", {**verify, "GATEWAY_IDENTITY__SECRET": "hunter2"})
+    assert main(["check"]) == 0
+    printed = capsys.readouterr()
+    assert "hunter2" not in printed.out + printed.err
+
+
 def test_check_prints_all_problems(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

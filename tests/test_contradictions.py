@@ -2,17 +2,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway.config import (
     AdminConfig,
     Config,
+    IdentityConfig,
     ListenConfig,
     RedisConfig,
     SyncConfig,
     UpstreamConfig,
 )
 from gateway.contradictions import contradictions
+
+PUBLIC_KEY = """\
+-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
+-----END PUBLIC KEY-----
+"""
 
 
 def keys(config: Config) -> list[tuple[str, ...]]:
@@ -127,6 +135,69 @@ def test_certificate_authorities_must_be_readable(tmp_path: Path) -> None:
     for path in (empty, tmp_path / "missing.pem"):
         config = Config(upstream=UpstreamConfig(ca_file=str(path)))
         assert keys(config) == [("upstream.ca_file",)]
+
+
+def test_key_files_must_be_readable_and_keys(tmp_path: Path) -> None:
+    (tmp_path / "garbage").write_text(PUBLIC_KEY.replace("M", "!"))
+    (tmp_path / "other").write_text(PUBLIC_KEY)
+    (tmp_path / "empty").write_text("\n")
+    for name, file, reason in (
+        ("public_key_file", "garbage", "there is no public key in PEM in it"),
+        ("public_key_file", "other", "its key is not for RSA"),
+        ("public_key_file", "missing", "No such file or directory"),
+        ("public_key_file", "", "Is a directory"),
+        ("secret_file", "empty", "there is no secret in it"),
+        ("secret_file", "garbage", "it is a public key or a certificate, no secret"),
+        ("secret_file", "missing", "No such file or directory"),
+    ):
+        path = tmp_path / file
+        for mode in ("opaque", "verify"):
+            config = msgspec.convert({"identity": {"mode": mode, name: str(path)}}, Config)
+            (found,) = contradictions(config)
+            assert found.keys == (f"identity.{name}",)
+            assert found.message == f'identity.{name} "{path}": {reason}'
+
+
+def test_secret_that_is_none_is_refused_and_not_shown() -> None:
+    config = Config(identity=IdentityConfig(mode="verify", secret=PUBLIC_KEY))
+    (found,) = contradictions(config)
+    assert found.message == "identity.secret: it is a public key or a certificate, no secret"
+
+
+@pytest.mark.parametrize(
+    ("identity", "broken"),
+    [
+        ({}, []),
+        ({"mode": "verify"}, ["mode"]),
+        ({"mode": "verify", "secret": "s3cret"}, []),
+        ({"secret": "s3cret"}, []),
+        (
+            {"mode": "verify", "secret": "s3cret", "jwks_url": "https://login.example/keys"},
+            ["secret", "jwks_url"],
+        ),
+    ],
+)
+def test_tokens_are_verified_by_one_thing(identity: dict[str, str], broken: list[str]) -> None:
+    config = msgspec.convert({"identity": identity}, Config)
+    assert keys(config) == ([tuple(f"identity.{name}" for name in broken)] if broken else [])
+
+
+@pytest.mark.parametrize(
+    ("url", "is_usable"),
+    [
+        ("https://login.example/.well-known/jwks.json", True),
+        ("http://127.0.0.1:8080/keys?tenant=a", True),
+        ("login.example/keys", False),
+        ("file:///etc/keys", False),
+        ("https://", False),
+        ("https://login.example:0/", False),
+        ("https://[::1/", False),
+        ("https://login example/", False),
+    ],
+)
+def test_key_sets_have_an_address(url: str, is_usable: bool) -> None:
+    config = Config(identity=IdentityConfig(mode="verify", jwks_url=url))
+    assert keys(config) == ([] if is_usable else [("identity.jwks_url",)])
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,31 @@ if TYPE_CHECKING:
 
     from gateway.downstream import Client
     from gateway.pipeline import Pipeline
+    from gateway.turn import Turn
 
     Answering = Callable[[Client], Awaitable[None]]
 
 POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
+
+
+class Handled:
+    """A turn that always needs the connection's task."""
+
+    def __init__(self, run: Answering, client: Client) -> None:
+        self._run = run
+        self._client = client
+
+    def begin_at_once(self, _on_progress: object) -> bool:
+        return False
+
+    async def run(self) -> None:
+        await self._run(self._client)
+
+    @property
+    def keeps_connection(self) -> bool:
+        return self._client.keeps_connection
+
+    def abandon(self) -> None: ...
 
 
 class Handler:
@@ -32,7 +53,10 @@ class Handler:
         self._answering = answering
         self._over: asyncio.Queue[BaseException | None] = asyncio.Queue()
 
-    async def handle(self, client: Client, _refusal: object = None) -> bool:
+    def accept(self, client: Client, _refusal: object = None) -> Turn:
+        return cast("Turn", Handled(self._run, client))
+
+    async def _run(self, client: Client) -> None:
         try:
             await self._answering(client)
         except asyncio.CancelledError as left:
@@ -42,7 +66,6 @@ class Handler:
             self._over.put_nowait(failure)
             client.cut()
             client.cut()
-        return client.keeps_connection
 
     def listener(self, idle_seconds: float = 5.0) -> ClientListener:
         listen = ListenConfig(idle_seconds=idle_seconds)

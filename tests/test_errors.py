@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from http import HTTPStatus
 
 import pytest
 
 from gateway import errors
-from gateway.errors import JSON_CONTENT, Answer, BadRequest, GatewayError, Overloaded
+from gateway.errors import (
+    JSON_CONTENT,
+    Answer,
+    BadRequest,
+    GatewayError,
+    Overloaded,
+    Unauthorized,
+    UnknownToken,
+)
+from tests.demo.replay import exchanges_of
 
 
 def all_errors() -> list[type[GatewayError]]:
@@ -32,6 +42,16 @@ def test_a_failure_is_answered_in_theeyes_shape() -> None:
         '{"statusCode":400,"message":"say \\"ñ\\"","code":"BadRequest","requestId":"r1"}'.encode(),
         (JSON_CONTENT,),
     )
+
+
+def test_token_is_refused_in_the_upstreams_own_words() -> None:
+    unknown, _, _, missing = [
+        json.loads(each["response"]["body"]) for each in exchanges_of("auth_errors")[:4]
+    ]
+    assert json.loads(errors.answer(Unauthorized(), "r1").content) == missing
+    refused = json.loads(errors.answer(UnknownToken(), "r1").content)
+    assert unknown.pop("stack").startswith(refused.pop("stack") + "\n")
+    assert refused == unknown
 
 
 def test_a_failures_fields_are_in_its_answer() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.downstream import Client
 from gateway.errors import Field
-from gateway.fields import lowered
+from gateway.fields import lowered, values
 from gateway.forwarding import Forwarding
 
 
@@ -70,7 +70,7 @@ def test_content_keeps_its_framing_even_where_connection_names_it() -> None:
         has_content=True,
         content_length=3,
     )
-    assert forwarding().outbound(sized, "r")[-1] == (b"Content-Length", b"3")
+    assert values(forwarding().outbound(sized, "r"), b"content-length") == [b"3"]
     chunked = client((b"Host", b"h"), (b"Transfer-Encoding", b"chunked"), has_content=True)
     assert forwarding().outbound(chunked, "r")[-1] == (b"Transfer-Encoding", b"chunked")
 

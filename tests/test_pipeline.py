@@ -39,26 +39,26 @@ def observed(monkeypatch: pytest.MonkeyPatch) -> list[Exchange]:
     return told
 
 
-async def fails_early(_relay: Relay, _exchange: Exchange) -> None:
+async def fails_early(_relay: Relay, _exchange: Exchange, _forwarded: object) -> None:
     raise ZeroDivisionError("an internal detail")
 
 
-async def fails_late(_relay: Relay, exchange: Exchange) -> None:
+async def fails_late(_relay: Relay, exchange: Exchange, _forwarded: object) -> None:
     begin(exchange)
     raise ZeroDivisionError("an internal detail")
 
 
-async def is_refused_late(_relay: Relay, exchange: Exchange) -> None:
+async def is_refused_late(_relay: Relay, exchange: Exchange, _forwarded: object) -> None:
     begin(exchange)
     raise BadGateway
 
 
-async def hangs(_relay: Relay, exchange: Exchange) -> None:
+async def hangs(_relay: Relay, exchange: Exchange, _forwarded: object) -> None:
     begin(exchange)
     await asyncio.Event().wait()
 
 
-async def floods(_relay: Relay, exchange: Exchange) -> None:
+async def floods(_relay: Relay, exchange: Exchange, _forwarded: object) -> None:
     begin(exchange)
     while True:
         exchange.client.write(b"x" * 65536)
@@ -107,7 +107,7 @@ async def test_answer_that_cannot_be_written_is_cut(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def unwritable(_relay: Relay, _exchange: Exchange) -> Answer:
+    async def unwritable(_relay: Relay, _exchange: Exchange, _forwarded: object) -> Answer:
         raise BadGateway(fields=(("text", "where bytes belong"),))  # type: ignore[arg-type]
 
     monkeypatch.setattr(Relay, "relay", unwritable)

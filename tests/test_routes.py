@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import BadRequest
-from gateway.routes import CreateRoute, ResultRoute, Route, origin_form, route
+from gateway.routes import CreateRoute, ResultRoute, Route, origin_form, route, takes_token
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,57 @@ def test_a_request_is_known_by_method_and_path(
     method: str, path: str, expected: Route | None
 ) -> None:
     assert route(method, path) == expected
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("OPTIONS", "/acme/job"),
+        ("OPTIONS", "*"),
+        ("GET", "/api"),
+        ("HEAD", "/api/status"),
+        ("GET", "/%61%70%69/status"),
+        ("GET", "//api/status"),
+        ("POST", "/token"),
+        ("POST", "/task/1/secret/2/job"),
+        ("POST", "/acme/task/1/secret/2/job"),
+        ("POST", "/task/1/%73ecret/2/job"),
+        ("POST", "/job/secret/2"),
+        ("POST", "/workflows/1/secret/2/job"),
+        ("POST", "/acme/webhook/1/trigger/secret/2"),
+        ("GET", "/job/1/secret/2/result"),
+        ("POST", "/job/1/secret/2/result"),
+    ],
+)
+def test_theeye_looks_at_no_token_there(method: str, path: str) -> None:
+    assert not takes_token(method, path)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("GET", "/api/x"),
+        ("GET", "/apis"),
+        ("GET", "/API"),
+        ("GET", "/token"),
+        ("GET", "/acme/job"),
+        ("POST", "/task/1/job"),
+        ("GET", "/job/1/result"),
+        ("GET", "/secret/job/1"),
+        ("GET", "/job/secret/output"),
+        ("GET", "/task/1/secret/2/job"),
+        ("POST", "/task/1%2Fsecret%2F2/job"),
+        ("POST", "/task/1/secret/2/job/"),
+        ("POST", "/secret/2/job"),
+        ("POST", "/acme/secret/2/job"),
+        ("PUT", "/job/1/secret/2/result"),
+        ("GET", "/a//secret//job"),
+        ("GET", "/%zz/secret/%"),
+    ],
+)
+def test_theeye_looks_at_the_token_everywhere_else(method: str, path: str) -> None:
+    assert takes_token(method, path)
 
 
 @pytest.mark.parametrize(

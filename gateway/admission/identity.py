@@ -1,82 +1,216 @@
-"""Who asks: what a request's token says of itself. Nothing is verified here; the upstream does."""
+"""Who asks. With ``identity.mode = "opaque"`` no token is judged here; with ``"verify"`` every one.
+
+What is kept stands under hashes of tokens, in stores that are bounded each by itself: a flood of
+made-up tokens can push out nothing but what is known of other such tokens.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-import jwt
-from cachetools import LRUCache
+from cachetools import LRUCache, TTLCache
 
-from gateway.fields import values as field_values
-from gateway.query import values as query_values
+from gateway.admission.addresses import MAX_LENGTH, address_key
+from gateway.admission.claims import Claims, claimed, key_id, verified
+from gateway.admission.token import HASH_BYTES, presented, token_hash
+from gateway.errors import Unauthorized, UnknownToken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Sequence
 
+    from gateway.admission.claims import Key
+    from gateway.admission.keys import Keys
+    from gateway.config import IdentityConfig
     from gateway.errors import Field
 
-MAX_TOKEN_BYTES = 16 * 1024
-"""Longer tokens are not decoded: the upstream takes no line as long."""
-MAX_NAME_LENGTH = 255
+KNOWN_TOKENS = 8192
+"""Accepted by the upstream, or verified."""
+SEEN_TOKENS = 1024
+"""Neither, so anybody's: kept only so that a wait's requests read their token once."""
+REJECTED_TOKENS = 16384
+ADDRESSES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a token claims to be. It holds no token."""
+    """Who asks, or claims to. It holds no token."""
 
-    key: bytes | None
-    """A hash of the whole token, 16 bytes; None without a token."""
+    key: bytes
+    """What is counted together, 16 bytes: the hash of the token; once verified, of organization and
+    user; of the client's address (IPv6: its /64) where there is no token."""
     customer: str
-    """The name of the token's organization, empty where it names none."""
+    """The name of the organization that the token names, empty if none."""
+    user: str
+    """The user's name that the token claims, empty if none."""
+    credential: str
+    """The kind of user it claims, empty if none."""
+    token_hash: bytes | None
+    """Of the whole token, 16 bytes; None without a token."""
+    is_verified: bool
+    """The claims are signed by who may make them."""
+
+    @property
+    def is_anonymous(self) -> bool:
+        """There is no token, or none that the upstream would look up."""
+        return self.token_hash is None
 
 
-ANONYMOUS = Identity(None, "")
-
-
-def is_customer_name(name: str) -> bool:
-    """Whether the name can stand as one segment of an upstream path."""
-    return 0 < len(name) <= MAX_NAME_LENGTH and name.isprintable() and name not in {".", ".."}
-
-
-def token(query: str, fields: Iterable[Field]) -> bytes:
-    """The request's token, from ``access_token`` or ``Authorization: Bearer``; empty if none."""
-    for value in query_values(query, "access_token"):
-        if value:
-            return value.encode("utf-8", "surrogatepass")
-    for line in field_values(fields, b"authorization"):
-        scheme, _, credentials = line.strip().partition(b" ")
-        if scheme.lower() == b"bearer" and (found := credentials.strip()):
-            return found
-    return b""
-
-
-def customer_claimed(presented: bytes) -> str:
-    """The token's ``org_uuid``, which is the organization's name; empty if it has none."""
-    if len(presented) > MAX_TOKEN_BYTES:
-        return ""
-    try:
-        claims = jwt.decode(presented, options={"verify_signature": False})
-    except (jwt.PyJWTError, ValueError, TypeError, AttributeError, RecursionError):
-        return ""
-    name = claims.get("org_uuid")
-    return name if isinstance(name, str) and is_customer_name(name) else ""
+ANONYMOUS = Identity(bytes(HASH_BYTES), "", "", "", None, False)
+"""Nobody was asked yet who it is."""
 
 
 class Identities:
-    """Reads each token once: what it said is kept under the token's hash, ``size`` at most."""
+    """``clock`` gives monotonic seconds, ``wall_clock`` those since 1970.
 
-    def __init__(self, size: int = 4096) -> None:
-        self._known: LRUCache[bytes, Identity] = LRUCache(size)
+    ``keys`` verify tokens; without them tokens are opaque.
+    """
 
-    def identify(self, query: str, fields: Iterable[Field]) -> Identity:
-        """The identity behind a request's raw query and fields."""
-        presented = token(query, fields)
-        if not presented:
-            return ANONYMOUS
-        key = blake2b(presented, digest_size=16).digest()
-        identity = self._known.get(key)
+    def __init__(
+        self,
+        config: IdentityConfig,
+        keys: Keys | None,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._keys = keys
+        self._verify_expiry = config.verify_expiry
+        self._wall_clock = wall_clock
+        self._known: LRUCache[bytes, tuple[Identity, float]] = LRUCache(KNOWN_TOKENS)
+        self._seen: LRUCache[bytes, Identity] = LRUCache(SEEN_TOKENS)
+        self._rejected: TTLCache[bytes, bool] = TTLCache(
+            REJECTED_TOKENS, config.reject_seconds, timer=clock
+        )
+        self._addresses: LRUCache[str, Identity] = LRUCache(ADDRESSES)
+        if keys is not None:
+            keys.when_replaced = self._known.clear
+
+    def identify(
+        self, query: str, fields: Sequence[Field], names: Sequence[bytes], address: str
+    ) -> Identity | None:
+        """The identity behind a request from ``address``, by its raw query and fields; None where
+        ``identify_by_keys`` has to be asked.
+
+        ``names`` are those of ``fields`` in lower case.
+        """
+        token = presented(query, fields, names)
+        if not token:
+            return self.anonymous(address)
+        hashed = token_hash(token)
+        known = self._known.get(hashed)
+        if known is not None:
+            if self._wall_clock() < known[1]:
+                return known[0]
+            del self._known[hashed]
+        if self._keys is None or hashed in self._rejected:
+            return self._unproven(token, hashed)
+        try:
+            name = key_id(token)
+        except ValueError:
+            return self._unproven(token, hashed)
+        key = self._keys.at_hand(name)
+        if key is None and self._keys.may_come(name):
+            return None
+        return self._judged(token, hashed, key)
+
+    async def identify_by_keys(
+        self, query: str, fields: Sequence[Field], names: Sequence[bytes]
+    ) -> Identity:
+        """The identity behind a token that is signed with a key which has to be fetched first.
+
+        Raises:
+            KeysUnavailable: whether it is genuine cannot be told now.
+        """
+        assert self._keys is not None
+        token = presented(query, fields, names)
+        key = await self._keys.named(key_id(token))
+        return self._judged(token, token_hash(token), key)
+
+    def anonymous(self, address: str) -> Identity:
+        """Whoever asks from ``address`` without a token."""
+        identity = self._addresses.get(address)
         if identity is None:
-            identity = self._known[key] = Identity(key, customer_claimed(presented))
+            identity = Identity(address_key(address), "", "", "", None, False)
+            if len(address) <= MAX_LENGTH:
+                self._addresses[address] = identity
         return identity
+
+    def check(self, identity: Identity) -> None:
+        """Whether its token may reach the upstream.
+
+        Raises:
+            UnknownToken: the upstream refused it a moment ago.
+            Unauthorized: it is not genuine.
+        """
+        hashed = identity.token_hash
+        if hashed is None:
+            return
+        if hashed not in self._known and hashed in self._rejected:
+            raise UnknownToken
+        if self._keys is not None and not identity.is_verified:
+            raise Unauthorized
+
+    def answered(self, identity: Identity, status: int) -> None:
+        """Learn from the status with which the upstream answers a request that needs a token.
+
+        401 says that nobody is logged in with it. 2xx, 303, 403 and 409 say who is: before that
+        TheEye looks up the token. What else there is may come before, or from the look-up itself.
+        """
+        hashed = identity.token_hash
+        if hashed is None:
+            return
+        if status == 401:
+            self._known.pop(hashed, None)
+            self._rejected[hashed] = True
+        elif self._keys is None and hashed not in self._known and _proves(status):
+            self._known[hashed] = identity, math.inf
+            self._seen.pop(hashed, None)
+
+    def is_accepted(self, identity: Identity) -> bool:
+        """Whether it is more than a claim: verified here, or accepted by the upstream before."""
+        return identity.is_verified or identity.token_hash in self._known
+
+    def _unproven(self, token: bytes, hashed: bytes) -> Identity:
+        identity = self._seen.get(hashed)
+        if identity is None:
+            claims = claimed(token)
+            identity = Identity(
+                hashed, claims.customer, claims.user, claims.credential, hashed, False
+            )
+            self._seen[hashed] = identity
+        return identity
+
+    def _judged(self, token: bytes, hashed: bytes, key: Key | None) -> Identity:
+        claims = None if key is None else verified(token, key)
+        if claims is None:
+            return self._unproven(token, hashed)
+        expires = claims.expires if self._verify_expiry else math.inf
+        if not self._wall_clock() < expires:
+            return self._unproven(token, hashed)
+        identity = Identity(
+            _subject_key(claims, hashed),
+            claims.customer,
+            claims.user,
+            claims.credential,
+            hashed,
+            True,
+        )
+        self._known[hashed] = identity, expires
+        return identity
+
+
+def _subject_key(claims: Claims, hashed: bytes) -> bytes:
+    """New logins of a user have the same key; a token that names nobody stands for itself."""
+    if not claims.subject:
+        return hashed
+    return blake2b(
+        f"{claims.customer}\n{claims.subject}".encode("utf-8", "surrogatepass"),
+        digest_size=HASH_BYTES,
+        person=b"user",
+    ).digest()
+
+
+def _proves(status: int) -> bool:
+    return 200 <= status < 300 or status in {303, 403, 409}

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import jwt
 
-_SIGNING_KEY = "the demo's tokens protect nothing at all"
+SIGNING_KEY = "the demo's tokens protect nothing at all"
 _ISSUED = 1_690_000_000
 _FAR_FUTURE = 4_102_444_800
 _OPAQUE = "0b5c0de0b5c0de0b5c0de0b5c0de0b5c0de0b5c0"
@@ -125,4 +125,4 @@ def _token(session: Session, expires: int | None) -> str:
     }
     if expires is not None:
         claims["exp"] = expires
-    return jwt.encode(claims, _SIGNING_KEY, algorithm="HS256")
+    return jwt.encode(claims, SIGNING_KEY, algorithm="HS256")

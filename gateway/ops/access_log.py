@@ -12,6 +12,7 @@ import re
 import select
 from collections import deque
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
@@ -135,24 +136,23 @@ class AccessLog:
     def _values(self, exchange: Exchange) -> tuple[str | float, ...]:
         """One for each of the fields."""
         client = exchange.client
-        words: tuple[str, ...] = (exchange.request_id, client.method, exchange.job_id)
-        if not _are_plain(words):
-            words = tuple(map(_shown, words))
-        address = exchange.address
+        request_id, method, job_id = exchange.request_id, client.method, exchange.job_id
+        if not _are_plain(request_id + method + job_id):
+            request_id, method, job_id = _shown(request_id), _shown(method), _shown(job_id)
         return (
             self._time(),
-            words[0],
-            exchange.kind.value,
-            words[1],
+            request_id,
+            exchange.kind,
+            method,
             _shown(client.target, SHOWN_CHARACTERS),
             exchange.status,
-            exchange.outcome.value,
+            exchange.outcome,
             client.bytes_received,
             client.bytes_sent,
             exchange.handling_seconds,
             exchange.held_seconds,
-            words[2] or self._nothing,
-            (address if _ADDRESS.fullmatch(address) else _shown(address)) or self._nothing,
+            job_id or self._nothing,
+            _shown_address(exchange.address) or self._nothing,
         )
 
     def _time(self) -> str:
@@ -163,15 +163,29 @@ class AccessLog:
         return f"{self._prefix}.{milliseconds:03d}Z"
 
 
-def _are_plain(words: tuple[str, ...]) -> bool:
+def _are_plain(words: str) -> bool:
     """Whether they are shown as they are, as nearly all ids and methods."""
-    text = "".join(words)
-    return text.isalnum() and text.isascii() and len(text) <= _WORD_CHARACTERS
+    return words.isalnum() and words.isascii() and len(words) <= _WORD_CHARACTERS
 
 
 def _shown(value: str, most: int = _WORD_CHARACTERS) -> str:
-    safe = _UNSAFE.sub(_percent_encoded, value) if _UNSAFE.search(value) else value
-    return redact(safe)[:most]
+    return redact(value if _is_safe(value) else _UNSAFE.sub(_percent_encoded, value))[:most]
+
+
+def _is_safe(value: str) -> bool:
+    # The same as not _UNSAFE.search(value), several times faster.
+    return (
+        value.isascii()
+        and value.isprintable()
+        and " " not in value
+        and '"' not in value
+        and "\\" not in value
+    )
+
+
+@lru_cache(maxsize=1024)
+def _shown_address(address: str) -> str:
+    return address if _ADDRESS.fullmatch(address) else _shown(address)
 
 
 def _percent_encoded(match: re.Match[str]) -> str:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.outbox import Outbox
 from gateway.upstream import Outbound, Purpose
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.admission.identity import Identity
     from gateway.exchange import Exchange
     from gateway.forwarding import Forwarding
-    from gateway.upstream import Content, Upstream
+    from gateway.upstream import Content, Head, Upstream, UpstreamExchange
+
+
+_RELAY = Purpose.RELAY
 
 
 class Resumed:
@@ -25,34 +32,59 @@ class Resumed:
 
 
 class Relay:
-    """Forwards one request after the other; keeps nothing between them."""
+    """Forwards one request after the other; keeps nothing between them.
 
-    def __init__(self, upstream: Upstream, forwarding: Forwarding) -> None:
+    ``answered`` is told the status with which the upstream answers a client.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        forwarding: Forwarding,
+        answered: Callable[[Identity, int], None],
+    ) -> None:
         self._upstream = upstream
         self._forwarding = forwarding
+        self._answered = answered
+        self._outbox = Outbox()
 
-    async def relay(self, exchange: Exchange, content: Content | None = None) -> None:
-        """Forward the request and write the answer to the client.
+    def forwarded(self, exchange: Exchange, content: Content | None = None) -> UpstreamExchange:
+        """The request as it goes upstream, not sent yet.
 
         ``content`` replaces the client's where a part of that was read already.
-
-        Raises:
-            GatewayError: there is no answer; nothing was written.
-            ContentCut: the answer broke off after it had begun.
         """
         client = exchange.client
         outbound = Outbound(
             client.method,
             exchange.target,
             self._forwarding.outbound(client, exchange.request_id),
-            Purpose.RELAY,
+            _RELAY,
         )
-        sent = (content or client) if client.has_content else b""
-        async with self._upstream.exchange(outbound, sent) as answer:
-            head = answer.head
-            exchange.status = head.status
-            sized = head.length is not None
-            client.begin(head.status, head.reason, head.passed_on(), is_sized=sized)
+        return self._upstream.exchange(outbound, (content or client) if client.has_content else b"")
+
+    def pass_whole(self, exchange: Exchange, forwarded: UpstreamExchange) -> bool:
+        """Write the answer to the client if it is complete; else nothing was done.
+
+        Raises:
+            ClientGone: there is nobody to write to.
+        """
+        content = forwarded.take_whole()
+        if content is None:
+            return False
+        self._begin(exchange, forwarded.head)
+        exchange.client.finish_with(content, self._outbox)
+        return True
+
+    async def relay(self, exchange: Exchange, forwarded: UpstreamExchange) -> None:
+        """Forward the request, if it was not sent, and write the answer to the client.
+
+        Raises:
+            GatewayError: there is no answer; nothing was written.
+            ContentCut: the answer broke off after it had begun.
+        """
+        client = exchange.client
+        async with forwarded as answer:
+            self._begin(exchange, answer.head)
             while (chunk := answer.take()) != b"":
                 if chunk is None:
                     client.flush()
@@ -62,3 +94,10 @@ class Relay:
                     if client.is_full:
                         await client.drain()
         client.finish()
+
+    def _begin(self, exchange: Exchange, head: Head) -> None:
+        exchange.status = head.status
+        self._answered(exchange.identity, head.status)
+        exchange.client.begin(
+            head.status, head.reason, head.passed_on(), is_sized=head.length is not None
+        )

@@ -13,14 +13,16 @@ from gateway.fields import connection_options, value
 from gateway.upstream import Outbound, Purpose
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aiohttp.http_websocket import WebSocketReader
 
+    from gateway.admission.identity import Identity
     from gateway.downstream import Client
     from gateway.exchange import Exchange
     from gateway.forwarding import Forwarding
-    from gateway.upstream import Upstream
+    from gateway.upstream import Upstream, UpstreamExchange
     from gateway.upstream.connection import Connection
-    from gateway.upstream.origin import UpstreamExchange
 
 _UPGRADE = ((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"))
 
@@ -37,13 +39,18 @@ def asks_for_websocket(client: Client) -> bool:
 
 
 class WebSocketRelay:
-    """Opens one tunnel per request."""
+    """Opens one tunnel per request; ``answered`` as for ``Relay``."""
 
     def __init__(
-        self, upstream: Upstream, forwarding: Forwarding, tunnel_idle_seconds: float
+        self,
+        upstream: Upstream,
+        forwarding: Forwarding,
+        answered: Callable[[Identity, int], None],
+        tunnel_idle_seconds: float,
     ) -> None:
         self._upstream = upstream
         self._forwarding = forwarding
+        self._answered = answered
         self._idle_seconds = tunnel_idle_seconds
 
     async def relay(self, exchange: Exchange) -> None:
@@ -58,6 +65,7 @@ class WebSocketRelay:
         async with self._upstream.exchange(outbound) as answer:
             head = answer.head
             exchange.status = head.status
+            self._answered(exchange.identity, head.status)
             passed = head.passed_on()
             if head.status == 101:
                 client.begin(101, head.reason, [*passed, *_UPGRADE], is_sized=False)

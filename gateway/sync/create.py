@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from gateway.admission.identity import is_customer_name
+from gateway.admission.claims import is_customer_name
 from gateway.errors import NO_STORE, Answer, ContentTooLarge, TargetTooLong
 from gateway.exchange import Kind
 from gateway.fields import value as field_value
@@ -30,6 +30,7 @@ from gateway.upstream.messages import Purpose
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from gateway.admission.identity import Identity
     from gateway.config import LimitsConfig, SyncConfig
     from gateway.errors import Field
     from gateway.exchange import Exchange
@@ -55,17 +56,20 @@ class Passed:
 
 
 class CreateAndWait:
-    """``outbound`` gives the fields to send upstream for a request, all but the framing."""
+    """``outbound`` gives the fields to send upstream for a request, all but the framing;
+    ``answered`` is told the status with which the upstream answers a client."""
 
     def __init__(
         self,
         upstream: Upstream,
         outbound: Callable[[Exchange], list[Field]],
+        answered: Callable[[Identity, int], None],
         config: SyncConfig,
         limits: LimitsConfig,
     ) -> None:
         self._upstream = upstream
         self._outbound = outbound
+        self._answered = answered
         self._config = config
         self._limits = limits
         self._tasks = Tasks()
@@ -123,6 +127,7 @@ class CreateAndWait:
         )
         # A client that leaves must not leave behind a job that is half created.
         reply = await asyncio.shield(self._tasks.spawn(asking, name="create"))
+        self._answered(exchange.identity, reply.status)
         job = _job(reply, self._limits.result_bytes) if reply.status in {200, 303} else None
         if job is None or (route.by_secret and not job.secret):
             return passed(reply)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gateway.admission.token import is_token_parameter
 from gateway.query import pairs
 
 if TYPE_CHECKING:
@@ -22,14 +23,9 @@ class Credentials:
     fields: tuple[Field, ...] = field(repr=False)
     """The ``Authorization`` lines."""
 
-    @property
-    def is_one(self) -> bool:
-        """There is one and no other."""
-        return bool(self.query) + len(self.fields) == 1 and "&" not in self.query
-
 
 def credentials(query: str, fields: Iterable[Field]) -> Credentials:
     return Credentials(
-        "&".join(pair.raw for pair in pairs(query) if pair.key == "access_token"),
+        "&".join(pair.raw for pair in pairs(query) if is_token_parameter(pair.key)),
         tuple(line for line in fields if line[0].lower() == b"authorization"),
     )

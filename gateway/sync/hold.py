@@ -23,6 +23,7 @@ from gateway.sync.watcher import Verdict, Watcher
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.admission.identity import Identity
     from gateway.config import SyncConfig
     from gateway.exchange import Exchange
     from gateway.routes import ResultRoute
@@ -59,17 +60,22 @@ class _Wait:
 
 class ResultHold:
     """All in all a request takes its hold time and one time limit of the upstream at most:
-    no read begins after the hold has ended, but for one last look before a 408."""
+    no read begins after the hold has ended, but for one last look before a 408.
+
+    ``answered`` is told the status with which the upstream answers a client.
+    """
 
     def __init__(
         self,
         results: Results,
         watcher: Watcher,
+        answered: Callable[[Identity, int], None],
         clock: Callable[[], float],
         config: SyncConfig,
     ) -> None:
         self._results = results
         self._watcher = watcher
+        self._answered = answered
         self._clock = clock
         self._config = config
 
@@ -109,10 +115,12 @@ class ResultHold:
         while True:
             read = await self._read(wait, has_ended=verdict is Verdict.ENDED)
             if isinstance(read, Refused):
+                self._answered(exchange.identity, read.answer.status)
                 exchange.job_state = ""
                 return read.answer
             if isinstance(read, Seen):
                 seen = read
+                self._answered(exchange.identity, 200)
                 exchange.job_state = read.job.state
                 if read.job.is_finished:
                     return _ours(await self._formatted(read.job, wait), read.access_control)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
-from gateway.admission.identity import is_customer_name
+from gateway.admission.claims import is_customer_name
 from gateway.cross_origin import cross_origin_fields
 from gateway.errors import Answer, AnswerTooLarge, BadRequest, GatewayError
 from gateway.fields import value as field_value

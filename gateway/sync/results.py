@@ -41,14 +41,11 @@ class _Key:
 
 
 def holder(reading: Reading, identity: Identity) -> bytes | None:
-    """A hash of what lets this client read the job, its token or the job's secret.
-
-    None where nothing is to be kept for it: it has no token, or several, and the upstream may go by
-    another one of them than we do.
-    """
+    """A hash of what lets this client read the job, its token or the job's secret; None where
+    it has neither, and nothing is to be kept for it."""
     if reading.secret:
         return blake2b(reading.secret.encode(), digest_size=16, person=b"job secret").digest()
-    return identity.key if reading.credentials.is_one else None
+    return identity.token_hash
 
 
 class Results:

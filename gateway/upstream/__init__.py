@@ -1,6 +1,16 @@
 """The way to the orchestrator: connections, time limits, failures mapped to ours."""
 
+from gateway.upstream.exchange import Content, UpstreamExchange
 from gateway.upstream.messages import Head, Outbound, Purpose, Reply
-from gateway.upstream.origin import Content, Upstream, UpstreamStats
+from gateway.upstream.origin import Upstream, UpstreamStats
 
-__all__ = ["Content", "Head", "Outbound", "Purpose", "Reply", "Upstream", "UpstreamStats"]
+__all__ = [
+    "Content",
+    "Head",
+    "Outbound",
+    "Purpose",
+    "Reply",
+    "Upstream",
+    "UpstreamExchange",
+    "UpstreamStats",
+]

@@ -16,6 +16,8 @@ from gateway.upstream.answer import AnswerReader
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.outbox import Outbox
+
 
 class Connection(asyncio.Protocol):
     """``on_closed`` is called once, when the connection is gone.
@@ -24,12 +26,15 @@ class Connection(asyncio.Protocol):
     above so much that waits to be sent writing waits; below half of it both go on.
     """
 
-    def __init__(self, on_closed: Callable[[Connection], None], buffer_bytes: int) -> None:
+    def __init__(
+        self, on_closed: Callable[[Connection], None], buffer_bytes: int, outbox: Outbox
+    ) -> None:
         self._loop = asyncio.get_running_loop()
+        self._outbox = outbox
         self._on_closed = on_closed
         self._buffer_bytes = buffer_bytes
         self._transport: asyncio.Transport | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._on_arrival: Callable[[], None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._writing_paused = False
         self._reading_paused = False
@@ -57,7 +62,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             self.answer.lost()
         else:
-            self._transport.write(data)
+            self._outbox.write(self._transport, data)
 
     async def write(self, data: bytes) -> None:
         """Send content, waiting while the upstream does not take it.
@@ -91,14 +96,34 @@ class Connection(asyncio.Protocol):
                 self._transport.resume_reading()
         return chunk
 
+    def take_whole(self) -> bytes | None:
+        """All content of an answer that is complete; None where more is to come, or nothing."""
+        answer = self.answer
+        if answer.head is None or not answer.is_complete or self._reading_paused:
+            return None
+        chunks = answer.chunks
+        content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
+        answer.buffered = 0
+        return content
+
     async def arrived(self, seconds: float) -> None:
         """Wait for whatever comes next, for ``seconds`` at most; then there is a failure."""
-        self._arm(seconds)
-        self._waiter = self._loop.create_future()
+        waiter = self._loop.create_future()
+        self.call_on_arrival(lambda: None if waiter.done() else waiter.set_result(None), seconds)
         try:
-            await self._waiter
+            await waiter
         finally:
-            self._waiter = None
+            self._on_arrival = None
+
+    def call_on_arrival(self, on_arrival: Callable[[], None] | None, seconds: float = 0) -> None:
+        """Have whatever comes next told at once, again and again, until None is given instead.
+
+        ``seconds``: what ``on_arrival`` waits for may take as long; then there is a failure.
+        """
+        if on_arrival is not None:
+            self._arm(seconds)
+        self._on_arrival = on_arrival
 
     def extend(self, seconds: float) -> None:
         """There was progress: what is awaited may take ``seconds`` from now on."""
@@ -137,7 +162,7 @@ class Connection(asyncio.Protocol):
         self._timer = None
         if self._transport is None:
             return
-        if self._closes_at_deadline or self._waiter is not None:
+        if self._closes_at_deadline or self._on_arrival is not None:
             if self._loop.time() < self._deadline:
                 self._timer = self._loop.call_at(self._deadline, self._on_timer)
             elif self._closes_at_deadline:
@@ -148,8 +173,8 @@ class Connection(asyncio.Protocol):
                 self.fail(GatewayTimeout("The upstream did not answer in time"))
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self._on_arrival is not None:
+            self._on_arrival()
 
     # --- asyncio's protocol
 

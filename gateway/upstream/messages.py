@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from gateway.fields import end_to_end, has_length
+from gateway.fields import end_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 """Methods that may be sent twice (RFC 9110, 9.2.2)."""
+
+_LINE = b": ".join
 
 
 class Purpose(StrEnum):
@@ -43,7 +45,7 @@ class Outbound:
     def head(self) -> bytes:
         """The request line and the field lines."""
         lines = [f"{self.method} {self.target} HTTP/1.1".encode("ascii")]
-        lines += [b"%b: %b" % field for field in self.fields]
+        lines += map(_LINE, self.fields)
         lines.append(b"\r\n")
         return b"\r\n".join(lines)
 
@@ -62,11 +64,7 @@ class Head:
 
     def passed_on(self) -> list[Field]:
         """The lines that go on to the client."""
-        kept = end_to_end(self.fields, self.names)
-        if self.length is not None and not has_length(kept):
-            # Connection named it; the content still has that length.
-            kept.append((b"Content-Length", b"%d" % self.length))
-        return kept
+        return end_to_end(self.fields, self.names)
 
 
 @dataclass(frozen=True, slots=True)

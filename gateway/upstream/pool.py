@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.errors import BadGateway, GatewayTimeout, Overloaded
+from gateway.outbox import Outbox
 from gateway.upstream.connection import Connection
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Pool:
     def __init__(self, dial: Dial, config: UpstreamConfig) -> None:
         self._dial = dial
         self._config = config
+        self._outbox = Outbox()
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
         self._taken = 0
@@ -128,7 +130,7 @@ class Pool:
         made: list[Connection] = []
 
         def protocol() -> Connection:
-            made.append(Connection(self._on_closed, self._config.buffer_bytes))
+            made.append(Connection(self._on_closed, self._config.buffer_bytes, self._outbox))
             return made[-1]
 
         connected = False

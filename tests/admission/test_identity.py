@@ -1,96 +1,328 @@
-import base64
-import json
+from __future__ import annotations
 
-import jwt
+import tracemalloc
+from typing import TYPE_CHECKING, Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.admission.identity import ANONYMOUS, Identities, customer_claimed, token
-from gateway.errors import Field
+from gateway.admission import identity as module
+from gateway.admission.claims import Claims, Key, verified
+from gateway.admission.identity import ANONYMOUS, Identities, Identity
+from gateway.admission.keys import Keys, KeySet, OneKey
+from gateway.admission.token import token_hash
+from gateway.config import IdentityConfig
+from gateway.errors import KeysUnavailable, Unauthorized
+from gateway.fields import lowered
+from tests.admission.tokens import ACME, SECRET, signed
 
-KEY = "a test key of more than thirty-two bytes"
+if TYPE_CHECKING:
+    from gateway.errors import Field
 
-
-def signed(**claims: object) -> str:
-    return jwt.encode(claims, KEY, algorithm="HS256")
-
-
-def unsigned(payload: bytes, header: bytes = b'{"alg":"none"}') -> bytes:
-    return (
-        b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in (header, payload)) + b"."
-    )
-
-
-ACME = signed(org_uuid="acme", iat=0, exp=0)
+ADDRESS = "192.0.2.7"
 
 
-@pytest.mark.parametrize(
-    ("query", "fields", "found"),
-    [
-        ("access_token=abc", [], b"abc"),
-        ("x=1&access%5Ftoken=a%2Eb", [], b"a.b"),
-        ("", [(b"Authorization", b"Bearer abc")], b"abc"),
-        ("", [(b"authorization", b"bEARER   abc ")], b"abc"),
-        ("access_token=q", [(b"Authorization", b"Bearer h")], b"q"),
-        ("access_token=", [(b"Authorization", b"Basic dTpw")], b""),
-        ("", [(b"Authorization", b"Bearer ")], b""),
-    ],
-)
-def test_token_is_found_where_theeye_takes_it_from(
-    query: str, fields: list[Field], found: bytes
+class Gateway:
+    """Identities with clocks of their own; ``keys`` verify tokens."""
+
+    def __init__(self, keys: Keys | None = None, **config: Any) -> None:
+        self.seconds = 0.0
+        self.identities = Identities(
+            IdentityConfig(**config), keys, lambda: self.seconds, lambda: self.seconds
+        )
+
+    async def identify(self, token: bytes = b"", address: str = ADDRESS) -> Identity:
+        fields: list[Field] = [(b"Authorization", b"Bearer " + token)] if token else []
+        names = lowered(fields)
+        identity = self.identities.identify("", fields, names, address)
+        return identity or await self.identities.identify_by_keys("", fields, names)
+
+    async def asks(self, token: bytes, status: int) -> Identity:
+        """Send a request that the upstream answers with the status."""
+        identity = await self.identify(token)
+        self.identities.check(identity)
+        self.identities.answered(identity, status)
+        return identity
+
+    def is_refused(self, identity: Identity) -> bool:
+        try:
+            self.identities.check(identity)
+        except Unauthorized:
+            return True
+        return False
+
+    async def refuses(self, token: bytes) -> bool:
+        return self.is_refused(await self.identify(token))
+
+
+def verifying(**config: Any) -> Gateway:
+    return Gateway(OneKey(Key("HS256", SECRET.encode())), **config)
+
+
+async def test_opaque_token_is_keyed_by_its_hash_and_believed_nothing() -> None:
+    identity = await Gateway().identify(ACME)
+    hashed = token_hash(ACME)
+    assert identity == Identity(hashed, "acme", "ada", "", hashed, False)
+    assert not identity.is_anonymous
+    assert ACME.decode() not in repr(identity)
+    forged = await Gateway().identify(signed("x" * 64, org_uuid="acme", username="ada"))
+    assert forged.key != identity.key
+
+
+async def test_token_is_the_same_wherever_it_stands() -> None:
+    identities = Gateway().identities
+    query = f"access_token={ACME.decode()}"
+    assert identities.identify(query, [], [], ADDRESS) == await Gateway().identify(ACME)
+
+
+async def test_anonymous_requests_are_keyed_by_address() -> None:
+    gateway = Gateway()
+    identity = await gateway.identify()
+    assert identity.is_anonymous
+    assert identity == Identity(identity.key, "", "", "", None, False)
+    assert len(identity.key) == len(ANONYMOUS.key) == 16
+    assert await gateway.identify() is identity
+    assert (await gateway.identify(address="192.0.2.8")).key != identity.key
+    assert not gateway.identities.is_accepted(identity)
+    assert not gateway.is_refused(identity)
+    gateway.identities.answered(identity, 401)
+    assert not gateway.is_refused(identity)
+
+
+async def test_rejected_token_is_refused_until_its_time_is_over() -> None:
+    gateway = Gateway(reject_seconds=10)
+    await gateway.asks(ACME, 401)
+    assert await gateway.refuses(ACME)
+    assert not await gateway.refuses(b"another")
+    gateway.seconds = 9.99
+    assert await gateway.refuses(ACME)
+    gateway.seconds = 10
+    identity = await gateway.asks(ACME, 200)
+    assert gateway.identities.is_accepted(identity)
+
+
+async def test_no_token_is_refused_where_that_is_off() -> None:
+    gateway = Gateway(reject_seconds=0)
+    await gateway.asks(ACME, 401)
+    assert not await gateway.refuses(ACME)
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 303, 403, 409])
+async def test_token_is_accepted_by_an_answer_that_takes_a_session(status: int) -> None:
+    gateway = Gateway()
+    assert not gateway.identities.is_accepted(await gateway.identify(ACME))
+    identity = await gateway.asks(ACME, status)
+    assert gateway.identities.is_accepted(identity)
+    assert await gateway.identify(ACME) is identity
+
+
+@pytest.mark.parametrize("status", [101, 301, 400, 404, 405, 408, 429, 500, 502, 503])
+async def test_token_is_neither_accepted_nor_rejected_by_other_answers(status: int) -> None:
+    gateway = Gateway()
+    identity = await gateway.asks(ACME, status)
+    assert not gateway.identities.is_accepted(identity)
+    assert not await gateway.refuses(ACME)
+    await gateway.asks(ACME, 200)
+    await gateway.asks(ACME, status)
+    assert gateway.identities.is_accepted(identity)
+
+
+@pytest.mark.parametrize("gateway", [Gateway(), verifying()], ids=["opaque", "verify"])
+async def test_token_whose_session_ends_is_accepted_no_longer(gateway: Gateway) -> None:
+    await gateway.asks(ACME, 200)
+    gateway.identities.answered(await gateway.identify(ACME), 401)
+    assert await gateway.refuses(ACME)
+    assert not gateway.identities.is_accepted(await gateway.identify(ACME))
+
+
+async def test_flood_of_made_up_tokens_is_bounded_and_costs_no_accepted_token_its_place(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert token(query, fields) == found
+    for name in ("KNOWN_TOKENS", "SEEN_TOKENS", "REJECTED_TOKENS", "ADDRESSES"):
+        monkeypatch.setattr(module, name, 8)
+    gateway = Gateway()
+    accepted = [await gateway.asks(signed(user_id=str(number)), 200) for number in range(8)]
+    for number in range(200):
+        await gateway.asks(b"made-up-%d" % number, 401 if number % 2 else 404)
+        await gateway.identify(address=f"192.0.2.{number}")
+    for kept in ("_known", "_seen", "_rejected", "_addresses"):
+        assert len(getattr(gateway.identities, kept)) <= 8
+    assert all(map(gateway.identities.is_accepted, accepted))
 
 
-def test_identity_names_the_organization_and_holds_no_token() -> None:
-    identity = Identities().identify(f"access_token={ACME}", [])
-    assert identity.customer == "acme"
-    assert identity.key is not None
-    assert len(identity.key) == 16
-    assert ACME not in repr(identity)
-    assert identity == Identities().identify("", [(b"Authorization", f"Bearer {ACME}".encode())])
+async def test_stores_that_are_full_take_little_memory() -> None:
+    gateway = Gateway()
+    tracemalloc.start()
+    try:
+        for number in range(module.REJECTED_TOKENS + 4000):
+            identity = await gateway.identify(b"made-up-%d" % number)
+            gateway.identities.answered(identity, 401)
+        for number in range(module.KNOWN_TOKENS + 1000):
+            identity = await gateway.identify(b"real-%d" % number)
+            gateway.identities.answered(identity, 200)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 16 * 2**20
 
 
-def test_request_without_a_token_is_anonymous() -> None:
-    assert Identities().identify("a=b", [(b"Host", b"x")]) is ANONYMOUS
+Answers = st.lists(
+    st.tuples(
+        st.sampled_from([b"a", b"b", b"c"]),
+        st.sampled_from([200, 303, 401, 403, 404, 409, 500]),
+        st.floats(0, 15),
+    ),
+    max_size=30,
+)
+"""Which token asks, what the upstream would answer, how long after the last."""
+
+
+@given(Answers)
+async def test_a_token_is_what_the_upstream_said_of_it_last(answers: list[Any]) -> None:
+    gateway = Gateway(reject_seconds=10)
+    refused_until: dict[bytes, float] = {}
+    accepted: set[bytes] = set()
+    for token, status, pause in answers:
+        gateway.seconds += pause
+        identity = await gateway.identify(token)
+        is_refused = gateway.seconds < refused_until.get(token, 0)
+        assert gateway.is_refused(identity) is is_refused
+        assert gateway.identities.is_accepted(identity) is (token in accepted)
+        if is_refused:
+            continue
+        gateway.identities.answered(identity, status)
+        if status == 401:
+            refused_until[token] = gateway.seconds + 10
+            accepted.discard(token)
+        elif status in {200, 303, 403, 409}:
+            accepted.add(token)
+
+
+async def test_address_that_is_none_is_not_kept() -> None:
+    gateway = Gateway()
+    for number in range(5):
+        await gateway.identify(address=f"{number}" * 60_000)
+    assert len(gateway.identities._addresses) == 0
+
+
+async def test_verified_user_has_one_key_whatever_the_login() -> None:
+    gateway = verifying()
+    first = await gateway.identify(ACME)
+    second = await gateway.identify(signed(org_uuid="acme", user_id="7", iat=1))
+    assert first.is_verified
+    assert gateway.identities.is_accepted(first)
+    assert (first.customer, first.user) == ("acme", "ada")
+    assert first.key == second.key != token_hash(ACME)
+    assert first.token_hash != second.token_hash
+    assert not gateway.is_refused(first)
+    assert await gateway.identify(ACME) is first
+    others = [signed(org_uuid="acme", user_id="8"), signed(org_uuid="globex", user_id="7")]
+    assert len({first.key, *[(await gateway.identify(token)).key for token in others]}) == 3
+
+
+async def test_keys_of_users_addresses_and_tokens_never_meet() -> None:
+    gateway = verifying()
+    user = await gateway.identify(signed(user_id="192.0.2.7"))
+    address = await gateway.identify()
+    nameless = await gateway.identify(signed())
+    assert nameless.is_verified
+    assert nameless.key == nameless.token_hash
+    assert len({user.key, address.key, nameless.key}) == 3
 
 
 @pytest.mark.parametrize(
-    "presented",
-    [
-        b"garbage",
-        b"a.b.c",
-        signed().encode(),
-        signed(org_uuid=7).encode(),
-        signed(org_uuid="..").encode(),
-        signed(org_uuid="a\nb").encode(),
-        signed(org_uuid="x" * 300).encode(),
-        signed(org_uuid="acme", pad="x" * 60_000).encode(),
-        unsigned(b"[1]"),
-        unsigned(b"[" * 9000),
-        unsigned(b'{"org_uuid":' + b"1" * 9000 + b"}"),
-        unsigned(b'{"org_uuid":"acme"}', b"[" * 4000),
-        unsigned(b'{"org_uuid":"\xff"}'),
-    ],
+    "token", [b"garbage", b"x" * 60_000, signed("another secret" * 5, org_uuid="acme")]
 )
-def test_token_without_a_usable_organization_names_none(presented: bytes) -> None:
-    assert customer_claimed(presented) == ""
+async def test_forged_token_is_refused(token: bytes) -> None:
+    gateway = verifying(reject_seconds=0)
+    identity = await gateway.identify(token)
+    assert gateway.is_refused(identity)
+    assert not identity.is_verified
+    assert not gateway.identities.is_accepted(identity)
+    gateway.identities.answered(identity, 200)
+    assert not gateway.identities.is_accepted(identity)
 
 
-def test_token_is_read_whatever_its_signature_and_expiry() -> None:
-    claims = json.dumps({"org_uuid": "globex", "exp": 1}).encode()
-    assert customer_claimed(unsigned(claims)) == "globex"
+async def test_anonymous_requests_pass_where_tokens_are_verified() -> None:
+    gateway = verifying()
+    assert not gateway.is_refused(await gateway.identify())
 
 
-@given(st.binary(max_size=200))
-def test_no_token_can_make_reading_fail(presented: bytes) -> None:
-    customer_claimed(presented)
-    customer_claimed(unsigned(presented))
+@pytest.mark.parametrize("expiry", [100, 100.0])
+async def test_verified_token_ends_with_its_expiry_where_that_is_verified(expiry: float) -> None:
+    token = signed(org_uuid="acme", user_id="7", exp=expiry)
+    gateway, lenient = verifying(verify_expiry=True), verifying()
+    gateway.seconds = 99
+    identity = await gateway.identify(token)
+    assert identity.is_verified
+    gateway.seconds = lenient.seconds = 100
+    assert await gateway.refuses(token)
+    assert not await lenient.refuses(token)
 
 
-def test_as_many_identities_are_kept_as_allowed() -> None:
-    identities = Identities(size=2)
-    for number in range(5):
-        identities.identify(f"access_token=t{number}", [])
-    assert len(identities._known) == 2
+@pytest.mark.parametrize("expiry", ["100", True, float("-inf"), -1])
+async def test_expiry_that_is_none_is_over_where_it_is_verified(expiry: object) -> None:
+    gateway = verifying(verify_expiry=True)
+    assert await gateway.refuses(signed(org_uuid="acme", exp=expiry))
+
+
+async def test_token_without_an_expiry_never_ends() -> None:
+    gateway = verifying(verify_expiry=True)
+    gateway.seconds = 1e12
+    assert not await gateway.refuses(ACME)
+
+
+async def test_each_token_is_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens: list[bytes] = []
+    keys = OneKey(Key("HS256", SECRET.encode()))
+    gateway = Gateway(keys)
+
+    def counted(token: bytes, key: Key) -> Claims | None:
+        tokens.append(token)
+        return verified(token, key)
+
+    monkeypatch.setattr(module, "verified", counted)
+    for _ in range(3):
+        await gateway.identify(ACME)
+    assert tokens == [ACME]
+    keys.when_replaced()
+    await gateway.identify(ACME)
+    assert tokens == [ACME, ACME]
+
+
+async def test_rejected_token_is_not_verified_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = verifying()
+    await gateway.asks(ACME, 401)
+    monkeypatch.setattr(module, "verified", None)
+    assert await gateway.refuses(ACME)
+
+
+class Fetched(KeySet):
+    """Keys that come when they are waited for; none where that is said."""
+
+    def __init__(self, comes: Key | None) -> None:
+        super().__init__("", lambda: 0.0)
+        self.comes = comes
+
+    async def named(self, key_id: str | None) -> Key | None:
+        if self.comes is None:
+            raise KeysUnavailable
+        self._hold({key_id: self.comes})
+        return self.comes
+
+
+async def test_no_token_passes_while_there_are_no_keys() -> None:
+    gateway = Gateway(Fetched(None))
+    with pytest.raises(KeysUnavailable):
+        await gateway.identify(ACME)
+    assert await gateway.refuses(b"garbage")
+    assert not await gateway.refuses(b"")
+
+
+async def test_token_is_judged_when_its_key_has_come() -> None:
+    gateway = Gateway(Fetched(Key("HS256", SECRET.encode())))
+    forged = signed("another secret" * 5, org_uuid="acme")
+    assert await gateway.refuses(forged)
+    assert (await gateway.identify(ACME)).is_verified
+    assert await gateway.refuses(forged)

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from gateway.demo.faults import Kind as Fault
+from gateway.demo.sessions import SIGNING_KEY
 from tests.e2e.harness import connected, once, process_before
 
 if TYPE_CHECKING:
@@ -61,8 +62,17 @@ REQUESTS = (
 CUT = request("GET /cut?access_token=TOKEN", "Authorization: Bearer TOKEN")
 
 
-@pytest.mark.parametrize("form", ["json", "text"])
-async def test_no_token_or_secret_is_logged(orchestrator: Orchestrator, form: str) -> None:
+@pytest.mark.parametrize(
+    ("form", "identity"),
+    [
+        ("json", {}),
+        ("text", {"identity__mode": "verify", "identity__secret": SIGNING_KEY}),
+    ],
+    ids=["json", "text"],
+)
+async def test_no_token_or_secret_is_logged(
+    orchestrator: Orchestrator, form: str, identity: dict[str, str]
+) -> None:
     token = orchestrator.tokens["acme-user"]
     task = orchestrator.tasks["instant"]
     told = {
@@ -89,6 +99,7 @@ async def test_no_token_or_secret_is_logged(orchestrator: Orchestrator, form: st
         log__level="debug",
         listen__trusted_proxies="127.0.0.1",
         upstream__response_seconds="0.5",
+        **identity,
     ) as gateway:
         heads = await asyncio.gather(
             *(once(gateway.url, filled(template)) for template in REQUESTS)
@@ -102,7 +113,7 @@ async def test_no_token_or_secret_is_logged(orchestrator: Orchestrator, form: st
     assert all(head.startswith(b"HTTP/1.1 ") for head, _ in heads)
     assert len(gateway.logged.splitlines()) == len(REQUESTS) + 1
     written = gateway.logged + gateway.told
-    for secret in (token, task.secret, PASSWORD):
+    for secret in (token, task.secret, PASSWORD, SIGNING_KEY):
         header, _, signature = secret.rpartition(".")
         for part in (secret, header, signature, quote(secret, safe=""), told["ESCAPED"]):
             assert not part or part not in written

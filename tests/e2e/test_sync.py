@@ -349,6 +349,13 @@ async def test_job_id_that_is_none_is_refused_without_asking_upstream(
     assert answer.all("access-control-allow-origin") == ["*"]
 
 
+def without_stack(answer: Shown) -> Any:
+    content = json.loads(answer.content)
+    if isinstance(content, dict):
+        del content["stack"]
+    return content
+
+
 @pytest.mark.parametrize("name", ["unknown", ""])
 @pytest.mark.parametrize("query", ["", "wait_result=true"])
 async def test_refusal_of_the_token_passes(
@@ -363,7 +370,8 @@ async def test_refusal_of_the_token_passes(
     ):
         [direct] = await curl("--request", method, orchestrator.url + theirs)
         [answer] = await user.call(target, "--request", method)
-        assert (answer.status, answer.content) == (direct.status, direct.content)
+        # The stack is the upstream's own; a token that is asked for again is refused without one.
+        assert (answer.status, without_stack(answer)) == (direct.status, without_stack(direct))
         assert answer.status == 401
 
 

@@ -1,11 +1,13 @@
 import asyncio
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.admission.identity import Identity
 from gateway.config import LimitsConfig, SyncConfig
 from gateway.errors import Answer, BadGateway, BadRequest, ContentTooLarge, Field, TargetTooLong
 from gateway.exchange import Exchange, Kind
@@ -25,11 +27,14 @@ DEFAULTS = "counter=0&limit=10&timeout=5"
 LIMITS = LimitsConfig(inspect_bytes=2048, result_bytes=8192)
 
 
-def handler(upstream: TheEye, **config: Any) -> CreateAndWait:
+def handler(
+    upstream: TheEye, answered: Callable[[Identity, int], None] | None = None, **config: Any
+) -> CreateAndWait:
     def outbound(exchange: Exchange) -> list[Field]:
         return [*exchange.client.fields, (b"X-Forwarded-For", b"192.0.2.1")]
 
-    return CreateAndWait(upstream, outbound, SyncConfig(**config), LIMITS)
+    told = answered or (lambda _identity, _status: None)
+    return CreateAndWait(upstream, outbound, told, SyncConfig(**config), LIMITS)
 
 
 def create(
@@ -105,6 +110,15 @@ def test_compressed_answer_stays_as_it_is() -> None:
 )
 def test_any_other_answer_passes(answer: Reply) -> None:
     assert create(post("wait_result=true"), TheEye(answer)) == passed(answer)
+
+
+@pytest.mark.parametrize("answer", [reply(b'"Unauthorized"', 401), CREATED])
+def test_what_the_upstream_says_to_the_token_is_told(answer: Reply) -> None:
+    told: list[tuple[Identity, int]] = []
+    created = post("wait_result=true")
+    creating = handler(TheEye(answer), lambda *what: told.append(what))
+    run(creating.create(created, CreateRoute()))
+    assert told == [(created.identity, answer.status)]
 
 
 @pytest.mark.parametrize(

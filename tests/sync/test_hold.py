@@ -15,7 +15,17 @@ from gateway.sync.results import Results
 from gateway.sync.watcher import Watcher
 from gateway.upstream.messages import Reply
 from tests.demo.replay import until
-from tests.sync.theeye import ALLOW_ORIGIN, JOB_ID, TheEye, exchange, finished, job, reply, shown
+from tests.sync.theeye import (
+    ALLOW_ORIGIN,
+    JOB_ID,
+    TheEye,
+    exchange,
+    finished,
+    identity_of,
+    job,
+    reply,
+    shown,
+)
 from tests.virtual_time import now, run
 
 GONE = reply(b'"job not found"', 404)
@@ -28,8 +38,12 @@ class Gateway:
         settings = SyncConfig(**config)
         orchestrator = Orchestrator(upstream, 100_000)
         self.watcher = Watcher(orchestrator.look, now, lambda: 0.5, settings)
+        self.statuses: list[int] = []
         self.results = Results(orchestrator.read, now, settings)
-        self.hold = ResultHold(self.results, self.watcher, now, settings)
+        self.hold = ResultHold(self.results, self.watcher, self._answered, now, settings)
+
+    def _answered(self, _identity: Identity, status: int) -> None:
+        self.statuses.append(status)
 
     async def answer(self, held: Exchange, job_id: str = JOB_ID, secret: str = "") -> Answer:
         return await self.hold.answer(held, ResultRoute(job_id, secret))
@@ -173,6 +187,25 @@ def test_request_takes_its_hold_and_one_time_limit_of_the_upstream_at_most() -> 
     assert seconds <= 110
 
 
+@pytest.mark.parametrize("then", [reply(b'"Unauthorized"', 401), reply(finished())])
+def test_what_the_upstream_says_to_the_token_is_told_at_once(then: Reply) -> None:
+    async def scenario() -> list[int]:
+        gateway = Gateway(TheEye(changes_at=3, then=then))
+        task = asyncio.get_running_loop().create_task(gateway.answer(get("timeout=55")))
+        await asyncio.sleep(1)
+        assert gateway.statuses == [200]
+        await task
+        return gateway.statuses
+
+    assert run(scenario()) == [200, then.status]
+
+
+def test_nothing_is_told_of_a_token_where_the_upstream_says_nothing() -> None:
+    gateway = Gateway(TheEye(None))
+    run(gateway.answer(get("timeout=5")))
+    assert gateway.statuses == []
+
+
 @pytest.mark.parametrize("refusal", [GONE, reply(b'"Unauthorized"', 401), reply(b'"no"', 403)])
 def test_refusal_ends_the_wait_at_once_and_passes(refusal: Reply) -> None:
     for changes_at in (0, 3):
@@ -267,7 +300,7 @@ def test_waiter_without_leave_to_see_the_job_never_joins_the_watch() -> None:
         upstream = TheEye(None, changes_at=2, then=reply(job()))
         gateway = Gateway(upstream)
         stranger = get("timeout=4")
-        stranger.identity = Identity(b"s", "globex")
+        stranger.identity = identity_of("globex")
         async with asyncio.TaskGroup() as group:
             refused = group.create_task(gateway.answer(stranger))
             sent_on = group.create_task(gateway.answer(get("timeout=4")))
@@ -300,7 +333,7 @@ def test_client_that_follows_its_redirect_late_gets_the_result_another_of_its_to
         assert await gateway.answer(followed) == answers[1].result()
         assert followed.job_state == "success"
         stranger = get("timeout=30&access_token=t")
-        stranger.identity = Identity(b"s", "acme")
+        stranger.identity = Identity(b"s", "acme", "", "", b"s", is_verified=False)
         assert (await gateway.answer(stranger)).status == 404
 
     run(scenario())

@@ -17,11 +17,11 @@ from gateway.sync.orchestrator import (
 )
 from gateway.sync.watcher import Look
 from gateway.upstream.messages import Purpose, Reply
-from tests.sync.theeye import ALLOW_ORIGIN, JOB_ID, TheEye, finished, job, reply
+from tests.sync.theeye import ALLOW_ORIGIN, JOB_ID, TheEye, finished, identity_of, job, reply
 from tests.virtual_time import now, run
 
-ACME = Identity(b"k", "acme")
-NOBODY = Identity(b"k", "")
+ACME = identity_of("acme")
+NOBODY = identity_of("")
 BY_TOKEN = reading(JOB_ID, "access_token=t", [], ACME, "")
 BY_SECRET = secret_reading(JOB_ID, "5ec", [])
 

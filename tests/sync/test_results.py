@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.admission.identity import ANONYMOUS, Identity
+from gateway.admission.identity import Identity
 from gateway.config import SyncConfig
 from gateway.errors import BadGateway
 from gateway.sync.credentials import Credentials
@@ -233,34 +233,22 @@ def test_closing_ends_the_reads_that_go_on() -> None:
     run(scenario())
 
 
-BEARER = (b"Authorization", b"Bearer t")
+def whoever(key: bytes, token_hash: bytes | None) -> Identity:
+    return Identity(key, "acme", "", "", token_hash, is_verified=True)
 
 
-@pytest.mark.parametrize(
-    ("credentials", "is_kept"),
-    [
-        (Credentials("access_token=t", ()), True),
-        (Credentials("", (BEARER,)), True),
-        (Credentials("", ()), False),
-        (Credentials("access_token=t", (BEARER,)), False),
-        (Credentials("access_token=t&access_token=u", ()), False),
-        (Credentials("", (BEARER, BEARER)), False),
-    ],
-)
-def test_holder_has_one_token_and_no_other(credentials: Credentials, is_kept: bool) -> None:
-    found = holder(Reading(JOB_ID, "acme", credentials), Identity(ONE, "acme"))
-    assert found == (ONE if is_kept else None)
+def test_holder_of_a_token_is_known_by_its_hash_however_requests_are_counted() -> None:
+    assert holder(reading(), whoever(OTHER, ONE)) == ONE
 
 
-def test_anonymous_client_is_no_holder() -> None:
-    basic = Credentials("", ((b"Authorization", b"Basic dDp0"),))
-    assert holder(Reading(JOB_ID, "acme", basic), ANONYMOUS) is None
+def test_client_without_a_token_is_no_holder() -> None:
+    assert holder(reading(), whoever(OTHER, None)) is None
 
 
 def test_holder_of_a_secret_is_known_by_its_hash_and_is_no_holder_of_a_token() -> None:
     by_secret = [
         Reading(JOB_ID, "", Credentials("", ()), secret=secret) for secret in ("a", "a", "b")
     ]
-    first, same, other = (holder(read, Identity(ONE, "acme")) for read in by_secret)
+    first, same, other = (holder(read, whoever(OTHER, ONE)) for read in by_secret)
     assert first == same != other
     assert first != ONE

@@ -92,6 +92,11 @@ class FakeClient:
         return self._pieces.pop(0) if self._pieces else b""
 
 
+def identity_of(customer: str) -> Identity:
+    """Who has a token of the organization; of none where that is empty."""
+    return Identity(b"k", customer, "", "", b"k", is_verified=False)
+
+
 def exchange(
     method: str,
     target: str,
@@ -100,7 +105,7 @@ def exchange(
     customer: str = "acme",
 ) -> Exchange:
     client = cast("Client", FakeClient(method, fields, pieces or []))
-    identity = Identity(b"k", customer)
+    identity = identity_of(customer)
     return Exchange(client, "r", "192.0.2.1", 0.0, target=target, identity=identity)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.errors import BadGateway, ContentCut, GatewayTimeout
+from gateway.outbox import Outbox
 from gateway.upstream.connection import Connection
 from tests.demo.replay import until
 from tests.upstream.scripted import Peer, upstream_doing
@@ -30,7 +31,7 @@ async def connection_to(serve: Serve) -> AsyncIterator[tuple[Connection, list[Co
     async with upstream_doing(serve) as script:
         host, port = script.url.removeprefix("http://").rsplit(":", 1)
         _, connection = await loop.create_connection(
-            lambda: Connection(lost.append, BUFFER_BYTES), host, int(port)
+            lambda: Connection(lost.append, BUFFER_BYTES, Outbox()), host, int(port)
         )
         try:
             yield connection, lost

@@ -1,0 +1,140 @@
+"""What a token says of its bearer, and whether who may say so signed it. Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import jwt
+import msgspec
+from jwt.algorithms import HMACAlgorithm
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+MAX_TOKEN_BYTES = 16 * 1024
+"""Longer tokens are not decoded: the upstream takes no line as long."""
+MAX_NAME_LENGTH = 255
+_UNREADABLE = (jwt.PyJWTError, ValueError, TypeError, AttributeError, RecursionError)
+
+
+class _Hmac(HMACAlgorithm):
+    """The library warns of a short secret at each token; we do once, at the start."""
+
+    def check_key_length(self, key: bytes) -> str | None:  # noqa: ARG002 - any length
+        return None
+
+
+_SIGNATURES = jwt.PyJWS()
+_SIGNATURES.unregister_algorithm("HS256")
+_SIGNATURES.register_algorithm("HS256", _Hmac(HMACAlgorithm.SHA256))
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key, and the only algorithm that it verifies signatures of."""
+
+    algorithm: str
+    material: bytes | PublicKeyTypes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Names are at most 255 printable characters, empty where the token has none such."""
+
+    customer: str = ""
+    """``org_uuid``: the organization's name."""
+    user: str = ""
+    """``username``, else ``email``."""
+    credential: str = ""
+    subject: str = ""
+    """``user_id``, which no other user ever gets; else the user's name."""
+    expires: float = math.inf
+    """``exp`` in seconds since 1970; infinite where there is none, minus that where it is no
+    number."""
+
+
+NO_CLAIMS = Claims()
+
+
+def is_customer_name(name: str) -> bool:
+    """Whether the name can stand as one segment of an upstream path."""
+    return _is_name(name) and name not in {".", ".."}
+
+
+def claimed(token: bytes) -> Claims:
+    """What the token says of itself, whoever wrote it."""
+    if len(token) > MAX_TOKEN_BYTES:
+        return NO_CLAIMS
+    try:
+        return _read(_SIGNATURES.decode(token, options={"verify_signature": False}))
+    except _UNREADABLE:
+        return NO_CLAIMS
+
+
+def verified(token: bytes, key: Key) -> Claims | None:
+    """What the token says, None where it is not signed with this key by the key's algorithm.
+
+    Its expiry is not judged.
+    """
+    if len(token) > MAX_TOKEN_BYTES:
+        return None
+    try:
+        return _read(_SIGNATURES.decode(token, key.material, algorithms=[key.algorithm]))  # type: ignore[arg-type]
+    except _UNREADABLE:
+        return None
+
+
+def key_id(token: bytes) -> str | None:
+    """The id of the key that the token says it is signed with; None where it names none.
+
+    Raises:
+        ValueError: it is no signed token at all.
+    """
+    if len(token) > MAX_TOKEN_BYTES:
+        raise ValueError
+    try:
+        name = _SIGNATURES.get_unverified_header(token).get("kid")
+    except _UNREADABLE:
+        raise ValueError from None
+    return name if isinstance(name, str) else None
+
+
+def _read(payload: bytes) -> Claims:
+    """
+    Raises:
+        ValueError, RecursionError: it is no JSON object.
+    """
+    claims = msgspec.json.decode(payload)
+    if not isinstance(claims, dict):
+        raise TypeError
+    customer = _name(claims, "org_uuid")
+    user = _name(claims, "username") or _name(claims, "email")
+    return Claims(
+        customer if is_customer_name(customer) else "",
+        user,
+        _name(claims, "credential"),
+        _name(claims, "user_id") or user,
+        _expiry(claims.get("exp")),
+    )
+
+
+def _name(claims: dict[str, Any], claim: str) -> str:
+    name = claims.get(claim)
+    return name if isinstance(name, str) and _is_name(name) else ""
+
+
+def _is_name(name: str) -> bool:
+    return 0 < len(name) <= MAX_NAME_LENGTH and name.isprintable()
+
+
+def _expiry(given: object) -> float:
+    if given is None:
+        return math.inf
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        return -math.inf
+    try:
+        return float(given)
+    except OverflowError:
+        return math.inf if given > 0 else -math.inf

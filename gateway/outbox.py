@@ -1,0 +1,42 @@
+"""Small writes of one turn of the event loop, handed to the kernel one after the other.
+
+A write to a peer that sleeps wakes it, at a price of microseconds, and under load the same peer
+sleeps again before the next: what is written in a row wakes it once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+_log = logging.getLogger(__name__)
+MOST = 16
+"""So many writes wait for another; none waits for the loop's next turn."""
+
+
+class Outbox:
+    """Whoever writes to a transport both through this and directly must leave the loop a turn."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[asyncio.WriteTransport, bytes]] = []
+
+    def write(self, transport: asyncio.WriteTransport, data: bytes) -> None:
+        """Write when this turn of the loop ends. To a transport that is closed then, nothing."""
+        waiting = self._waiting
+        if not waiting:
+            asyncio.get_running_loop().call_soon(self.flush)
+        waiting.append((transport, data))
+        if len(waiting) >= MOST:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write now."""
+        waiting, self._waiting = self._waiting, []
+        for transport, data in waiting:
+            if not transport.is_closing():
+                try:
+                    transport.write(data)
+                except Exception:
+                    # The others' must not be lost with it.
+                    _log.exception("cannot write")
+                    transport.abort()
