@@ -76,7 +76,12 @@ class Gateway:
             if config.redis.url
             else None
         )
-        self._results = Results(orchestrator.read, clock, config.sync)
+        self._results = Results(
+            orchestrator.read,
+            clock,
+            config.sync,
+            self._push.ended if self._push is not None else None,
+        )
         self._create = CreateAndWait(upstream, created_with, answered, config.sync, config.limits)
         self._metrics = Metrics(
             __version__,

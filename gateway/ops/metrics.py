@@ -195,3 +195,8 @@ def _push(push: PushStats) -> Iterator[Metric]:
     messages.add_metric(("matched",), push.matched)
     messages.add_metric(("dropped",), push.dropped)
     yield messages
+    yield CounterMetricFamily(
+        "gateway_push_missing",
+        "Jobs that were waited for and ended without a message.",
+        value=push.missing,
+    )

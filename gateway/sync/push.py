@@ -2,7 +2,7 @@
 
 A message is a hint: it may come late, twice, from anybody who can publish, or never. It makes the
 watcher look, nothing more, and while there is no subscription the watcher asks by itself as if
-there were no Redis.
+there were no Redis. So it does where messages are missing.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from gateway.sync.reliance import Reliance
 from gateway.sync.subscription import Lost
 from gateway.tasks import Tasks
 
@@ -30,7 +31,6 @@ OPEN_SECONDS = 2.0
 """What connecting and subscribing may take; nobody waits for it."""
 STEADY_SECONDS = 30.0
 """A subscription that is lost sooner counts as one more failure."""
-
 _CHANNEL = re.compile(rb"[^:]+:(?:workflow-)?job-finished:([0-9a-fA-F]{24})")
 _log = logging.getLogger(__name__)
 
@@ -58,6 +58,8 @@ class PushStats:
     """Messages that name a job, since the start."""
     dropped: int
     """All others."""
+    missing: int
+    """Jobs that ended without a message."""
 
 
 def job_named(reply: object) -> str:
@@ -106,8 +108,10 @@ class Push:
         self._chance = chance
         self._ping_seconds = ping_seconds
         self._open_seconds = open_seconds
+        self._reliance = Reliance(clock)
         self._tasks = Tasks()
         self._is_connected = False
+        self._relies = False
         self._logged: bool | None = None
         self._matched = 0
         self._dropped = 0
@@ -119,7 +123,11 @@ class Push:
         await self._tasks.aclose()
 
     def stats(self) -> PushStats:
-        return PushStats(self._is_connected, self._matched, self._dropped)
+        return PushStats(self._is_connected, self._matched, self._dropped, self._reliance.missing)
+
+    def ended(self, job_id: str) -> None:
+        """A job that was waited for has ended, however that was noticed."""
+        self._reliance.ended(job_id.lower())
 
     async def _run(self) -> None:
         failures = 0
@@ -145,9 +153,9 @@ class Push:
         except* Lost as lost:
             reason = str(lost.exceptions[0])
         finally:
-            if self._is_connected:
-                self._is_connected = False
-                self._watcher.rely_on_hints(False)
+            self._is_connected = False
+            self._reliance.stop()
+            self._settle()
             await subscription.close()
         return reason
 
@@ -157,6 +165,7 @@ class Push:
                 job_id = job_named(await subscription.message())
                 if job_id:
                     self._matched += 1
+                    self._reliance.hinted(job_id)
                     self._watcher.hint(job_id)
                 else:
                     self._dropped += 1
@@ -167,9 +176,21 @@ class Push:
         while True:
             await asyncio.sleep(self._ping_seconds)
             await subscription.ping()
+            self._settle()
 
     def _connected(self) -> None:
         self._is_connected = self._logged = True
         _log.info("redis: told of ends of jobs")
-        self._watcher.rely_on_hints(True)
+        self._reliance.begin()
+        self._settle()
         self._watcher.look_at_all()
+
+    def _settle(self) -> None:
+        """Tell the watcher whether to rely on hints, where that has changed."""
+        relies = self._reliance.review()
+        if relies is self._relies:
+            return
+        self._relies = relies
+        if self._is_connected and not relies:
+            _log.warning("redis: a job ended without a message, asking at full pace")
+        self._watcher.rely_on_hints(relies)

@@ -49,15 +49,20 @@ def holder(reading: Reading, identity: Identity) -> bytes | None:
 
 
 class Results:
-    """Reads jobs with ``read`` and keeps the finished ones; ``clock`` gives monotonic seconds."""
+    """Reads jobs with ``read`` and keeps the finished ones; ``clock`` gives monotonic seconds.
+
+    ``ended`` is told the id of each job that was said to have ended, and has.
+    """
 
     def __init__(
         self,
         read: Callable[[Reading], Awaitable[Read]],
         clock: Callable[[], float],
         config: SyncConfig,
+        ended: Callable[[str], None] | None = None,
     ) -> None:
         self._read = read
+        self._ended = ended
         self._is_on = config.result_cache_seconds > 0
         self._largest = config.result_cache_bytes // SHARE
         self._kept: TTLCache[_Key, Job] = TTLCache(
@@ -74,11 +79,16 @@ class Results:
         ``has_ended``: it is said to have ended; then the read goes on also if the client leaves.
         """
         if holder is None or not self._is_on:
-            return await self._read(reading)
-        if not has_ended:
-            return await self._remembered(reading, holder)
-        reads = self._tasks.spawn(self._remembered(reading, holder), name="last read")
-        return await asyncio.shield(reads)
+            read = await self._read(reading)
+        elif has_ended:
+            reads = self._tasks.spawn(self._remembered(reading, holder), name="last read")
+            read = await asyncio.shield(reads)
+        else:
+            read = await self._remembered(reading, holder)
+        is_over = has_ended and isinstance(read, Seen) and read.job.is_finished
+        if is_over and self._ended is not None:
+            self._ended(reading.job_id)
+        return read
 
     async def aclose(self) -> None:
         await self._tasks.aclose()

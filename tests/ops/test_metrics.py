@@ -86,12 +86,13 @@ def test_metrics_read_what_the_parts_count() -> None:
 
 @pytest.mark.parametrize(("is_connected", "shown"), [(True, 1.0), (False, 0.0)])
 def test_metrics_tell_of_push_where_there_is_one(is_connected: bool, shown: float) -> None:
-    found = read(metrics(PushStats(is_connected, matched=5, dropped=8)))
+    found = read(metrics(PushStats(is_connected, matched=5, dropped=8, missing=2)))
     assert found["gateway_push_connected"] == [({}, shown)]
     assert found["gateway_push_messages_total"] == [
         ({"outcome": "matched"}, 5.0),
         ({"outcome": "dropped"}, 8.0),
     ]
+    assert found["gateway_push_missing_total"] == [({}, 2.0)]
     assert not {name for name in read(metrics()) if "push" in name}
 
 

@@ -21,6 +21,7 @@ from gateway.sync.push import (
     job_named,
     retry_gap,
 )
+from gateway.sync.reliance import LATE_SECONDS, SETTLING_SECONDS
 from gateway.sync.subscription import Lost, Subscription
 from tests.demo.replay import until
 from tests.sync.theeye import JOB_ID
@@ -132,6 +133,9 @@ class Hints:
 CONNECTED = [("rely", True), ("look at all", None)]
 
 
+LOST = object()
+
+
 class Script:
     """A Redis that is there, or lost, as a test says. It confirms, and says ``replies``."""
 
@@ -141,17 +145,18 @@ class Script:
         self.replies: asyncio.Queue[object] = asyncio.Queue()
         self.attempts: list[float] = []
         self.open = 0
-        self._unanswered = 0
-        self._lost = asyncio.Event()
 
     def subscription(self) -> Subscription:
         return cast("Subscription", _Scripted(self))
 
+    def say(self, reply: object) -> None:
+        self.replies.put_nowait(reply)
+
     def lose(self, *, back: bool) -> None:
         """End the connection; whether Redis is there for another."""
         self.is_there = back
-        self._lost.set()
-        self._lost = asyncio.Event()
+        if self.open:
+            self.replies.put_nowait(LOST)
 
 
 class _Scripted:
@@ -164,13 +169,12 @@ class _Scripted:
         self._script.open += 1
         if not self._script.is_there:
             raise Lost("not there")
-        self._lost = self._script._lost
 
     async def message(self) -> object:
-        if not self._script.replies.empty():
-            return self._script.replies.get_nowait()
-        await self._lost.wait()
-        raise Lost("closed")
+        reply = await self._script.replies.get()
+        if reply is LOST:
+            raise Lost("closed")
+        return reply
 
     async def ping(self) -> None:
         self._unanswered = 0 if self._script.answers else self._unanswered + 1
@@ -197,11 +201,11 @@ def test_watcher_relies_on_hints_while_subscribed_and_looks_at_all_first() -> No
         hints = Hints()
         async with scripted(Script(), hints) as push:
             assert hints.told == CONNECTED
-            assert push.stats() == PushStats(True, 0, 0)
+            assert push.stats() == PushStats(True, 0, 0, 0)
             await asyncio.sleep(3600)
             assert hints.told == CONNECTED
         assert hints.told == [*CONNECTED, ("rely", False)]
-        assert push.stats() == PushStats(False, 0, 0)
+        assert push.stats() == PushStats(False, 0, 0, 0)
 
     run(scenario())
 
@@ -292,6 +296,52 @@ def test_every_change_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     ]
 
 
+def end(script: Script, push: Push, *, told: bool) -> None:
+    if told:
+        script.say(message(CHANNEL.encode()))
+    push.ended(JOB_ID.upper())
+
+
+def test_jobs_that_end_without_messages_are_looked_for_at_full_pace(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario() -> None:
+        script, hints = Script(), Hints()
+        async with scripted(script, hints) as push:
+            await asyncio.sleep(SETTLING_SECONDS + 1)
+            for _ in range(3):
+                end(script, push, told=False)
+            await asyncio.sleep(LATE_SECONDS + 0.5)
+            assert hints.told == [*CONNECTED, ("rely", False)]
+            assert push.stats() == PushStats(True, 0, 0, 3)
+            script.lose(back=True)
+            await asyncio.sleep(1)
+            assert hints.told[3:] == [("look at all", None)]
+
+    with caplog.at_level(logging.WARNING):
+        run(scenario())
+    assert [record.getMessage() for record in caplog.records] == [
+        "redis: a job ended without a message, asking at full pace",
+        "redis: not told of ends of jobs, asking at full pace: closed",
+    ]
+
+
+def test_messages_are_relied_on_again_when_they_have_come_again_for_a_while() -> None:
+    async def scenario() -> None:
+        script, hints = Script(), Hints()
+        async with scripted(script, hints) as push:
+            await asyncio.sleep(SETTLING_SECONDS + 1)
+            end(script, push, told=False)
+            await asyncio.sleep(100)
+            assert hints.told == [*CONNECTED, ("rely", False)], "no message, no proof"
+            end(script, push, told=True)
+            await asyncio.sleep(2)
+            assert hints.told[-1] == ("rely", True)
+            assert push.stats() == PushStats(True, 1, 0, 1)
+
+    run(scenario())
+
+
 def test_flood_leaves_others_their_turn() -> None:
     async def scenario() -> None:
         script, hints = Script(), Hints()
@@ -309,7 +359,7 @@ def test_flood_leaves_others_their_turn() -> None:
         others = asyncio.gather(take_turns())
         async with scripted(script, hints) as push:
             await others
-            assert push.stats() == PushStats(True, 1, 100 * AT_ONCE)
+            assert push.stats() == PushStats(True, 1, 100 * AT_ONCE, 0)
         assert turns > 90
 
     run(scenario())
@@ -361,7 +411,7 @@ async def test_published_end_is_a_hint(redis_server: RedisServer) -> None:
     async with pushing(redis_server) as (hints, push, client):
         await client.publish(CHANNEL, PAYLOAD)
         await until(lambda: hints.jobs == [JOB_ID])
-        assert push.stats() == PushStats(True, 1, 0)
+        assert push.stats() == PushStats(True, 1, 0, 0)
 
 
 async def test_hostile_messages_are_dropped_and_disturb_nothing(redis_server: RedisServer) -> None:
@@ -373,7 +423,7 @@ async def test_hostile_messages_are_dropped_and_disturb_nothing(redis_server: Re
         await client.publish(f"o:job-finished:{JOB_ID}\r\n", b"*1\r\n$-1\r\n")
         await client.publish(CHANNEL, b"")
         await until(lambda: len(hints.jobs) == 5)
-        assert push.stats() == PushStats(True, 5, 6)
+        assert push.stats() == PushStats(True, 5, 6, 0)
         assert hints.told[:2] == CONNECTED
         assert set(hints.jobs) == {JOB_ID}
 

@@ -252,3 +252,22 @@ def test_holder_of_a_secret_is_known_by_its_hash_and_is_no_holder_of_a_token() -
     first, same, other = (holder(read, whoever(OTHER, ONE)) for read in by_secret)
     assert first == same != other
     assert first != ONE
+
+
+@pytest.mark.parametrize("by", [ONE, None])
+def test_end_is_told_of_jobs_that_were_waited_for_and_have_ended(by: bytes | None) -> None:
+    async def scenario() -> None:
+        told: list[str] = []
+        upstream = Upstream(reply(job()))
+        orchestrator = Orchestrator(upstream, 100_000)
+        results = Results(orchestrator.read, now, SyncConfig(), told.append)
+        await results.read(reading(), by, has_ended=True)
+        upstream.says(GONE)
+        await results.read(reading(), by, has_ended=True)
+        upstream.says(reply(finished()))
+        await results.read(reading(), by, has_ended=False)
+        assert told == []
+        await results.read(reading(), by, has_ended=True)
+        assert told == [JOB_ID]
+
+    run(scenario())
