@@ -70,7 +70,8 @@ class Clients:
         command = [*prefix, "wrk", "--threads", "1", *script]
         command += ["--connections", str(connections), "--duration", f"{max(round(seconds), 1)}s"]
         before = server.cpu_seconds()
-        output = _run([*command, f"http://127.0.0.1:{server.port}{target}"], seconds)
+        url = f"{server.scheme}://127.0.0.1:{server.port}{target}"
+        output = _run([*command, url], seconds)
         used = server.cpu_seconds() - before
         answered, rate = _REQUESTS.search(output), _RATE.search(output)
         failures = _FAILURES.search(output)

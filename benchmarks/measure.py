@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from benchmarks.load import Load, LoadFailed
 from benchmarks.processes import DidNotStart, Process
 from benchmarks.results import Latency, Memory, Rate, Spread, Sync, Transfer
-from benchmarks.servers import GATEWAY, JOB, NGINX
+from benchmarks.servers import GATEWAY, GATEWAY_2, GATEWAY_TLS, JOB, NGINX, NGINX_TLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -74,34 +74,17 @@ class Bench:
 
 def rates(bench: Bench, peers: Sequence[Peer], upstream: int) -> None:
     """Requests a second as fast as they go."""
-    with bench.started(peers, upstream) as servers:
-        for _, server in servers:
-            bench.clients.wrk(server, "/small", connections=32, seconds=1)
-        for connections in CONNECTIONS:
-            loads: dict[str, list[Load]] = {peer.name: [] for peer, _ in servers}
-            for number in range(bench.rounds):
-                bench.say(f"{connections} connections, round {number + 1} of {bench.rounds}")
-                for peer, server in list(servers):
-                    try:
-                        load = bench.clients.wrk(
-                            server, "/small", connections=connections, seconds=bench.seconds
-                        )
-                    except LoadFailed as failure:
-                        end = ", it has ended" if server.has_ended else ""
-                        what = f"{peer.name}{end}, {connections} connections"
-                        bench.leave_out(f"{what}: {failure}")
-                        servers.remove((peer, server))
-                    else:
-                        loads[peer.name].append(load)
-            for peer, _ in servers:
-                bench.results.rates.append(
-                    Rate(
-                        peer.name,
-                        connections,
-                        _spread(loads[peer.name], lambda load: load.rate),
-                        _spread(loads[peer.name], lambda load: load.cpu_microseconds),
-                    )
-                )
+    bench.results.rates += _rates(bench, peers, upstream, CONNECTIONS)
+
+
+def tls(bench: Bench, upstream: int) -> None:
+    """The same, with TLS from the clients."""
+    bench.results.tls += _rates(bench, (NGINX_TLS, GATEWAY_TLS), upstream, CONNECTIONS[:1])
+
+
+def workers(bench: Bench, upstream: int) -> None:
+    """The same, of one worker and of two."""
+    bench.results.workers += _rates(bench, (GATEWAY, GATEWAY_2), upstream, CONNECTIONS[:1])
 
 
 def latency(bench: Bench, upstream: Process) -> None:
@@ -214,6 +197,38 @@ def sync(bench: Bench, upstream: int) -> None:
                 calls.append(findings["calls"])
                 p50.append(findings["p50"] * 1e3)
     bench.results.sync = Sync(Spread(tuple(calls)), Spread(tuple(p50)), Spread(tuple(used)))
+
+
+def _rates(
+    bench: Bench, peers: Sequence[Peer], upstream: int, counts: Sequence[int]
+) -> Iterator[Rate]:
+    """Of those that answer everything, by the number of connections."""
+    with bench.started(peers, upstream) as servers:
+        for _, server in servers:
+            bench.clients.wrk(server, "/small", connections=32, seconds=1)
+        for connections in counts:
+            loads: dict[str, list[Load]] = {peer.name: [] for peer, _ in servers}
+            for number in range(bench.rounds):
+                bench.say(f"{connections} connections, round {number + 1} of {bench.rounds}")
+                for peer, server in list(servers):
+                    try:
+                        load = bench.clients.wrk(
+                            server, "/small", connections=connections, seconds=bench.seconds
+                        )
+                    except LoadFailed as failure:
+                        end = ", it has ended" if server.has_ended else ""
+                        what = f"{peer.name}{end}, {connections} connections"
+                        bench.leave_out(f"{what}: {failure}")
+                        servers.remove((peer, server))
+                    else:
+                        loads[peer.name].append(load)
+            for peer, _ in servers:
+                yield Rate(
+                    peer.name,
+                    connections,
+                    _spread(loads[peer.name], lambda load: load.rate),
+                    _spread(loads[peer.name], lambda load: load.cpu_microseconds),
+                )
 
 
 @contextlib.contextmanager

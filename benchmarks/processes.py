@@ -28,9 +28,10 @@ class DidNotStart(Exception):
 class Process:
     """A running server, with all the processes it started."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], port: int) -> None:
+    def __init__(self, popen: subprocess.Popen[bytes], port: int, scheme: str = "http") -> None:
         self._popen = popen
         self.port = port
+        self.scheme = scheme
 
     @property
     def family(self) -> list[int]:
@@ -75,7 +76,11 @@ class Process:
 
 @contextlib.contextmanager
 def running(
-    command: Sequence[str], port: int, log: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    port: int,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    scheme: str = "http",
 ) -> Iterator[Process]:
     """Run a server that listens on ``port``; what it prints to stdout and stderr goes to ``log``.
 
@@ -86,7 +91,7 @@ def running(
         popen = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
         )
-    process = Process(popen, port)
+    process = Process(popen, port, scheme)
     try:
         _wait_until_open(process, log)
         yield process

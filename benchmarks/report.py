@@ -6,14 +6,23 @@ from typing import TYPE_CHECKING
 
 from benchmarks.floors import floors
 from benchmarks.measure import CONNECTIONS, MIB, SYNC_CLIENTS
-from benchmarks.servers import GATEWAY, NGINX, NGINX_BARE, PEERS
+from benchmarks.servers import (
+    GATEWAY,
+    GATEWAY_2,
+    GATEWAY_TLS,
+    NGINX,
+    NGINX_BARE,
+    NGINX_TLS,
+    PEERS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from benchmarks.results import Rate, Results, Spread
 
-_LABELS = {peer.name: peer.label for peer in PEERS} | {"direct": "no proxy"}
+_LABELS = {peer.name: peer.label for peer in (*PEERS, NGINX_TLS, GATEWAY_TLS, GATEWAY_2)}
+_LABELS["direct"] = "no proxy"
 _BARE = {peer.name for peer in PEERS if peer.is_bare}
 
 
@@ -22,6 +31,8 @@ def report(results: Results) -> str:
     parts = [
         [f"- {name}: {value}" for name, value in results.machine.items()],
         *(_rates(results, connections) for connections in CONNECTIONS),
+        _compared(results.tls, "TLS in, 32 connections", "× nginx"),
+        _compared(results.workers, "32 connections", "× one worker"),
         _instructions(results),
         _latencies(results),
         _transfers(results),
@@ -56,6 +67,17 @@ def _rate_cells(results: Results, rate: Rate) -> Iterator[str]:
     over = None if other is None else rate.requests_per_second.over(other.requests_per_second)
     yield "" if over is None else f"{over:.2f}"
     yield f"{rate.cpu_microseconds.median:.1f}"
+
+
+def _compared(rates: Sequence[Rate], what: str, ratio: str) -> list[str]:
+    """Each over the first."""
+    rows = []
+    for rate in rates:
+        requests, first = rate.requests_per_second, rates[0].requests_per_second
+        cells = [f"{requests.median:,.0f}", _range(requests), f"{requests.over(first):.2f}"]
+        rows.append([_LABELS[rate.peer], *cells, f"{rate.cpu_microseconds.median:.1f}"])
+    titles = (what, "requests/s", "rounds", ratio, "CPU µs/request")
+    return _table(titles, rows) if rows else []
 
 
 def _instructions(results: Results) -> list[str]:

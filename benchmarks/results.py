@@ -75,6 +75,10 @@ class Results:
     machine: dict[str, str] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     rates: list[Rate] = field(default_factory=list)
+    tls: list[Rate] = field(default_factory=list)
+    """With TLS from the clients."""
+    workers: list[Rate] = field(default_factory=list)
+    """Of one worker and of two."""
     instructions: dict[str, float] = field(default_factory=dict)
     """For each request, by peer."""
     instructions_by: str = ""

@@ -43,9 +43,8 @@ if TYPE_CHECKING:
     from benchmarks.processes import Process
     from benchmarks.servers import Peer
 
-PARTS = ("rates", "instructions", "latency", "transfers", "memory", "sync")
+PARTS = ("rates", "tls", "workers", "instructions", "latency", "transfers", "memory", "sync")
 TRANSFER_PEERS = (NGINX, NGINX_BARE, HAPROXY, GATEWAY)
-NOT_BUILT = "TLS in, --workers 2: the gateway does not have them yet"
 NAMES = (*(peer.name for peer in PEERS), *PARTS)
 
 
@@ -92,7 +91,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _measure(options: argparse.Namespace, folder: Path, results: Results) -> None:
     parts = [part for part in PARTS if part in options.only] or PARTS
     wanted = [peer for peer in PEERS if peer.name in options.only] or PEERS
-    results.left_out.append(NOT_BUILT)
     peers, modules = _available(wanted, results)
     results.machine = machine()
     site = Site(folder, modules)
@@ -115,6 +113,13 @@ def _part(
     match part:
         case "rates":
             measure.rates(bench, peers, upstream.port)
+        case "tls":
+            if shutil.which("openssl") is None:
+                bench.leave_out("TLS in: needs openssl")
+            else:
+                measure.tls(bench, upstream.port)
+        case "workers":
+            measure.workers(bench, upstream.port)
         case "instructions":
             instructions(bench, peers, upstream.port)
         case "latency":

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,17 @@ class Site:
     """The folder of node modules that has fast-proxy."""
     wrap: tuple[str, ...] = ()
 
+    @property
+    def certificate(self) -> tuple[Path, Path]:
+        """The certificate, which signs itself, and the key of those that speak TLS."""
+        cert, key = self.folder / "tls.crt", self.folder / "tls.key"
+        if not key.exists():
+            kind = "ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost -days 2"
+            command = ["openssl", "req", "-x509", "-newkey", *kind.split()]
+            command += ["-keyout", str(key), "-out", str(cert)]
+            subprocess.run(command, check=True, capture_output=True, timeout=10)
+        return cert, key
+
     def new_folder(self, name: str) -> Path:
         """A folder for one more server of that name."""
         folder = self.folder / f"{name}-{len(list(self.folder.iterdir()))}"
@@ -51,6 +62,9 @@ class Peer:
     """The program it needs."""
     start: Callable[[Site, Peer, int], AbstractContextManager[Process]]
     """Takes the upstream's port."""
+    speaks_tls: bool = False
+    """To clients."""
+    workers: int = 1
 
 
 def start_upstream(site: Site) -> AbstractContextManager[Process]:
@@ -84,12 +98,23 @@ def start_sink(site: Site) -> AbstractContextManager[Process]:
 
 
 def _nginx(
-    folder: Path, port: int, http: str, server: str, wrap: tuple[str, ...] = ()
+    folder: Path,
+    port: int,
+    http: str,
+    server: str,
+    *,
+    wrap: tuple[str, ...] = (),
+    certificate: tuple[Path, Path] | None = None,
 ) -> AbstractContextManager[Process]:
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     temporary = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
     # valgrind does not count in a forked worker.
     alone = "master_process off;" if wrap else ""
+    tls, scheme = "", "http"
+    if certificate is not None:
+        cert, key = certificate
+        server += f"ssl_certificate {cert}; ssl_certificate_key {key};"
+        tls, scheme = " ssl", "https"
     configuration = folder / "nginx.conf"
     configuration.write_text(
         f"""
@@ -100,13 +125,13 @@ def _nginx(
         events {{ worker_connections 10000; }}
         http {{
             sendfile on; tcp_nopush on; gzip on; client_max_body_size 0; {temporary} {http}
-            server {{ listen 127.0.0.1:{port}; {server} }}
+            server {{ listen 127.0.0.1:{port}{tls}; {server} }}
         }}
         """,
         "utf-8",
     )
     command = [*wrap, "nginx", "-e", f"{folder}/error.log", "-c", str(configuration)]
-    return running(command, port, folder / "log")
+    return running(command, port, folder / "log", scheme=scheme)
 
 
 def _nginx_proxy(site: Site, peer: Peer, upstream: int) -> AbstractContextManager[Process]:
@@ -126,7 +151,8 @@ def _nginx_proxy(site: Site, peer: Peer, upstream: int) -> AbstractContextManage
             proxy_pass http://orchestrator; proxy_http_version 1.1;
             proxy_set_header Connection ""; {fields}
         }}""",
-        site.wrap,
+        wrap=site.wrap,
+        certificate=site.certificate if peer.speaks_tls else None,
     )
 
 
@@ -185,10 +211,18 @@ def _gateway(site: Site, peer: Peer, upstream: int) -> AbstractContextManager[Pr
         "GATEWAY_LISTEN__PORT": str(port),
         "GATEWAY_ADMIN__PORT": "0",
         "GATEWAY_LOG__ACCESS": "false" if peer.is_bare else "true",
+        "GATEWAY_LISTEN__WORKERS": str(peer.workers),
     }
+    if peer.speaks_tls:
+        cert, key = site.certificate
+        environment |= {
+            "GATEWAY_LISTEN__TLS_CERT_FILE": str(cert),
+            "GATEWAY_LISTEN__TLS_KEY_FILE": str(key),
+        }
     # The access log goes to stdout, which is a file here.
     command = [*site.wrap, sys.executable, "-m", "gateway", "serve"]
-    return running(command, port, folder / "log", environment)
+    scheme = "https" if peer.speaks_tls else "http"
+    return running(command, port, folder / "log", environment, scheme)
 
 
 NGINX = Peer("nginx", "nginx: log, forwarded fields", False, "nginx", _nginx_proxy)
@@ -198,6 +232,11 @@ FAST_PROXY = Peer("fast-proxy", "Node fast-proxy: no log", True, "node", _fast_p
 AIOHTTP = Peer("aiohttp", "aiohttp proxy: no log", True, sys.executable, _aiohttp)
 GATEWAY = Peer("gateway", "**gateway**: everything on", False, sys.executable, _gateway)
 GATEWAY_BARE = Peer("gateway-bare", "**gateway**: no log", True, sys.executable, _gateway)
+NGINX_TLS = replace(NGINX, name="nginx-tls", label=f"{NGINX.label}, TLS in", speaks_tls=True)
+GATEWAY_TLS = replace(
+    GATEWAY, name="gateway-tls", label=f"{GATEWAY.label}, TLS in", speaks_tls=True
+)
+GATEWAY_2 = replace(GATEWAY, name="gateway-2", label=f"{GATEWAY.label}, 2 workers", workers=2)
 PEERS = (NGINX, NGINX_BARE, HAPROXY, FAST_PROXY, AIOHTTP, GATEWAY, GATEWAY_BARE)
 
 

@@ -15,7 +15,7 @@ from gateway.fields import without
 from gateway.forwarding import Forwarding
 from gateway.listener import ClientListener
 from gateway.ops.access_log import AccessLog
-from gateway.ops.admin import admin_app
+from gateway.ops.admin import ProcessVitals
 from gateway.ops.health import Health
 from gateway.ops.metrics import Metrics, UpstreamStats, WaitStats
 from gateway.pipeline import Observer, Pipeline
@@ -41,7 +41,7 @@ FLUSH_SECONDS = 1.0
 
 class Gateway:
     """All parts, joined; an ``async with`` block is its life. ``listener`` takes clients'
-    connections, ``admin`` is what operators see."""
+    connections, ``vitals`` are what operators see."""
 
     def __init__(self, config: Config) -> None:
         clock, wall_clock = time.monotonic, time.time  # noqa: TID251 - here clocks come from
@@ -116,7 +116,7 @@ class Gateway:
             probe=upstream.probe,
         )
         self.listener = ClientListener(self._pipeline, config.listen, config.limits)
-        self.admin = admin_app(health, self._metrics)
+        self.vitals = ProcessVitals(health, self._metrics)
 
     async def __aenter__(self) -> Self:
         if self._push is not None:

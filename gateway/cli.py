@@ -74,11 +74,16 @@ def _serve(options: argparse.Namespace) -> int:
         host, port = options.listen
         given.append(Given("listen.host", "--listen", host))
         given.append(Given("listen.port", "--listen", port))
+    if options.workers is not None:
+        given.append(Given("listen.workers", "--workers", options.workers))
     config = _settings(options.config, given)
     if config is None:
         return 1
-    from gateway.server import serve  # noqa: PLC0415 - the other commands need no server
-
+    # The other commands need no server.
+    if config.listen.workers == 1:
+        from gateway.server import serve  # noqa: PLC0415
+    else:
+        from gateway.workers import serve  # noqa: PLC0415
     return serve(config)
 
 
@@ -132,6 +137,11 @@ def _parser() -> argparse.ArgumentParser:
             metavar="HOST:PORT",
             help="where clients connect; an IPv6 address in brackets",
         )
+    serve.add_argument(
+        "--workers",
+        metavar="N",
+        help="how many processes answer clients, 0 for one per core (listen.workers)",
+    )
     demo.add_argument(
         "--check",
         action="store_true",

@@ -23,6 +23,9 @@ class Section(Struct, frozen=True, forbid_unknown_fields=True):
 class ListenConfig(Section, frozen=True, kw_only=True):
     host: str = "0.0.0.0"
     port: Port = 6090
+    tls_cert_file: str = ""
+    tls_key_file: str = ""
+    workers: Annotated[int, Meta(ge=0, le=256)] = 1
     trusted_proxies: tuple[str, ...] = ()
     keepalive_seconds: Seconds = 75.0
     idle_seconds: Seconds = 60.0

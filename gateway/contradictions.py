@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from yarl import URL
 
 from gateway import redis_client, signing_keys
 from gateway.signing_keys import UnusableKey
+from gateway.tls import Certificate, UnusableCertificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -37,6 +39,9 @@ def contradictions(config: Config) -> Iterator[Contradiction]:
     yield from _upstream(config)
     yield from _ca_file(config.upstream.ca_file)
     yield from _listeners(config)
+    yield from _certificate(config.listen.tls_cert_file, config.listen.tls_key_file)
+    if config.listen.workers != 1 and os.name == "nt":
+        yield Contradiction(("listen.workers",), "listen.workers must be 1 on Windows")
     yield from _trusted_proxies(config.listen.trusted_proxies)
     yield from _identity(config.identity)
     yield from _redis(config.redis)
@@ -108,6 +113,17 @@ def _listeners(config: Config) -> Iterator[Contradiction]:
             ("admin.port", "listen.port"),
             f"admin.port and listen.port are both {admin.port}, they must differ",
         )
+
+
+def _certificate(cert_file: str, key_file: str) -> Iterator[Contradiction]:
+    keys = ("listen.tls_cert_file", "listen.tls_key_file")
+    if bool(cert_file) is not bool(key_file):
+        yield Contradiction(keys, f"{' and '.join(keys)} go together, one of them is missing")
+    elif cert_file:
+        try:
+            Certificate(cert_file, key_file)
+        except UnusableCertificate as failure:
+            yield Contradiction(keys, f"listen.tls_cert_file, listen.tls_key_file: {failure}")
 
 
 def _trusted_proxies(networks: tuple[str, ...]) -> Iterator[Contradiction]:

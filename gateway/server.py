@@ -1,4 +1,4 @@
-"""Listeners, signals, drain: the life of the process around the gateway."""
+"""Listeners, signals, drain: the life of a process around the gateway."""
 
 from __future__ import annotations
 
@@ -10,39 +10,47 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from aiohttp import web
-
 from gateway.app import Gateway
+from gateway.ops.admin import admin_listening
+from gateway.sockets import BACKLOG, url_of
+from gateway.tls import CLOSE_SECONDS as TLS_CLOSE_SECONDS
+from gateway.tls import HANDSHAKE_SECONDS, Certificate, UnusableCertificate
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-    from typing import Self
+    from collections.abc import Coroutine, Sequence
+    from socket import socket
+    from typing import Any, Self
 
-    from gateway.config import Config
+    from gateway.config import Config, LogConfig
+    from gateway.ops.admin import Vitals
 
 _log = logging.getLogger("gateway")
-BACKLOG = 1024
 CLOSE_SECONDS = 0.5
 """What requests still running after the drain get to notice that they are cancelled."""
 
 
 def serve(config: Config) -> int:
     """Run until SIGTERM or SIGINT; the process's exit status."""
-    logging.basicConfig(
-        level=config.log.level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    _spare_the_collector()
+    log_to_stderr(config.log)
+    spare_the_collector()
     try:
         run(_until_signalled(config))
-    except OSError as failure:
+    except (OSError, UnusableCertificate) as failure:
         _log.error("cannot listen: %s", failure)
         return 1
     return 0
 
 
-def _spare_the_collector() -> None:
+def log_to_stderr(log: LogConfig, who: str = "") -> None:
+    """Say what there is to say on stderr; ``who`` is put before each message."""
+    logging.basicConfig(
+        level=log.level.upper(),
+        format=f"%(asctime)s %(levelname)s %(name)s: {who}%(message)s",
+        stream=sys.stderr,
+    )
+
+
+def spare_the_collector() -> None:
     """Look for reference cycles rarely.
 
     What a request leaves behind goes by reference counts; the default thresholds would walk through
@@ -69,14 +77,16 @@ async def _until_signalled(config: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signalled.put_nowait, number)
     async with Server(config) as server:
+        loop.add_signal_handler(signal.SIGHUP, server.reload)
         _log.info("listening on %s, for operators on %s", server.url, server.admin_url)
         await signalled.get()
         _log.info("draining for at most %g s; a second signal ends it", config.listen.drain_seconds)
-        await _first_of(server.drain(), signalled.get())
+        await first_of(server.drain(), signalled.get())
     _log.info("stopped")
 
 
-async def _first_of(*waits: Coroutine[None, None, object]) -> None:
+async def first_of(*waits: Coroutine[None, None, object]) -> None:
+    """Run all until one ends; cancel the others."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(wait) for wait in waits]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -85,43 +95,85 @@ async def _first_of(*waits: Coroutine[None, None, object]) -> None:
 
 
 class Server:
-    """The gateway with its two listeners, as an ``async with`` block."""
+    """The gateway with its listeners, as an ``async with`` block.
 
-    def __init__(self, config: Config) -> None:
+    ``sockets``: bound already and shared with other processes; operators are then answered by
+    another one, which asks ``vitals``. ``admin_url`` is empty.
+    """
+
+    def __init__(self, config: Config, sockets: Sequence[socket] | None = None) -> None:
         self._config = config
+        self._sockets = sockets
         self._resources = contextlib.AsyncExitStack()
+        listen = config.listen
+        self._certificate = (
+            Certificate(listen.tls_cert_file, listen.tls_key_file) if listen.tls_cert_file else None
+        )
+        self.admin_url = ""
+
+    @property
+    def vitals(self) -> Vitals:
+        """What operators ask for."""
+        return self._gateway.vitals
 
     async def __aenter__(self) -> Self:
-        listen, admin = self._config.listen, self._config.admin
         async with contextlib.AsyncExitStack() as stack:
             self._gateway = await stack.enter_async_context(Gateway(self._config))
-            runner = web.AppRunner(self._gateway.admin, access_log=None, shutdown_timeout=1)
-            stack.push_async_callback(runner.cleanup)
-            await runner.setup()
-            await web.TCPSite(runner, admin.host, admin.port).start()
-            self.admin_url = _url(runner.addresses[0])
+            if self._sockets is None:
+                self.admin_url = await stack.enter_async_context(
+                    admin_listening(self.vitals, self._config.admin)
+                )
             stack.push_async_callback(self._gateway.listener.shutdown, CLOSE_SECONDS)
             stack.callback(self._gateway.cut)
-            self._server = await asyncio.get_running_loop().create_server(
-                self._gateway.listener, listen.host, listen.port, backlog=BACKLOG
-            )
-            stack.callback(self._server.close)
-            self.url = _url(self._server.sockets[0].getsockname())
+            self._servers: list[asyncio.Server] = []
+            stack.callback(self._accept_no_more)
+            await self._listen()
+            scheme = "http" if self._certificate is None else "https"
+            self.url = url_of(self._servers[0].sockets[0].getsockname(), scheme)
             self._resources = stack.pop_all()
         return self
 
     async def __aexit__(self, *failure: object) -> None:
         await self._resources.aclose()
 
+    def reload(self) -> None:
+        """Show a renewed certificate from now on; one that cannot be used changes nothing."""
+        if self._certificate is None:
+            _log.info("nothing to reload: there is no certificate")
+            return
+        try:
+            self._certificate.renew()
+        except UnusableCertificate as failure:
+            _log.error("the certificate stays as it was: %s", failure)
+        else:
+            _log.info("the certificate was read again")
+
     async def drain(self) -> None:
         """Accept nothing new, hand back what is held, let the rest run for ``drain_seconds``."""
-        self._server.close()
+        self._accept_no_more()
         self._gateway.drain()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._config.listen.drain_seconds):
                 await self._gateway.until_idle()
 
+    async def _listen(self) -> None:
+        loop, listener = asyncio.get_running_loop(), self._gateway.listener
+        options = self._options()
+        if self._sockets is None:
+            host, port = self._config.listen.host, self._config.listen.port
+            self._servers.append(await loop.create_server(listener, host, port, **options))
+            return
+        for sock in self._sockets:
+            self._servers.append(await loop.create_server(listener, sock=sock, **options))
 
-def _url(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
-    host, port = address[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    def _options(self) -> dict[str, Any]:
+        options: dict[str, Any] = {"backlog": BACKLOG}
+        if self._certificate is not None:
+            options["ssl"] = self._certificate.context
+            options["ssl_handshake_timeout"] = HANDSHAKE_SECONDS
+            options["ssl_shutdown_timeout"] = TLS_CLOSE_SECONDS
+        return options
+
+    def _accept_no_more(self) -> None:
+        for server in self._servers:
+            server.close()

@@ -53,7 +53,7 @@ def test_help_names_every_command_and_how_settings_work(
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("serve", ["--config", "--upstream", "--listen"]),
+        ("serve", ["--config", "--upstream", "--listen", "--workers"]),
         ("check", ["--config"]),
         ("demo", ["--check", "--listen"]),
     ],
@@ -124,6 +124,33 @@ def test_serve_takes_its_settings_from_everywhere(
     monkeypatch.setattr("os.environ", {"GATEWAY_UPSTREAM__MAX_CONNECTIONS": "8"})
     main(["serve", "--config", str(file), "--upstream", "http://b"])
     assert served == [Config(upstream=UpstreamConfig(url="http://b", max_connections=8))]
+
+
+@pytest.mark.parametrize(("given", "count"), [("2", 2), ("0", 0)])
+def test_serve_takes_the_number_of_workers_that_it_is_told(
+    served: list[Config], given: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.environ", {"GATEWAY_LISTEN__WORKERS": "3"})
+
+    def serve_with_workers(config: Config) -> int:
+        served.append(config)
+        return 8
+
+    workers = ModuleType("gateway.workers")
+    vars(workers)["serve"] = serve_with_workers
+    monkeypatch.setitem(sys.modules, "gateway.workers", workers)
+    assert main(["serve", "--workers", given]) == 8
+    assert served == [Config(listen=ListenConfig(workers=count))]
+    assert main(["serve", "--workers", "1"]) == 7
+
+
+def test_number_of_workers_that_is_none_is_refused(
+    served: list[Config], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "--workers", "-1"]) == 1
+    assert served == []
+    problem = 'theeye-sync-gateway: --workers: "-1" is not a whole number, 0 to 256\n'
+    assert capsys.readouterr().err == problem
 
 
 def test_serve_starts_nothing_when_the_settings_are_wrong(

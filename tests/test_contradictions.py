@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from gateway.config import (
     UpstreamConfig,
 )
 from gateway.contradictions import contradictions
+from tests.certificates import self_signed
 
 PUBLIC_KEY = """\
 -----BEGIN PUBLIC KEY-----
@@ -235,3 +237,35 @@ def test_redis_needs_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.contradictions.find_spec", lambda _name: None)
     (found,) = contradictions(Config(redis=RedisConfig(url="redis://redis")))
     assert 'pip install "theeye-sync-gateway[redis]"' in found.message
+
+
+def test_certificate_may_be_a_pair_of_files(tmp_path: Path) -> None:
+    files = self_signed(tmp_path)
+    listen = ListenConfig(tls_cert_file=str(files.cert), tls_key_file=str(files.key))
+    assert keys(Config(listen=listen)) == []
+
+
+@pytest.mark.parametrize(
+    ("cert_file", "key_file"),
+    [
+        ("gateway.crt", ""),
+        ("", "gateway.key"),
+        ("gateway.key", "gateway.crt"),
+        ("no", "gateway.key"),
+    ],
+)
+def test_certificate_and_key_go_together(tmp_path: Path, cert_file: str, key_file: str) -> None:
+    self_signed(tmp_path)
+    cert, key = (str(tmp_path / name) if name else "" for name in (cert_file, key_file))
+    config = Config(listen=ListenConfig(tls_cert_file=cert, tls_key_file=key))
+    assert keys(config) == [("listen.tls_cert_file", "listen.tls_key_file")]
+
+
+@pytest.mark.parametrize(("workers", "broken"), [(1, []), (0, ["workers"]), (2, ["workers"])])
+def test_windows_has_one_worker(
+    workers: int, broken: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Config(listen=ListenConfig(workers=workers))
+    assert keys(config) == []
+    monkeypatch.setattr("gateway.contradictions.os", SimpleNamespace(name="nt"))
+    assert keys(config) == [(f"listen.{name}",) for name in broken]

@@ -2,21 +2,62 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 from aiohttp import web
 
+from gateway.sockets import url_of
+
 if TYPE_CHECKING:
-    from gateway.ops.health import Health
+    from collections.abc import AsyncIterator
+
+    from gateway.config import AdminConfig
+    from gateway.ops.health import Health, Readiness
     from gateway.ops.metrics import Metrics
 
 _INDEX = """\
-/live     200 while the process runs
+/live     200 while the process runs, and all its workers do
 /ready    200, or 503 with the reason why no traffic should come here
 /metrics  for Prometheus
 """
 _FIELDS = {"Cache-Control": "no-store"}
+CLOSE_SECONDS = 1.0
+
+
+class Vitals(Protocol):
+    """What operators ask for."""
+
+    async def liveness(self) -> str:
+        """Why it does not live as it should, empty if it does."""
+        raise NotImplementedError
+
+    async def readiness(self) -> Readiness:
+        """Whether traffic should come here."""
+        raise NotImplementedError
+
+    async def metrics(self, accept: str) -> tuple[bytes, str]:
+        """The page and its content type, in the form that ``Accept`` asks for."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessVitals:
+    """Those of this process, which lives as long as it answers."""
+
+    health: Health
+    counted: Metrics
+
+    async def liveness(self) -> str:
+        return ""
+
+    async def readiness(self) -> Readiness:
+        return await self.health.readiness()
+
+    async def metrics(self, accept: str) -> tuple[bytes, str]:
+        return self.counted.render(accept)
 
 
 class _Status(msgspec.Struct):
@@ -24,24 +65,25 @@ class _Status(msgspec.Struct):
     seconds: float | msgspec.UnsetType = msgspec.UNSET
 
 
-def admin_app(health: Health, metrics: Metrics) -> web.Application:
+def admin_app(vitals: Vitals) -> web.Application:
     """What answers on ``admin.host``:``admin.port``."""
 
     async def index(_: web.Request) -> web.Response:
         return web.Response(text=_INDEX, headers=_FIELDS)
 
     async def live(_: web.Request) -> web.Response:
-        return _answer(200, _Status("live"))
+        reason = await vitals.liveness()
+        return _answer(503, _Status(reason)) if reason else _answer(200, _Status("live"))
 
     async def ready(_: web.Request) -> web.Response:
-        readiness = await health.readiness()
+        readiness = await vitals.readiness()
         if readiness.reason:
             seconds = round(readiness.seconds, 3) or msgspec.UNSET
             return _answer(503, _Status(readiness.reason, seconds))
         return _answer(200, _Status("ready"))
 
     async def read_metrics(request: web.Request) -> web.Response:
-        page, content_type = metrics.render(request.headers.get("Accept", ""))
+        page, content_type = await vitals.metrics(request.headers.get("Accept", ""))
         return web.Response(body=page, headers={**_FIELDS, "Content-Type": content_type})
 
     app = web.Application()
@@ -50,6 +92,22 @@ def admin_app(health: Health, metrics: Metrics) -> web.Application:
     app.router.add_get("/ready", ready)
     app.router.add_get("/metrics", read_metrics)
     return app
+
+
+@asynccontextmanager
+async def admin_listening(vitals: Vitals, admin: AdminConfig) -> AsyncIterator[str]:
+    """Within the block, operators are answered at the URL that it gives.
+
+    Raises:
+        OSError: the address cannot be had.
+    """
+    runner = web.AppRunner(admin_app(vitals), access_log=None, shutdown_timeout=CLOSE_SECONDS)
+    try:
+        await runner.setup()
+        await web.TCPSite(runner, admin.host, admin.port).start()
+        yield url_of(runner.addresses[0])
+    finally:
+        await runner.cleanup()
 
 
 def _answer(status: int, body: _Status) -> web.Response:

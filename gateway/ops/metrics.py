@@ -184,7 +184,7 @@ def _parts(waits: WaitStats, upstream: UpstreamStats) -> Iterator[Metric]:
 def _push(push: PushStats) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "gateway_push_connected",
-        "Whether a Redis tells of ends of jobs now: 1 or 0.",
+        "Whether a Redis tells of ends of jobs now; how many workers it tells.",
         value=push.is_connected,
     )
     messages = CounterMetricFamily(

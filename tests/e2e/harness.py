@@ -21,6 +21,7 @@ from gateway.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from ssl import SSLContext
 
 ON_FREE_PORTS = {"host": "127.0.0.1", "port": 0}
 CURL_DEFAULTS = "silent\nshow-error\ninclude\nmax-time = 20\n"
@@ -169,19 +170,19 @@ class RawClient:
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncIterator[RawClient]:
-    """A raw connection to ``http://host:port``."""
-    host, port = url.removeprefix("http://").rsplit(":", 1)
-    reader, writer = await asyncio.open_connection(host, int(port))
+async def connected(url: str, tls: SSLContext | None = None) -> AsyncIterator[RawClient]:
+    """A raw connection to ``http://host:port``, or with ``tls`` to ``https://host:port``."""
+    host, port = url.partition("://")[2].rsplit(":", 1)
+    reader, writer = await asyncio.open_connection(host, int(port), ssl=tls)
     try:
         yield RawClient(reader, writer)
     finally:
         writer.transport.abort()
 
 
-async def once(url: str, message: bytes) -> tuple[bytes, bytes]:
+async def once(url: str, message: bytes, tls: SSLContext | None = None) -> tuple[bytes, bytes]:
     """One request on a connection of its own: its answer's head and content."""
-    async with connected(url) as client:
+    async with connected(url, tls) as client:
         await client.send(message)
         return await client.answer()
 
@@ -210,34 +211,45 @@ class Process:
         """Its exit status."""
         async with asyncio.timeout(15):
             logged, told = await self.running.communicate()
-        self.logged += logged.decode()
+        self.logged += (logged or b"").decode()
         self.told += told.decode()
         assert self.running.returncode is not None
         return self.running.returncode
 
-    async def until_listening(self) -> None:
-        """Wait until it says where."""
+    async def until_told(self, text: str) -> str:
+        """Wait until it writes a line with ``text`` to stderr: the line."""
         assert self.running.stderr is not None
         async with asyncio.timeout(15):
-            line = (await self.running.stderr.readline()).decode()
-        self.told += line
+            while line := (await self.running.stderr.readline()).decode():
+                self.told += line
+                if text in line:
+                    return line
+        raise AssertionError(self.told)
+
+    async def until_listening(self) -> None:
+        """Wait until it says where."""
+        line = await self.until_told("listening on ")
         found = re.search(r"listening on (\S+), for operators on (\S+)", line)
         assert found, line
         self.url, self.admin_url = found.groups()
 
 
 @asynccontextmanager
-async def process(**variables: str) -> AsyncIterator[Process]:
-    """A gateway of its own process, set up by the environment only: ``listen__port="0"``."""
+async def process(*arguments: str, log_file: str = "", **variables: str) -> AsyncIterator[Process]:
+    """A gateway of its own process, set up by the environment mostly: ``listen__port="0"``.
+
+    Its access log goes to ``log_file`` where that is given.
+    """
     given = {f"GATEWAY_{name.upper()}": value for name, value in variables.items()}
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("GATEWAY_")}
-    running = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "serve"),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**inherited, **given},
-    )
+    with Path(log_file or os.devnull).open("wb") as file:  # noqa: ASYNC230 - a local file
+        running = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway", "serve", *arguments),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=file if log_file else asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**inherited, **given},
+        )
     try:
         yield Process(running)
     finally:
@@ -248,9 +260,11 @@ async def process(**variables: str) -> AsyncIterator[Process]:
 
 
 @asynccontextmanager
-async def process_before(upstream_url: str, **variables: str) -> AsyncIterator[Process]:
+async def process_before(
+    upstream_url: str, *arguments: str, **variables: str
+) -> AsyncIterator[Process]:
     """A gateway of its own process that listens on free ports."""
     places = {"listen__host": "127.0.0.1", "listen__port": "0", "admin__port": "0"}
-    async with process(**places, upstream__url=upstream_url, **variables) as gateway:
+    async with process(*arguments, **places, upstream__url=upstream_url, **variables) as gateway:
         await gateway.until_listening()
         yield gateway

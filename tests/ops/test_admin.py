@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.ops.admin import admin_app
+from gateway.ops.admin import ProcessVitals, admin_app
 from gateway.ops.health import Health
 from gateway.ops.metrics import Metrics, UpstreamStats, WaitStats
 
@@ -29,7 +29,7 @@ async def client(
         probe=probe,
     )
     metrics = Metrics("1", lambda: WaitStats(0, {}), lambda: UpstreamStats(0, 0, 0, {}))
-    return await aiohttp_client(admin_app(health, metrics))
+    return await aiohttp_client(admin_app(ProcessVitals(health, metrics)))
 
 
 @pytest.mark.parametrize(

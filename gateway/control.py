@@ -1,0 +1,121 @@
+"""The channel between a worker and its supervisor: a pair of connected sockets, a JSON line each.
+
+The supervisor begins with ``Start``; then it asks questions, which the worker answers, and gives
+orders. The end of the channel is the end of whoever held the other end.
+
+Orders are no signals, because others send those to all processes at once (Ctrl-C, systemd), and a
+second one would cut what the first had handed back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from gateway.config import Config
+
+if TYPE_CHECKING:
+    from socket import socket
+    from typing import Self
+
+LINE_BYTES = 16 * 1024 * 1024
+
+T = TypeVar("T")
+
+
+class Question(StrEnum):
+    LIVE = "live"
+    """Answered once the worker takes connections."""
+    READY = "ready"
+    METRICS = "metrics"
+
+
+class Order(StrEnum):
+    RELOAD = "reload"
+    DRAIN = "drain"
+    """End once nothing is being answered."""
+    STOP = "stop"
+    """End at once."""
+
+
+class Start(msgspec.Struct):
+    number: int
+    """Of the worker, from 1."""
+    sockets: list[int]
+    """File descriptors to accept connections on."""
+    config: Config
+
+
+class Message(msgspec.Struct):
+    """To a worker: a question or an order."""
+
+    question: Question | None = None
+    order: Order | None = None
+
+
+class Reply(msgspec.Struct):
+    """Of a worker."""
+
+    to: Question
+    content: msgspec.Raw
+
+
+class Channel:
+    """One end."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def over(cls, sock: socket) -> Self:
+        return cls(*await asyncio.open_unix_connection(sock=sock, limit=LINE_BYTES))
+
+    def send(self, message: msgspec.Struct) -> None:
+        """Send without waiting; nothing once the channel has ended."""
+        if not self._writer.is_closing():
+            self._writer.write(msgspec.json.encode(message) + b"\n")
+
+    async def receive(self, kind: type[T]) -> T | None:
+        """The next message, None at the end."""
+        try:
+            line = await self._reader.readline()
+        except ConnectionError:
+            return None
+        return msgspec.json.decode(line, type=kind) if line.endswith(b"\n") else None
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class Asking:
+    """The supervisor's side: of each question one is open at most, which all who ask it share."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._open: dict[Question, asyncio.Future[msgspec.Raw | None]] = {}
+        self._has_ended = False
+
+    async def ask(self, question: Question, seconds: float) -> msgspec.Raw | None:
+        """The answer, None where none comes in time."""
+        if self._has_ended:
+            return None
+        answer = self._open.get(question)
+        if answer is None:
+            answer = self._open[question] = asyncio.get_running_loop().create_future()
+            self._channel.send(Message(question=question))
+        await asyncio.wait([answer], timeout=seconds)
+        return answer.result() if answer.done() else None
+
+    async def run(self) -> None:
+        """Take the answers until the worker ends."""
+        while (reply := await self._channel.receive(Reply)) is not None:
+            answer = self._open.pop(reply.to, None)
+            if answer is not None:
+                answer.set_result(reply.content)
+        self._has_ended = True
+        for answer in self._open.values():
+            answer.set_result(None)

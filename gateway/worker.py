@@ -1,0 +1,107 @@
+"""One of several processes that share the client port: ``python -m gateway.worker DESCRIPTOR``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from gateway.control import Channel, Message, Order, Question, Reply, Start
+from gateway.ops.merge import EXCHANGED
+from gateway.server import Server, first_of, log_to_stderr, run, spare_the_collector
+from gateway.tasks import Tasks
+from gateway.tls import UnusableCertificate
+
+if TYPE_CHECKING:
+    from gateway.ops.admin import Vitals
+
+_log = logging.getLogger("gateway")
+
+
+def main(descriptor: int) -> int:
+    """Run until the supervisor, whose channel it is, orders the end or ends; the exit status."""
+    try:
+        run(_work(socket.socket(fileno=descriptor)))
+    except (OSError, UnusableCertificate) as failure:
+        _log.error("cannot listen: %s", failure)
+        return 1
+    return 0
+
+
+async def _work(sock: socket.socket) -> None:
+    channel = await Channel.over(sock)
+    start = await channel.receive(Start)
+    if start is None:
+        return
+    log_to_stderr(start.config.log, f"worker {start.number}: ")
+    spare_the_collector()
+    sockets = [socket.socket(fileno=number) for number in start.sockets]
+    tasks = Tasks()
+    async with Server(start.config, sockets) as server:
+        worker = Worker(channel, server, tasks)
+        tasks.spawn(worker.obey(), name="obey the supervisor")
+        await worker.until_ended()
+    await tasks.aclose()
+    channel.close()
+
+
+class Worker:
+    """Does what the supervisor says with the server it has been given."""
+
+    def __init__(self, channel: Channel, server: Server, tasks: Tasks) -> None:
+        self._channel = channel
+        self._server = server
+        self._tasks = tasks
+        self._leaving = asyncio.Event()
+        self._stopping = asyncio.Event()
+
+    async def until_ended(self) -> None:
+        """Until nothing is left to be done, or must be."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # Only a supervisor can stop it at once: signals come to all processes of a group.
+            loop.add_signal_handler(number, self._leaving.set)
+        loop.add_signal_handler(signal.SIGHUP, self._server.reload)
+        await self._leaving.wait()
+        await first_of(self._server.drain(), self._stopping.wait())
+
+    async def obey(self) -> None:
+        """Answer and follow the supervisor; where it ends, so does the worker."""
+        try:
+            while (message := await self._channel.receive(Message)) is not None:
+                if message.question is not None:
+                    answer = self._answer(message.question)
+                    self._tasks.spawn(answer, name=f"answer {message.question.value}")
+                if message.order is Order.RELOAD:
+                    self._server.reload()
+                if message.order is Order.DRAIN:
+                    self._leaving.set()
+                if message.order is Order.STOP:
+                    return
+        finally:
+            self._leaving.set()
+            self._stopping.set()
+
+    async def _answer(self, question: Question) -> None:
+        content = msgspec.json.encode(await _content(self._server.vitals, question))
+        self._channel.send(Reply(question, msgspec.Raw(content)))
+
+
+async def _content(vitals: Vitals, question: Question) -> Any:
+    match question:
+        case Question.LIVE:
+            return await vitals.liveness()
+        case Question.READY:
+            return await vitals.readiness()
+        case Question.METRICS:
+            page, _ = await vitals.metrics(EXCHANGED)
+            return page.decode()
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1])))

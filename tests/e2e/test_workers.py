@@ -1,0 +1,276 @@
+"""Several workers on one port, as processes that are signalled, stopped and killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import ssl
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from os import kill
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.demo.faults import Kind as Fault
+from gateway.demo.routes import Purpose
+from tests.certificates import self_signed
+from tests.demo.replay import until
+from tests.e2e.harness import Process, connected, curl, once, process, process_before
+from tests.e2e.test_drain import RELAYED, held_request
+from tests.test_app import SCRAPE, numbers
+from tests.upstream.scripted import upstream_answering
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gateway.demo.orchestrator import Orchestrator
+    from tests.e2e.harness import RawClient
+
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/task").exists(), reason="this system does not tell a process's children"
+)
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+RELAYS = 'gateway_requests_total{kind="relay",method="GET",status="2xx"}'
+
+
+def workers_of(gateway: Process) -> list[int]:
+    """The process ids of its workers."""
+    pid = gateway.running.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return sorted(map(int, children.split()))
+
+
+@asynccontextmanager
+async def only(worker: int, gateway: Process) -> AsyncIterator[None]:
+    """Within the block the other workers stand still, so that this one takes all connections."""
+    others = [pid for pid in workers_of(gateway) if pid != worker]
+    for pid in others:
+        kill(pid, signal.SIGSTOP)
+    for pid in others:
+        await until(lambda pid=pid: state(pid) == "T")  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        for pid in others:
+            with suppress(ProcessLookupError):
+                kill(pid, signal.SIGCONT)
+
+
+def state(pid: int) -> str:
+    """R, S, T (stopped), Z (ended)..., empty once it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
+async def scraped(gateway: Process) -> dict[str, float]:
+    _, page = await once(gateway.admin_url, SCRAPE)
+    return numbers(page.decode())
+
+
+async def test_sigterm_drains_every_worker(orchestrator: Orchestrator) -> None:
+    job = orchestrator.create("held")
+    orchestrator.faults.add(Fault.STALL, "/api/status", times=None)
+    async with (
+        AsyncExitStack() as stack,
+        process_before(orchestrator.url, "--workers", "2", log__format="text") as gateway,
+    ):
+        holding: list[RawClient] = []
+        relaying: list[RawClient] = []
+        for worker in workers_of(gateway):
+            async with only(worker, gateway):
+                for clients in (holding, relaying):
+                    clients.append(await stack.enter_async_context(connected(gateway.url)))
+                await holding[-1].send(held_request(orchestrator, job.id))
+                await relaying[-1].send(RELAYED)
+                await until(lambda: orchestrator.faults.stalled == len(relaying))
+                await until(lambda: orchestrator.requests[Purpose.READ] >= len(holding))
+        assert (await scraped(gateway))["gateway_waits_in_flight"] == 2
+        gateway.signal(signal.SIGTERM)
+        for client in holding:
+            head, _ = await client.answer()
+            assert head.startswith(b"HTTP/1.1 303 ")
+            assert b"\r\nConnection: close\r\n" in head
+        with pytest.raises(ConnectionRefusedError):
+            async with connected(gateway.url):
+                pass
+        [ready] = await curl(f"{gateway.admin_url}/ready")
+        assert (ready.status, ready.content) == (503, b'{"status":"draining"}')
+        orchestrator.faults.clear()
+        for client in relaying:
+            head, content = await client.answer()
+            assert head.startswith(b"HTTP/1.1 200 ")
+            assert json.loads(content)["status"] == "Node is ok."
+        assert await gateway.ended() == 0
+    outcomes = re.findall(r"outcome=(\w+)", gateway.logged)
+    assert sorted(outcomes) == ["drained", "drained", "ok", "ok"]
+    assert "Traceback" not in gateway.told
+    assert "WARNING" not in gateway.told
+
+
+async def test_second_signal_ends_all_workers_at_once(orchestrator: Orchestrator) -> None:
+    orchestrator.faults.add(Fault.STALL, "/api/status")
+    async with (
+        process_before(orchestrator.url, "--workers", "2", listen__drain_seconds="3600") as gateway,
+        connected(gateway.url) as client,
+    ):
+        await client.send(RELAYED)
+        await until(lambda: orchestrator.faults.stalled == 1)
+        gateway.signal(signal.SIGTERM)
+        gateway.signal(signal.SIGINT)
+        assert await gateway.ended() == 0
+    [line] = gateway.logged.splitlines()
+    assert json.loads(line)["outcome"] == "cut"
+    assert "Traceback" not in gateway.told
+
+
+async def test_killed_worker_is_replaced_while_clients_go_on() -> None:
+    async with (
+        upstream_answering(OK) as script,
+        process_before(script.url, listen__workers="2") as gateway,
+    ):
+        first, second = workers_of(gateway)
+        async with only(second, gateway), connected(gateway.url) as client:
+            await client.send(RELAYED)
+            await client.answer()
+            kill(first, signal.SIGKILL)
+            # What comes meanwhile is taken by whoever is left.
+            for _ in range(5):
+                assert (await once(gateway.url, RELAYED))[1] == b"ok"
+            await client.send(RELAYED)
+            assert (await client.answer())[1] == b"ok"
+        await gateway.until_told("another one starts in 0.1 s")
+        await until(lambda: len(workers_of(gateway)) == 2 and first not in workers_of(gateway))
+        [third] = set(workers_of(gateway)) - {second}
+        async with only(third, gateway):
+            assert (await once(gateway.url, RELAYED))[1] == b"ok"
+        told = await scraped(gateway)
+        assert told[RELAYS] == 8
+        assert told["gateway_workers"] == 2
+        assert told["gateway_workers_replaced_total"] == 1
+        [live] = await curl(f"{gateway.admin_url}/live")
+        assert live.status == 200
+        gateway.signal(signal.SIGTERM)
+        assert await gateway.ended() == 0
+    assert "Traceback" not in gateway.told
+
+
+async def test_what_a_killed_worker_had_counted_stays() -> None:
+    async with (
+        upstream_answering(OK) as script,
+        process_before(script.url, "--workers", "2") as gateway,
+    ):
+        workers = workers_of(gateway)
+        for worker in workers:
+            async with only(worker, gateway):
+                for _ in range(3):
+                    await once(gateway.url, RELAYED)
+        assert (await scraped(gateway))[RELAYS] == 6
+        kill(workers[0], signal.SIGKILL)
+        await gateway.until_told("another one starts")
+        assert (await scraped(gateway))[RELAYS] == 6
+
+
+async def test_worker_told_to_end_by_itself_is_replaced_after_it_has_finished(
+    orchestrator: Orchestrator,
+) -> None:
+    orchestrator.faults.add(Fault.STALL, "/api/status")
+    async with process_before(orchestrator.url, "--workers", "2") as gateway:
+        worker, other = workers_of(gateway)
+        async with only(worker, gateway), connected(gateway.url) as client:
+            await client.send(RELAYED)
+            await until(lambda: orchestrator.faults.stalled == 1)
+            kill(worker, signal.SIGTERM)
+            orchestrator.faults.clear()
+            head, _ = await client.answer()
+            assert head.startswith(b"HTTP/1.1 200 ")
+        await gateway.until_told("ended with status 0; another one starts")
+        await until(lambda: len(workers_of(gateway)) == 2)
+        assert other in workers_of(gateway)
+
+
+async def test_no_worker_outlives_the_process_that_keeps_it() -> None:
+    async with process_before("http://127.0.0.1:9", "--workers", "2") as gateway:
+        workers = workers_of(gateway)
+        gateway.running.kill()
+        # The output ends when the last of them has.
+        assert await gateway.ended() == -signal.SIGKILL
+        await until(lambda: all(state(worker) in {"", "Z"} for worker in workers))
+        with pytest.raises(ConnectionRefusedError):
+            async with connected(gateway.url):
+                pass
+    assert "Traceback" not in gateway.told
+
+
+@pytest.mark.parametrize("listener", ["listen", "admin"])
+async def test_port_in_use_is_told_before_any_worker_starts(listener: str) -> None:
+    taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port = str(taken.sockets[0].getsockname()[1])
+    ports = {"listen__port": "0", "admin__port": "0", f"{listener}__port": port}
+    async with (
+        taken,
+        process("--workers", "2", listen__host="127.0.0.1", **ports) as gateway,
+    ):
+        assert await gateway.ended() == 1
+    [line] = gateway.told.splitlines()
+    assert "cannot listen" in line
+    assert port in line
+
+
+async def test_renewed_certificate_is_taken_up_by_every_worker(tmp_path: Path) -> None:
+    files = self_signed(tmp_path)
+    async with (
+        upstream_answering(OK) as script,
+        process_before(script.url, "--workers", "2", **files.variables) as gateway,
+    ):
+        before = files.trusting()
+        files.replace(self_signed(tmp_path, "renewed"))
+        gateway.signal(signal.SIGHUP)
+        for _ in workers_of(gateway):
+            await gateway.until_told("the certificate was read again")
+        for worker in workers_of(gateway):
+            async with only(worker, gateway):
+                assert (await once(gateway.url, RELAYED, files.trusting()))[1] == b"ok"
+                with pytest.raises(ssl.SSLCertVerificationError):
+                    await once(gateway.url, RELAYED, before)
+        gateway.signal(signal.SIGTERM)
+        assert await gateway.ended() == 0
+    assert "Traceback" not in gateway.told
+
+
+@pytest.mark.parametrize("to_file", [True, False])
+async def test_lines_of_the_access_logs_are_never_mixed(tmp_path: Path, to_file: bool) -> None:
+    target = b"/" + b"x" * 900
+    request = b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % target
+    log = tmp_path / "access.log"
+    async with AsyncExitStack() as stack:
+        script = await stack.enter_async_context(upstream_answering(OK))
+        log_file = str(log) if to_file else ""
+        gateway = await stack.enter_async_context(
+            process_before(script.url, "--workers", "2", log_file=log_file)
+        )
+
+        async def load() -> None:
+            async with connected(gateway.url) as client:
+                for _ in range(40):
+                    await client.send(request)
+                    await client.answer()
+
+        for worker in workers_of(gateway):
+            async with only(worker, gateway):
+                clients = [await stack.enter_async_context(connected(gateway.url)) for _ in "123"]
+                for client in clients:
+                    await client.send(request)
+                    await client.answer()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(10):
+                group.create_task(load())
+        gateway.signal(signal.SIGTERM)
+        assert await gateway.ended() == 0
+    lines = (log.read_text() if to_file else gateway.logged).splitlines()
+    assert len(lines) == 406
+    assert len({json.loads(line)["request_id"] for line in lines}) == 406

@@ -1,0 +1,138 @@
+"""Several workers' metrics on one page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+
+from gateway.ops.merge import EXCHANGED, Totals
+from gateway.ops.metrics import Metrics, UpstreamStats, WaitStats
+from tests.test_app import numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client.metrics_core import Metric
+
+
+class Given(Collector):
+    def __init__(self, *families: Metric) -> None:
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._families
+
+
+def page(requests: dict[str, float], in_flight: float = 0, memory: float = 1) -> str:
+    """A worker's page: requests by kind, each of a millisecond."""
+    counter = CounterMetricFamily("gateway_requests", "Requests.", labels=("kind",))
+    durations = HistogramMetricFamily("gateway_seconds", "Durations.", labels=("kind",))
+    for kind, count in requests.items():
+        counter.add_metric((kind,), count)
+        buckets = [("0.01", count), ("+Inf", count)]
+        durations.add_metric((kind,), buckets, count * 0.001)
+    gauge = GaugeMetricFamily("gateway_waits_in_flight", "Waits.", value=in_flight)
+    process = GaugeMetricFamily("process_resident_memory_bytes", "Memory.", value=memory)
+    registry = CollectorRegistry()
+    registry.register(Given(counter, durations, gauge, process))
+    encode, _ = choose_encoder(EXCHANGED)
+    return encode(registry).decode()
+
+
+def totals() -> Totals:
+    return Totals(lambda: [GaugeMetricFamily("gateway_workers", "Workers.", value=2)])
+
+
+def shown(merged: Totals) -> dict[str, float]:
+    return numbers(merged.render("")[0].decode())
+
+
+def test_counts_and_durations_and_gauges_of_the_gateway_are_summed() -> None:
+    merged = totals()
+    merged.update(1, page({"relay": 3, "create": 1}, in_flight=5))
+    merged.update(2, page({"result": 2, "relay": 4}, in_flight=7))
+    told = shown(merged)
+    assert told["gateway_waits_in_flight"] == 12
+    assert told['gateway_requests_total{kind="relay"}'] == 7
+    assert told['gateway_requests_total{kind="create"}'] == 1
+    assert told['gateway_seconds_bucket{kind="relay",le="0.01"}'] == 7
+    assert told['gateway_seconds_count{kind="result"}'] == 2
+    assert told['gateway_seconds_sum{kind="relay"}'] == pytest.approx(0.007)
+    assert told["gateway_workers"] == 2
+
+
+def test_what_describes_a_process_has_the_number_of_its_worker() -> None:
+    merged = totals()
+    merged.update(2, page({}, memory=20))
+    merged.update(1, page({}, memory=10))
+    told = shown(merged)
+    assert told['process_resident_memory_bytes{worker="1"}'] == 10
+    assert told['process_resident_memory_bytes{worker="2"}'] == 20
+
+
+def test_what_an_ended_worker_counted_stays_but_not_what_it_was_doing() -> None:
+    merged = totals()
+    merged.update(1, page({"relay": 3}, in_flight=5))
+    merged.update(2, page({"relay": 4}, in_flight=7))
+    merged.retire(1)
+    told = shown(merged)
+    assert told['gateway_requests_total{kind="relay"}'] == 7
+    assert told["gateway_waits_in_flight"] == 7
+    assert 'process_resident_memory_bytes{worker="1"}' not in told
+    merged.update(1, page({"relay": 1}))
+    merged.retire(1)
+    merged.retire(1)
+    assert shown(merged)['gateway_requests_total{kind="relay"}'] == 8
+
+
+@given(st.lists(st.tuples(st.sampled_from([1, 2, 3]), st.booleans(), st.integers(0, 9))))
+def test_no_sum_ever_shrinks_whatever_ends_or_stays_silent(
+    steps: list[tuple[int, bool, int]],
+) -> None:
+    merged, counted, last = totals(), dict.fromkeys((1, 2, 3), 0), 0.0
+    for number, ends, more in steps:
+        if ends:
+            merged.retire(number)
+            counted[number] = 0
+        else:
+            counted[number] += more
+            merged.update(number, page({"relay": counted[number]}))
+        told = shown(merged).get('gateway_requests_total{kind="relay"}', 0.0)
+        assert told >= last
+        last = told
+
+
+@pytest.mark.parametrize("accept", ["", EXCHANGED])
+def test_page_of_real_workers_has_the_form_asked_for(accept: str) -> None:
+    merged = totals()
+    for number in (1, 2):
+        metrics = Metrics(
+            "7", lambda: WaitStats(1, {"ended": 2}), lambda: UpstreamStats(3, 1, 0, {})
+        )
+        merged.update(number, metrics.render(EXCHANGED)[0].decode())
+    content, content_type = merged.render(accept)
+    told = numbers(content.decode())
+    assert content_type.partition(";")[0] in {"text/plain", "application/openmetrics-text"}
+    assert ("openmetrics" in content_type) is bool(accept)
+    [(build, value)] = [item for item in told.items() if item[0].startswith("gateway_build_info")]
+    assert 'version="7"' in build
+    assert value == 1
+    assert told['gateway_waits_total{verdict="ended"}'] == 4
+    assert told['gateway_upstream_connections{state="busy"}'] == 4
+    names = [line.split()[2] for line in content.decode().splitlines() if "# TYPE" in line]
+    assert len(names) == len(set(names))
+    if accept:
+        assert list(text_string_to_metric_families(content.decode()))  # type: ignore[no-untyped-call]
+
+
+def test_page_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="EOF"):
+        totals().update(1, "gateway_requests_total 1\n")

@@ -1,0 +1,145 @@
+"""One worker as a process, at the end of a channel that the test holds."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from gateway.control import Channel, Message, Order, Question, Reply, Start
+from gateway.ops.health import Readiness
+from gateway.sockets import bound, url_of
+from tests.e2e.harness import connected, once, settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gateway.config import Config
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+NOWHERE = "http://127.0.0.1:9"
+
+
+class Running:
+    def __init__(self, process: asyncio.subprocess.Process, channel: Channel, url: str) -> None:
+        self.process = process
+        self.channel = channel
+        self.url = url
+
+    async def ask(self, question: Question, kind: Any) -> Any:
+        self.channel.send(Message(question))
+        async with asyncio.timeout(15):
+            reply = await self.channel.receive(Reply)
+        assert reply is not None
+        assert reply.to is question
+        return msgspec.json.decode(reply.content, type=kind)
+
+    async def ended(self) -> tuple[int | None, str]:
+        """Its exit status, and what it said."""
+        async with asyncio.timeout(15):
+            _, told = await self.process.communicate()
+        return self.process.returncode, told.decode()
+
+
+@asynccontextmanager
+async def worker(config: Config, *, is_told_to_start: bool = True) -> AsyncIterator[Running]:
+    ours, theirs = socket.socketpair()
+    [sock] = await bound("127.0.0.1", 0)
+    with sock, theirs:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway.worker", str(theirs.fileno())),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            pass_fds=[theirs.fileno(), sock.fileno()],
+        )
+        channel = await Channel.over(ours)
+        if is_told_to_start:
+            channel.send(Start(3, [sock.fileno()], config))
+        url = url_of(sock.getsockname())
+    try:
+        yield Running(process, channel, url)
+    finally:
+        channel.close()
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
+
+
+async def test_worker_serves_on_the_socket_it_is_given_and_answers_its_supervisor() -> None:
+    async with worker(settings(NOWHERE)) as running:
+        assert await running.ask(Question.LIVE, str) == ""
+        head, _ = await once(running.url, GET)
+        assert head.startswith(b"HTTP/1.1 502 ")
+        readiness = await running.ask(Question.READY, Readiness)
+        assert readiness.reason == "upstream unreachable"
+        page = await running.ask(Question.METRICS, str)
+        assert 'gateway_requests_total{kind="relay",method="GET",status="5xx"} 1.0' in page
+        assert page.endswith("# EOF\n")
+        running.channel.send(Message(order=Order.DRAIN))
+        assert await running.ended() == (0, "")
+
+
+async def test_worker_ends_when_its_supervisor_does() -> None:
+    async with worker(settings(NOWHERE)) as running:
+        await running.ask(Question.LIVE, str)
+        async with connected(running.url) as client:
+            running.channel.close()
+            assert await running.ended() == (0, "")
+            assert await client.until_closed() == b""
+
+
+async def test_worker_that_is_never_told_to_start_ends_with_its_supervisor() -> None:
+    async with worker(settings(NOWHERE), is_told_to_start=False) as running:
+        running.channel.close()
+        assert await running.ended() == (0, "")
+
+
+async def test_signals_repeated_to_the_whole_group_let_it_finish() -> None:
+    async def stalled(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        arrived.set()
+        await release.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        writer.close()
+
+    arrived, release = asyncio.Event(), asyncio.Event()
+    upstream = await asyncio.start_server(stalled, "127.0.0.1", 0)
+    url = url_of(upstream.sockets[0].getsockname())
+    async with upstream, worker(settings(url)) as running:
+        await running.ask(Question.LIVE, str)
+        async with connected(running.url) as client:
+            await client.send(GET)
+            await arrived.wait()
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+                running.process.send_signal(number)
+                # It has been taken once the next question is answered.
+                await running.ask(Question.LIVE, str)
+            assert (await running.ask(Question.READY, Readiness)).reason == "draining"
+            release.set()
+            head, content = await client.answer()
+        assert b"\r\nConnection: close\r\n" in head
+        assert content == b"ok"
+        assert await running.ended() == (0, "")
+
+
+async def test_what_a_worker_says_has_its_number() -> None:
+    async with worker(settings(NOWHERE, log={"level": "info"})) as running:
+        await running.ask(Question.LIVE, str)
+        running.channel.send(Message(order=Order.RELOAD))
+        running.channel.send(Message(order=Order.STOP))
+        status, told = await running.ended()
+    assert status == 0
+    assert told.endswith("INFO gateway: worker 3: nothing to reload: there is no certificate\n")
+
+
+async def test_certificate_that_has_become_unusable_is_told() -> None:
+    listen = {"tls_cert_file": "/missing.crt", "tls_key_file": "/missing.key"}
+    async with worker(settings(NOWHERE, listen=listen)) as running:
+        status, told = await running.ended()
+    assert status == 1
+    assert told.endswith('worker 3: cannot listen: "/missing.crt": No such file or directory\n')
