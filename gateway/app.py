@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Self
 
-from gateway import __version__
+from gateway import __version__, redis_client
 from gateway.admission.budgets import MemoryBudgets
 from gateway.admission.connections import Connections
 from gateway.admission.holds import Holds
@@ -29,6 +29,9 @@ from gateway.proxy.websocket import WebSocketRelay
 from gateway.sync.create import CreateAndWait
 from gateway.sync.hold import ResultHold
 from gateway.sync.orchestrator import Orchestrator
+from gateway.sync.push import Push
+from gateway.sync.results import Results
+from gateway.sync.subscription import Subscription
 from gateway.sync.watcher import Watcher
 from gateway.tasks import Tasks
 from gateway.upstream import Upstream
@@ -78,9 +81,30 @@ class Gateway:
 
         orchestrator = Orchestrator(upstream, config.limits.result_bytes)
         self._watcher = Watcher(orchestrator, clock, random.random, config.sync)
+        self._push = (
+            Push(
+                lambda: Subscription(redis_client.listener(config.redis)),
+                self._watcher,
+                clock,
+                random.random,
+                ping_seconds=config.redis.ping_seconds,
+            )
+            if config.redis.url
+            else None
+        )
+        self._results = Results(
+            orchestrator.read,
+            clock,
+            config.sync,
+            self._push.ended if self._push is not None else None,
+        )
         self._create = CreateAndWait(upstream, created_with, answered, config.sync, config.limits)
         self._metrics = Metrics(
-            __version__, self._wait_stats, self._upstream_stats, self._limit_stats
+            __version__,
+            self._wait_stats,
+            self._upstream_stats,
+            self._limit_stats,
+            self._push.stats if self._push is not None else None,
         )
         self._access_log = (
             AccessLog(sys.stdout, config.log.format, wall_clock) if config.log.access else None
@@ -98,7 +122,7 @@ class Gateway:
                 upstream, forwarding, answered, config.upstream.tunnel_idle_seconds
             ),
             create=self._create,
-            hold=ResultHold(orchestrator, self._watcher, answered, clock, config.sync),
+            hold=ResultHold(self._results, self._watcher, answered, clock, config.sync),
             observers=observers,
             clock=clock,
             secret_routes=config.sync.secret_routes,
@@ -115,6 +139,8 @@ class Gateway:
         self.vitals = ProcessVitals(health, self._metrics)
 
     async def __aenter__(self) -> Self:
+        if self._push is not None:
+            self._push.start()
         if self._access_log is not None:
             self._tasks.spawn(_flush(self._access_log), name="flush access log")
         if self._keys is not None:
@@ -122,7 +148,10 @@ class Gateway:
         return self
 
     async def __aexit__(self, *failure: object) -> None:
+        if self._push is not None:
+            await self._push.aclose()
         await self._watcher.aclose()
+        await self._results.aclose()
         await self._create.aclose(self._config.upstream.response_seconds)
         await self._tasks.aclose()
         if self._shared is not None:

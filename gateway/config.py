@@ -53,6 +53,8 @@ class SyncConfig(Section, frozen=True, kw_only=True):
     default_hold_seconds: Annotated[int, Meta(ge=1, le=3600)] = 5
     max_hold_seconds: Annotated[int, Meta(ge=1, le=3600)] = 60
     parse_bytes: Bytes = 1024 * 1024
+    result_cache_seconds: Annotated[float, Meta(ge=0, le=3600)] = 60.0
+    result_cache_bytes: Bytes = 32 * 1024 * 1024
     default_customer: str = ""
     secret_routes: bool = False
     max_polls_per_second: Annotated[float, Meta(ge=0.1, le=10_000)] = 20.0
@@ -121,6 +123,7 @@ class LimitsConfig(Section, frozen=True, kw_only=True):
 class RedisConfig(Section, frozen=True, kw_only=True):
     url: str = ""
     answer_seconds: Annotated[float, Meta(ge=0.001, le=10)] = 0.05
+    ping_seconds: Annotated[float, Meta(ge=0.01, le=60)] = 0.25
 
 
 class AdminConfig(Section, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from gateway.tls import Certificate, UnusableCertificate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from gateway.config import Config, IdentityConfig, Rule
+    from gateway.config import Config, IdentityConfig, RedisConfig, Rule
 
 _SOCKET = re.compile(r"unix:/[!-~]+")
 _LOCAL_NAMES = frozenset({"localhost", "ip6-localhost"})
@@ -44,7 +44,7 @@ def contradictions(config: Config) -> Iterator[Contradiction]:
         yield Contradiction(("listen.workers",), "listen.workers must be 1 on Windows")
     yield from _trusted_proxies(config.listen.trusted_proxies)
     yield from _identity(config.identity)
-    yield from _redis(config.redis.url)
+    yield from _redis(config.redis)
     yield from _rules(config.limits.rules, verifies=config.identity.mode == "verify")
     for low, high in (
         ("default_hold_seconds", "max_hold_seconds"),
@@ -182,18 +182,23 @@ _KEYS: Mapping[str, Callable[[str], object]] = {
 """What tokens can be verified with, and what shows whether it is usable."""
 
 
-def _redis(url: str) -> Iterator[Contradiction]:
-    if not url:
+def _redis(redis: RedisConfig) -> Iterator[Contradiction]:
+    if not redis.url:
         return
     if find_spec("redis") is None:
         yield Contradiction(
             ("redis.url",),
             'redis.url needs the extra "redis": pip install "theeye-sync-gateway[redis]"',
         )
-    elif not redis_client.is_url(url):
+    elif not redis_client.is_url(redis.url):
         yield Contradiction(
             ("redis.url",),
             "redis.url must be redis://host:port/0, rediss://host:port/0 or unix:///path",
+        )
+    elif not redis_client.has_known_options(redis):
+        yield Contradiction(
+            ("redis.url",),
+            'redis.url has an option behind "?" that is unknown, or has a wrong value',
         )
 
 

@@ -205,13 +205,32 @@ def test_key_sets_have_an_address(url: str, is_usable: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "redis://redis:6379/0", "rediss://r", "unix:///run/redis.sock"]
+    "url",
+    [
+        "",
+        "redis://redis:6379/0",
+        "rediss://r",
+        "unix:///run/redis.sock",
+        "redis://user:word@redis?db=3&protocol=3",
+    ],
 )
 def test_redis_may_be_a_url(url: str) -> None:
     assert keys(Config(redis=RedisConfig(url=url))) == []
 
 
-@pytest.mark.parametrize("url", ["redis", "http://redis", "redis://", "unix://", "redis://r:x/0"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis",
+        "http://redis",
+        "redis://",
+        "unix://",
+        "redis://r:x/0",
+        "redis://r?unheard_of=1",
+        "redis://r?db=x",
+        "redis://r?protocol=9",
+    ],
+)
 def test_redis_must_be_a_url(url: str) -> None:
     assert keys(Config(redis=RedisConfig(url=url))) == [("redis.url",)]
 

@@ -15,17 +15,20 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=60080, help="0 for any that is free")
     parser.add_argument("--service-ms", type=float, default=0.0, help="what every answer takes")
+    parser.add_argument("--redis", default="", metavar="URL", help="told of each job that ended")
     options = parser.parse_args(argv)
-    asyncio.run(serve(options.host, options.port, options.service_ms / 1000))
+    asyncio.run(serve(options.host, options.port, options.service_ms / 1000, options.redis))
 
 
-async def serve(host: str, port: int, service_seconds: float) -> None:
+async def serve(host: str, port: int, service_seconds: float, redis_url: str) -> None:
     """Serves until SIGINT or SIGTERM."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    async with Orchestrator.serving(host, port, service_seconds=service_seconds) as orchestrator:
+    async with Orchestrator.serving(
+        host, port, service_seconds=service_seconds, redis_url=redis_url
+    ) as orchestrator:
         sys.stdout.write(f"{orchestrator.url}\n")
         sys.stdout.flush()
         await stopped.wait()

@@ -55,10 +55,19 @@ class Job:
 
 
 class Jobs:
-    """All jobs, oldest first. Only the newest of a task survive, and those that still run."""
+    """All jobs, oldest first. Only the newest of a task survive, and those that still run.
 
-    def __init__(self, now: Callable[[], datetime], max_jobs: int = MAX_JOBS) -> None:
+    ``ended`` is told of each that ends.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], datetime],
+        max_jobs: int = MAX_JOBS,
+        ended: Callable[[Job], None] | None = None,
+    ) -> None:
         self._now = now
+        self._ended = ended
         self._max_jobs = max_jobs
         self._jobs: dict[str, Job] = {}
         self._by_task: dict[str, dict[str, Job]] = {}
@@ -98,6 +107,8 @@ class Jobs:
         if job.ending is None:
             job.ending = ending
             self._change(job, ending.lifecycle)
+            if self._ended is not None:
+                self._ended(job)
 
     def remove(self, job_id: str) -> None:
         job = self._jobs.pop(job_id)

@@ -18,6 +18,7 @@ from gateway.demo.answers import RefusedError
 from gateway.demo.arguments import BadContentError, body_of, query_of
 from gateway.demo.faults import Faults, Kind
 from gateway.demo.jobs import Ending, Job, Jobs, TooManyJobsError, strings
+from gateway.demo.publisher import Publisher
 from gateway.demo.routes import Call, Desk, Purpose, find
 from gateway.demo.sessions import Sessions
 from gateway.demo.tasks import CATALOGUE, Task
@@ -31,7 +32,8 @@ class Orchestrator:
     """All of it in memory; ``url``, ``tokens`` and ``tasks`` (both by name) are for its callers.
 
     ``requests`` counts what was asked of it by purpose, whatever was answered.
-    ``service_seconds`` is what every answer takes.
+    ``service_seconds`` is what every answer takes. ``redis_url``: where it is told that a job has
+    ended, nowhere where empty.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Orchestrator:
         tasks: Iterable[Task] = CATALOGUE,
         service_seconds: float = 0.0,
         workers: int = 4,
+        redis_url: str = "",
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -48,7 +51,8 @@ class Orchestrator:
         self.sessions = Sessions()
         self.tokens = self.sessions.tokens
         self.tasks = {task.name: task for task in tasks}
-        self.jobs = Jobs(now)
+        self.publisher = Publisher(redis_url) if redis_url else None
+        self.jobs = Jobs(now, ended=self.publisher.tell if self.publisher is not None else None)
         self.faults = Faults()
         self.requests: Counter[Purpose] = Counter()
         self._agent = Agent(self.jobs, lambda: self.url, clock, workers)
@@ -78,10 +82,14 @@ class Orchestrator:
             bound = runner.addresses[0]
             orchestrator.url = f"http://{bound[0]}:{bound[1]}"
             orchestrator._agent.start()
+            if orchestrator.publisher is not None:
+                orchestrator.publisher.start()
             yield orchestrator
         finally:
             orchestrator.faults.clear()
             await orchestrator._agent.stop()
+            if orchestrator.publisher is not None:
+                await orchestrator.publisher.stop()
             await runner.cleanup()
 
     def create(self, task: str, *arguments: Any, caller: str = "acme-user") -> Job:

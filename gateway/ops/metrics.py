@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from gateway.exchange import Exchange, Kind
+    from gateway.sync.push import PushStats
 
 METHODS = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"}
@@ -102,6 +103,7 @@ class Metrics:
         waits: Callable[[], WaitStats],
         upstream: Callable[[], UpstreamStats],
         limits: Callable[[], LimitStats],
+        push: Callable[[], PushStats] | None = None,
     ) -> None:
         self._registry = registry = CollectorRegistry()
         self._requests: dict[tuple[Kind, str, int], int] = {}
@@ -113,6 +115,8 @@ class Metrics:
         registry.register(_Collected(self._collect))
         registry.register(_Collected(lambda: _parts(waits(), upstream())))
         registry.register(_Collected(lambda: _limits(limits())))
+        if push is not None:
+            registry.register(_Collected(lambda: _push(push())))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
@@ -224,3 +228,24 @@ def _limits(limits: LimitStats) -> Iterator[Metric]:
     decisions.add_metric(("redis",), redis.decisions)
     decisions.add_metric(("memory",), redis.fallbacks)
     yield decisions
+
+
+def _push(push: PushStats) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "gateway_push_connected",
+        "Whether a Redis tells of ends of jobs now; how many workers it tells.",
+        value=push.is_connected,
+    )
+    messages = CounterMetricFamily(
+        "gateway_push_messages",
+        "Messages of Redis by what became of them.",
+        labels=("outcome",),
+    )
+    messages.add_metric(("matched",), push.matched)
+    messages.add_metric(("dropped",), push.dropped)
+    yield messages
+    yield CounterMetricFamily(
+        "gateway_push_missing",
+        "Jobs that were waited for and ended without a message.",
+        value=push.missing,
+    )

@@ -15,9 +15,10 @@ from gateway.exchange import Kind, Outcome
 from gateway.fields import value
 from gateway.query import query_of
 from gateway.sync.job import INVALID_ID, is_job_id, job_fields
-from gateway.sync.orchestrator import Orchestrator, Reading, Refused, Seen, reading, secret_reading
+from gateway.sync.orchestrator import Reading, Refused, Seen, reading, secret_reading
 from gateway.sync.parameters import HoldParameters, hold_parameters, next_location, result_location
 from gateway.sync.result import result_answer
+from gateway.sync.results import Results, holder
 from gateway.sync.watch import Sighting, Verdict
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class _Wait:
     query: str
     parameters: HoldParameters
     reading: Reading
+    holder: bytes | None
+    """For whom the result is kept, None for nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +89,13 @@ class ResultHold:
 
     def __init__(
         self,
-        orchestrator: Orchestrator,
+        results: Results,
         watcher: Watcher,
         answered: Callable[[Identity, int], None],
         clock: Callable[[], float],
         config: SyncConfig,
     ) -> None:
-        self._orchestrator = orchestrator
+        self._results = results
         self._watcher = watcher
         self._answered = answered
         self._clock = clock
@@ -115,7 +118,8 @@ class ResultHold:
         query = query_of(exchange.target)
         try:
             parameters = hold_parameters(query, self._config)
-            wait = _Wait(query, parameters, self._reading(exchange, route, query))
+            reading = self._reading(exchange, route, query)
+            wait = _Wait(query, parameters, reading, holder(reading, exchange.identity))
             answer = await self._held(exchange, wait)
         except GatewayError as error:
             error.fields += job_fields(route.job_id, exchange.job_state)
@@ -133,10 +137,11 @@ class ResultHold:
         deadline = self._clock() + wait.parameters.hold_seconds
         seen = self._resumed(exchange, wait)
         needs_read = seen is None
+        verdict: Verdict | None = None
         while True:
             if needs_read:
                 read_at = self._clock()
-                read = await self._watcher.unless_drained(self._orchestrator.read(wait.reading))
+                read = await self._read(wait, has_ended=verdict is Verdict.ENDED)
                 answer = await self._final(exchange, wait, read, seen)
                 if answer is not None:
                     return answer
@@ -188,6 +193,11 @@ class ResultHold:
         seconds = job.run_seconds
         if job.task_id and seconds is not None:
             self._watcher.learn((job.customer_name, job.task_id), job.id, seconds)
+
+    async def _read(self, wait: _Wait, *, has_ended: bool) -> Read | None:
+        """The job; None where this process is to stop before it is there."""
+        reading = self._results.read(wait.reading, wait.holder, has_ended=has_ended)
+        return await self._watcher.unless_drained(reading)
 
     async def _formatted(self, job: Job, wait: _Wait) -> Answer:
         profile, parse_bytes = self._config.profile, self._config.parse_bytes

@@ -38,6 +38,8 @@ _SECRET_READ_SECONDS = 1.0
 """By secret the upstream has no other route than its own hold, which answers at once only where
 the job has ended, and else after ten seconds."""
 _ASK_LATER = frozenset({408, 429})
+_GONE = NOT_FOUND.content.strip(b'"')
+"""Other 404 say that there is no such organization, or route."""
 _OTHER_ORGANIZATION = 409
 
 
@@ -104,6 +106,8 @@ class Refused:
     """The client may not see the job, or there is none: what to answer."""
 
     answer: Answer
+    is_gone: bool = False
+    """The upstream lets the client in, and has no such job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,5 +239,6 @@ def understood(reply: Reply, reading: Reading) -> Read:
     if reply.status == _OTHER_ORGANIZATION:
         return Refused(NOT_FOUND.with_fields(*allowed))
     if 400 <= reply.status < 500 and reply.status not in _ASK_LATER:
-        return Refused(passed(reply))
+        is_gone = reply.status == NOT_FOUND.status and _GONE in reply.content
+        return Refused(passed(reply), is_gone)
     return Failing()

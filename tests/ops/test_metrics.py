@@ -5,12 +5,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.exchange import Kind
 from gateway.ops.metrics import LimitStats, Metrics, RedisStats, UpstreamStats, WaitStats
+from gateway.sync.push import PushStats
 from tests.ops.records import exchange
 
 Labels = dict[str, str]
 
 
-def metrics() -> Metrics:
+def metrics(push: PushStats | None = None) -> Metrics:
     return Metrics(
         "1.2.3",
         lambda: WaitStats(3, {"ended": 7, "time_up": 2}),
@@ -20,6 +21,7 @@ def metrics() -> Metrics:
         lambda: LimitStats(
             {("create", "refused"): 3, ("other", "admitted"): 9}, RedisStats(False, 2, 40, 5)
         ),
+        None if push is None else lambda: push,
     )
 
 
@@ -93,6 +95,18 @@ def test_metrics_read_what_the_parts_count() -> None:
     ]
     assert found["gateway_build_info"][0][0]["version"] == "1.2.3"
     assert found["process_start_time_seconds"][0][1] > 0
+
+
+@pytest.mark.parametrize(("is_connected", "shown"), [(True, 1.0), (False, 0.0)])
+def test_metrics_tell_of_push_where_there_is_one(is_connected: bool, shown: float) -> None:
+    found = read(metrics(PushStats(is_connected, matched=5, dropped=8, missing=2)))
+    assert found["gateway_push_connected"] == [({}, shown)]
+    assert found["gateway_push_messages_total"] == [
+        ({"outcome": "matched"}, 5.0),
+        ({"outcome": "dropped"}, 8.0),
+    ]
+    assert found["gateway_push_missing_total"] == [({}, 2.0)]
+    assert not {name for name in read(metrics()) if "push" in name}
 
 
 def test_metrics_show_nothing_of_what_a_request_carried() -> None:

@@ -11,8 +11,10 @@ from gateway.exchange import Exchange, Kind, Outcome
 from gateway.routes import ResultRoute
 from gateway.sync.hold import ResultHold
 from gateway.sync.orchestrator import Orchestrator
+from gateway.sync.results import Results
 from gateway.sync.watcher import Watcher
 from gateway.upstream.messages import Purpose, Reply
+from tests.demo.replay import until
 from tests.sync.theeye import (
     ALLOW_ORIGIN,
     JOB_ID,
@@ -37,7 +39,8 @@ class Gateway:
         orchestrator = Orchestrator(upstream, 100_000)
         self.watcher = Watcher(orchestrator, now, lambda: 0.5, settings)
         self.statuses: list[int] = []
-        self.hold = ResultHold(orchestrator, self.watcher, self._answered, now, settings)
+        self.results = Results(orchestrator.read, now, settings)
+        self.hold = ResultHold(self.results, self.watcher, self._answered, now, settings)
 
     def _answered(self, _identity: Identity, status: int) -> None:
         self.statuses.append(status)
@@ -335,6 +338,43 @@ def test_job_too_large_to_hold_is_a_502_that_names_it() -> None:
     with pytest.raises(AnswerTooLarge) as refused:
         ask("output", TheEye(large))
     assert (b"X-TheEye-Job-Id", JOB_ID.encode()) in refused.value.fields
+
+
+def test_client_that_follows_its_redirect_late_gets_the_result_another_of_its_token_saw() -> None:
+    async def scenario() -> None:
+        upstream = TheEye(changes_at=5)
+        gateway = Gateway(upstream)
+        late, other = get("timeout=2&access_token=t"), get("timeout=30&access_token=t")
+        async with asyncio.TaskGroup() as group:
+            answers = [group.create_task(gateway.answer(one)) for one in (late, other)]
+        assert [answer.result().status for answer in answers] == [303, 200]
+        await asyncio.sleep(30)
+        upstream.then = GONE
+        followed = get(shown(answers[0].result())["Location"].partition("?")[2])
+        assert await gateway.answer(followed) == answers[1].result()
+        assert followed.job_state == "success"
+        stranger = get("timeout=30&access_token=t")
+        stranger.identity = Identity(b"s", "acme", "", "", b"s", is_verified=False)
+        assert (await gateway.answer(stranger)).status == 404
+
+    run(scenario())
+
+
+def test_result_is_read_and_kept_for_a_client_that_leaves_as_its_job_ends() -> None:
+    async def scenario() -> None:
+        upstream = TheEye(changes_at=5, latency_seconds=0.5)
+        gateway = Gateway(upstream)
+        async with asyncio.TaskGroup() as group:
+            leaving = group.create_task(gateway.answer(get("timeout=30&access_token=t")))
+            await until(lambda: len(gateway.results._tasks) == 1)
+            leaving.cancel()
+        await asyncio.sleep(1)
+        assert len(gateway.results._tasks) == 0
+        assert gateway.watcher.stats().watches == 0
+        upstream.then = GONE
+        assert (await gateway.answer(get("access_token=t"))).status == 200
+
+    run(scenario())
 
 
 def test_profile_chooses_the_default_format() -> None:

@@ -1,0 +1,72 @@
+"""Whether messages can be relied on: a job that ends without one shows that they cannot.
+
+The Redis may be another one than TheEye publishes to, or the service that publishes may be down. A
+subscription is well all the same, and every result would come as late as the watcher looks by
+itself.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from cachetools import TTLCache
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LATE_SECONDS = 1.0
+"""A message that comes so long after its job was seen to have ended is as good as none."""
+SETTLING_SECONDS = 15.0
+"""How long after subscribing jobs may be seen to have ended whose message was sent before."""
+DISTRUST_SECONDS = 60.0
+"""How long messages are not relied on, at least, after one was missing."""
+HINT_SECONDS = 60.0
+"""How long a message can be ahead of its job's end being seen: longer than any gap of looks."""
+MAX_JOBS = 10_000
+
+
+class Reliance:
+    """Of one subscription after the other; ``clock`` gives monotonic seconds. Job ids are in lower
+    case."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.missing = 0
+        """Jobs that ended without a message, since the start."""
+        self._clock = clock
+        self._began: float | None = None
+        self._missed_at: float | None = None
+        self._hinted: TTLCache[str, None] = TTLCache(MAX_JOBS, HINT_SECONDS, timer=clock)
+        self._ended: deque[tuple[float, str]] = deque(maxlen=MAX_JOBS)
+        """Jobs whose message should have come: when each was seen to have ended."""
+
+    def begin(self) -> None:
+        """Messages come from now on."""
+        self._began = self._clock()
+
+    def stop(self) -> None:
+        """They come no more."""
+        self._began = None
+        self._ended.clear()
+
+    def hinted(self, job_id: str) -> None:
+        """A message came."""
+        self._hinted[job_id] = None
+
+    def ended(self, job_id: str) -> None:
+        """A job that was waited for was seen to have ended."""
+        now = self._clock()
+        if self._began is not None and now - self._began > SETTLING_SECONDS:
+            self._ended.append((now, job_id))
+
+    def review(self) -> bool:
+        """Whether to rely on messages now, by the jobs that ended a while ago."""
+        now = self._clock()
+        while self._ended and now - self._ended[0][0] >= LATE_SECONDS:
+            _, job_id = self._ended.popleft()
+            if job_id not in self._hinted:
+                self.missing += 1
+                self._missed_at = now
+            elif self._missed_at is not None and now - self._missed_at > DISTRUST_SECONDS:
+                self._missed_at = None
+        return self._began is not None and self._missed_at is None

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.config import RedisConfig
+from gateway.demo import publisher
+from gateway.demo.jobs import Ending
+from gateway.demo.orchestrator import Orchestrator
+from gateway.redis_client import listener
+from gateway.sync.push import job_named
+from gateway.sync.subscription import Subscription
+from tests.demo.replay import ask, until
+
+if TYPE_CHECKING:
+    from tests.redis_server import RedisServer
+
+RECORDED_CHANNEL = "64a000000000000000000001:job-finished:6b05930765f9d16479840267"
+RECORDED_PAYLOAD = (
+    b'{"topic":"job-finished","id":"2724a2c0-e80c-11f1-8c1c-cf7b95926998","data":{"operation":'
+    b'"update","organization":"acme","organization_id":"64a000000000000000000001","model_id":'
+    b'"6b05930765f9d16479840267","model_type":"ScriptJob"}}'
+)
+
+
+def test_message_is_theeyes_to_the_letter() -> None:
+    job = Orchestrator().create("held")
+    channel, payload = publisher.message(job)
+    assert channel == RECORDED_CHANNEL.replace("6b05930765f9d16479840267", job.id)
+    own, recorded = json.loads(payload), json.loads(RECORDED_PAYLOAD)
+    assert len(own["id"]) == len(recorded["id"])
+    expected = RECORDED_PAYLOAD.replace(b"6b05930765f9d16479840267", job.id.encode())
+    assert payload == expected.replace(recorded["id"].encode(), own["id"].encode())
+
+
+async def test_every_end_is_published_once(redis_server: RedisServer) -> None:
+    subscription = Subscription(listener(RedisConfig(url=redis_server.url)))
+    await subscription.open(5)
+    async with Orchestrator.serving(redis_url=redis_server.url) as orchestrator:
+        ended = [orchestrator.create("held") for _ in range(20)]
+        for job in ended:
+            orchestrator.finish(job.id)
+            orchestrator.jobs.end(job, Ending("late"))
+        instant = orchestrator.create("instant")
+        canceled = orchestrator.create("held")
+        token = orchestrator.tokens["acme-user"]
+        path = f"/acme/job/{canceled.id}/cancel?access_token={token}"
+        await ask(orchestrator.url, f"PUT {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        told = [job_named(await subscription.message()) for _ in range(22)]
+    assert told == [*(job.id for job in ended), instant.id, canceled.id]
+    await subscription.close()
+
+
+async def test_messages_can_be_lost(redis_server: RedisServer) -> None:
+    subscription = Subscription(listener(RedisConfig(url=redis_server.url)))
+    await subscription.open(5)
+    async with Orchestrator.serving(redis_url=redis_server.url) as orchestrator:
+        lost, told = orchestrator.create("held"), orchestrator.create("held")
+        assert orchestrator.publisher is not None
+        orchestrator.publisher.is_losing = True
+        orchestrator.finish(lost.id)
+        orchestrator.publisher.is_losing = False
+        orchestrator.finish(told.id)
+        assert job_named(await subscription.message()) == told.id
+    await subscription.close()
+
+
+async def test_restarted_redis_is_told_again(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = Subscription(listener(RedisConfig(url=redis_server.url)))
+    await before.open(5)
+    async with Orchestrator.serving(redis_url=redis_server.url) as orchestrator:
+        orchestrator.create("instant")
+        await before.message()
+        await before.close()
+        await redis_server.stop()
+        orchestrator.create("instant")
+        await until(lambda: "messages are lost" in caplog.text)
+        await redis_server.start()
+        subscription = Subscription(listener(RedisConfig(url=redis_server.url)))
+        await subscription.open(5)
+        job = orchestrator.create("instant")
+        assert job_named(await subscription.message()) == job.id
+        await subscription.close()
+
+
+async def test_what_redis_does_not_take_is_bounded_and_stopping_does_not_wait(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher, "MAX_QUEUED", 3)
+    redis_server.hang()
+    async with Orchestrator.serving(redis_url=redis_server.url) as orchestrator:
+        assert orchestrator.publisher is not None
+        for _ in range(10):
+            orchestrator.create("instant")
+        assert orchestrator.publisher._queue.qsize() == 3
+        async with asyncio.timeout(0.5):
+            await orchestrator.publisher.stop()
+
+
+async def test_process_publishes_to_the_redis_it_is_given(redis_server: RedisServer) -> None:
+    subscription = Subscription(listener(RedisConfig(url=redis_server.url)))
+    await subscription.open(5)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway.demo", "--port", "0", "--redis", redis_server.url),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(20):
+        assert process.stdout is not None
+        url = (await process.stdout.readline()).decode().strip()
+        known = Orchestrator()
+        path = f"/task/{known.tasks['instant'].id}/job?access_token={known.tokens['acme-user']}"
+        created = await ask(url, f"POST {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert job_named(await subscription.message()) == created.value["id"]
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+    await subscription.close()

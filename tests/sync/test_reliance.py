@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import pytest
+
+from gateway.sync.reliance import (
+    DISTRUST_SECONDS,
+    HINT_SECONDS,
+    LATE_SECONDS,
+    MAX_JOBS,
+    SETTLING_SECONDS,
+    Reliance,
+)
+from tests.sync.theeye import JOB_ID
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def passes(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def reliance(time: Time) -> Reliance:
+    """Of a subscription that has settled."""
+    found = Reliance(time)
+    found.begin()
+    time.passes(SETTLING_SECONDS + 1)
+    return found
+
+
+def missed(reliance: Reliance, time: Time) -> None:
+    """A job ends without a message, and that is noticed."""
+    reliance.ended("0" * 24)
+    time.passes(LATE_SECONDS)
+    assert not reliance.review()
+
+
+def test_messages_are_relied_on_while_they_come(time: Time) -> None:
+    reliance = Reliance(time)
+    assert not reliance.review()
+    reliance.begin()
+    assert reliance.review()
+    reliance.stop()
+    assert not reliance.review()
+
+
+@pytest.mark.parametrize("seconds", [0, 1, HINT_SECONDS - LATE_SECONDS - 0.1])
+def test_message_ahead_of_the_end_being_seen_keeps_the_reliance(
+    reliance: Reliance, time: Time, seconds: float
+) -> None:
+    reliance.hinted(JOB_ID)
+    time.passes(seconds)
+    reliance.ended(JOB_ID)
+    time.passes(LATE_SECONDS)
+    assert reliance.review()
+    assert reliance.missing == 0
+
+
+def test_message_a_little_behind_keeps_the_reliance(reliance: Reliance, time: Time) -> None:
+    reliance.ended(JOB_ID)
+    time.passes(LATE_SECONDS / 2)
+    assert reliance.review()
+    reliance.hinted(JOB_ID)
+    time.passes(LATE_SECONDS)
+    assert reliance.review()
+    assert reliance.missing == 0
+
+
+def test_job_that_ends_without_a_message_ends_the_reliance_after_a_moment(
+    reliance: Reliance, time: Time
+) -> None:
+    reliance.hinted("f" * 24)
+    reliance.ended(JOB_ID)
+    time.passes(LATE_SECONDS / 2)
+    assert reliance.review()
+    time.passes(LATE_SECONDS / 2)
+    assert not reliance.review()
+    assert reliance.missing == 1
+
+
+def test_message_that_comes_late_is_as_good_as_none(reliance: Reliance, time: Time) -> None:
+    reliance.ended(JOB_ID)
+    time.passes(LATE_SECONDS)
+    assert not reliance.review()
+    reliance.hinted(JOB_ID)
+    assert not reliance.review()
+
+
+def test_reliance_comes_back_with_messages_and_not_before_its_time(
+    reliance: Reliance, time: Time
+) -> None:
+    missed(reliance, time)
+    for seconds, is_given in ((DISTRUST_SECONDS / 2, False), (DISTRUST_SECONDS, True)):
+        time.passes(seconds)
+        assert not reliance.review(), "no message, no proof"
+        reliance.hinted(JOB_ID)
+        reliance.ended(JOB_ID)
+        time.passes(LATE_SECONDS)
+        assert reliance.review() is is_given
+
+
+def test_another_subscription_is_trusted_no_more_than_the_last(
+    reliance: Reliance, time: Time
+) -> None:
+    missed(reliance, time)
+    reliance.stop()
+    reliance.begin()
+    assert not reliance.review()
+
+
+def test_jobs_that_ended_while_nobody_listened_say_nothing_about_messages(time: Time) -> None:
+    reliance = Reliance(time)
+    reliance.ended(JOB_ID)
+    reliance.begin()
+    reliance.ended(JOB_ID)
+    time.passes(SETTLING_SECONDS + 1)
+    assert reliance.review()
+    reliance.ended(JOB_ID)
+    reliance.stop()
+    reliance.begin()
+    time.passes(LATE_SECONDS)
+    assert reliance.review()
+    assert reliance.missing == 0
+
+
+def test_what_is_remembered_is_bounded(reliance: Reliance) -> None:
+    for number in range(MAX_JOBS + 100):
+        reliance.hinted(f"{number:024x}")
+        reliance.ended(f"{number:024x}")
+    assert len(reliance._hinted) == len(reliance._ended) == MAX_JOBS
