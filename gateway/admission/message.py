@@ -38,7 +38,7 @@ def check(
     is_http_1_1 = version == (1, 1)
     size = sum([len(name) + len(value) for name, value in fields]) + len(fields) * _LINE_OVERHEAD
     if size > fields_bytes:
-        raise FieldsTooLarge(f"The request's fields have more than {fields_bytes} bytes")
+        raise FieldsTooLarge.than(fields_bytes)
     hosts = names.count(b"host")
     if hosts > 1 or (is_http_1_1 and not hosts):
         raise BadRequest("A request must have exactly one Host field")
