@@ -52,8 +52,8 @@ class _Connection(web.RequestHandler):
         "_connections",
         "_content_seen",
         "_counted",
+        "_fields_bytes",
         "_filling",
-        "_head_bytes",
         "_idle_seconds",
         "_is_enforced",
         "_is_overlong",
@@ -69,7 +69,7 @@ class _Connection(web.RequestHandler):
         self._idle_seconds = server.idle_seconds
         self._connections = server.by_address
         self._is_enforced = server.is_enforced
-        self._head_bytes = server.head_bytes
+        self._fields_bytes = server.fields_bytes
         self._unread = 0
         """What has come since a request, or a piece of content, was complete."""
         self._filling = EMPTY_PAYLOAD
@@ -129,10 +129,12 @@ class _Connection(web.RequestHandler):
             self._unread = 0
             return
         self._unread += size
-        if self._unread > self._head_bytes and not (self._upgraded or self._close):
+        if self._unread > self.max_line_size + self._fields_bytes and not (
+            self._upgraded or self._close
+        ):
             self._is_overlong = True
-            error = _ErrInfo(status=431, exc=_HeadTooLong(), message="")
-            self._messages.append((error, EMPTY_PAYLOAD))
+            error = _HeadTooLong(FieldsTooLarge.than(self._fields_bytes).message)
+            self._messages.append((_ErrInfo(431, error, error.message), EMPTY_PAYLOAD))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._connections is not None and self._counted:
@@ -209,7 +211,7 @@ class _Connection(web.RequestHandler):
             self._resume_reading_if_drained()
         refusal = None
         if isinstance(message, _ErrInfo):
-            refusal = _refusal(message.exc, self.max_line_size, self.max_field_size)
+            refusal = _refusal(message.exc, self.max_line_size)
             message = NO_REQUEST
         client = Client(message, payload, self, self._idle_seconds)
         if self._surplus and self._is_enforced:
@@ -265,14 +267,15 @@ class ClientListener(web.Server):
         self.by_address = connections
         self.is_enforced = limits.mode == "enforce"
         self.idle_seconds = listen.idle_seconds
-        self.head_bytes = limits.target_bytes + limits.fields_bytes
+        self.fields_bytes = limits.fields_bytes
         # aiohttp's own handler is never called: connections hand their requests to ours.
         super().__init__(cast("Any", pipeline.accept), handler_cancellation=True)
         self._options = {
             "access_log": None,
             "auto_decompress": False,
             "keepalive_timeout": listen.keepalive_seconds,
-            "max_field_size": limits.fields_bytes,
+            # By the bound that it broke one can tell what was too long.
+            "max_field_size": limits.fields_bytes + (limits.fields_bytes == limits.target_bytes),
             "max_headers": MAX_FIELDS,
             "max_line_size": limits.target_bytes,
         }
@@ -282,13 +285,12 @@ class ClientListener(web.Server):
 
 
 class _HeadTooLong(BadHttpMessage):
-    def __init__(self) -> None:
-        super().__init__("Fields too long")
+    """The message is for the client."""
 
 
-def _refusal(cause: BaseException, target_bytes: int, fields_bytes: int) -> GatewayError:
+def _refusal(cause: BaseException, target_bytes: int) -> GatewayError:
     if isinstance(cause, _HeadTooLong):
-        return FieldsTooLarge.than(fields_bytes)
+        return FieldsTooLarge(cause.message)
     if not isinstance(cause, LineTooLong):
         return BadRequest("The request is not HTTP/1.1 as RFC 9112 has it")
     if cause.args[1] in {target_bytes, str(target_bytes)}:

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.e2e.harness import RawClient, connected, gateway_before
+from tests.e2e.harness import RawClient, connected, gateway_before, once
 from tests.upstream.scripted import Peer, upstream_answering, upstream_doing
 
 CHUNKED = b" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -169,3 +169,16 @@ async def test_content_of_any_length_and_pace_is_no_head(framed: bytes) -> None:
             await client.send(piece if sized else b"%x\r\n%b\r\n" % (len(piece), piece))
         await client.send(b"" if sized else b"0\r\n\r\n")
         assert (await client.answer())[1] == b"ok"
+
+
+@pytest.mark.parametrize(
+    ("target", "value", "status"), [(b"/" * 5000, b"a", 414), (b"/", b"a" * 5000, 431)]
+)
+async def test_what_is_too_long_is_named_also_where_both_bounds_are_the_same(
+    target: bytes, value: bytes, status: int
+) -> None:
+    same = {"target_bytes": 4096, "fields_bytes": 4096}
+    async with gateway_before("http://127.0.0.1:1", limits=same) as server:
+        message = b"GET %b HTTP/1.1\r\nHost: x\r\nX: %b\r\n\r\n" % (target, value)
+        head, _ = await once(server.url, message)
+    assert head.startswith(b"HTTP/1.1 %d " % status)
