@@ -111,9 +111,12 @@ def _hash_token() -> int:
     if sys.stdin.isatty():
         token = getpass.getpass("token: ").encode("utf-8", "replace").strip()
     else:
-        token = sys.stdin.buffer.read(MAX_TOKEN_BYTES).strip()
+        token = sys.stdin.buffer.read(MAX_TOKEN_BYTES + 1).strip()
     if not token:
         print(f"{PROGRAM}: no token on stdin", file=sys.stderr)
+        return 1
+    if len(token) > MAX_TOKEN_BYTES or len(token.split()) > 1:
+        print(f"{PROGRAM}: stdin must have one token and nothing else", file=sys.stderr)
         return 1
     print(token_hash(token).hex())
     return 0

@@ -192,6 +192,9 @@ class Client:
                 lines.append(b"Transfer-Encoding: chunked")
             else:
                 self._keep_alive = False
+        if self._awaits_continue and not self._payload.is_eof():
+            # Whether it will still send its content nobody knows (RFC 9110, 10.1.1).
+            self._keep_alive = False
         if status != 101:
             if not self._keep_alive:
                 lines.append(b"Connection: close")
@@ -199,7 +202,6 @@ class Client:
                 lines.append(b"Connection: keep-alive")
         lines.append(b"\r\n")
         self._unsent = b"\r\n".join(lines)
-        self._awaits_continue = False
         self.started = True
 
     def write(self, chunk: bytes) -> None:
@@ -212,8 +214,7 @@ class Client:
         if self._chunked and chunk:
             chunk = b"%x\r\n%b\r\n" % (len(chunk), chunk)
         if self._unsent:
-            chunk = self._unsent + chunk
-            self._unsent = b""
+            chunk, self._unsent = self._unsent + chunk, b""
         if chunk:
             self._transmit(chunk)
 
@@ -293,8 +294,7 @@ class Client:
 
     def _continue(self) -> None:
         transport = self.protocol.transport
-        if self._awaits_continue and transport is not None:
+        if self._awaits_continue and not self.started and transport is not None:
             self._awaits_continue = False
-            expectation = value(self.fields, b"expect") or b""
-            if expectation.lower() == b"100-continue":
+            if (value(self.fields, b"expect") or b"").lower() == b"100-continue":
                 transport.write(_CONTINUE)

@@ -85,6 +85,11 @@ class TooManyRequests(GatewayError):
 class FieldsTooLarge(GatewayError):
     status, code = 431, "FieldsTooLarge"
 
+    @classmethod
+    def than(cls, most: int) -> FieldsTooLarge:
+        """The request's field lines have more than ``most`` bytes together."""
+        return cls(f"The request's fields have more than {most} bytes")
+
 
 class BadGateway(GatewayError):
     """The upstream could not be reached, or what it sent is no HTTP answer."""

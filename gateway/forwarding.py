@@ -8,6 +8,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from gateway.admission.addresses import MAX_LENGTH, parsed
 from gateway.fields import end_to_end, has_length, list_members, value, values
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ _REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 _FORWARDED = b"x-forwarded-"
 _CLAIMS = frozenset({b"forwarded", b"x-request-id"})
 _IDS_AT_ONCE = 256
+_HOST_LENGTH = 256
+"""Longer ones are not kept; no name has as much (RFC 1035, 2.3.4)."""
 
 
 class Forwarding:
@@ -28,20 +31,20 @@ class Forwarding:
     def __init__(
         self, trusted_proxies: Iterable[str], upstream_host: bytes, *, preserve_host: bool
     ) -> None:
-        networks = tuple(ipaddress.ip_network(network) for network in trusted_proxies)
+        networks = tuple(map(_network, trusted_proxies))
 
         @lru_cache(maxsize=4096)
         def is_trusted(address: str) -> bool:
-            try:
-                parsed = ipaddress.ip_address(address)
-            except ValueError:
-                return False
-            return any(parsed in network for network in networks)
+            found = parsed(address)
+            return found is not None and any(found in network for network in networks)
 
-        self.is_trusted = is_trusted
-        """Whether an address is a trusted proxy's."""
+        self._is_trusted = is_trusted
         self._host = None if preserve_host else upstream_host
         self._ids: list[str] = []
+
+    def is_trusted(self, address: str) -> bool:
+        """Whether an address is a trusted proxy's."""
+        return len(address) <= MAX_LENGTH and self._is_trusted(address)
 
     def client_address(self, client: Client) -> str:
         """The client's own address: the right-most hop that no trusted proxy vouches for."""
@@ -104,14 +107,29 @@ def _is_kept(name: bytes, *, trusted: bool) -> bool:
     return trusted or not (name == b"forwarded" or name.startswith(_FORWARDED))
 
 
-@lru_cache(maxsize=1024)
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """Of IPv4 as such where it is written as IPv6, as addresses are."""
+    network = ipaddress.ip_network(text)
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    return network if mapped is None else ipaddress.ip_network((mapped, network.prefixlen - 96))
+
+
 def _provenance(address: str, scheme: str, host: bytes) -> tuple[Field, ...]:
+    if len(host) > _HOST_LENGTH:
+        return _stated(address, scheme, host)
+    return _kept_provenance(address, scheme, host)
+
+
+def _stated(address: str, scheme: str, host: bytes) -> tuple[Field, ...]:
     fields = (
         (b"X-Forwarded-For", address.encode("ascii")),
         (b"X-Forwarded-Proto", scheme.encode("ascii")),
         (b"X-Forwarded-Host", host),
     )
     return tuple(line for line in fields if line[1])
+
+
+_kept_provenance = lru_cache(maxsize=1024)(_stated)
 
 
 def _added_to(claims: list[Field], client: Client, host: bytes) -> list[Field]:

@@ -12,7 +12,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
+from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import ERROR as NO_REQUEST
 from aiohttp.web_protocol import _ErrInfo
 
@@ -49,12 +50,17 @@ class _Connection(web.RequestHandler):
     __slots__ = (
         "_accept",
         "_connections",
+        "_content_seen",
         "_counted",
+        "_fields_bytes",
+        "_filling",
         "_idle_seconds",
         "_is_enforced",
+        "_is_overlong",
         "_parked",
         "_surplus",
         "_turn",
+        "_unread",
     )
 
     def __init__(self, server: ClientListener, **options: object) -> None:
@@ -63,6 +69,13 @@ class _Connection(web.RequestHandler):
         self._idle_seconds = server.idle_seconds
         self._connections = server.by_address
         self._is_enforced = server.is_enforced
+        self._fields_bytes = server.fields_bytes
+        self._unread = 0
+        """What has come since a request, or a piece of content, was complete."""
+        self._filling = EMPTY_PAYLOAD
+        """The content of the last request, which may still be coming."""
+        self._content_seen = 0
+        self._is_overlong = False
         self._counted = ""
         self._surplus = 0
         """By how many connections the client's address was over its bound when it opened this."""
@@ -85,9 +98,17 @@ class _Connection(web.RequestHandler):
             self.force_close()
 
     def data_received(self, data: bytes) -> None:
+        if self._is_overlong:
+            return
         waiter, self._waiter = self._waiter, None
+        count = self._request_count
         super().data_received(data)
         self._waiter = waiter
+        if self._request_count == count:
+            self._bound_head(len(data))
+        else:
+            self._unread = 0
+            self._filling = self._messages[-1][1]
         if waiter is not None:
             self._go_on()
         elif self._messages and self._current_request is not None:
@@ -97,10 +118,30 @@ class _Connection(web.RequestHandler):
             if isinstance(last, _ErrInfo):
                 cast("Client", self._current_request).spoil(last.exc)
 
+    def _bound_head(self, size: int) -> None:
+        """Take no more of a head, or of trailers, that is too long.
+
+        aiohttp bounds each line and their number, but not what they have together, and keeps all.
+        """
+        content = self._filling.total_bytes
+        if content != self._content_seen or self._reading_paused or self._buffer_paused:
+            self._content_seen = content
+            self._unread = 0
+            return
+        self._unread += size
+        if self._unread > self.max_line_size + self._fields_bytes and not (
+            self._upgraded or self._close
+        ):
+            self._is_overlong = True
+            error = _HeadTooLong(FieldsTooLarge.than(self._fields_bytes).message)
+            self._messages.append((_ErrInfo(431, error, error.message), EMPTY_PAYLOAD))
+
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._connections is not None and self._counted:
             self._connections.closed(self._counted)
             self._counted = ""
+        # It refers to this connection.
+        self._filling = EMPTY_PAYLOAD
         super().connection_lost(exc)
         turn, self._turn = self._turn, None
         if turn is not None:
@@ -226,13 +267,15 @@ class ClientListener(web.Server):
         self.by_address = connections
         self.is_enforced = limits.mode == "enforce"
         self.idle_seconds = listen.idle_seconds
+        self.fields_bytes = limits.fields_bytes
         # aiohttp's own handler is never called: connections hand their requests to ours.
         super().__init__(cast("Any", pipeline.accept), handler_cancellation=True)
         self._options = {
             "access_log": None,
             "auto_decompress": False,
             "keepalive_timeout": listen.keepalive_seconds,
-            "max_field_size": limits.fields_bytes,
+            # By the bound that it broke one can tell what was too long.
+            "max_field_size": limits.fields_bytes + (limits.fields_bytes == limits.target_bytes),
             "max_headers": MAX_FIELDS,
             "max_line_size": limits.target_bytes,
         }
@@ -241,7 +284,13 @@ class ClientListener(web.Server):
         return _Connection(self, **self._options)
 
 
+class _HeadTooLong(BadHttpMessage):
+    """The message is for the client."""
+
+
 def _refusal(cause: BaseException, target_bytes: int) -> GatewayError:
+    if isinstance(cause, _HeadTooLong):
+        return FieldsTooLarge(cause.message)
     if not isinstance(cause, LineTooLong):
         return BadRequest("The request is not HTTP/1.1 as RFC 9112 has it")
     if cause.args[1] in {target_bytes, str(target_bytes)}:

@@ -10,7 +10,7 @@ from gateway import errors
 from gateway.admission import message
 from gateway.admission.kinds import limited_kind
 from gateway.cross_origin import cross_origin_fields
-from gateway.errors import Answer
+from gateway.errors import Answer, BadRequest
 from gateway.exchange import Exchange, Kind
 from gateway.fields import value
 from gateway.proxy.relay import Resumed
@@ -126,12 +126,17 @@ class Pipeline:
     def admit(self, exchange: Exchange) -> None:
         """Check the request and note what it is; raises GatewayError where it may not pass."""
         client = exchange.client
-        message.check(
-            client.fields,
-            client.names,
-            version=client.version,
-            fields_bytes=self._sizes.fields_bytes,
-        )
+        try:
+            message.check(
+                client.fields,
+                client.names,
+                version=client.version,
+                fields_bytes=self._sizes.fields_bytes,
+            )
+        except BadRequest:
+            # Where it ends is in doubt, and so is what comes next.
+            client.close_after_answer()
+            raise
         exchange.target = origin_form(client.method, client.target, client.host)
         path, _, query = exchange.target.partition("?")
         self._identify(exchange, path, query)

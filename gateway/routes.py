@@ -38,10 +38,11 @@ _CREATE = re.compile(r"/(?:([^/]+)/)?(?:task/[^/]+/(secret/[^/]+/)?)?job")
 _RESULT = re.compile(r"/job/([^/]*)/(?:secret/([^/]+)/)?result")
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE)
 _BY_SECRET = re.compile(
-    r"/(?:[^/]+/)?task/[^/]+/secret/[^/]+/job|/job/secret/[^/]+|/workflows/[^/]+/secret/[^/]+/job"
-    r"|/[^/]+/webhook/[^/]+/trigger/secret/[^/]+"
+    r"/(?:[^/;]+/)?task/[^/;]+/secret/[^/;]+/job|/job/secret/[^/;]+"
+    r"|/workflows/[^/;]+/secret/[^/;]+/job|/[^/;]+/webhook/[^/;]+/trigger/secret/[^/;]+"
 )
-_RESULT_BY_SECRET = re.compile(r"/job/[^/]+/secret/[^/]+/result")
+_RESULT_BY_SECRET = re.compile(r"/job/[^/;]+/secret/[^/;]+/result")
+"""Without a semicolon: some routers end the path there, before the secret."""
 _STATUS = frozenset({"/api", "/api/status"})
 _ESCAPED_LETTER = re.compile(r"%[46][1-9a-fA-F]|%[57][0-9aA]")
 

@@ -11,7 +11,7 @@ import pytest
 
 from gateway import __version__
 from gateway.admission.token import presented, token_hash
-from gateway.cli import main
+from gateway.cli import MAX_TOKEN_BYTES, main
 from gateway.config import Config, ListenConfig, UpstreamConfig
 
 if TYPE_CHECKING:
@@ -256,6 +256,20 @@ def test_no_token_is_an_error(
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "no token on stdin" in printed.err
+
+
+@pytest.mark.parametrize(
+    "given", [b"Bearer a.very.secret", b"one\ntwo\n", b"a\tb", b"a" * (MAX_TOKEN_BYTES + 1)]
+)
+def test_what_is_no_single_token_is_not_hashed(
+    given: bytes, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
+    assert main(["hash-token"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "one token and nothing else" in printed.err
+    assert "secret" not in printed.err
 
 
 def test_a_token_is_never_an_argument() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -53,6 +54,28 @@ def test_the_client_is_the_right_most_hop_nobody_vouches_for(
 ) -> None:
     inbound = client((b"X-Forwarded-For", hops), address=peer)
     assert forwarding("10.0.0.0/24").client_address(inbound) == address
+
+
+@pytest.mark.parametrize("hop", ["10.0.0.7:4711", "::ffff:10.0.0.7", "[::ffff:10.0.0.7]:80"])
+@pytest.mark.parametrize("trusted", ["10.0.0.0/24", "::ffff:10.0.0.0/120"])
+def test_a_trusted_proxy_is_known_however_its_address_is_written(hop: str, trusted: str) -> None:
+    forwarded = client((b"X-Forwarded-For", f"1.1.1.1, {hop}".encode()), address="::ffff:10.0.0.9")
+    assert forwarding(trusted).client_address(forwarded) == "1.1.1.1"
+
+
+def test_nothing_long_that_a_client_says_is_kept() -> None:
+    tracemalloc.start()
+    try:
+        rules = forwarding("10.0.0.0/24")
+        for number in range(200):
+            long = f"{number}".encode() * 8192
+            hops = (b"X-Forwarded-For", b"1.1.1.1, " + long)
+            assert rules.client_address(client(hops)) == long.decode()
+            rules.outbound(client((b"Host", long)), "r")
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 500_000
 
 
 @pytest.mark.parametrize("given", [b"", b"a b", b"x" * 129, b"\xff", b"a\r\nX: b"])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
-from tests.e2e.harness import connected, gateway_before
-from tests.upstream.scripted import Peer, upstream_doing
+from tests.e2e.harness import RawClient, connected, gateway_before, once
+from tests.upstream.scripted import Peer, upstream_answering, upstream_doing
 
 CHUNKED = b" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -60,3 +61,124 @@ async def test_garbage_behind_a_whole_request_is_answered_after_it() -> None:
         head, _ = await client.answer()
         assert head.startswith(b"HTTP/1.1 400 ")
         assert await client.until_closed() == b""
+
+
+HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
+SMALL = {"target_bytes": 4096, "fields_bytes": 8192}
+
+
+async def endless(client: RawClient, piece: bytes) -> int:
+    """How many bytes the gateway takes before it answers or closes."""
+    sent = 0
+    with suppress(ConnectionError):
+        while sent < 100_000:
+            await client.send(piece)
+            sent += len(piece)
+            await asyncio.sleep(0.001)
+            if client.reader._buffer or client.reader.at_eof():  # type: ignore[attr-defined]
+                break
+    return sent
+
+
+@pytest.mark.parametrize("whole", [b"", HEAD + b"\r\n"])
+async def test_fields_without_end_are_refused_as_soon_as_they_are_too_many(whole: bytes) -> None:
+    async with (
+        upstream_answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as script,
+        gateway_before(script.url, limits=SMALL) as server,
+        connected(server.url) as client,
+    ):
+        await client.send(whole)
+        if whole:
+            await client.answer()
+        await client.send(HEAD)
+        assert await endless(client, b"X-A: " + b"a" * 1000 + b"\r\n") < 16_000
+        head, content = await client.answer()
+        assert head.startswith(b"HTTP/1.1 431 ")
+        assert b"have more than 8192 bytes" in content
+        assert await client.until_closed() == b""
+
+
+@pytest.mark.parametrize("piece", [b"X-A: " + b"a" * 1000 + b"\r\n", b"a: b\r\n" * 50])
+async def test_trailers_without_end_are_refused(piece: bytes) -> None:
+    async def serve(peer: Peer) -> None:
+        await peer.request()
+        await peer.reader.read()
+
+    async with (
+        upstream_doing(serve) as script,
+        gateway_before(script.url, limits=SMALL) as server,
+        connected(server.url) as client,
+    ):
+        await client.send(b"PUT /" + CHUNKED + b"2\r\nok\r\n0\r\n")
+        assert await endless(client, piece) < 20_000
+        head, _ = await client.answer()
+        assert head.startswith(b"HTTP/1.1 400 ")
+
+
+async def test_fields_behind_a_request_that_is_being_answered_are_bounded_too() -> None:
+    asked, release = asyncio.Event(), asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        await peer.request()
+        asked.set()
+        await release.wait()
+        await peer.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    async with (
+        upstream_doing(serve) as script,
+        gateway_before(script.url, limits=SMALL) as server,
+        connected(server.url) as client,
+    ):
+        await client.send(HEAD + b"\r\n")
+        await asked.wait()
+        await client.send(HEAD)
+        for _ in range(40):
+            await client.send(b"X-A: " + b"a" * 1000 + b"\r\n")
+            await asyncio.sleep(0.001)
+        release.set()
+        assert (await client.answer())[1] == b"ok"
+        head, _ = await client.answer()
+        assert head.startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize(
+    "framed", [b"Content-Length: %d\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n"]
+)
+async def test_content_of_any_length_and_pace_is_no_head(framed: bytes) -> None:
+    total = 3 * 200_000
+
+    async def serve(peer: Peer) -> None:
+        await peer.request()
+        taken = 0
+        while taken < total:
+            taken += len(await peer.reader.read(65_536))
+            await asyncio.sleep(0.001)
+        await peer.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    async with (
+        upstream_doing(serve) as script,
+        gateway_before(
+            script.url, limits={**SMALL, "target_bytes": 1024, "fields_bytes": 1024}
+        ) as server,
+        connected(server.url) as client,
+    ):
+        sized = b"Content-Length" in framed
+        await client.send(b"PUT / HTTP/1.1\r\nHost: x\r\n" + (framed % total if sized else framed))
+        for _ in range(3):
+            piece = b"a" * 200_000
+            await client.send(piece if sized else b"%x\r\n%b\r\n" % (len(piece), piece))
+        await client.send(b"" if sized else b"0\r\n\r\n")
+        assert (await client.answer())[1] == b"ok"
+
+
+@pytest.mark.parametrize(
+    ("target", "value", "status"), [(b"/" * 5000, b"a", 414), (b"/", b"a" * 5000, 431)]
+)
+async def test_what_is_too_long_is_named_also_where_both_bounds_are_the_same(
+    target: bytes, value: bytes, status: int
+) -> None:
+    same = {"target_bytes": 4096, "fields_bytes": 4096}
+    async with gateway_before("http://127.0.0.1:1", limits=same) as server:
+        message = b"GET %b HTTP/1.1\r\nHost: x\r\nX: %b\r\n\r\n" % (target, value)
+        head, _ = await once(server.url, message)
+    assert head.startswith(b"HTTP/1.1 %d " % status)

@@ -86,6 +86,9 @@ def test_theeye_looks_at_no_token_there(method: str, path: str) -> None:
         ("PUT", "/job/1/secret/2/result"),
         ("GET", "/a//secret//job"),
         ("GET", "/%zz/secret/%"),
+        ("POST", "/job;/task/1/secret/2/job"),
+        ("POST", "/job/secret/2;"),
+        ("GET", "/job/1;/secret/2/result"),
     ],
 )
 def test_theeye_looks_at_the_token_everywhere_else(method: str, path: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 IPV6_PREFIX_BITS = 64
 """One customer of a provider has at least so much of an IPv6 address to choose from."""
@@ -11,22 +11,26 @@ MAX_LENGTH = 64
 """No address is longer; what is comes from a proxy that was told nonsense."""
 
 
-def network(address: str) -> str:
-    """The address, of IPv6 the first half; what is no address stays as it is.
-
-    A port, which some proxies put into ``X-Forwarded-For``, does not count.
-    """
-    address = _without_port(address)
+def parsed(address: str) -> IPv4Address | IPv6Address | None:
+    """The address without its port, which some proxies put into ``X-Forwarded-For``; IPv4 as such
+    where it is written as IPv6. None where it is no address."""
     try:
-        parsed = ip_address(address)
+        found = ip_address(_without_port(address))
     except ValueError:
-        return address
-    if not isinstance(parsed, IPv6Address):
-        return address
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    host_bits = parsed.max_prefixlen - IPV6_PREFIX_BITS
-    return f"{IPv6Address(int(parsed) >> host_bits << host_bits)}/{IPV6_PREFIX_BITS}"
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return mapped or found
+
+
+def network(address: str) -> str:
+    """The address, of IPv6 the first half; what is no address stays as it is."""
+    found = parsed(address)
+    if found is None:
+        return _without_port(address)
+    if not isinstance(found, IPv6Address):
+        return str(found)
+    host_bits = found.max_prefixlen - IPV6_PREFIX_BITS
+    return f"{IPv6Address(int(found) >> host_bits << host_bits)}/{IPV6_PREFIX_BITS}"
 
 
 def address_key(address: str) -> bytes:

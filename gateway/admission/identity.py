@@ -155,8 +155,9 @@ class Identities:
     def answered(self, identity: Identity, status: int) -> None:
         """Learn from the status with which the upstream answers a request that needs a token.
 
-        401 says that nobody is logged in with it. 2xx, 303, 403 and 409 say who is: before that
-        TheEye looks up the token. What else there is may come before, or from the look-up itself.
+        401 says that nobody is logged in with it. 2xx, 303 and 409 say who is: before that TheEye
+        looks up the token. What else there is may come before, or from the look-up itself; 403 too,
+        where the service that it asks says so.
         """
         hashed = identity.token_hash
         if hashed is None:
@@ -213,4 +214,4 @@ def _subject_key(claims: Claims, hashed: bytes) -> bytes:
 
 
 def _proves(status: int) -> bool:
-    return 200 <= status < 300 or status in {303, 403, 409}
+    return 200 <= status < 300 or status in {303, 409}

@@ -75,6 +75,8 @@ def keys_of(config: IdentityConfig, clock: Callable[[], float]) -> Keys | None:
         UnusableKey: the file that had been read when the settings were checked is so no longer.
     """
     if config.mode == "opaque":
+        if config.secret or config.secret_file or config.public_key_file or config.jwks_url:
+            _log.warning('identity.mode is "opaque": no token is verified, though there is a key')
         return None
     if config.jwks_url:
         return KeySet(config.jwks_url, clock)

@@ -25,9 +25,10 @@ class Limited(StrEnum):
     OTHER = "other"
 
 
-_CREATES = re.compile(r".*/job(?:/secret/[^/]+)?/*", re.IGNORECASE | re.DOTALL)
+_CREATES = re.compile(r".*/job(?:/secret/[^/]+)?/*(?:;.*)?", re.IGNORECASE | re.DOTALL)
 """TheEye's routes that make a job, of tasks and workflows. Its router ignores case and a slash at
-the end, so another spelling must not be cheaper."""
+the end, and newer ones of its kind (find-my-way 5) what stands behind a semicolon, so another
+spelling must not be cheaper."""
 
 
 def limited_kind(method: str, path: str, matched: Route | None) -> Limited:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from gateway.errors import Field
 
 _LINE_OVERHEAD = len(": \r\n")
+_LENGTH_DIGITS = 18
+"""What surely fits where others count lengths; llhttp takes 2^64 - 1 for none."""
 
 
 def check(
@@ -31,14 +33,15 @@ def check(
     Raises:
         FieldsTooLarge: together they have more than ``fields_bytes``.
         BadRequest: neither HTTP/1.0 nor 1.1; no or several ``Host`` (RFC 9112, 3.2); a transfer
-            coding other than chunked, or in HTTP/1.0 (RFC 9112, 6.1).
+            coding other than chunked, or in HTTP/1.0 (RFC 9112, 6.1); a length that could overflow
+            (RFC 9110, 8.6).
     """
     if version not in {(1, 0), (1, 1)}:
         raise BadRequest("Only HTTP/1.1 and 1.0 are spoken here")
     is_http_1_1 = version == (1, 1)
     size = sum([len(name) + len(value) for name, value in fields]) + len(fields) * _LINE_OVERHEAD
     if size > fields_bytes:
-        raise FieldsTooLarge(f"The request's fields have more than {fields_bytes} bytes")
+        raise FieldsTooLarge.than(fields_bytes)
     hosts = names.count(b"host")
     if hosts > 1 or (is_http_1_1 and not hosts):
         raise BadRequest("A request must have exactly one Host field")
@@ -46,3 +49,7 @@ def check(
         codings = values(fields, b"transfer-encoding")
         if not is_http_1_1 or [coding.strip().lower() for coding in codings] != [b"chunked"]:
             raise BadRequest("The only transfer coding understood is chunked")
+    if b"content-length" in names:
+        length = fields[names.index(b"content-length")][1]
+        if len(length) > _LENGTH_DIGITS:
+            raise BadRequest(f"Content-Length may have {_LENGTH_DIGITS} digits")

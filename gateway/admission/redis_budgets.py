@@ -14,7 +14,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
 from gateway.admission.budgets import Use, Verdict
 from gateway.redis_client import connect
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from gateway.config import RedisConfig
 
 _log = logging.getLogger(__name__)
-_FAILURES = (RedisError, OSError, ValueError, TypeError, IndexError)
 
 PREFIX = "theeye-sync-gateway:budget:"
 MAX_CONNECTIONS = 4
@@ -86,15 +85,20 @@ class _Question:
     arguments: Sequence[int | str]
     answer: asyncio.Future[Verdict | None]
 
-    def settle(self, reply: object) -> None:
-        """Pass on what Redis said; the asker may have left."""
-        if self.answer.done():
-            return
-        verdict = None
-        if isinstance(reply, list):
-            at, level = reply
-            verdict = Verdict(self.budgets[at - 1] if at else None, level)
-        self.answer.set_result(verdict)
+    def settle(self, verdict: Verdict | None) -> None:
+        """Pass on what Redis said, None if nothing; the asker may have left."""
+        if not self.answer.done():
+            self.answer.set_result(verdict)
+
+    def understood(self, reply: object) -> Verdict:
+        """
+        Raises:
+            ValueError: it is not what the script returns.
+        """
+        match reply:
+            case [int(at), int(level)] if 0 <= at <= len(self.budgets) and level >= 0:
+                return Verdict(self.budgets[at - 1] if at else None, level)
+        raise ValueError("no verdict")
 
 
 class RedisBudgets:
@@ -171,8 +175,9 @@ class RedisBudgets:
                 async with asyncio.timeout(self._answer_seconds):
                     replies = await self._sent(asked)
                 for question, reply in zip(asked, replies, strict=True):
-                    question.settle(reply)
-        except _FAILURES as failure:
+                    question.settle(question.understood(reply))
+        except Exception as failure:
+            # Whatever makes the library fail: it is no Redis then, or is one no more.
             self._failed(failure)
         finally:
             self._is_asking = False
@@ -210,7 +215,7 @@ class RedisBudgets:
         while not self._is_answering and not self._is_closing:
             await asyncio.sleep(self._gap * (0.5 + self._chance()))
             self._gap = min(self._gap * 2, MAX_GAP_SECONDS)
-            with contextlib.suppress(*_FAILURES):
+            with contextlib.suppress(Exception):
                 async with asyncio.timeout(self._answer_seconds):
                     await self._client.script_load(SCRIPT)
                 self._is_answering = True

@@ -301,8 +301,10 @@ async def test_settings_say_what_verifies_tokens(
     def chosen(mode: str = "verify", **config: str) -> object:
         return keys_of(IdentityConfig(mode=mode, **config), lambda: 0.0)  # type: ignore[arg-type]
 
-    assert chosen("opaque", secret="s3cret") is None
+    assert chosen("opaque") is None
     assert caplog.text == ""
+    assert chosen("opaque", secret="s3cret") is None
+    assert caplog.text.count("no token is verified") == 1
     assert isinstance(chosen(jwks_url="http://127.0.0.1:9"), KeySet)
     for config, algorithm, material in (
         ({"secret": "s3cret"}, "HS256", b"s3cret"),

@@ -19,6 +19,8 @@ from gateway.routes import route
         ("POST", "/task/t/job/", Limited.CREATE),
         ("POST", "/task/t/jo%62", Limited.CREATE),
         ("POST", "/task/t%0a/job%2F", Limited.CREATE),
+        ("POST", "/task/t/job;a=b/c", Limited.CREATE),
+        ("POST", "/job/secret/s/;", Limited.CREATE),
         ("GET", "/task/t/job", Limited.OTHER),
         ("POST", "/task/t/jobs", Limited.OTHER),
         ("POST", "/task", Limited.OTHER),

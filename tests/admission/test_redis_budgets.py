@@ -181,8 +181,24 @@ async def test_without_redis_this_process_goes_on_and_says_so_once(
     ]
 
 
-@pytest.mark.parametrize("reply", [b"+OK\r\n", b"*1\r\n:0\r\n", b":7\r\n", b"what?\r\n", b""])
-async def test_what_is_no_redis_at_all_harms_nobody(reply: bytes) -> None:
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"+OK\r\n",
+        b"*1\r\n:0\r\n",
+        b":7\r\n",
+        b"what?\r\n",
+        b"",
+        b"*2\r\n:0\r\n+x\r\n",
+        b"*2\r\n:0\r\n:-1\r\n",
+        b"*2\r\n:-1\r\n:0\r\n",
+        b"*2\r\n+x\r\n:0\r\n",
+        b"*1\r\n" * 5000,
+    ],
+)
+async def test_what_is_no_redis_at_all_harms_nobody(
+    reply: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     async def serve(peer: Peer) -> None:
         while await peer.reader.read(4096):
             await peer.answer(reply)
@@ -191,9 +207,29 @@ async def test_what_is_no_redis_at_all_harms_nobody(reply: bytes) -> None:
 
     async with upstream_doing(serve) as script:
         url = script.url.replace("http", "redis")
-        config = RedisConfig(url=url, answer_seconds=0.03)
+        config = RedisConfig(url=url, answer_seconds=0.3)
         shared = RedisBudgets(config, MemoryBudgets(), lambda: 0.0, lambda: 0.5)
-        assert await take(shared, 20) == RATE.burst
+        verdicts = [await shared.use((budget(),), Use.TAKE, 0) for _ in range(20)]
+        await shared.aclose()
+    rate = budget().rate
+    levels = [min(count * rate.interval, rate.capacity) for count in range(1, 21)]
+    assert [verdict.level for verdict in verdicts] == levels
+    assert shared.stats().failures == 1
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+async def test_attempts_go_on_whatever_the_one_before_met(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.admission.redis_budgets.FIRST_GAP_SECONDS", 0.001)
+
+    async def serve(peer: Peer) -> None:
+        while await peer.reader.read(4096):
+            await peer.answer(b"*1\r\n" * 5000)
+
+    async with upstream_doing(serve) as script:
+        config = RedisConfig(url=script.url.replace("http", "redis"), answer_seconds=0.3)
+        shared = RedisBudgets(config, MemoryBudgets(), lambda: 0.0, lambda: 0.5)
+        await take(shared, 1)
+        await until(lambda: script.connections > 3)
         await shared.aclose()
 
 

@@ -99,6 +99,8 @@ def job(**members: Any) -> bytes:
         b"Content-Length: 1_0",
         b"Content-Length: ",
         b"Content-Length: 99999999999999999999",
+        b"Content-Length: 18446744073709551615",
+        b"Content-Length: " + b"0" * 5000 + b"4",
         b"Content-Length: 4\nX: y",
         b"Content-Length: 4\rX: y",
         b"X: y\r\n Content-Length: 4",

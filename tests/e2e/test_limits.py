@@ -136,6 +136,24 @@ async def test_content_too_long_by_its_length_is_refused_before_it_is_asked_for(
     assert head.startswith(b"HTTP/1.1 413 ")
     assert "2048 bytes" in json.loads(content)["message"]
     assert script.connections == 0
+    # Whatever came next would be taken for the content.
+    assert field(head, b"Connection") == b"close"
+
+
+async def test_content_that_came_unasked_leaves_the_connection_to_the_next_request() -> None:
+    expecting = (
+        b"POST /a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nok"
+    )
+    async with (
+        upstream_answering(OK) as script,
+        gateway_before(script.url, limits=limits(1)) as server,
+        connected(server.url) as client,
+    ):
+        statuses = []
+        for message in (expecting, expecting, GET):
+            await client.send(message)
+            statuses.append(status((await client.answer())[0]))
+    assert statuses == [200, 429, 429]
 
 
 @pytest.mark.parametrize("target", [b"/upload", b"/job", b"/job?wait_result=true"])
