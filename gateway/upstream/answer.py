@@ -128,9 +128,8 @@ class AnswerReader:
 
     def _switch(self, rest: bytes) -> None:
         """The upstream changed protocols (RFC 9110, 7.8): what follows is passed on as it is."""
-        if not self._upgrade or self.head is None or self.head.status != 101:
-            self.head = None
-            self.failure = BadGateway("The upstream changed protocols unasked")
+        if self.head is None or self.head.status != 101:
+            # Unasked, or behind the answer.
             return
         self._raw = True
         if rest:
@@ -150,6 +149,10 @@ class AnswerReader:
         if self.is_complete:
             # A second answer to one request: the peer and we disagree where messages end.
             self.is_reusable = False
+            return
+        if status == 101 and not (self._upgrade and self._parser.should_upgrade()):
+            # Without Upgrade and Connection, too, nothing was agreed on (RFC 9110, 7.8).
+            self.failure = BadGateway("The upstream changed protocols unasked")
             return
         if status < 200 and status != 101:
             self._reason, self._fields = b"", []
