@@ -146,13 +146,16 @@ class AnswerReader:
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        if self.is_complete:
+        if self.is_complete or self.failure is not None:
             # A second answer to one request: the peer and we disagree where messages end.
             self.is_reusable = False
             return
         if status == 101 and not (self._upgrade and self._parser.should_upgrade()):
             # Without Upgrade and Connection, too, nothing was agreed on (RFC 9110, 7.8).
             self.failure = BadGateway("The upstream changed protocols unasked")
+            return
+        if status < 100:
+            self.failure = BadGateway("The upstream's answer has no status of HTTP")
             return
         if status < 200 and status != 101:
             self._reason, self._fields = b"", []

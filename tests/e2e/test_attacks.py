@@ -213,6 +213,8 @@ async def test_connection_goes_on_after_an_upgrade_that_was_not_granted() -> Non
         b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
         b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
         b"HTTP/1.1 102 Processing\r\n\r\n" * 5000,
+        b"HTTP/1.1 099 No\r\nContent-Length: 2\r\n\r\nno" + OK,
+        b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + OK,
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20_000,
         b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000,
         b"\x00\x01\r\n\r\n",
