@@ -91,11 +91,7 @@ class _Connection(web.RequestHandler):
         if waiter is not None:
             self._go_on()
         elif self._messages and self._current_request is not None:
-            # aiohttp puts what is wrong with content in line behind the request it belongs to,
-            # which would wait for more of it until its time is up.
-            last, _ = self._messages[-1]
-            if isinstance(last, _ErrInfo):
-                cast("Client", self._current_request).spoil(last.exc)
+            self._spoil(cast("Client", self._current_request))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._connections is not None and self._counted:
@@ -173,10 +169,22 @@ class _Connection(web.RequestHandler):
             refusal = _refusal(message.exc, self.max_line_size)
             message = NO_REQUEST
         client = Client(message, payload, self, self._idle_seconds)
+        if client.has_content and self._messages:
+            self._spoil(client)
         if self._surplus and self._is_enforced:
             told = "Too many connections from one address"
             refusal = TooManyRequests(told, fields=((b"Retry-After", b"1"),))
         return client, refusal
+
+    def _spoil(self, client: Client) -> None:
+        """Tell a request what is wrong with its content.
+
+        aiohttp puts that in line behind the request, which would wait for more until its time is
+        up.
+        """
+        last, _ = self._messages[-1]
+        if isinstance(last, _ErrInfo):
+            client.spoil(last.exc)
 
     async def _after(self, turn: Turn) -> None:
         """Bring the connection to where another request may follow, or to its end."""
