@@ -326,7 +326,7 @@ async def test_a_client_that_leaves_while_its_upload_ends_leaves_no_connection_t
     class LeavesWhenStopped:
         async def read(self) -> bytes:
             try:
-                return await asyncio.get_running_loop().create_future()
+                return await asyncio.Future[bytes]()
             finally:
                 asking.cancel()
 
