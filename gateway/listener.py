@@ -98,6 +98,8 @@ class _Connection(web.RequestHandler):
             self._connections.closed(self._counted)
             self._counted = ""
         super().connection_lost(exc)
+        # Else the two would keep each other until the collector comes, which is rare.
+        self._current_request = None
         turn, self._turn = self._turn, None
         if turn is not None:
             turn.abandon()
@@ -188,7 +190,7 @@ class _Connection(web.RequestHandler):
 
     async def _after(self, turn: Turn) -> None:
         """Bring the connection to where another request may follow, or to its end."""
-        client = cast("Client", self._current_request)
+        client = turn.exchange.client
         self._current_request = None
         if self._upgraded:
             # It reads what came behind an upgrade that was not granted.

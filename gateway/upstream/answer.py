@@ -92,6 +92,8 @@ class AnswerReader:
 
     def lost(self) -> None:
         """The connection is gone."""
+        # This one and the parser would keep each other until the collector comes, which is rare.
+        self._parser = httptools.HttpResponseParser(None)
         self.is_reusable = False
         if self.is_complete or self.failure is not None:
             return
