@@ -190,7 +190,10 @@ class _Connection(web.RequestHandler):
 
     async def _after(self, turn: Turn) -> None:
         """Bring the connection to where another request may follow, or to its end."""
-        client = turn.exchange.client
+        client = cast("Client | None", self._current_request)
+        if client is None:
+            # It left meanwhile.
+            return
         self._current_request = None
         if self._upgraded:
             # It reads what came behind an upgrade that was not granted.
