@@ -112,11 +112,7 @@ class _Connection(web.RequestHandler):
         if waiter is not None:
             self._go_on()
         elif self._messages and self._current_request is not None:
-            # aiohttp puts what is wrong with content in line behind the request it belongs to,
-            # which would wait for more of it until its time is up.
-            last, _ = self._messages[-1]
-            if isinstance(last, _ErrInfo):
-                cast("Client", self._current_request).spoil(last.exc)
+            self._spoil(cast("Client", self._current_request))
 
     def _bound_head(self, size: int) -> None:
         """Take no more of a head, or of trailers, that is too long.
@@ -143,6 +139,8 @@ class _Connection(web.RequestHandler):
         # It refers to this connection.
         self._filling = EMPTY_PAYLOAD
         super().connection_lost(exc)
+        # Else the two would keep each other until the collector comes, which is rare.
+        self._current_request = None
         turn, self._turn = self._turn, None
         if turn is not None:
             turn.abandon()
@@ -214,14 +212,29 @@ class _Connection(web.RequestHandler):
             refusal = _refusal(message.exc, self.max_line_size)
             message = NO_REQUEST
         client = Client(message, payload, self, self._idle_seconds)
+        if client.has_content and self._messages:
+            self._spoil(client)
         if self._surplus and self._is_enforced:
             told = "Too many connections from one address"
             refusal = TooManyRequests(told, fields=((b"Retry-After", b"1"),))
         return client, refusal
 
+    def _spoil(self, client: Client) -> None:
+        """Tell a request what is wrong with its content.
+
+        aiohttp puts that in line behind the request, which would wait for more until its time is
+        up.
+        """
+        last, _ = self._messages[-1]
+        if isinstance(last, _ErrInfo):
+            client.spoil(last.exc)
+
     async def _after(self, turn: Turn) -> None:
         """Bring the connection to where another request may follow, or to its end."""
-        client = cast("Client", self._current_request)
+        client = cast("Client | None", self._current_request)
+        if client is None:
+            # It left meanwhile.
+            return
         self._current_request = None
         if self._upgraded:
             # It reads what came behind an upgrade that was not granted.

@@ -90,7 +90,8 @@ class Pipeline:
             self._clock(),
             limit=limit,
         )
-        if self.is_draining or refusal is not None:
+        if self.is_draining or refusal is not None or client.method == "CONNECT":
+            # What follows a CONNECT is the tunnel's, granted or not.
             client.close_after_answer()
         self._in_flight.add(client)
         return Turn(self, exchange, refusal)

@@ -182,3 +182,31 @@ async def test_what_is_too_long_is_named_also_where_both_bounds_are_the_same(
         message = b"GET %b HTTP/1.1\r\nHost: x\r\nX: %b\r\n\r\n" % (target, value)
         head, _ = await once(server.url, message)
     assert head.startswith(b"HTTP/1.1 %d " % status)
+
+
+@pytest.mark.parametrize("start", [b"PUT /", b"POST /job?wait_result=true"])
+async def test_content_that_went_wrong_while_its_request_had_to_wait_is_refused_at_once(
+    start: bytes,
+) -> None:
+    asked, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        while await peer.request():
+            asked.set()
+            await goes_on.wait()
+            await peer.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    async with (
+        upstream_doing(serve) as script,
+        gateway_before(script.url) as server,
+        connected(server.url) as client,
+    ):
+        await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" + start + CHUNKED)
+        await asked.wait()
+        await client.send(b"zz\r\n")
+        await asyncio.sleep(0.02)
+        goes_on.set()
+        assert (await client.answer())[1] == b"ok"
+        head, _ = await client.answer()
+        assert head.startswith(b"HTTP/1.1 400 ")
+        assert await client.until_closed() == b""

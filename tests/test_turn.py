@@ -5,17 +5,20 @@ when something other than a whole answer comes.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from aiohttp.web import RequestHandler
 
 from gateway.downstream import Client
 from gateway.errors import ClientGone
 from gateway.exchange import Exchange, Outcome
 from gateway.ops.metrics import Metrics
 from gateway.proxy.relay import Relay
+from gateway.upstream.answer import AnswerReader
 from tests.demo.replay import until
 from tests.e2e.harness import RawClient, connected, gateway_before
 from tests.upstream.scripted import Peer, Script, upstream_doing
@@ -157,6 +160,32 @@ async def test_client_that_leaves_frees_the_upstream_and_is_told_of_once(
         await dropped.wait()
         await until(lambda: bool(observed))
     assert [(one.status, one.outcome) for one in observed] == [(0, Outcome.CLIENT_CLOSED)]
+
+
+async def test_client_that_leaves_takes_no_memory_until_the_collector_comes() -> None:
+    asked = asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        while head := await peer.request():
+            if b" / " in head:
+                asked.set()
+            else:
+                await peer.answer(OK)
+
+    def alive() -> int:
+        return sum(isinstance(it, (RequestHandler, AnswerReader)) for it in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        async with warm(serve) as ready:
+            await ready.client.send(GET)
+            await asked.wait()
+            assert alive() == 2
+            ready.client.writer.transport.abort()
+            await until(lambda: alive() == 0)
+    finally:
+        gc.enable()
 
 
 async def test_drain_waits_for_the_answer_and_closes_the_connection_after_it() -> None:

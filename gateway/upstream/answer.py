@@ -92,6 +92,8 @@ class AnswerReader:
 
     def lost(self) -> None:
         """The connection is gone."""
+        # This one and the parser would keep each other until the collector comes, which is rare.
+        self._parser = httptools.HttpResponseParser(None)
         self.is_reusable = False
         if self.is_complete or self.failure is not None:
             return
@@ -128,9 +130,8 @@ class AnswerReader:
 
     def _switch(self, rest: bytes) -> None:
         """The upstream changed protocols (RFC 9110, 7.8): what follows is passed on as it is."""
-        if not self._upgrade or self.head is None or self.head.status != 101:
-            self.head = None
-            self.failure = BadGateway("The upstream changed protocols unasked")
+        if self.head is None or self.head.status != 101:
+            # Unasked, or behind the answer.
             return
         self._raw = True
         if rest:
@@ -147,9 +148,16 @@ class AnswerReader:
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        if self.is_complete:
+        if self.is_complete or self.failure is not None:
             # A second answer to one request: the peer and we disagree where messages end.
             self.is_reusable = False
+            return
+        if status == 101 and not (self._upgrade and self._parser.should_upgrade()):
+            # Without Upgrade and Connection, too, nothing was agreed on (RFC 9110, 7.8).
+            self.failure = BadGateway("The upstream changed protocols unasked")
+            return
+        if status < 100:
+            self.failure = BadGateway("The upstream's answer has no status of HTTP")
             return
         if status < 200 and status != 101:
             self._reason, self._fields = b"", []

@@ -203,14 +203,16 @@ class UpstreamExchange:
     async def _leave(self) -> None:
         connection = self._connection
         upload, self._upload = self._upload, None
-        if upload is not None:
-            if not upload.done():
+        try:
+            if upload is not None and not upload.done():
                 # The answer came first: what the upstream would read next is unknown.
                 if connection is not None:
                     connection.close()
                 upload.cancel()
-            await asyncio.wait([upload])
-        self._give_back()
+                await asyncio.wait([upload])
+        finally:
+            # Also where the client leaves just now.
+            self._give_back()
 
     def _give_back(self) -> None:
         connection, self._connection = self._connection, None

@@ -168,6 +168,21 @@ async def test_content_of_a_refused_request_is_never_taken_for_a_request(target:
     assert [head.split()[1] for head in script.heads] == [b"/next"]
 
 
+@pytest.mark.parametrize("fields", [(), (b"Content-Length: %d" % len(HIDDEN),)])
+async def test_what_follows_a_refused_connect_is_never_taken_for_a_request(
+    fields: tuple[bytes, ...],
+) -> None:
+    """RFC 9110, 9.3.6: it may be the tunnel's, or content for whoever read the length."""
+    connect = b"\r\n".join([b"CONNECT x:1 HTTP/1.1", b"Host: x:1", *fields, b"", b""])
+    async with passing_to(OK) as (script, client):
+        await client.send(connect + HIDDEN)
+        head, _ = await client.answer()
+        assert head.startswith(b"HTTP/1.1 400 ")
+        assert b"\r\nConnection: close\r\n" in head
+        assert await client.until_closed() == b""
+    assert script.heads == []
+
+
 async def test_connection_ends_after_an_upgrade_that_is_never_granted() -> None:
     async with passing_to(OK) as (script, client):
         await client.send(get("/", b"Connection: Upgrade", b"Upgrade: h2c") + get("/next"))
@@ -200,6 +215,8 @@ async def test_connection_goes_on_after_an_upgrade_that_was_not_granted() -> Non
         b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
         b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
         b"HTTP/1.1 102 Processing\r\n\r\n" * 5000,
+        b"HTTP/1.1 099 No\r\nContent-Length: 2\r\n\r\nno" + OK,
+        b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + OK,
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20_000,
         b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000,
         b"\x00\x01\r\n\r\n",

@@ -131,6 +131,15 @@ def test_an_upgrade_nobody_asked_for_is_no_answer() -> None:
     assert isinstance(reader.failure, BadGateway)
 
 
+@pytest.mark.parametrize("upgrade", [False, True])
+@pytest.mark.parametrize("fields", [b"", b"Upgrade: x\r\n", b"Connection: upgrade\r\n"])
+def test_a_101_that_names_no_protocol_is_no_answer(fields: bytes, upgrade: bool) -> None:
+    """RFC 9110, 7.8: whoever switches says so in Upgrade and Connection."""
+    reader = reading(b"HTTP/1.1 101 S\r\n" + fields + b"\r\n", upgrade=upgrade)
+    assert reader.head is None
+    assert isinstance(reader.failure, BadGateway)
+
+
 def test_endless_interim_answers_are_no_answer() -> None:
     reader = reading(*[b"HTTP/1.1 100 Continue\r\nA: " + b"x" * 1000 + b"\r\n\r\n"] * 70)
     assert isinstance(reader.failure, BadGateway)

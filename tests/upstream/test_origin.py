@@ -21,6 +21,7 @@ from gateway.errors import (
     Overloaded,
 )
 from gateway.upstream import Outbound, Purpose, Upstream
+from gateway.upstream.pool import PoolStats
 from tests.upstream.scripted import Peer, upstream_answering, upstream_doing
 
 if TYPE_CHECKING:
@@ -314,6 +315,31 @@ async def test_an_answer_before_the_end_of_the_content_is_passed_on_at_once() ->
             assert exchange.head.status == 413
             assert await exchange.read_all(10) == b"no"
         assert upstream.pool.stats().idle == 0, "its state is in doubt"
+
+
+async def test_a_client_that_leaves_while_its_upload_ends_leaves_no_connection_taken() -> None:
+    async def hasty(peer: Peer) -> None:
+        await peer.request()
+        await peer.answer(OK)
+        await peer.reader.read()
+
+    class LeavesWhenStopped:
+        async def read(self) -> bytes:
+            try:
+                return await asyncio.Future[bytes]()
+            finally:
+                asking.cancel()
+
+    async def ask() -> None:
+        outbound = Outbound("POST", "/", [(b"Content-Length", b"500")], Purpose.RELAY)
+        async with upstream.exchange(outbound, LeavesWhenStopped()) as exchange:
+            await exchange.read_all(10)
+
+    async with upstream_doing(hasty) as script, reaching(script.url) as upstream:
+        async with asyncio.TaskGroup() as group:
+            asking = group.create_task(ask())
+        assert asking.cancelled()
+        assert upstream.pool.stats() == PoolStats(busy=0, idle=0, queued=0)
 
 
 async def test_a_client_that_fails_to_send_its_content_ends_the_request() -> None:
