@@ -12,20 +12,14 @@ import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
-from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import ERROR as NO_REQUEST
 from aiohttp.web_protocol import _ErrInfo
 
 from gateway.admission.connections import SURPLUS
 from gateway.downstream import Client
-from gateway.errors import (
-    BadRequest,
-    FieldsTooLarge,
-    GatewayError,
-    TargetTooLong,
-    TooManyRequests,
-)
+from gateway.errors import FieldsTooLarge, GatewayError, TooManyRequests
+from gateway.malformed import HeadTooLong, malformed
 
 if TYPE_CHECKING:
     from gateway.admission.connections import Connections
@@ -129,7 +123,7 @@ class _Connection(web.RequestHandler):
             self._upgraded or self._close
         ):
             self._is_overlong = True
-            error = _HeadTooLong(FieldsTooLarge.than(self._fields_bytes).message)
+            error = HeadTooLong(FieldsTooLarge.than(self._fields_bytes).message)
             self._messages.append((_ErrInfo(431, error, error.message), EMPTY_PAYLOAD))
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -209,7 +203,7 @@ class _Connection(web.RequestHandler):
             self._resume_reading_if_drained()
         refusal = None
         if isinstance(message, _ErrInfo):
-            refusal = _refusal(message.exc, self.max_line_size)
+            refusal = malformed(message.exc, self.max_line_size)
             message = NO_REQUEST
         client = Client(message, payload, self, self._idle_seconds)
         if client.has_content and self._messages:
@@ -295,17 +289,3 @@ class ClientListener(web.Server):
 
     def __call__(self) -> web.RequestHandler:
         return _Connection(self, **self._options)
-
-
-class _HeadTooLong(BadHttpMessage):
-    """The message is for the client."""
-
-
-def _refusal(cause: BaseException, target_bytes: int) -> GatewayError:
-    if isinstance(cause, _HeadTooLong):
-        return FieldsTooLarge(cause.message)
-    if not isinstance(cause, LineTooLong):
-        return BadRequest("The request is not HTTP/1.1 as RFC 9112 has it")
-    if cause.args[1] in {target_bytes, str(target_bytes)}:
-        return TargetTooLong(f"The request target has more than {target_bytes} bytes")
-    return FieldsTooLarge("A field of the request is too long")

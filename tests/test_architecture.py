@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "routes",
         "config",
         "fields",
+        "malformed",
         "outbox",
         "query",
         "redaction",
