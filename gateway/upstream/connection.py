@@ -38,7 +38,9 @@ class Connection(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self._writing_paused = False
         self._reading_paused = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        # uvloop's timers that are due at once do not tell when they are.
+        self._timer_at = 0.0
         self._deadline = 0.0
         self._closes_at_deadline = False
         self.answer = AnswerReader()
@@ -153,10 +155,14 @@ class Connection(asyncio.Protocol):
 
     def _arm(self, seconds: float) -> None:
         self._deadline = self._loop.time() + seconds
-        if self._timer is None or self._timer.when() > self._deadline:
+        if self._timer is None or self._timer_at > self._deadline:
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = self._loop.call_at(self._deadline, self._on_timer)
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        self._timer_at = self._deadline
+        self._timer = self._loop.call_at(self._deadline, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
@@ -164,7 +170,7 @@ class Connection(asyncio.Protocol):
             return
         if self._closes_at_deadline or self._on_arrival is not None:
             if self._loop.time() < self._deadline:
-                self._timer = self._loop.call_at(self._deadline, self._on_timer)
+                self._set_timer()
             elif self._closes_at_deadline:
                 self.close()
             elif self.answer.head is not None:
