@@ -95,7 +95,7 @@ class Watch:
     """When it is to be looked at next, and since when it has been planned."""
     planned_at: float = 0.0
     failures: int = 0
-    """How many looks in a row the upstream failed to answer."""
+    """How many looks in a row, or reads that one led to, told nothing."""
     group: bytes | None = None
     """Of the reading that the next look is to use; None while it is not looked at."""
     flight: Flight | None = None

@@ -79,6 +79,7 @@ class Watcher:
         waited_seconds: float = 0.0,
         apart: bool = False,
         sighting: Sighting | None = None,
+        false_alarms: int = 0,
     ) -> Verdict:
         """Wait until something changes, for at most ``seconds``.
 
@@ -86,17 +87,19 @@ class Watcher:
         ``apart``: do not share a watch, for a client not known to be allowed to see the job.
         ``sighting``: when the client was shown the job; it is kept up to date. A hint that was
         given since then ends the wait at once.
+        ``false_alarms``: how many waits in a row ended and the client could read no change. The
+        job is looked at soon, later after each.
         """
         now = self._clock()
         job_id = reading.job_id.lower()
         if self._draining:
             verdict = Verdict.DRAINED
-        elif sighting is not None and self._hints.get(job_id, 0.0) > sighting.shown_at:
+        elif not false_alarms and sighting is not None and self._is_hinted(job_id, sighting):
             verdict = Verdict.ENDED
         else:
             born = now - waited_seconds
             watch = self._watch(job_id, born, sighting, apart=apart)
-            verdict = await self._joined(watch, reading, seconds, sighting)
+            verdict = await self._joined(watch, reading, seconds, sighting, false_alarms)
         self._verdicts[verdict] += 1
         return verdict
 
@@ -149,7 +152,12 @@ class Watcher:
         return watch
 
     async def _joined(
-        self, watch: Watch, reading: Reading, seconds: float, sighting: Sighting | None
+        self,
+        watch: Watch,
+        reading: Reading,
+        seconds: float,
+        sighting: Sighting | None,
+        false_alarms: int,
     ) -> Verdict:
         loop = asyncio.get_running_loop()
         waiter = Waiter(reading, reading.group, sighting, loop.create_future(), watch)
@@ -157,11 +165,16 @@ class Watcher:
         timer = loop.call_later(seconds, waiter.wake, Verdict.TIME_UP)
         try:
             if watch.group is None:
-                self._polling.add(watch, sighting.looked_at if sighting else None)
+                watch.failures = false_alarms
+                goes_on = sighting if not false_alarms else None
+                self._polling.add(watch, goes_on.looked_at if goes_on else None)
             return await waiter.verdict
         finally:
             timer.cancel()
             self._leave(waiter)
+
+    def _is_hinted(self, job_id: str, sighting: Sighting) -> bool:
+        return self._hints.get(job_id, 0.0) > sighting.shown_at
 
     def _leave(self, waiter: Waiter) -> None:
         watch, sighting = waiter.watch, waiter.sighting
@@ -195,7 +208,11 @@ class Watcher:
                 for waiter in _asked_with(reading, watch):
                     if waiter.sighting is not None:
                         waiter.sighting.shown_at = began
-                if watch.apart:
+                if not watch.apart:
+                    return
+                if self._hints.get(watch.job_id, 0.0) > began:
+                    self._end(watch)
+                else:
                     self._share(watch)
 
     def _end(self, watch: Watch) -> None:

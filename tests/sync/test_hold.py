@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from tests.sync.theeye import (
 )
 from tests.virtual_time import now, run
 
+OTHER_JOB_ID = "f" * 24
 GONE = reply(b'"job not found"', 404)
 
 
@@ -552,5 +554,66 @@ def test_job_is_read_again_where_nobody_was_shown_it_for_long() -> None:
         assert reads(upstream) == 1
         await gateway.answer(get(query))
         assert reads(upstream) == 2
+
+    run(scenario())
+
+
+class Hasty(TheEye):
+    """Lists say of every job that it has ended."""
+
+    async def ask(self, method: str, target: str, *rest: Any, **options: Any) -> Reply:
+        answer = await TheEye.ask(self, method, target, *rest, **options)
+        ids = re.findall(r"=([0-9a-f]{24})", target)
+        listed = [{"id": job_id, "lifecycle": "finished"} for job_id in ids]
+        return reply(json.dumps(listed).encode()) if ids else answer
+
+
+@pytest.mark.parametrize("then", [reply(job()), reply(b"{}"), reply(b"", 500)])
+def test_list_that_says_otherwise_than_the_job_leads_to_few_reads(then: Reply) -> None:
+    async def scenario() -> None:
+        upstream = Hasty(changes_at=0.05, then=then, latency_seconds=0.01)
+        gateway = Gateway(upstream)
+        query = "timeout=30&access_token=t"
+        async with asyncio.TaskGroup() as group:
+            for _ in range(2):
+                group.create_task(gateway.answer(get(query)))
+            other = exchange("GET", f"/job/{OTHER_JOB_ID}/result?{query}")
+            group.create_task(gateway.answer(other, OTHER_JOB_ID))
+        assert len(upstream.asked) < 60
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("relies", [True, False])
+def test_end_that_cannot_be_read_for_a_while_is_read_soon_after(relies: bool) -> None:
+    async def scenario() -> None:
+        upstream = TheEye(latency_seconds=0.001)
+        gateway = Gateway(upstream)
+        gateway.watcher.rely_on_hints(relies)
+        async with asyncio.TaskGroup() as group:
+            held = group.create_task(gateway.answer(get("timeout=30")))
+            await asyncio.sleep(3)
+            upstream.asked.clear()
+            upstream.first = None
+            gateway.watcher.hint(JOB_ID)
+            await asyncio.sleep(10)
+            assert len(upstream.asked) < 10
+            upstream.first = reply(finished())
+        assert held.result().status == 200
+        assert now() < 20
+
+    run(scenario())
+
+
+def test_false_alarm_does_not_make_an_old_job_be_looked_at_as_a_new_one() -> None:
+    async def scenario() -> None:
+        upstream = TheEye()
+        gateway = Gateway(upstream)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(gateway.answer(get("timeout=60")))
+            await asyncio.sleep(40)
+            upstream.asked.clear()
+            gateway.watcher.hint(JOB_ID)
+        assert len(upstream.asked) < 10
 
     run(scenario())
