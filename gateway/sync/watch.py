@@ -44,6 +44,11 @@ class Sighting:
     task: TaskKey | None = None
     looked_at: float | None = None
     """When it was last looked at, by anybody."""
+    watched_until: float = field(init=False)
+    """When its client's last request ended: hints since then reached nobody."""
+
+    def __post_init__(self) -> None:
+        self.watched_until = self.shown_at
 
 
 @dataclass(eq=False, slots=True)

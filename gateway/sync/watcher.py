@@ -68,7 +68,7 @@ class Watcher:
         self._wakes = Pace(MAX_WAKES_PER_SECOND, _WAKES_AT_ONCE)
         self._scopes: set[asyncio.Timeout] = set()
         self._draining = False
-        self._distrusts_before = float("-inf")
+        self._blind_until = float("-inf")
         self._verdicts: Counter[Verdict] = Counter()
 
     async def wait(
@@ -121,8 +121,8 @@ class Watcher:
 
     def look_at_all(self) -> None:
         """Look at every watched job once, as soon as the budget allows: ends may have been missed
-        until now."""
-        self._distrusts_before = self._clock()
+        until now. So are those whose clients are between two requests, when they are back."""
+        self._blind_until = self._clock()
         self._polling.hasten([*self._shared.values(), *self._apart])
 
     def rely_on_hints(self, healthy: bool) -> None:
@@ -131,9 +131,8 @@ class Watcher:
 
     def may_resume(self, sighting: Sighting) -> bool:
         """Whether a client may wait on without reading the job again: its credentials were good a
-        while ago, and no end can have been missed since."""
-        oldest = max(self._distrusts_before, self._clock() - TRUST_SECONDS)
-        return sighting.shown_at > oldest
+        while ago."""
+        return sighting.shown_at > self._clock() - TRUST_SECONDS
 
     def learn(self, task: TaskKey, job_id: str, seconds: float) -> None:
         """A job that was waited for has ended; it ran for ``seconds``."""
@@ -168,6 +167,8 @@ class Watcher:
                 watch.failures = false_alarms
                 goes_on = sighting if not false_alarms else None
                 self._polling.add(watch, goes_on.looked_at if goes_on else None)
+                if goes_on and goes_on.watched_until <= self._blind_until:
+                    self._polling.hasten([watch])
             return await waiter.verdict
         finally:
             timer.cancel()
@@ -180,7 +181,11 @@ class Watcher:
         watch, sighting = waiter.watch, waiter.sighting
         if sighting is not None:
             sighting.looked_at = watch.planned_at
+            sighting.watched_until = self._clock()
         del watch.waiters[waiter]
+        if watch.group is None and waiter.has_time_up and not watch.apart:
+            # It has ended, but this one's turn to be woken had not come.
+            self._hints[watch.job_id] = self._clock()
         if watch.waiters:
             self._polling.regroup(watch)
         else:

@@ -533,7 +533,7 @@ def test_hint_between_two_requests_has_the_job_read_at_once() -> None:
     run(scenario())
 
 
-def test_job_is_read_again_where_ends_may_have_been_missed_between_two_requests() -> None:
+def test_end_that_may_have_been_missed_between_two_requests_is_noticed_at_once() -> None:
     async def scenario() -> None:
         upstream = TheEye(changes_at=5)
         gateway = Gateway(upstream)
@@ -542,6 +542,20 @@ def test_job_is_read_again_where_ends_may_have_been_missed_between_two_requests(
         gateway.watcher.look_at_all()
         answer = await gateway.answer(get(query))
         assert (answer.status, now()) == (200, 5)
+
+    run(scenario())
+
+
+def test_clients_that_come_while_all_jobs_are_looked_at_cost_no_read_each() -> None:
+    async def scenario() -> None:
+        upstream = TheEye()
+        gateway = Gateway(upstream)
+        gateway.watcher.rely_on_hints(True)
+        query = await sent_on(gateway, "")
+        gateway.watcher.look_at_all()
+        await sent_on(gateway, query)
+        assert reads(upstream) == 1
+        assert [asked.at for asked in upstream.asked] == [0, 5]
 
     run(scenario())
 

@@ -3,6 +3,7 @@ from itertools import pairwise
 
 import pytest
 
+from gateway.sync.pace import Pace
 from gateway.sync.watch import Look, Sighting, Verdict
 from gateway.sync.watcher import MAX_HINTS, TRUST_SECONDS
 from tests.sync.theeye import JOB_ID
@@ -391,7 +392,7 @@ def test_wait_goes_on_with_the_looks_where_the_one_before_ended() -> None:
     run(scenario())
 
 
-def test_sighting_is_trusted_for_a_while_unless_ends_may_have_been_missed() -> None:
+def test_sighting_is_trusted_for_a_while() -> None:
     async def scenario() -> None:
         watcher = Watched().watcher()
         await asyncio.sleep(1)
@@ -401,8 +402,46 @@ def test_sighting_is_trusted_for_a_while_unless_ends_may_have_been_missed() -> N
         assert not watcher.may_resume(sighting)
         sighting.shown_at = now()
         assert watcher.may_resume(sighting)
-        watcher.look_at_all()
-        assert not watcher.may_resume(sighting)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("asked_to_at", "looked_at"), [(3, 4), (1, 1)])
+def test_job_whose_client_is_between_two_requests_is_looked_at_when_it_is_back(
+    asked_to_at: float, looked_at: float
+) -> None:
+    async def scenario() -> None:
+        upstream = Watched()
+        watcher = upstream.watcher()
+        watcher.rely_on_hints(True)
+        sighting = Sighting(now())
+        asyncio.get_running_loop().call_at(asked_to_at, watcher.look_at_all)
+        assert await watcher.wait(reading(), 2, sighting=sighting) is Verdict.TIME_UP
+        await asyncio.sleep(2)
+        await watcher.wait(reading(), 2, sighting=sighting)
+        await watcher.wait(reading(), 2, sighting=sighting)
+        assert [request.at for request in upstream.requests] == [looked_at]
+
+    run(scenario())
+
+
+def test_client_whose_time_is_up_before_its_turn_to_be_woken_is_told_when_it_is_back() -> None:
+    async def scenario() -> None:
+        watcher = Watched().watcher()
+        watcher.rely_on_hints(True)
+        watcher._wakes = Pace(10, 1)
+        sightings = [Sighting(now()) for _ in range(100)]
+        async with asyncio.TaskGroup() as group:
+            waits = [
+                group.create_task(watcher.wait(reading(), 9, sighting=sighting))
+                for sighting in sightings
+            ]
+            await asyncio.sleep(1)
+            watcher.hint(JOB_ID)
+        assert waits[-1].result() is Verdict.TIME_UP
+        await asyncio.sleep(1)
+        assert await watcher.wait(reading(), 9, sighting=sightings[-1]) is Verdict.ENDED
+        assert now() == pytest.approx(10)
 
     run(scenario())
 
