@@ -44,6 +44,8 @@ class Sighting:
     task: TaskKey | None = None
     looked_at: float | None = None
     """When it was last looked at, by anybody."""
+    failures: int = 0
+    """Its watch's, when its client's last request ended."""
     watched_until: float = field(init=False)
     """When its client's last request ended: hints since then reached nobody."""
 

@@ -164,15 +164,21 @@ class Watcher:
         timer = loop.call_later(seconds, waiter.wake, Verdict.TIME_UP)
         try:
             if watch.group is None:
-                watch.failures = false_alarms
-                goes_on = sighting if not false_alarms else None
-                self._polling.add(watch, goes_on.looked_at if goes_on else None)
-                if goes_on and goes_on.watched_until <= self._blind_until:
-                    self._polling.hasten([watch])
+                self._begin(watch, sighting, false_alarms)
             return await waiter.verdict
         finally:
             timer.cancel()
             self._leave(waiter)
+
+    def _begin(self, watch: Watch, sighting: Sighting | None, false_alarms: int) -> None:
+        if sighting is None or false_alarms:
+            watch.failures = false_alarms
+            self._polling.add(watch)
+            return
+        watch.failures = sighting.failures
+        self._polling.add(watch, sighting.looked_at)
+        if sighting.watched_until <= self._blind_until:
+            self._polling.hasten([watch])
 
     def _is_hinted(self, job_id: str, sighting: Sighting) -> bool:
         return self._hints.get(job_id, 0.0) > sighting.shown_at
@@ -181,6 +187,7 @@ class Watcher:
         watch, sighting = waiter.watch, waiter.sighting
         if sighting is not None:
             sighting.looked_at = watch.planned_at
+            sighting.failures = watch.failures
             sighting.watched_until = self._clock()
         del watch.waiters[waiter]
         if watch.group is None and waiter.has_time_up and not watch.apart:

@@ -619,6 +619,22 @@ def test_end_that_cannot_be_read_for_a_while_is_read_soon_after(relies: bool) ->
     run(scenario())
 
 
+def test_end_that_could_not_be_read_is_not_forgotten_when_its_client_comes_again() -> None:
+    async def scenario() -> None:
+        upstream = TheEye(latency_seconds=0.001)
+        gateway = Gateway(upstream)
+        gateway.watcher.rely_on_hints(True)
+        query = await sent_on(gateway, "access_token=t&limit=99")
+        upstream.first = None
+        gateway.watcher.hint(JOB_ID)
+        query = await sent_on(gateway, query, hops=2)
+        upstream.first = reply(finished())
+        assert (await gateway.answer(get(query))).status == 200
+        assert now() < 17
+
+    run(scenario())
+
+
 def test_false_alarm_does_not_make_an_old_job_be_looked_at_as_a_new_one() -> None:
     async def scenario() -> None:
         upstream = TheEye()
