@@ -1,6 +1,8 @@
 import asyncio
 import json
 import re
+from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,6 +29,7 @@ from tests.sync.theeye import (
     reply,
     shown,
 )
+from tests.sync.watched import is_empty
 from tests.virtual_time import now, run
 
 OTHER_JOB_ID = "f" * 24
@@ -582,6 +585,15 @@ class Hasty(TheEye):
         return reply(json.dumps(listed).encode()) if ids else answer
 
 
+class Many(Hasty):
+    """Has every job that it is asked for."""
+
+    async def ask(self, method: str, target: str, *rest: Any, **options: Any) -> Reply:
+        answer = await Hasty.ask(self, method, target, *rest, **options)
+        asked_for = target.partition("?")[0][-24:].encode()
+        return replace(answer, content=answer.content.replace(JOB_ID.encode(), asked_for))
+
+
 @pytest.mark.parametrize("then", [reply(job()), reply(b"{}"), reply(b"", 500)])
 def test_list_that_says_otherwise_than_the_job_leads_to_few_reads(then: Reply) -> None:
     async def scenario() -> None:
@@ -645,5 +657,45 @@ def test_false_alarm_does_not_make_an_old_job_be_looked_at_as_a_new_one() -> Non
             upstream.asked.clear()
             gateway.watcher.hint(JOB_ID)
         assert len(upstream.asked) < 10
+
+    run(scenario())
+
+
+def test_nothing_is_left_of_many_waits_however_they_ended() -> None:
+    async def client(gateway: Gateway, number: int) -> None:
+        job_id, token = f"{number:024x}", number % 7
+        held = exchange("GET", f"/job/{job_id}/result?access_token={token}&timeout=9")
+        async with asyncio.TaskGroup() as group:
+            asked = group.create_task(gateway.answer(held, job_id))
+            await asyncio.sleep(number % 5 * 0.7)
+            match number % 4:
+                case 0:
+                    gateway.watcher.hint(job_id)
+                case 1:
+                    asked.cancel()
+                case 2:
+                    gateway.watcher.look_at_all()
+                case _:
+                    gateway.watcher.rely_on_hints(number % 3 == 0)
+        if not asked.cancelled():
+            statuses[asked.result().status] += 1
+
+    statuses: Counter[int] = Counter()
+
+    async def scenario() -> None:
+        gateway = Gateway(Many(changes_at=12, latency_seconds=0.01))
+        async with asyncio.TaskGroup() as group:
+            for number in range(1000):
+                group.create_task(client(gateway, number))
+                await asyncio.sleep(0.01)
+        assert set(statuses) == {200, 303}
+        assert gateway.results._kept
+        await asyncio.sleep(61)
+        assert is_empty(gateway.watcher)
+        assert not gateway.hold._sights
+        assert not gateway.watcher._hints
+        assert not gateway.results._kept
+        assert not gateway.results._tasks
+        assert asyncio.all_tasks() == {asyncio.current_task()}
 
     run(scenario())
