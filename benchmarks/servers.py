@@ -226,6 +226,7 @@ def _gateway(site: Site, peer: Peer, upstream: int) -> AbstractContextManager[Pr
         "GATEWAY_LISTEN__PORT": str(port),
         "GATEWAY_ADMIN__PORT": "0",
         "GATEWAY_LOG__ACCESS": "false" if peer.is_bare else "true",
+        "GATEWAY_LIMITS__MODE": "off" if peer.is_bare else "enforce",
         "GATEWAY_LISTEN__WORKERS": str(peer.workers),
         **_WIDE_LIMITS,
     }
@@ -247,7 +248,9 @@ HAPROXY = Peer("haproxy", "HAProxy: log, forwarded fields", False, "haproxy", _h
 FAST_PROXY = Peer("fast-proxy", "Node fast-proxy: no log", True, "node", _fast_proxy)
 AIOHTTP = Peer("aiohttp", "aiohttp proxy: no log", True, sys.executable, _aiohttp)
 GATEWAY = Peer("gateway", "**gateway**: everything on", False, sys.executable, _gateway)
-GATEWAY_BARE = Peer("gateway-bare", "**gateway**: no log", True, sys.executable, _gateway)
+GATEWAY_BARE = Peer(
+    "gateway-bare", "**gateway**: no log, no limits", True, sys.executable, _gateway
+)
 NGINX_TLS = replace(NGINX, name="nginx-tls", label=f"{NGINX.label}, TLS in", speaks_tls=True)
 GATEWAY_TLS = replace(
     GATEWAY, name="gateway-tls", label=f"{GATEWAY.label}, TLS in", speaks_tls=True

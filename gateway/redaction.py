@@ -55,12 +55,14 @@ def _path(path: str) -> str:
     after_secret = False
     for index, segment in enumerate(segments):
         plain = _decoded(segment)
+        is_name = plain.lower() == "secret"
         if after_secret and segment:
             segments[index] = MASK
-            after_secret = False
+            # Which of /secret/secret/x is the secret?
+            after_secret = is_name
         else:
             segments[index] = _parameters(segment)
-            after_secret = plain.lower() == "secret" or (after_secret and not segment)
+            after_secret = is_name or (after_secret and not segment)
     return "/".join(segments)
 
 

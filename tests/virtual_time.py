@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+    from concurrent.futures import ThreadPoolExecutor
 
 T = TypeVar("T")
 
@@ -39,6 +40,13 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._virtual.now
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        """Wait for threads in real time: by this clock any time limit is over at once."""
+        del timeout
+        executor: ThreadPoolExecutor | None = self._default_executor  # type: ignore[attr-defined]
+        if executor is not None:
+            executor.shutdown()
 
 
 def run(coro: Coroutine[Any, Any, T]) -> T:
