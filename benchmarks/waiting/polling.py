@@ -29,9 +29,10 @@ from benchmarks.waiting.simulation import (
     simulate_fixed,
     together,
 )
+from benchmarks.waiting.table import Floor, row, show, titles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from benchmarks.processes import Process
     from benchmarks.waiting.control import Told
@@ -51,21 +52,6 @@ LONG_HOLD_SECONDS, SHORT_HOLD_SECONDS = 180, 5
 COUNTED_FROM_SECONDS = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Floor:
-    what: str
-    value: float
-    most: float
-
-    @property
-    def is_reached(self) -> bool:
-        return self.value <= self.most
-
-    def __str__(self) -> str:
-        verdict = "PASS" if self.is_reached else "FAIL"
-        return f"- {verdict}: {self.what} ≤ {self.most:,g}: {self.value:,.2f}"
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; 1 if a floor is missed, 2 if something could not be measured."""
     options = _options(arguments)
@@ -74,13 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
     floors: list[Floor] = []
     try:
-        _print(_latencies(floors))
-        _print(_growth(floors))
-        _print(_held(options, floors))
+        show(_latencies(floors))
+        show(_growth(floors))
+        show(_held(options, floors))
     except (DidNotStart, RuntimeError) as failure:
         print(f"Not measured: {failure}.", file=sys.stderr)
         return 2
-    _print(map(str, floors))
+    show(map(str, floors))
     return 0 if all(floor.is_reached for floor in floors) else 1
 
 
@@ -109,12 +95,12 @@ def _latencies(floors: list[Floor]) -> Iterator[str]:
         ("σ = 0.25, fixed 1 s", lambda: simulate_fixed(known).without(LEARNED_RUNS)),
         ("σ = 1, learned", lambda: simulate(mix, task=TASK).without(LEARNED_RUNS)),
     )
-    yield from _titles(
+    yield from titles(
         "one job at a time", "late p50", "of allowed", "p95", "of allowed", "requests"
     )
     for name, find in kinds:
         found = find()
-        yield _row(name, *_late_cells(found), f"{found.requests_per_job:.1f}")
+        yield row(name, *_late_cells(found), f"{found.requests_per_job:.1f}")
         if "unknown" in name and "fixed" not in name:
             floors += _late_floors(name, found)
             floors.append(Floor(f"{name}: requests", found.requests_per_job, 20))
@@ -136,7 +122,7 @@ def _late_floors(name: str, found: Findings) -> Iterator[Floor]:
 
 
 def _growth(floors: list[Floor]) -> Iterator[str]:
-    yield from _titles(
+    yield from titles(
         "jobs at a time, one token",
         *("late p50", "of allowed", "p95", "of allowed"),
         *("looks/job", "looks/s", "looks/s for each waiting"),
@@ -147,7 +133,7 @@ def _growth(floors: list[Floor]) -> Iterator[str]:
         found = simulate(jobs, counted=(COUNTED_FROM_SECONDS, seconds))
         per_job = found.looks / len(found.outcomes)
         per_second = found.looks / (seconds - COUNTED_FROM_SECONDS)
-        yield _row(
+        yield row(
             f"{concurrent:,}",
             *_late_cells(found),
             f"{per_job:.3f}",
@@ -175,7 +161,7 @@ class Held:
 
 
 def _held(options: argparse.Namespace, floors: list[Floor]) -> Iterator[str]:
-    yield from _titles(
+    yield from titles(
         f"held requests, {TOKENS} tokens",
         *("KiB each", "loop lag p50 ms", "p99 ms", "upstream requests/s", "CPU"),
         *(f"answered of {ENDS:,} ends in 1 s", "late p50 s", "last after s"),
@@ -188,7 +174,7 @@ def _held(options: argparse.Namespace, floors: list[Floor]) -> Iterator[str]:
         ("plain, 1 s", plain, LONG_HOLD_SECONDS),
     ):
         held = _hold(waits, seconds, options.service_ms, plain="plain" in name)
-        yield _row(
+        yield row(
             f"{name}: {waits:,}, {seconds} s each",
             f"{held.bytes_per_wait / 1024:.1f}",
             f"{held.lag_p50 * 1e3:.1f}",
@@ -290,24 +276,6 @@ def _requests(upstream: Told) -> int:
 
 def _sleep(seconds: float) -> None:
     time.sleep(seconds)  # noqa: TID251 - there is no event loop here
-
-
-# --- tables
-
-
-def _titles(*titles: str) -> Iterator[str]:
-    yield _row(*titles)
-    yield _row("---", *["---:"] * (len(titles) - 1))
-
-
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _print(lines: Iterable[str]) -> None:
-    for line in lines:
-        print(line, flush=True)
-    print(flush=True)
 
 
 if __name__ == "__main__":

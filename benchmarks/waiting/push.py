@@ -26,6 +26,7 @@ import msgspec
 import uvloop
 
 from benchmarks.processes import MOST_FILES, DidNotStart, Process, free_port, running
+from benchmarks.waiting.table import Floor, row, show, titles
 from gateway.demo.orchestrator import Orchestrator
 
 if TYPE_CHECKING:
@@ -96,12 +97,10 @@ class Delays:
         ordered = sorted(self.seconds)
         return ordered[min(int(len(ordered) * 0.99), len(ordered) - 1)]
 
-    def __str__(self) -> str:
-        p50, p99, most = (each * 1e3 for each in (self.p50, self.p99, max(self.seconds)))
-        return (
-            f"  p50 {p50:.1f} ms, p99 {p99:.1f} ms, max {most:.1f} ms;"
-            f" {self.last:.2f} s from the first end to the last answer"
-        )
+    def cells(self) -> Iterator[str]:
+        for each in (self.p50, self.p99, max(self.seconds)):
+            yield f"{each * 1e3:.1f}"
+        yield f"{self.last:.2f}"
 
 
 async def measure(it: Installation, waits: int, ends: int, seconds: float) -> Delays:
@@ -228,21 +227,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = MOST_FILES if most == resource.RLIM_INFINITY else min(most, MOST_FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
-    is_prompt = True
+    floors: list[Floor] = []
     try:
-        waits = options.waits
-        delays = _measured(options.service_ms, waits, waits, waits / options.rate)
-        print(f"{waits} waits, {options.rate:g} of their jobs end a second:\n{delays}")
-        is_prompt = delays.p50 < P50_SECONDS and delays.p99 < P99_SECONDS
-        if options.burst_ends:
-            waits, ends = options.burst_waits, options.burst_ends
-            delays = _measured(options.service_ms, waits, ends, 1.0)
-            print(f"{waits} waits, {ends} of their jobs end within a second:\n{delays}")
-            is_prompt = is_prompt and max(delays.seconds) < BURST_SECONDS
+        show(_rows(options, floors))
     except (NotMeasured, DidNotStart) as failure:
         print(f"Not measured: {failure}.", file=sys.stderr)
         return 2
-    return 0 if is_prompt else 1
+    show(map(str, floors))
+    return 0 if all(floor.is_reached for floor in floors) else 1
+
+
+def _rows(options: argparse.Namespace, floors: list[Floor]) -> Iterator[str]:
+    yield from titles(
+        "held requests, told by Redis", "late p50 ms", "p99 ms", "most ms", "last after s"
+    )
+    waits, rate = options.waits, options.rate
+    delays = _measured(options.service_ms, waits, waits, waits / rate)
+    yield row(f"**gateway**: {waits:,}, {rate:g} ends a second", *delays.cells())
+    floors.append(Floor(f"{waits:,} held: late p50 ms", delays.p50 * 1e3, P50_SECONDS * 1e3))
+    floors.append(Floor(f"{waits:,} held: late p99 ms", delays.p99 * 1e3, P99_SECONDS * 1e3))
+    if options.burst_ends:
+        waits, ends = options.burst_waits, options.burst_ends
+        delays = _measured(options.service_ms, waits, ends, 1.0)
+        yield row(f"**gateway**: {waits:,}, {ends:,} ends in 1 s", *delays.cells())
+        floors.append(Floor(f"{waits:,} held: last answer after s", delays.last, BURST_SECONDS))
 
 
 def _measured(service_ms: float, waits: int, ends: int, seconds: float) -> Delays:

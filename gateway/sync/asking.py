@@ -26,6 +26,10 @@ MAX_REFUSED = 4096
 REFUSED_SECONDS = 600.0
 """How long a token that gets no lists is asked with for single jobs before the next try."""
 MAX_SPLITS = 20
+MAX_FAILED_LISTS = 3
+"""In a row, of one token, though the upstream answers otherwise. Then it is asked with for single
+jobs for a while."""
+FAILED_SECONDS = 60.0
 _MAX_SLOWDOWN = 10.0
 
 
@@ -64,6 +68,8 @@ class Asking:
         self._pace = pace
         self._clock = clock
         self._refused: TTLCache[bytes, None] = TTLCache(MAX_REFUSED, REFUSED_SECONDS, clock)
+        self._failed: TTLCache[bytes, int] = TTLCache(MAX_REFUSED, FAILED_SECONDS, clock)
+        """How many lists in a row failed."""
         self._failures = 0
         """Requests in a row that the upstream failed to answer."""
         self.requests = 0
@@ -71,7 +77,13 @@ class Asking:
 
     def may_list(self, watch: Watch) -> bool:
         """Whether the watch can be looked at in a list; none is tried while the upstream fails."""
-        return not self._failures and watch.is_listable and watch.group not in self._refused
+        group = watch.group or b""
+        return (
+            not self._failures
+            and watch.is_listable
+            and group not in self._refused
+            and self._failed.get(group, 0) < MAX_FAILED_LISTS
+        )
 
     async def look(self, jobs: list[Job]) -> None:
         """Look at jobs that can be asked for with the same credentials; the turn is taken."""
@@ -106,6 +118,11 @@ class Asking:
 
     def _listed(self, jobs: list[Job], listing: Listing, began: float) -> None:
         self._answered(well=listing is not Unlisted.FAILING)
+        group = jobs[0][1].group
+        if listing is Unlisted.FAILING:
+            self._failed[group] = self._failed.get(group, 0) + 1
+        else:
+            self._failed.pop(group, None)
         match listing:
             case Unlisted.FAILING | Unlisted.TOO_MUCH:
                 self._settle_all(jobs, Look.FAILING, began)

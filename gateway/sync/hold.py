@@ -138,6 +138,7 @@ class ResultHold:
         seen = self._resumed(exchange, wait)
         needs_read = seen is None
         verdict: Verdict | None = None
+        false_alarms = 0
         while True:
             if needs_read:
                 read_at = self._clock()
@@ -149,10 +150,11 @@ class ResultHold:
                 seen = _sight(read, read_at) if isinstance(read, Seen) else seen
                 del read
             needs_read = True
+            false_alarms += verdict is Verdict.ENDED
             remaining = deadline - self._clock()
             if remaining <= 0 or not wait.parameters.may_wait:
                 return self._time_up(wait, seen)
-            verdict = await self._wait(exchange, wait, remaining, seen)
+            verdict = await self._wait(exchange, wait, remaining, seen, false_alarms)
             if verdict is Verdict.DRAINED:
                 return self._drained(exchange, wait, _allowed(wait, seen))
             if verdict is Verdict.TIME_UP and not wait.parameters.is_last:
@@ -206,16 +208,23 @@ class ResultHold:
         return await asyncio.to_thread(result_answer, job, wait.query, profile, parse_bytes)
 
     async def _wait(
-        self, exchange: Exchange, wait: _Wait, seconds: float, seen: _Sight | None
+        self,
+        exchange: Exchange,
+        wait: _Wait,
+        seconds: float,
+        seen: _Sight | None,
+        false_alarms: int,
     ) -> Verdict:
         began = self._clock()
+        parameters = wait.parameters
         try:
             return await self._watcher.wait(
                 wait.reading,
                 seconds,
-                waited_seconds=wait.parameters.waited_seconds,
+                waited_seconds=parameters.waited_seconds + parameters.hold_seconds - seconds,
                 apart=seen is None,
                 sighting=seen.sighting if seen else None,
+                false_alarms=false_alarms,
             )
         finally:
             exchange.held_seconds += self._clock() - began

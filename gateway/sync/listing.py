@@ -86,10 +86,10 @@ def understood(status: int, content: bytes) -> Listing:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             # One of the jobs cannot be read, or it is no list at all.
             return Unlisted.TOO_MUCH if content.lstrip()[:1] == b"[" else Unlisted.REFUSED
-        return {
-            job.id.lower(): Look.CHANGED if job.lifecycle in FINISHED else Look.RUNNING
-            for job in listed
-        }
+        said = dict.fromkeys((job.id.lower() for job in listed), Look.RUNNING)
+        # Where a job comes twice: a look too many does less harm than one too few.
+        ended = (job.id.lower() for job in listed if job.lifecycle in FINISHED)
+        return said | dict.fromkeys(ended, Look.CHANGED)
     if status == 401:
         return Unlisted.DENIED
     if status == 500 or status in _SPLIT_ANSWERS:

@@ -163,18 +163,12 @@ class Orchestrator:
 
     async def read(self, reading: Reading) -> Read:
         """The job as it stands, at once."""
-        if not reading.secret:
-            return await self._ask(reading)
-        try:
-            async with asyncio.timeout(_SECRET_READ_SECONDS):
-                return await self._ask(reading)
-        except TimeoutError:
-            return Unfinished()
+        return await self._at_once(reading, Purpose.READ)
 
     async def look(self, reading: Reading) -> Look:
         """What the watcher needs to know: nothing but that something changed."""
         try:
-            read = await self._ask(reading, Purpose.POLL)
+            read = await self._at_once(reading, Purpose.POLL)
         except AnswerTooLarge:
             return Look.CHANGED
         match read:
@@ -205,7 +199,16 @@ class Orchestrator:
             return list_understood(reply.status, reply.content)
         return await asyncio.to_thread(list_understood, reply.status, reply.content)
 
-    async def _ask(self, reading: Reading, purpose: Purpose = Purpose.READ) -> Read:
+    async def _at_once(self, reading: Reading, purpose: Purpose) -> Read:
+        if not reading.secret:
+            return await self._ask(reading, purpose)
+        try:
+            async with asyncio.timeout(_SECRET_READ_SECONDS):
+                return await self._ask(reading, purpose)
+        except TimeoutError:
+            return Unfinished()
+
+    async def _ask(self, reading: Reading, purpose: Purpose) -> Read:
         fields = [_ACCEPT, *reading.credentials.fields]
         if reading.origin is not None:
             fields.append((b"Origin", reading.origin))

@@ -129,7 +129,10 @@ class Polling:
     def _gap(self, watch: Watch, now: float) -> float:
         age, chance = now - watch.born, self._chance()
         seconds = gap(age, watch.usual, watch.failures, chance, self._config)
-        return max(seconds, safety_gap(chance, self._config)) if self._is_relaxed else seconds
+        # Hints reach no watch apart, and one that came may be what could not be made good yet.
+        if self._is_relaxed and not watch.failures and not watch.apart:
+            return max(seconds, safety_gap(chance, self._config))
+        return seconds
 
     def _plan(self, watch: Watch, since: float, least_seconds: float = 0.0) -> None:
         watch.planned_at = since

@@ -44,6 +44,13 @@ class Sighting:
     task: TaskKey | None = None
     looked_at: float | None = None
     """When it was last looked at, by anybody."""
+    failures: int = 0
+    """Its watch's, when its client's last request ended."""
+    watched_until: float = field(init=False)
+    """When its client's last request ended: hints since then reached nobody."""
+
+    def __post_init__(self) -> None:
+        self.watched_until = self.shown_at
 
 
 @dataclass(eq=False, slots=True)
@@ -95,7 +102,7 @@ class Watch:
     """When it is to be looked at next, and since when it has been planned."""
     planned_at: float = 0.0
     failures: int = 0
-    """How many looks in a row the upstream failed to answer."""
+    """How many looks in a row, or reads that one led to, told nothing."""
     group: bytes | None = None
     """Of the reading that the next look is to use; None while it is not looked at."""
     flight: Flight | None = None

@@ -68,7 +68,7 @@ class Watcher:
         self._wakes = Pace(MAX_WAKES_PER_SECOND, _WAKES_AT_ONCE)
         self._scopes: set[asyncio.Timeout] = set()
         self._draining = False
-        self._distrusts_before = float("-inf")
+        self._blind_until = float("-inf")
         self._verdicts: Counter[Verdict] = Counter()
 
     async def wait(
@@ -79,6 +79,7 @@ class Watcher:
         waited_seconds: float = 0.0,
         apart: bool = False,
         sighting: Sighting | None = None,
+        false_alarms: int = 0,
     ) -> Verdict:
         """Wait until something changes, for at most ``seconds``.
 
@@ -86,17 +87,19 @@ class Watcher:
         ``apart``: do not share a watch, for a client not known to be allowed to see the job.
         ``sighting``: when the client was shown the job; it is kept up to date. A hint that was
         given since then ends the wait at once.
+        ``false_alarms``: how many waits in a row ended and the client could read no change. The
+        job is looked at soon, later after each.
         """
         now = self._clock()
         job_id = reading.job_id.lower()
         if self._draining:
             verdict = Verdict.DRAINED
-        elif sighting is not None and self._hints.get(job_id, 0.0) > sighting.shown_at:
+        elif not false_alarms and sighting is not None and self._is_hinted(job_id, sighting):
             verdict = Verdict.ENDED
         else:
             born = now - waited_seconds
             watch = self._watch(job_id, born, sighting, apart=apart)
-            verdict = await self._joined(watch, reading, seconds, sighting)
+            verdict = await self._joined(watch, reading, seconds, sighting, false_alarms)
         self._verdicts[verdict] += 1
         return verdict
 
@@ -118,8 +121,8 @@ class Watcher:
 
     def look_at_all(self) -> None:
         """Look at every watched job once, as soon as the budget allows: ends may have been missed
-        until now."""
-        self._distrusts_before = self._clock()
+        until now. So are those whose clients are between two requests, when they are back."""
+        self._blind_until = self._clock()
         self._polling.hasten([*self._shared.values(), *self._apart])
 
     def rely_on_hints(self, healthy: bool) -> None:
@@ -128,9 +131,8 @@ class Watcher:
 
     def may_resume(self, sighting: Sighting) -> bool:
         """Whether a client may wait on without reading the job again: its credentials were good a
-        while ago, and no end can have been missed since."""
-        oldest = max(self._distrusts_before, self._clock() - TRUST_SECONDS)
-        return sighting.shown_at > oldest
+        while ago."""
+        return sighting.shown_at > self._clock() - TRUST_SECONDS
 
     def learn(self, task: TaskKey, job_id: str, seconds: float) -> None:
         """A job that was waited for has ended; it ran for ``seconds``."""
@@ -149,7 +151,12 @@ class Watcher:
         return watch
 
     async def _joined(
-        self, watch: Watch, reading: Reading, seconds: float, sighting: Sighting | None
+        self,
+        watch: Watch,
+        reading: Reading,
+        seconds: float,
+        sighting: Sighting | None,
+        false_alarms: int,
     ) -> Verdict:
         loop = asyncio.get_running_loop()
         waiter = Waiter(reading, reading.group, sighting, loop.create_future(), watch)
@@ -157,17 +164,35 @@ class Watcher:
         timer = loop.call_later(seconds, waiter.wake, Verdict.TIME_UP)
         try:
             if watch.group is None:
-                self._polling.add(watch, sighting.looked_at if sighting else None)
+                self._begin(watch, sighting, false_alarms)
             return await waiter.verdict
         finally:
             timer.cancel()
             self._leave(waiter)
 
+    def _begin(self, watch: Watch, sighting: Sighting | None, false_alarms: int) -> None:
+        if sighting is None or false_alarms:
+            watch.failures = false_alarms
+            self._polling.add(watch)
+            return
+        watch.failures = sighting.failures
+        self._polling.add(watch, sighting.looked_at)
+        if sighting.watched_until <= self._blind_until:
+            self._polling.hasten([watch])
+
+    def _is_hinted(self, job_id: str, sighting: Sighting) -> bool:
+        return self._hints.get(job_id, 0.0) > sighting.shown_at
+
     def _leave(self, waiter: Waiter) -> None:
         watch, sighting = waiter.watch, waiter.sighting
         if sighting is not None:
             sighting.looked_at = watch.planned_at
+            sighting.failures = watch.failures
+            sighting.watched_until = self._clock()
         del watch.waiters[waiter]
+        if watch.group is None and waiter.has_time_up and not watch.apart:
+            # It has ended, but this one's turn to be woken had not come.
+            self._hints[watch.job_id] = self._clock()
         if watch.waiters:
             self._polling.regroup(watch)
         else:
@@ -195,7 +220,11 @@ class Watcher:
                 for waiter in _asked_with(reading, watch):
                     if waiter.sighting is not None:
                         waiter.sighting.shown_at = began
-                if watch.apart:
+                if not watch.apart:
+                    return
+                if self._hints.get(watch.job_id, 0.0) > began:
+                    self._end(watch)
+                else:
                     self._share(watch)
 
     def _end(self, watch: Watch) -> None:

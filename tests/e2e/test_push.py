@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from gateway.config import RedisConfig
+from gateway.demo.faults import Kind as Fault
 from gateway.demo.orchestrator import Orchestrator
 from gateway.demo.routes import Purpose
 from gateway.redis_client import connect
@@ -54,9 +55,11 @@ class Installation:
         self.orchestrator.publisher.is_losing = True
 
     @asynccontextmanager
-    async def waiting(self, *jobs: Job) -> AsyncIterator[list[RawClient]]:
+    async def waiting(
+        self, *jobs: Job, caller: str = "acme-user"
+    ) -> AsyncIterator[list[RawClient]]:
         """A client for each job; its job has been read once, and a watch is on."""
-        token = self.orchestrator.tokens["acme-user"]
+        token = self.orchestrator.tokens[caller]
         watcher = self.server._gateway._watcher
         before = watcher.stats().waiters
         async with AsyncExitStack() as stack:
@@ -237,6 +240,40 @@ async def test_job_removed_while_waited_for_is_404_without_a_message(
             head, content = await client.answer()
             assert head.startswith(b"HTTP/1.1 404 ")
             assert content == b'"job not found"'
+
+
+async def test_token_revoked_while_messages_are_relied_on_is_401_for_its_client_only(
+    redis_server: RedisServer,
+) -> None:
+    async with installed(redis_server, **SOON) as it:
+        job = it.orchestrator.create("held")
+        async with (
+            it.waiting(job, caller="acme-admin") as [staying],
+            it.waiting(job) as [revoked],
+        ):
+            it.orchestrator.sessions.log_out(it.orchestrator.tokens["acme-user"])
+            head, _ = await revoked.answer()
+            assert head.startswith(b"HTTP/1.1 401 ")
+            it.orchestrator.finish(job.id, output=["1"])
+            await assert_answered(staying)
+
+
+async def test_end_that_is_told_while_the_upstream_fails_is_read_when_it_is_back(
+    redis_server: RedisServer,
+) -> None:
+    async with installed(redis_server) as it:
+        jobs = [it.orchestrator.create("held") for _ in range(10)]
+        async with it.waiting(*jobs) as clients:
+            it.orchestrator.faults.add(Fault.REFUSE, times=None)
+            before = it.asked
+            for job in jobs:
+                it.orchestrator.finish(job.id, output=["1"])
+            await until(lambda: it.asked > before + len(jobs))
+            it.orchestrator.faults.clear()
+            for client in clients:
+                await assert_answered(client)
+            # A read at the message and one of the result each, and the looks between.
+            assert it.asked < before + 5 * len(jobs)
 
 
 async def test_push_is_told_of_in_the_metrics(redis_server: RedisServer) -> None:

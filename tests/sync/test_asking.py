@@ -1,9 +1,10 @@
 import asyncio
 from collections.abc import Sequence
+from itertools import cycle
 
 import pytest
 
-from gateway.sync.asking import REFUSED_SECONDS
+from gateway.sync.asking import FAILED_SECONDS, MAX_FAILED_LISTS, REFUSED_SECONDS
 from gateway.sync.listing import Unlisted
 from gateway.sync.orchestrator import Reading
 from gateway.sync.watch import Look, Verdict
@@ -51,6 +52,30 @@ def test_refusal_of_lists_is_forgotten_after_a_while() -> None:
         assert len(watcher._polling._asking._refused) == 1
 
     run(scenario())
+
+
+def test_token_whose_lists_alone_fail_is_asked_with_for_single_jobs_for_a_while() -> None:
+    jobs = job_ids(20)
+    upstream = Watched(dict.fromkeys(jobs, 40.0), lists=lambda _: Unlisted.FAILING)
+
+    async def scenario() -> None:
+        watcher = upstream.watcher()
+        ended = await waits(watcher, of("a", jobs))
+        assert all(verdict is FOUND and at < 46 for verdict, at in ended)
+        assert len(upstream.lists_asked) == MAX_FAILED_LISTS
+        await asyncio.sleep(FAILED_SECONDS)
+        await waits(watcher, of("a", jobs))
+        assert len(upstream.lists_asked) > MAX_FAILED_LISTS
+
+    run(scenario())
+
+
+def test_list_that_is_answered_makes_up_for_those_that_failed() -> None:
+    jobs = job_ids(20)
+    answers = cycle([Unlisted.FAILING, Unlisted.FAILING, None])
+    upstream = Watched(dict.fromkeys(jobs, 40.0), lists=lambda _: next(answers))
+    run(waits(upstream.watcher(), of("a", jobs)))
+    assert len(upstream.lists_asked) > 3 * MAX_FAILED_LISTS
 
 
 def test_job_that_makes_lists_fail_is_found_and_asked_for_by_itself() -> None:

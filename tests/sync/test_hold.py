@@ -1,5 +1,8 @@
 import asyncio
 import json
+import re
+from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,8 +29,10 @@ from tests.sync.theeye import (
     reply,
     shown,
 )
+from tests.sync.watched import is_empty
 from tests.virtual_time import now, run
 
+OTHER_JOB_ID = "f" * 24
 GONE = reply(b'"job not found"', 404)
 
 
@@ -531,7 +536,7 @@ def test_hint_between_two_requests_has_the_job_read_at_once() -> None:
     run(scenario())
 
 
-def test_job_is_read_again_where_ends_may_have_been_missed_between_two_requests() -> None:
+def test_end_that_may_have_been_missed_between_two_requests_is_noticed_at_once() -> None:
     async def scenario() -> None:
         upstream = TheEye(changes_at=5)
         gateway = Gateway(upstream)
@@ -544,6 +549,20 @@ def test_job_is_read_again_where_ends_may_have_been_missed_between_two_requests(
     run(scenario())
 
 
+def test_clients_that_come_while_all_jobs_are_looked_at_cost_no_read_each() -> None:
+    async def scenario() -> None:
+        upstream = TheEye()
+        gateway = Gateway(upstream)
+        gateway.watcher.rely_on_hints(True)
+        query = await sent_on(gateway, "")
+        gateway.watcher.look_at_all()
+        await sent_on(gateway, query)
+        assert reads(upstream) == 1
+        assert [asked.at for asked in upstream.asked] == [0, 5]
+
+    run(scenario())
+
+
 def test_job_is_read_again_where_nobody_was_shown_it_for_long() -> None:
     async def scenario() -> None:
         upstream = TheEye(changes_at=1, then=None)
@@ -552,5 +571,131 @@ def test_job_is_read_again_where_nobody_was_shown_it_for_long() -> None:
         assert reads(upstream) == 1
         await gateway.answer(get(query))
         assert reads(upstream) == 2
+
+    run(scenario())
+
+
+class Hasty(TheEye):
+    """Lists say of every job that it has ended."""
+
+    async def ask(self, method: str, target: str, *rest: Any, **options: Any) -> Reply:
+        answer = await TheEye.ask(self, method, target, *rest, **options)
+        ids = re.findall(r"=([0-9a-f]{24})", target)
+        listed = [{"id": job_id, "lifecycle": "finished"} for job_id in ids]
+        return reply(json.dumps(listed).encode()) if ids else answer
+
+
+class Many(Hasty):
+    """Has every job that it is asked for."""
+
+    async def ask(self, method: str, target: str, *rest: Any, **options: Any) -> Reply:
+        answer = await Hasty.ask(self, method, target, *rest, **options)
+        asked_for = target.partition("?")[0][-24:].encode()
+        return replace(answer, content=answer.content.replace(JOB_ID.encode(), asked_for))
+
+
+@pytest.mark.parametrize("then", [reply(job()), reply(b"{}"), reply(b"", 500)])
+def test_list_that_says_otherwise_than_the_job_leads_to_few_reads(then: Reply) -> None:
+    async def scenario() -> None:
+        upstream = Hasty(changes_at=0.05, then=then, latency_seconds=0.01)
+        gateway = Gateway(upstream)
+        query = "timeout=30&access_token=t"
+        async with asyncio.TaskGroup() as group:
+            for _ in range(2):
+                group.create_task(gateway.answer(get(query)))
+            other = exchange("GET", f"/job/{OTHER_JOB_ID}/result?{query}")
+            group.create_task(gateway.answer(other, OTHER_JOB_ID))
+        assert len(upstream.asked) < 60
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("relies", [True, False])
+def test_end_that_cannot_be_read_for_a_while_is_read_soon_after(relies: bool) -> None:
+    async def scenario() -> None:
+        upstream = TheEye(latency_seconds=0.001)
+        gateway = Gateway(upstream)
+        gateway.watcher.rely_on_hints(relies)
+        async with asyncio.TaskGroup() as group:
+            held = group.create_task(gateway.answer(get("timeout=30")))
+            await asyncio.sleep(3)
+            upstream.asked.clear()
+            upstream.first = None
+            gateway.watcher.hint(JOB_ID)
+            await asyncio.sleep(10)
+            assert len(upstream.asked) < 10
+            upstream.first = reply(finished())
+        assert held.result().status == 200
+        assert now() < 20
+
+    run(scenario())
+
+
+def test_end_that_could_not_be_read_is_not_forgotten_when_its_client_comes_again() -> None:
+    async def scenario() -> None:
+        upstream = TheEye(latency_seconds=0.001)
+        gateway = Gateway(upstream)
+        gateway.watcher.rely_on_hints(True)
+        query = await sent_on(gateway, "access_token=t&limit=99")
+        upstream.first = None
+        gateway.watcher.hint(JOB_ID)
+        query = await sent_on(gateway, query, hops=2)
+        upstream.first = reply(finished())
+        assert (await gateway.answer(get(query))).status == 200
+        assert now() < 17
+
+    run(scenario())
+
+
+def test_false_alarm_does_not_make_an_old_job_be_looked_at_as_a_new_one() -> None:
+    async def scenario() -> None:
+        upstream = TheEye()
+        gateway = Gateway(upstream)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(gateway.answer(get("timeout=60")))
+            await asyncio.sleep(40)
+            upstream.asked.clear()
+            gateway.watcher.hint(JOB_ID)
+        assert len(upstream.asked) < 10
+
+    run(scenario())
+
+
+def test_nothing_is_left_of_many_waits_however_they_ended() -> None:
+    async def client(gateway: Gateway, number: int) -> None:
+        job_id, token = f"{number:024x}", number % 7
+        held = exchange("GET", f"/job/{job_id}/result?access_token={token}&timeout=9")
+        async with asyncio.TaskGroup() as group:
+            asked = group.create_task(gateway.answer(held, job_id))
+            await asyncio.sleep(number % 5 * 0.7)
+            match number % 4:
+                case 0:
+                    gateway.watcher.hint(job_id)
+                case 1:
+                    asked.cancel()
+                case 2:
+                    gateway.watcher.look_at_all()
+                case _:
+                    gateway.watcher.rely_on_hints(number % 3 == 0)
+        if not asked.cancelled():
+            statuses[asked.result().status] += 1
+
+    statuses: Counter[int] = Counter()
+
+    async def scenario() -> None:
+        gateway = Gateway(Many(changes_at=12, latency_seconds=0.01))
+        async with asyncio.TaskGroup() as group:
+            for number in range(1000):
+                group.create_task(client(gateway, number))
+                await asyncio.sleep(0.01)
+        assert set(statuses) == {200, 303}
+        assert gateway.results._kept
+        await asyncio.sleep(61)
+        assert is_empty(gateway.watcher)
+        assert not gateway.hold._sights
+        assert not gateway.watcher._hints
+        assert not gateway.results._kept
+        assert not gateway.results._tasks
+        assert asyncio.all_tasks() == {asyncio.current_task()}
 
     run(scenario())

@@ -91,3 +91,8 @@ def test_answer_to_a_list_is_understood(status: int, content: bytes, listing: Li
 def test_list_is_read_with_nothing_but_ids_and_lifecycles() -> None:
     jobs = [json.loads(job(id=one, name="x" * 500)) for one in job_ids(200)]
     assert understood(200, json.dumps(jobs).encode()) == dict.fromkeys(job_ids(200), Look.RUNNING)
+
+
+def test_job_that_is_listed_twice_has_ended_if_it_has_once() -> None:
+    twice = b'[{"id":"A","lifecycle":"finished"},{"id":"a","lifecycle":"ready"}]'
+    assert understood(200, twice) == {"a": Look.CHANGED}

@@ -155,6 +155,9 @@ def test_read_by_secret_does_not_wait_for_the_upstreams_own_hold() -> None:
         orchestrator = Orchestrator(TheEye(latency_seconds=10), 10_000)
         assert await orchestrator.read(BY_SECRET) == Unfinished()
         assert now() == 1
+        # Nor does a look: there are few at a time, for all clients together.
+        assert await orchestrator.look(BY_SECRET) is Look.RUNNING
+        assert now() == 2
 
     run(scenario())
 

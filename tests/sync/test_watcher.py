@@ -3,6 +3,7 @@ from itertools import pairwise
 
 import pytest
 
+from gateway.sync.pace import Pace
 from gateway.sync.watch import Look, Sighting, Verdict
 from gateway.sync.watcher import MAX_HINTS, TRUST_SECONDS
 from tests.sync.theeye import JOB_ID
@@ -280,6 +281,74 @@ def test_flood_of_false_hints_costs_a_waiter_a_read_a_second_and_the_upstream_it
     run(scenario())
 
 
+def test_repeated_hints_at_one_tenants_jobs_leave_others_their_looks() -> None:
+    async def scenario() -> None:
+        upstream = Watched()
+        watcher = upstream.watcher(max_polls_per_second=5)
+        watcher.rely_on_hints(True)
+        flooded, other = job_ids(20), JOB_ID
+        async with asyncio.TaskGroup() as group:
+            for number, job_id in enumerate(flooded):
+                group.create_task(watcher.wait(reading(f"a{number}", job_id), 25))
+            group.create_task(watcher.wait(reading("b", other), 25))
+            for _ in range(2500):
+                await asyncio.sleep(0.01)
+                for job_id in flooded:
+                    watcher._hints[job_id] = now() - 0.1  # so that it only leads to a look
+                    watcher.hint(job_id)
+        looked_at = [request.at for request in upstream.requests if request.token == "b"]
+        assert min(looked_at, default=25) < 15
+
+    run(scenario())
+
+
+def test_client_that_hints_do_not_reach_is_no_safety_nets_case() -> None:
+    async def scenario() -> None:
+        upstream = Watched(says=lambda _: Look.FAILING if now() < 1 else None)
+        watcher = upstream.watcher()
+        watcher.rely_on_hints(True)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(watcher.wait(reading("a"), 4, apart=True))
+            group.create_task(watcher.wait(reading("b"), 4, apart=True))
+            await asyncio.sleep(2.5)
+            stats = watcher.stats()
+            assert (stats.watches, stats.waiters) == (1, 2), "both have been shown the job"
+
+    run(scenario())
+
+
+def test_hint_during_the_look_that_shows_a_client_the_job_is_not_lost() -> None:
+    async def scenario() -> None:
+        watcher = Watched(latency_seconds=1).watcher()
+        watcher.rely_on_hints(True)
+        async with asyncio.TaskGroup() as group:
+            wait = group.create_task(watcher.wait(reading(), 9, apart=True))
+            await asyncio.sleep(0.5)
+            watcher.hint(JOB_ID)
+        assert wait.result() is Verdict.ENDED
+        assert now() < 2
+        assert is_empty(watcher)
+
+    run(scenario())
+
+
+def test_failed_look_is_repeated_soon_also_while_hints_are_relied_on() -> None:
+    async def scenario() -> None:
+        upstream = Watched(says=lambda _: Look.FAILING if now() < 3 else None)
+        watcher = upstream.watcher()
+        watcher.rely_on_hints(True)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(watcher.wait(reading(), 50))
+            await asyncio.sleep(1)
+            watcher.look_at_all()
+        at = [request.at for request in upstream.requests]
+        assert sum(one < 3 for one in at) <= 5
+        assert sum(3 <= one < 6 for one in at) == 1, "the first that is answered settles it"
+        assert len(at) < 12
+
+    run(scenario())
+
+
 def test_hint_while_nobody_waits_is_remembered_though_one_came_before() -> None:
     async def scenario() -> None:
         watcher = Watched().watcher()
@@ -323,7 +392,7 @@ def test_wait_goes_on_with_the_looks_where_the_one_before_ended() -> None:
     run(scenario())
 
 
-def test_sighting_is_trusted_for_a_while_unless_ends_may_have_been_missed() -> None:
+def test_sighting_is_trusted_for_a_while() -> None:
     async def scenario() -> None:
         watcher = Watched().watcher()
         await asyncio.sleep(1)
@@ -333,8 +402,46 @@ def test_sighting_is_trusted_for_a_while_unless_ends_may_have_been_missed() -> N
         assert not watcher.may_resume(sighting)
         sighting.shown_at = now()
         assert watcher.may_resume(sighting)
-        watcher.look_at_all()
-        assert not watcher.may_resume(sighting)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("asked_to_at", "looked_at"), [(3, 4), (1, 1)])
+def test_job_whose_client_is_between_two_requests_is_looked_at_when_it_is_back(
+    asked_to_at: float, looked_at: float
+) -> None:
+    async def scenario() -> None:
+        upstream = Watched()
+        watcher = upstream.watcher()
+        watcher.rely_on_hints(True)
+        sighting = Sighting(now())
+        asyncio.get_running_loop().call_at(asked_to_at, watcher.look_at_all)
+        assert await watcher.wait(reading(), 2, sighting=sighting) is Verdict.TIME_UP
+        await asyncio.sleep(2)
+        await watcher.wait(reading(), 2, sighting=sighting)
+        await watcher.wait(reading(), 2, sighting=sighting)
+        assert [request.at for request in upstream.requests] == [looked_at]
+
+    run(scenario())
+
+
+def test_client_whose_time_is_up_before_its_turn_to_be_woken_is_told_when_it_is_back() -> None:
+    async def scenario() -> None:
+        watcher = Watched().watcher()
+        watcher.rely_on_hints(True)
+        watcher._wakes = Pace(10, 1)
+        sightings = [Sighting(now()) for _ in range(100)]
+        async with asyncio.TaskGroup() as group:
+            waits = [
+                group.create_task(watcher.wait(reading(), 9, sighting=sighting))
+                for sighting in sightings
+            ]
+            await asyncio.sleep(1)
+            watcher.hint(JOB_ID)
+        assert waits[-1].result() is Verdict.TIME_UP
+        await asyncio.sleep(1)
+        assert await watcher.wait(reading(), 9, sighting=sightings[-1]) is Verdict.ENDED
+        assert now() == pytest.approx(10)
 
     run(scenario())
 
