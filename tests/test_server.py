@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import socket
+from types import SimpleNamespace
 
 import pytest
 
-from gateway.server import Server
+from gateway.server import KEPT_BYTES, MAPPED_BYTES, Server, spare_the_allocator
 from tests.e2e.harness import connected, gateway_before, once, settings
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -57,3 +58,16 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
         return port
+
+
+def test_a_libc_that_cannot_be_told_how_to_allocate_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[tuple[int, int]] = []
+    libc = SimpleNamespace(mallopt=lambda what, value: told.append((what, value)))
+    monkeypatch.setattr("gateway.server.ctypes.CDLL", lambda _: libc)
+    spare_the_allocator()
+    assert told == [(-1, KEPT_BYTES), (-3, MAPPED_BYTES)]
+    monkeypatch.setattr("gateway.server.ctypes.CDLL", lambda _: SimpleNamespace())
+    spare_the_allocator()
+    assert len(told) == 2

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from gateway.ops.merge import EXCHANGED
-from gateway.server import Server, first_of, log_to_stderr, run, spare_the_collector
+from gateway.server import (
+    Server,
+    first_of,
+    log_to_stderr,
+    run,
+    spare_the_allocator,
+    spare_the_collector,
+)
 from gateway.tasks import Tasks
 from gateway.tls import UnusableCertificate
 from gateway.workers.channel import Channel, Message, Order, Question, Reply, Start
@@ -40,6 +47,7 @@ async def _work(sock: socket.socket) -> None:
         return
     log_to_stderr(start.config.log, f"worker {start.number}: ")
     spare_the_collector()
+    spare_the_allocator()
     sockets = [socket.socket(fileno=number) for number in start.sockets]
     tasks = Tasks()
     async with Server(start.config, sockets) as server:
