@@ -152,6 +152,10 @@ class Push:
                 group.create_task(self._ping(subscription))
         except* Lost as lost:
             reason = str(lost.exceptions[0])
+        except* Exception as failures:
+            # A fault of ours must not end push for as long as this process lives.
+            _log.exception("redis: subscription failed", exc_info=failures)
+            reason = "an unexpected failure"
         finally:
             self._is_connected = False
             self._reliance.stop()

@@ -224,6 +224,29 @@ def test_lost_connection_ends_the_reliance_at_once_and_is_made_again() -> None:
     run(scenario())
 
 
+def test_unexpected_failure_is_logged_and_the_subscription_made_again(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_hints: Hints, _job_id: str) -> None:
+        raise ZeroDivisionError("a fault of ours")
+
+    async def scenario() -> None:
+        script, hints = Script(), Hints()
+        async with scripted(script, hints):
+            with monkeypatch.context() as patched:
+                patched.setattr(Hints, "hint", fails)
+                script.say(message(CHANNEL.encode()))
+                await asyncio.sleep(0.01)
+            assert hints.told == [*CONNECTED, ("rely", False)]
+            await asyncio.sleep(0.2)
+            script.say(message(CHANNEL.encode()))
+            await asyncio.sleep(0.01)
+            assert hints.jobs == [JOB_ID]
+
+    run(scenario())
+    assert "a fault of ours" in caplog.text
+
+
 def test_silent_redis_is_noticed_within_three_pings() -> None:
     async def scenario() -> None:
         script, hints = Script(), Hints()
@@ -363,24 +386,6 @@ def test_flood_leaves_others_their_turn() -> None:
         assert turns > 90
 
     run(scenario())
-
-
-def test_watcher_that_fails_is_left_to_ask_by_itself(caplog: pytest.LogCaptureFixture) -> None:
-    class Broken(Hints):
-        def hint(self, job_id: str) -> None:
-            raise KeyError(job_id)
-
-    async def scenario() -> None:
-        script, hints = Script(), Broken()
-        async with scripted(script, hints) as push:
-            script.replies.put_nowait(message(CHANNEL.encode()))
-            script.lose(back=True)
-            await asyncio.sleep(10)
-            assert not push.stats().is_connected
-            assert hints.told[-1] == ("rely", False)
-
-    run(scenario())
-    assert "task push failed" in caplog.text
 
 
 @asynccontextmanager
