@@ -52,11 +52,6 @@ class Identity:
     is_verified: bool
     """The claims are signed by who may make them."""
 
-    @property
-    def is_anonymous(self) -> bool:
-        """There is no token, or none that the upstream would look up."""
-        return self.token_hash is None
-
 
 ANONYMOUS = Identity(bytes(HASH_BYTES), "", "", "", None, False)
 """Nobody was asked yet who it is."""

@@ -86,10 +86,11 @@ async def test_sigterm_hands_back_what_is_held_and_lets_the_rest_finish(
     assert "Traceback" not in gateway.told
 
 
-async def test_second_signal_ends_at_once(orchestrator: Orchestrator) -> None:
+@pytest.mark.parametrize("workers", [[], ["--workers", "2"]])
+async def test_second_signal_ends_at_once(orchestrator: Orchestrator, workers: list[str]) -> None:
     orchestrator.faults.add(Fault.STALL, "/api/status")
     async with (
-        process_before(orchestrator.url, listen__drain_seconds="3600") as gateway,
+        process_before(orchestrator.url, *workers, listen__drain_seconds="3600") as gateway,
         connected(gateway.url) as client,
     ):
         await client.send(RELAYED)

@@ -112,22 +112,6 @@ async def test_sigterm_drains_every_worker(orchestrator: Orchestrator) -> None:
     assert "WARNING" not in gateway.told
 
 
-async def test_second_signal_ends_all_workers_at_once(orchestrator: Orchestrator) -> None:
-    orchestrator.faults.add(Fault.STALL, "/api/status")
-    async with (
-        process_before(orchestrator.url, "--workers", "2", listen__drain_seconds="3600") as gateway,
-        connected(gateway.url) as client,
-    ):
-        await client.send(RELAYED)
-        await until(lambda: orchestrator.faults.stalled == 1)
-        gateway.signal(signal.SIGTERM)
-        gateway.signal(signal.SIGINT)
-        assert await gateway.ended() == 0
-    [line] = gateway.logged.splitlines()
-    assert json.loads(line)["outcome"] == "cut"
-    assert "Traceback" not in gateway.told
-
-
 async def test_killed_worker_is_replaced_while_clients_go_on() -> None:
     async with (
         upstream_answering(OK) as script,
