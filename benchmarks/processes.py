@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import re
+import resource
 import socket
 import subprocess
 import time
@@ -19,6 +20,14 @@ TICKS = os.sysconf("SC_CLK_TCK")
 START_SECONDS = 30.0
 STOP_SECONDS = 5.0
 MOST_FILES = 65536
+
+
+def allow_many_files() -> None:
+    """Let this process, and those that it starts, have as many connections as it takes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 class DidNotStart(Exception):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import resource
 import shutil
 import signal
 import sys
@@ -19,7 +18,7 @@ from benchmarks.floors import floors
 from benchmarks.instructions import instructions
 from benchmarks.load import Clients, LoadFailed
 from benchmarks.machine import machine
-from benchmarks.processes import MOST_FILES, DidNotStart
+from benchmarks.processes import DidNotStart, allow_many_files
 from benchmarks.report import report
 from benchmarks.results import Results
 from benchmarks.servers import (
@@ -56,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"Cannot measure without {' and '.join(missing)}.", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, _leave)
-    _allow_files()
+    allow_many_files()
     results = Results()
     with tempfile.TemporaryDirectory(prefix="gateway-benchmark-") as folder:
         _measure(options, Path(folder), results)
@@ -143,13 +142,6 @@ def _available(wanted: Sequence[Peer], results: Results) -> tuple[list[Peer], Pa
             needs = f"npm and fast-proxy {FAST_PROXY_VERSION}" if peer is FAST_PROXY else peer.tool
             results.left_out.append(f"{peer.name}: needs {needs}")
     return peers, modules
-
-
-def _allow_files() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    if soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

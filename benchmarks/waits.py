@@ -1,31 +1,38 @@
-"""Measures waiting for jobs: by polling, and where it is built by push. Also run by its path."""
+"""Measures what waiting for jobs costs and how late results come; ``--help`` tells the options.
+
+Also run by its path.
+"""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
+import argparse
 import sys
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.machine import machine  # noqa: E402 - found only now when run by its path
+from benchmarks.waiting import polling, push  # noqa: E402
 
-PARTS = ("polling", "push")
+PARTS = {"polling": polling.main, "push": push.main}
 
 
-def main(arguments: list[str]) -> int:
+def main() -> int:
     """Run the parts that are named, or all; the worst of their exit statuses."""
+    parser = argparse.ArgumentParser(description="Exits 1 if a floor is missed.")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{' or '.join(PARTS)}; else both")
+    wanted = parser.parse_args().parts or list(PARTS)
+    unknown = set(wanted) - set(PARTS)
+    if unknown:
+        parser.error(f"there is no part {', '.join(sorted(unknown))}")
     for what, found in machine().items():
         print(f"- {what}: {found}", flush=True)
     worst = 0
-    for part in arguments or PARTS:
-        name = f"benchmarks.waiting.{part}"
-        if importlib.util.find_spec(name) is not None:
-            print(flush=True)
-            worst = max(worst, importlib.import_module(name).main([]))
+    for part in wanted:
+        print(flush=True)
+        worst = max(worst, PARTS[part]([]))
     return worst
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

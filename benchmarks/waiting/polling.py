@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import statistics
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.processes import MOST_FILES, DidNotStart, free_port, running
+from benchmarks.processes import DidNotStart, allow_many_files, free_port, running
 from benchmarks.servers import ROOT
 from benchmarks.waiting.control import told
 from benchmarks.waiting.lag import lags
@@ -55,9 +54,7 @@ COUNTED_FROM_SECONDS = 10.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; 1 if a floor is missed, 2 if something could not be measured."""
     options = _options(arguments)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    files = MOST_FILES if most == resource.RLIM_INFINITY else min(most, MOST_FILES)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+    allow_many_files()
     floors: list[Floor] = []
     try:
         show(_latencies(floors))

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import functools
 import os
-import resource
 import shutil
 import statistics
 import sys
@@ -25,7 +24,7 @@ import aiohttp
 import msgspec
 import uvloop
 
-from benchmarks.processes import MOST_FILES, DidNotStart, Process, free_port, running
+from benchmarks.processes import DidNotStart, Process, allow_many_files, free_port, running
 from benchmarks.waiting.table import Floor, row, show, titles
 from gateway.demo.orchestrator import Orchestrator
 
@@ -224,9 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if shutil.which("redis-server") is None:
         print("Cannot measure without redis-server.", file=sys.stderr)
         return 2
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    files = MOST_FILES if most == resource.RLIM_INFINITY else min(most, MOST_FILES)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+    allow_many_files()
     floors: list[Floor] = []
     try:
         show(_rows(options, floors))
