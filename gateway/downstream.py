@@ -211,8 +211,7 @@ class Client:
             ClientGone: it closed the connection.
         """
         self.bytes_sent += len(chunk)
-        if self._chunked and chunk:
-            chunk = b"%x\r\n%b\r\n" % (len(chunk), chunk)
+        chunk = self._framed(chunk)
         if self._unsent:
             chunk, self._unsent = self._unsent + chunk, b""
         if chunk:
@@ -233,11 +232,8 @@ class Client:
             ClientGone: it closed the connection.
         """
         self.bytes_sent += len(content)
-        data = self._unsent + content
-        if self._chunked:
-            chunk = b"%x\r\n%b\r\n" % (len(content), content) if content else b""
-            data = self._unsent + chunk + b"0\r\n\r\n"
-        self._unsent = b""
+        end = b"0\r\n\r\n" if self._chunked else b""
+        data, self._unsent = self._unsent + self._framed(content) + end, b""
         transport = self.protocol.transport
         if transport is None or transport.is_closing():
             raise ClientGone
@@ -285,6 +281,9 @@ class Client:
     def _cancel(self, reason: BaseException) -> None:
         """What aiohttp calls when the connection is lost."""
         self._payload.set_exception(reason)
+
+    def _framed(self, content: bytes) -> bytes:
+        return b"%x\r\n%b\r\n" % (len(content), content) if self._chunked and content else content
 
     def _transmit(self, data: bytes) -> None:
         transport = self.protocol.transport
