@@ -21,8 +21,9 @@ _STRING_OR_TINY = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|-?\d++(?:\.\d++)?e-\d
 _SURROGATES = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
-    # Everything else in as few pieces as there can be.
-    rb"|(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F]))++",
+    # Everything else in as few pieces as there can be. Atomic, not possessive: up to CPython 3.11.4
+    # a possessive repetition of a negative lookahead matches too much (gh-100061).
+    rb"|(?>(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F]))+)",
     re.DOTALL,
 )
 
