@@ -1,7 +1,8 @@
-"""Small writes of one turn of the event loop, handed to the kernel one after the other.
+"""Small writes: under load those of one turn of the event loop are handed to the kernel in a row.
 
 A write to a peer that sleeps wakes it, at a price of microseconds, and under load the same peer
-sleeps again before the next: what is written in a row wakes it once.
+sleeps again before the next: what is written in a row wakes it once. With little to do a peer had
+better begin at once.
 """
 
 from __future__ import annotations
@@ -19,11 +20,16 @@ class Outbox:
 
     def __init__(self) -> None:
         self._waiting: list[tuple[asyncio.WriteTransport, bytes]] = []
+        self.is_gathering = False
+        """There is much to write: what comes next waits until this turn of the loop ends."""
 
     def write(self, transport: asyncio.WriteTransport, data: bytes) -> None:
-        """Write when this turn of the loop ends. To a transport that is closed then, nothing."""
+        """Write before this turn of the loop ends. To a transport that is closed then, nothing."""
         waiting = self._waiting
         if not waiting:
+            if not self.is_gathering:
+                _write(transport, data)
+                return
             asyncio.get_running_loop().call_soon(self.flush)
         waiting.append((transport, data))
         if len(waiting) >= MOST:
@@ -33,10 +39,14 @@ class Outbox:
         """Write now."""
         waiting, self._waiting = self._waiting, []
         for transport, data in waiting:
-            if not transport.is_closing():
-                try:
-                    transport.write(data)
-                except Exception:
-                    # The others' must not be lost with it.
-                    _log.exception("cannot write")
-                    transport.abort()
+            _write(transport, data)
+
+
+def _write(transport: asyncio.WriteTransport, data: bytes) -> None:
+    if not transport.is_closing():
+        try:
+            transport.write(data)
+        except Exception:
+            # The others' must not be lost with it.
+            _log.exception("cannot write")
+            transport.abort()

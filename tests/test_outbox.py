@@ -30,9 +30,32 @@ class Transport:
         return cast("asyncio.WriteTransport", self)
 
 
+def gathering() -> Outbox:
+    outbox = Outbox()
+    outbox.is_gathering = True
+    return outbox
+
+
+async def test_with_little_to_do_a_write_goes_out_at_once() -> None:
+    written: list[bytes] = []
+    Outbox().write(Transport(written).as_transport(), b"a")
+    assert written == [b"a"]
+
+
+async def test_no_write_overtakes_one_that_waits() -> None:
+    written: list[bytes] = []
+    outbox, transport = gathering(), Transport(written).as_transport()
+    outbox.write(transport, b"a")
+    outbox.is_gathering = False
+    outbox.write(transport, b"b")
+    assert written == []
+    await asyncio.sleep(0)
+    assert written == [b"a", b"b"]
+
+
 async def test_writes_go_out_in_order_before_anything_that_was_made_ready_later() -> None:
     written: list[bytes] = []
-    outbox, transport = Outbox(), Transport(written).as_transport()
+    outbox, transport = gathering(), Transport(written).as_transport()
     outbox.write(transport, b"a")
     asyncio.get_running_loop().call_soon(written.append, b"later")
     outbox.write(transport, b"b")
@@ -43,7 +66,7 @@ async def test_writes_go_out_in_order_before_anything_that_was_made_ready_later(
 
 async def test_no_more_than_some_wait_for_each_other() -> None:
     written: list[bytes] = []
-    outbox, transport = Outbox(), Transport(written).as_transport()
+    outbox, transport = gathering(), Transport(written).as_transport()
     for number in range(MOST + 1):
         outbox.write(transport, b"%d" % number)
     assert len(written) == MOST
@@ -53,7 +76,7 @@ async def test_no_more_than_some_wait_for_each_other() -> None:
 
 async def test_nothing_is_written_to_a_transport_that_was_closed_meanwhile() -> None:
     written: list[bytes] = []
-    outbox = Outbox()
+    outbox = gathering()
     outbox.write(Transport(written, closing=True).as_transport(), b"a")
     outbox.flush()
     assert written == []
@@ -63,7 +86,7 @@ async def test_transport_that_fails_is_given_up_and_the_others_written_to(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     written: list[bytes] = []
-    outbox, failing = Outbox(), Transport(written, fails=True)
+    outbox, failing = gathering(), Transport(written, fails=True)
     outbox.write(failing.as_transport(), b"a")
     outbox.write(Transport(written).as_transport(), b"b")
     outbox.flush()

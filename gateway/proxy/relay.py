@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.outbox import Outbox
 from gateway.upstream import Outbound, Purpose
 
 if TYPE_CHECKING:
@@ -46,7 +45,6 @@ class Relay:
         self._upstream = upstream
         self._forwarding = forwarding
         self._answered = answered
-        self._outbox = Outbox()
 
     def forwarded(self, exchange: Exchange, content: Content | None = None) -> UpstreamExchange:
         """The request as it goes upstream, not sent yet.
@@ -72,7 +70,7 @@ class Relay:
         if content is None:
             return False
         self._begin(exchange, forwarded.head)
-        exchange.client.finish_with(content, self._outbox)
+        exchange.client.finish_with(content, self._upstream.outbox)
         return True
 
     async def relay(self, exchange: Exchange, forwarded: UpstreamExchange) -> None:

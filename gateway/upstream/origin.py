@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.errors import BadGateway, ContentCut, GatewayTimeout
+from gateway.outbox import Outbox
 from gateway.upstream.address import Address
 from gateway.upstream.exchange import UpstreamExchange
 from gateway.upstream.messages import Outbound, Purpose, Reply
 from gateway.upstream.pool import Pool, PoolStats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from gateway.config import UpstreamConfig
     from gateway.errors import Field
@@ -36,7 +38,9 @@ class Upstream:
         self._address = Address(config)
         self.host = self._address.host
         self._clock = clock
-        self.pool = Pool(self._address.dial, config)
+        self.outbox = Outbox()
+        """For small writes to either side; it knows how much there is to do."""
+        self.pool = Pool(self._address.dial, config, self.outbox)
         self._requests: dict[tuple[str, str], int] = {}
         self.failing_since: float | None = None
         """When the upstream was first not reachable since it last answered; None while it is."""

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.errors import BadGateway, GatewayTimeout, Overloaded
-from gateway.outbox import Outbox
 from gateway.upstream.connection import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from gateway.config import UpstreamConfig
+    from gateway.outbox import Outbox
 
     Dial = Callable[[Callable[[], asyncio.Protocol]], Awaitable[object]]
     """Connects a new protocol of the factory's to the upstream; raises OSError."""
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 
 RESERVED_SHARE = 8
+FEW = 6
+"""Relayed requests under way of which none waits with its write for the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,10 @@ class Pool:
     """Last used, first reused, so that idle connections age out. Who waits is served in order, the
     gateway's own requests first."""
 
-    def __init__(self, dial: Dial, config: UpstreamConfig) -> None:
+    def __init__(self, dial: Dial, config: UpstreamConfig, outbox: Outbox) -> None:
         self._dial = dial
         self._config = config
-        self._outbox = Outbox()
+        self._outbox = outbox
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
         self._taken = 0
@@ -69,6 +71,7 @@ class Pool:
             connection = self._idle.pop()
             if connection.is_open:
                 self._relayed += relayed
+                self._outbox.is_gathering = self._relayed > FEW
                 return connection
             self._discard(connection)
         return None
@@ -104,6 +107,7 @@ class Pool:
     def release(self, connection: Connection, *, relayed: bool = False) -> None:
         """The exchange is over: keep the connection if nothing about it is in doubt."""
         self._relayed -= relayed
+        self._outbox.is_gathering = self._relayed > FEW
         keep = self._config.keepalive_seconds
         if connection.answer.keepalive_hint is not None:
             # A second earlier than the upstream, so as not to send into its closing.

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.config import UpstreamConfig
 from gateway.errors import BadGateway, GatewayTimeout, Overloaded
+from gateway.outbox import Outbox
 from gateway.upstream.pool import Pool, PoolStats
 from tests.demo.replay import until
 from tests.upstream.scripted import Peer, upstream_doing
@@ -51,7 +52,7 @@ async def pool_of(most: int, connect_seconds: float = 5.0) -> AsyncIterator[tupl
     async with upstream_doing(serve) as script:
         dialing = Dialing(script.url)
         config = UpstreamConfig(max_connections=most, connect_seconds=connect_seconds)
-        pool = Pool(dialing, config)
+        pool = Pool(dialing, config, Outbox())
         try:
             yield pool, dialing
         finally:
