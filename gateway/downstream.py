@@ -11,7 +11,7 @@ import contextlib
 import sys
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import HttpVersion11, web
 from aiohttp.http import StreamWriter
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from aiohttp import StreamReader
-    from aiohttp.http import RawRequestMessage
 
     from gateway.outbox import Outbox
 
@@ -72,7 +71,7 @@ class Client:
 
     def __init__(
         self,
-        message: RawRequestMessage,
+        message: Any,
         payload: StreamReader,
         protocol: web.RequestHandler,
         idle_seconds: float,

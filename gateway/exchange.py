@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from gateway.admission.identity import ANONYMOUS, Identity
+from gateway.admission.identity import ANONYMOUS
 
 if TYPE_CHECKING:
     from gateway.admission.budgets import Budget, Claim
@@ -39,41 +38,66 @@ class Outcome(StrEnum):
     """A held request was handed back because this process is about to stop."""
 
 
-@dataclass(slots=True)
 class Exchange:
     """One request and what became of it. Times are seconds of the gateway's monotonic clock."""
 
-    client: Client
-    request_id: str
-    address: str
-    """The client's own address, also behind a trusted proxy."""
-    started: float
-    target: str = ""
-    """The target that may be sent upstream, in origin-form; empty until it was checked."""
-    route: Route | None = None
-    """Where the sync mode may have something to do with it."""
-    identity: Identity = ANONYMOUS
-    awaits_keys: bool = False
-    """Its token cannot be judged before keys were fetched."""
-    kind: Kind = Kind.REFUSED
-    outcome: Outcome = Outcome.OK
-    status: int = 0
-    """The status sent, 0 while there is none."""
-    finished: float = 0.0
-    held_seconds: float = 0.0
-    """The part of the duration in which we only waited for the job to end."""
-    job_id: str = ""
-    job_state: str = ""
-    limited: Limited | None = None
-    """Which rate is for it; None while that is not known, and where there are no limits."""
-    claim: Claim | None = None
-    """What it wants of budgets that have to be asked for."""
-    limit: str = ""
-    """The limit that was reached, empty if none was."""
-    owed: tuple[Budget, ...] = ()
-    """What it will take of these unless it is held."""
-    content_bytes: int | None = None
-    """The most content it may have; None where that was decided by its length."""
+    __slots__ = (
+        "address",
+        "awaits_keys",
+        "claim",
+        "client",
+        "content_bytes",
+        "finished",
+        "held_seconds",
+        "identity",
+        "job_id",
+        "job_state",
+        "kind",
+        "limit",
+        "limited",
+        "outcome",
+        "owed",
+        "request_id",
+        "route",
+        "started",
+        "status",
+        "target",
+    )
+
+    def __init__(
+        self, client: Client, request_id: str, address: str, started: float, limit: str = ""
+    ) -> None:
+        self.client = client
+        self.request_id = request_id
+        self.address = address
+        """The client's own address, also behind a trusted proxy."""
+        self.started = started
+        self.finished = 0.0
+        self.held_seconds = 0.0
+        """The part of the duration in which we only waited for the job to end."""
+        self.target = ""
+        """The target that may be sent upstream, in origin-form; empty until it was checked."""
+        self.route: Route | None = None
+        """Where the sync mode may have something to do with it."""
+        self.identity = ANONYMOUS
+        self.awaits_keys = False
+        """Its token cannot be judged before keys were fetched."""
+        self.kind = Kind.REFUSED
+        self.outcome = Outcome.OK
+        self.status = 0
+        """The status sent, 0 while there is none."""
+        self.job_id = ""
+        self.job_state = ""
+        self.limited: Limited | None = None
+        """Which rate is for it; None while that is not known, and where there are no limits."""
+        self.claim: Claim | None = None
+        """What it wants of budgets that have to be asked for."""
+        self.limit = limit
+        """The limit that was reached, empty if none was."""
+        self.owed: tuple[Budget, ...] = ()
+        """What it will take of these unless it is held."""
+        self.content_bytes: int | None = None
+        """The most content it may have; None where that was decided by its length."""
 
     @property
     def handling_seconds(self) -> float:

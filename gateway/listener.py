@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
 from aiohttp.streams import EMPTY_PAYLOAD
-from aiohttp.web_protocol import ERROR as NO_REQUEST
-from aiohttp.web_protocol import _ErrInfo
+from aiohttp.web_protocol import ERROR, _ErrInfo
 
 from gateway.admission.connections import SURPLUS
 from gateway.downstream import Client
@@ -32,6 +31,8 @@ MAX_FIELDS = 256
 CONNECTIONS = "connections_per_address"
 LINGER_SECONDS = 5.0
 """How long leftover content is read after an early answer, so that the client gets to see it."""
+_NO_REQUEST = ERROR._replace(raw_headers=())
+"""aiohttp's for what is none; its own field lines are no tuple."""
 
 
 class _Connection(web.RequestHandler):
@@ -204,7 +205,7 @@ class _Connection(web.RequestHandler):
         refusal = None
         if isinstance(message, _ErrInfo):
             refusal = malformed(message.exc, self.max_line_size)
-            message = NO_REQUEST
+            message = _NO_REQUEST
         client = Client(message, payload, self, self._idle_seconds)
         if client.has_content and self._messages:
             self._spoil(client)

@@ -66,7 +66,9 @@ class Stage:
 
     def request(self, identity: Identity | None = None, **talk: Any) -> Exchange:
         client = cast("Client", Talk(**talk))
-        return Exchange(client, "r1", ADDRESS, self.now, identity=identity or token())
+        made = Exchange(client, "r1", ADDRESS, self.now)
+        made.identity = identity or token()
+        return made
 
     def admit(
         self,

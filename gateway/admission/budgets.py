@@ -6,17 +6,16 @@ those that anybody can make up: no flood of new keys can reset a budget that cou
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from cachetools import LRUCache
 
+from gateway.admission.gcra import Rate
 from gateway.admission.kinds import Limited
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from gateway.admission.gcra import Rate
 
 _Cell: TypeAlias = list[int]
 """When a budget is full again: one number, changed in place."""
@@ -38,16 +37,20 @@ class Budget(NamedTuple):
 class Use(Enum):
     """What to do with budgets."""
 
-    TAKE = (True, True)
+    TAKE = auto()
     """Take a request of each, or of none where one has none left."""
-    LOOK = (True, False)
+    LOOK = auto()
     """Only see whether each has one left."""
-    OWE = (False, True)
+    OWE = auto()
     """Take a request of each, even if one has none left."""
 
-    def __init__(self, is_checked: bool, is_charged: bool) -> None:
-        self.is_checked = is_checked
-        self.is_charged = is_charged
+    @property
+    def is_checked(self) -> bool:
+        return self is not Use.OWE
+
+    @property
+    def is_charged(self) -> bool:
+        return self is not Use.LOOK
 
 
 class Claim(NamedTuple):

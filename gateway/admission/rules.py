@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,6 @@ from gateway.admission.gcra import Rate
 from gateway.admission.kinds import Limited
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from gateway.admission.identity import Identity
     from gateway.config import KindLimits, LimitsConfig, Rule
 

@@ -37,29 +37,28 @@ _UNSAFE = re.compile(r'[^!-~]|["\\]')
 
 
 _FIELDS = (
-    ("time", "s"),
-    ("request_id", "s"),
-    ("kind", "s"),
-    ("method", "s"),
-    ("target", "s"),
-    ("status", "d"),
-    ("outcome", "s"),
-    ("bytes_in", "d"),
-    ("bytes_out", "d"),
-    ("handling_seconds", ".6f"),
-    ("held_seconds", ".6f"),
-    ("job_id", "s"),
-    ("limit", "s"),
-    ("client", "s"),
+    ("time", '"%s"'),
+    ("request_id", '"%s"'),
+    ("kind", '"%s"'),
+    ("method", '"%s"'),
+    ("target", '"%s"'),
+    ("status", "%d"),
+    ("outcome", '"%s"'),
+    ("bytes_in", "%d"),
+    ("bytes_out", "%d"),
+    ("handling_seconds", "%.6f"),
+    ("held_seconds", "%s"),
+    ("job_id", '"%s"'),
+    ("limit", '"%s"'),
+    ("client", '"%s"'),
 )
 """What is logged of a request, in order; ``time`` is when it ended: RFC 3339, UTC."""
+_NOT_HELD = "0.000000"
 
 # All text is visible ASCII without quotes and backslashes, so it may stand in both forms as it is.
 _FORMS = {
-    "json": "{"
-    + ",".join(f'"{name}":"%s"' if kind == "s" else f'"{name}":%{kind}' for name, kind in _FIELDS)
-    + "}\n",
-    "text": " ".join(f"{name}=%{kind}" for name, kind in _FIELDS) + "\n",
+    "json": "{" + ",".join(f'"{name}":{form}' for name, form in _FIELDS) + "}\n",
+    "text": " ".join(f"{name}={form.strip(chr(34))}" for name, form in _FIELDS) + "\n",
 }
 
 
@@ -81,8 +80,8 @@ class AccessLog:
         self._nothing = "" if form == "json" else "-"
         self._wall_clock = wall_clock
         self._capacity_bytes = capacity_bytes
-        self._second = -1
-        self._prefix = ""
+        self._second = self._millisecond = -1
+        self._prefix = self._shown_time = ""
         self._lines: deque[bytes] = deque()
         self._bytes = 0
         self._write_at = WRITE_BYTES
@@ -151,18 +150,22 @@ class AccessLog:
             client.bytes_received,
             client.bytes_sent,
             exchange.handling_seconds,
-            exchange.held_seconds,
+            f"{exchange.held_seconds:.6f}" if exchange.held_seconds else _NOT_HELD,
             job_id or self._nothing,
             exchange.limit or self._nothing,
             _shown_address(exchange.address) or self._nothing,
         )
 
     def _time(self) -> str:
-        second, milliseconds = divmod(int(self._wall_clock() * 1000), 1000)
-        if second != self._second:
-            self._second = second
-            self._prefix = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        return f"{self._prefix}.{milliseconds:03d}Z"
+        millisecond = int(self._wall_clock() * 1000)
+        if millisecond != self._millisecond:
+            self._millisecond = millisecond
+            second, rest = divmod(millisecond, 1000)
+            if second != self._second:
+                self._second = second
+                self._prefix = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+            self._shown_time = f"{self._prefix}.{rest:03d}Z"
+        return self._shown_time
 
 
 def _are_plain(words: str) -> bool:

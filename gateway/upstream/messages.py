@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
+from gateway.errors import Field
 from gateway.fields import end_to_end
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from gateway.errors import Field
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 """Methods that may be sent twice (RFC 9110, 9.2.2)."""
@@ -31,19 +27,28 @@ class Purpose(StrEnum):
     PROBE = "probe"
 
 
-@dataclass(slots=True)
 class Outbound:
     """A request to send: everything but its content.
 
     ``fields`` are sent as they are, so they hold ``Host`` and the framing of the content.
+    ``upgrade``: a 101 answer is asked for.
     """
 
-    method: str
-    target: str
-    fields: Sequence[Field]
-    purpose: Purpose
-    upgrade: bool = False
-    """A 101 answer is asked for."""
+    __slots__ = ("fields", "method", "purpose", "target", "upgrade")
+
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        fields: Sequence[Field],
+        purpose: Purpose,
+        upgrade: bool = False,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.fields = fields
+        self.purpose = purpose
+        self.upgrade = upgrade
 
     def head(self) -> bytes:
         """The request line and the field lines."""
@@ -53,20 +58,29 @@ class Outbound:
         return b"\r\n".join(lines)
 
 
-@dataclass(slots=True)
 class Head:
     """An answer's status line and field lines, as they came."""
 
-    status: int
-    reason: bytes
-    fields: Sequence[Field]
-    names: Sequence[bytes]
-    """The fields' names in lower case."""
-    length: int | None
-    """The length of its content in bytes where the upstream names it."""
+    __slots__ = ("fields", "length", "names", "reason", "status")
+
+    def __init__(
+        self,
+        status: int,
+        reason: bytes,
+        fields: Sequence[Field],
+        names: Sequence[bytes],
+        length: int | None,
+    ) -> None:
+        self.status = status
+        self.reason = reason
+        self.fields = fields
+        self.names = names
+        """The fields' names in lower case."""
+        self.length = length
+        """The length of its content in bytes where the upstream names it."""
 
     def passed_on(self) -> list[Field]:
-        """The lines that go on to the client."""
+        """The field lines that go on to the client."""
         return end_to_end(self.fields, self.names)
 
 

@@ -22,11 +22,13 @@ class Talk:
 def exchange(method: str = "GET", target: str = "/acme/job", **known: Any) -> Exchange:
     """An exchange that took a quarter of a second, and what else is known of it."""
     talk = Talk(method, target, known.pop("bytes_in", 0), known.pop("bytes_out", 0))
-    return Exchange(
-        client=cast("Client", talk),
-        request_id=known.pop("request_id", "r1"),
-        address=known.pop("address", "192.0.2.7"),
+    record = Exchange(
+        cast("Client", talk),
+        known.pop("request_id", "r1"),
+        known.pop("address", "192.0.2.7"),
         started=100.0,
-        finished=known.pop("finished", 100.25),
-        **known,
     )
+    record.finished = 100.25
+    for name, value in known.items():
+        setattr(record, name, value)
+    return record

@@ -105,8 +105,10 @@ def exchange(
     customer: str = "acme",
 ) -> Exchange:
     client = cast("Client", FakeClient(method, fields, pieces or []))
-    identity = identity_of(customer)
-    return Exchange(client, "r", "192.0.2.1", 0.0, target=target, identity=identity)
+    made = Exchange(client, "r", "192.0.2.1", 0.0)
+    made.target = target
+    made.identity = identity_of(customer)
+    return made
 
 
 def shown(answer: Answer) -> dict[str, str]:
