@@ -1,13 +1,17 @@
 FROM python:3.13-slim AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
 COPY requirements.lock requirements-build.lock ./
-RUN pip install --require-hashes --requirement requirements-build.lock \
+# What the gateway stands on is there twice: once to look at when it is compiled.
+RUN pip install --require-hashes --requirement requirements-build.lock --requirement requirements.lock \
     && python -m venv --without-pip /opt/gateway \
     && pip --python /opt/gateway/bin/python install --require-hashes --requirement requirements.lock
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml setup.py README.md LICENSE ./
 COPY gateway ./gateway
-RUN pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheels . \
+RUN GATEWAY_COMPILE=1 pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheels . \
     && pip --python /opt/gateway/bin/python install --no-deps --no-index /wheels/*.whl
 
 FROM python:3.13-slim

@@ -3,6 +3,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+COMPILED := build/compiled
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links
@@ -12,7 +13,7 @@ PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench waits lock clean
+.PHONY: help demo test compiled lint format bench waits lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -23,6 +24,10 @@ demo: $(VENV)/.runtime ## Start an embedded orchestrator and the gateway, with c
 test: $(VENV)/.dev ## Run all tests, with the coverage gate
 	@$(BIN)/python -m pytest --cov $(ARGS)
 
+compiled: $(COMPILED)/.done ## Run the tests on the compiled build (needs a C compiler)
+	@cd $(COMPILED) && GATEWAY_COMPILE=1 $(abspath $(BIN))/python -m pytest \
+		-m "not fakes" --ignore tests/test_packaging.py $(ARGS)
+
 lint: $(VENV)/.dev ## Check format, lint rules and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -32,7 +37,7 @@ format: $(VENV)/.dev ## Bring the code into shape
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.runtime ## Measure the gateway beside other proxies (ARGS=--quick)
+bench: $(VENV)/.runtime $(COMPILED)/.done ## Measure the gateway beside other proxies (ARGS=--quick)
 	@$(BIN)/python -m benchmarks.relay $(ARGS)
 
 waits: $(VENV)/.runtime ## Measure what waiting for jobs costs, and how late results come
@@ -68,6 +73,13 @@ $(VENV)/.python:
 
 $(VENV)/.runtime: $(VENV)/.python requirements.lock
 	@$(PIP) install --require-hashes --requirement requirements.lock
+	@touch $@
+
+$(COMPILED)/.done: $(VENV)/.dev setup.py pyproject.toml $(shell find gateway tests -name '*.py')
+	@echo "Compiling into $(COMPILED); this takes a minute."
+	@rm -rf $(COMPILED) && mkdir -p $(COMPILED)
+	@cp -R gateway tests config pyproject.toml setup.py *.md $(COMPILED)
+	@cd $(COMPILED) && GATEWAY_COMPILE=1 $(abspath $(BIN))/python setup.py --quiet build_ext --inplace
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.python requirements-dev.lock pyproject.toml

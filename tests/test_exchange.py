@@ -9,6 +9,8 @@ import pytest
 from gateway.downstream import Client
 from gateway.exchange import Exchange
 
+pytestmark = pytest.mark.fakes
+
 
 @pytest.mark.parametrize(("held", "handling"), [(0.0, 5.0), (4.5, 0.5), (6.0, 0.0)])
 def test_handling_time_is_the_duration_without_the_time_held(held: float, handling: float) -> None:

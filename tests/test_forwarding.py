@@ -13,6 +13,8 @@ from gateway.errors import Field
 from gateway.fields import lowered, values
 from gateway.forwarding import Forwarding
 
+pytestmark = pytest.mark.fakes
+
 
 @dataclass
 class Inbound:

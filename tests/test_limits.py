@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from gateway.downstream import Client
     from gateway.errors import Field
 
+pytestmark = pytest.mark.fakes
+
 ADDRESS = "192.0.2.7"
 SMALL = {
     "create": KindLimits(per_second=1.0, burst=2, content_bytes=1024),

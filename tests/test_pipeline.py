@@ -70,6 +70,7 @@ def begin(exchange: Exchange) -> None:
     exchange.client.flush()
 
 
+@pytest.mark.fakes
 async def test_unexpected_failure_is_500_and_shows_nothing_internal(
     observed: list[Exchange],
     server: Server,
@@ -89,6 +90,7 @@ async def test_unexpected_failure_is_500_and_shows_nothing_internal(
     assert "an internal detail" in caplog.text
 
 
+@pytest.mark.fakes
 @pytest.mark.parametrize("relay", [fails_late, is_refused_late])
 async def test_failure_after_the_answer_has_begun_cuts_it(
     observed: list[Exchange], server: Server, monkeypatch: pytest.MonkeyPatch, relay: object
@@ -101,6 +103,7 @@ async def test_failure_after_the_answer_has_begun_cuts_it(
     assert [one.outcome for one in observed] == [Outcome.CUT]
 
 
+@pytest.mark.fakes
 async def test_answer_that_cannot_be_written_is_cut(
     observed: list[Exchange],
     server: Server,
@@ -119,6 +122,7 @@ async def test_answer_that_cannot_be_written_is_cut(
     assert "answer failed" in caplog.text
 
 
+@pytest.mark.fakes
 async def test_client_that_leaves_is_told_of_once(
     observed: list[Exchange], server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +134,7 @@ async def test_client_that_leaves_is_told_of_once(
     assert [one.outcome for one in observed] == [Outcome.CLIENT_CLOSED]
 
 
+@pytest.mark.fakes
 async def test_client_that_takes_nothing_is_given_up(
     observed: list[Exchange], monkeypatch: pytest.MonkeyPatch
 ) -> None:

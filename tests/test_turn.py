@@ -249,6 +249,7 @@ async def test_client_that_takes_no_answer_is_asked_for_no_further_request(
     assert [one.bytes_sent for one in (e.client for e in observed)] == [200_000] * 200
 
 
+@pytest.mark.fakes
 async def test_client_that_is_gone_before_its_answer_is_written_is_told_of_once(
     observed: list[Exchange], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,6 +269,7 @@ async def test_client_that_is_gone_before_its_answer_is_written_is_told_of_once(
     assert [one.outcome for one in observed] == [Outcome.CLIENT_CLOSED]
 
 
+@pytest.mark.fakes
 async def test_unexpected_failure_cuts_the_client_and_is_logged(
     observed: list[Exchange],
     monkeypatch: pytest.MonkeyPatch,

@@ -18,6 +18,8 @@ from tests.ops.records import exchange
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.fakes
+
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJvcmciOiJhY21lIn0.c2lnbmF0dXJl"
 JOB = "64ac6478646bb71ee82e3a72"
 Form = Literal["json", "text"]

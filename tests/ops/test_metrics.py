@@ -8,6 +8,8 @@ from gateway.ops.metrics import LimitStats, Metrics, RedisStats, UpstreamStats, 
 from gateway.sync.push import PushStats
 from tests.ops.records import exchange
 
+pytestmark = pytest.mark.fakes
+
 Labels = dict[str, str]
 
 

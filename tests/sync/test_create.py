@@ -18,6 +18,8 @@ from gateway.upstream.messages import Purpose, Reply
 from tests.sync.theeye import ALLOW_ORIGIN, JOB_ID, TheEye, exchange, job, reply, shown
 from tests.virtual_time import now, run
 
+pytestmark = pytest.mark.fakes
+
 SECRET_WAIT = Path(__file__).parent.parent / "recordings" / "v4.15.3" / "secret_wait.json"
 JSON = (b"Content-Type", b"application/json")
 GZIP = (b"Content-Encoding", b"gzip")

@@ -32,6 +32,8 @@ from tests.sync.theeye import (
 from tests.sync.watched import is_empty
 from tests.virtual_time import now, run
 
+pytestmark = pytest.mark.fakes
+
 OTHER_JOB_ID = "f" * 24
 GONE = reply(b'"job not found"', 404)
 
