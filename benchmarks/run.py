@@ -25,11 +25,13 @@ from benchmarks.servers import (
     FAST_PROXY,
     FAST_PROXY_VERSION,
     GATEWAY,
+    GATEWAY_INTERPRETED,
     HAPROXY,
     NGINX,
     NGINX_BARE,
     PEERS,
     Site,
+    compiled_build,
     install_fast_proxy,
     start_sink,
     start_upstream,
@@ -92,7 +94,10 @@ def _measure(options: argparse.Namespace, folder: Path, results: Results) -> Non
     wanted = [peer for peer in PEERS if peer.name in options.only] or PEERS
     peers, modules = _available(wanted, results)
     results.machine = machine()
-    site = Site(folder, modules)
+    site = Site(folder, modules, compiled_build())
+    if site.compiled is None:
+        results.left_out.append("the compiled build: `make bench` makes it")
+        peers = [peer for peer in peers if peer is not GATEWAY_INTERPRETED]
     clients = Clients(folder)
     rounds = 2 if options.quick else 5
     bench = measure.Bench(site, clients, results, rounds, 2.0)

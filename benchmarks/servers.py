@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 import subprocess
@@ -32,6 +33,8 @@ class Site:
     folder: Path
     fast_proxy: Path | None
     """The folder of node modules that has fast-proxy."""
+    compiled: Path | None = None
+    """The folder that has the gateway's compiled build."""
     wrap: tuple[str, ...] = ()
 
     @property
@@ -65,6 +68,8 @@ class Peer:
     speaks_tls: bool = False
     """To clients."""
     workers: int = 1
+    is_compiled: bool = True
+    """Of the gateway: whether its compiled build is meant, where there is one."""
 
 
 def start_upstream(site: Site) -> AbstractContextManager[Process]:
@@ -219,8 +224,9 @@ _WIDE_LIMITS = {
 def _gateway(site: Site, peer: Peer, upstream: int) -> AbstractContextManager[Process]:
     folder, port = site.new_folder(peer.name), free_port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GATEWAY_")}
+    build = site.compiled if peer.is_compiled else None
     environment |= {
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(build or ROOT),
         "GATEWAY_UPSTREAM__URL": f"http://127.0.0.1:{upstream}",
         "GATEWAY_LISTEN__HOST": "127.0.0.1",
         "GATEWAY_LISTEN__PORT": str(port),
@@ -237,7 +243,7 @@ def _gateway(site: Site, peer: Peer, upstream: int) -> AbstractContextManager[Pr
             "GATEWAY_LISTEN__TLS_KEY_FILE": str(key),
         }
     # The access log goes to stdout, which is a file here.
-    command = [*site.wrap, sys.executable, "-m", "gateway", "serve"]
+    command = [*site.wrap, sys.executable, "-P", "-m", "gateway", "serve"]
     scheme = "https" if peer.speaks_tls else "http"
     return running(command, port, folder / "log", environment, scheme)
 
@@ -251,12 +257,29 @@ GATEWAY = Peer("gateway", "**gateway**: everything on", False, sys.executable, _
 GATEWAY_BARE = Peer(
     "gateway-bare", "**gateway**: no log, no limits", True, sys.executable, _gateway
 )
+GATEWAY_INTERPRETED = replace(
+    GATEWAY, name="gateway-interpreted", label=f"{GATEWAY.label}, not compiled", is_compiled=False
+)
 NGINX_TLS = replace(NGINX, name="nginx-tls", label=f"{NGINX.label}, TLS in", speaks_tls=True)
 GATEWAY_TLS = replace(
     GATEWAY, name="gateway-tls", label=f"{GATEWAY.label}, TLS in", speaks_tls=True
 )
 GATEWAY_2 = replace(GATEWAY, name="gateway-2", label=f"{GATEWAY.label}, 2 workers", workers=2)
-PEERS = (NGINX, NGINX_BARE, HAPROXY, FAST_PROXY, AIOHTTP, GATEWAY, GATEWAY_BARE)
+PEERS = (
+    *(NGINX, NGINX_BARE, HAPROXY, FAST_PROXY, AIOHTTP),
+    *(GATEWAY, GATEWAY_BARE, GATEWAY_INTERPRETED),
+)
+
+
+def compiled_build() -> Path | None:
+    """Where ``make compiled`` put the gateway, if that is the one that is here."""
+    folder = ROOT / "build/compiled"
+    sources = [path.relative_to(ROOT) for path in (ROOT / "gateway").rglob("*.py")]
+    is_current = all(
+        (folder / path).exists() and filecmp.cmp(ROOT / path, folder / path) for path in sources
+    )
+    has_code = any((folder / "gateway").glob("*.so"))
+    return folder if is_current and has_code else None
 
 
 def install_fast_proxy() -> Path | None:
