@@ -58,23 +58,23 @@ def connection_options(fields: Sequence[Field]) -> frozenset[bytes]:
     return frozenset(option.lower() for option in list_members(values(fields, b"connection")))
 
 
-def end_to_end(fields: Sequence[Field], names: Sequence[bytes] | None = None) -> list[Field]:
+def end_to_end(fields: Sequence[Field], names: list[bytes] | None = None) -> list[Field]:
     """The lines that go on to the next hop: no hop-by-hop field, none that ``Connection`` names.
 
     ``names`` are those of ``fields`` in lower case, where they are at hand.
     """
     if names is None:
         names = lowered(fields)
-    if HOP_BY_HOP.isdisjoint(names):
-        return list(fields)
-    dropped = HOP_BY_HOP
-    # Nearly always there is one line that names nothing.
-    if (
-        b"connection" in names
-        and fields[names.index(b"connection")][1].lower() not in _NAMES_NOTHING
-    ) or names.count(b"connection") > 1:
-        dropped |= connection_options(fields) - _NAMES_NOTHING
+    dropped = HOP_BY_HOP.intersection(names)
     kept = list(fields)
+    if not dropped:
+        return kept
+    # Nearly always there is one line that names nothing.
+    if b"connection" in dropped and (
+        fields[names.index(b"connection")][1].lower() not in _NAMES_NOTHING
+        or names.count(b"connection") > 1
+    ):
+        dropped |= connection_options(fields) - _NAMES_NOTHING
     for at in range(len(names) - 1, -1, -1):
         if names[at] in dropped:
             del kept[at]

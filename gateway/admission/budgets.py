@@ -53,6 +53,10 @@ class Use(Enum):
         return self is not Use.LOOK
 
 
+# Looking them up takes longer than all else of a decision that they are for.
+_LOOK, _OWE = Use.LOOK, Use.OWE
+
+
 class Claim(NamedTuple):
     """A use of budgets, at a time in microseconds."""
 
@@ -95,9 +99,9 @@ class MemoryBudgets:
         rate = budget.rate
         cell = self._cell(budget)
         level = 0 if cell is None else rate.level(cell[0], now)
-        if use.is_checked and level + rate.interval > rate.capacity:
+        if use is not _OWE and level + rate.interval > rate.capacity:
             return Verdict(budget, level)
-        if use.is_charged:
+        if use is not _LOOK:
             level += rate.interval
             level = min(level, rate.most)
             if cell is None:

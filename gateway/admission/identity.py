@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -78,7 +79,7 @@ class Identities:
         self._rejected: TTLCache[bytes, bool] = TTLCache(
             REJECTED_TOKENS, config.reject_seconds, timer=clock
         )
-        self._addresses: LRUCache[str, Identity] = LRUCache(ADDRESSES)
+        self._of_address = lru_cache(ADDRESSES)(_of_address)
         if keys is not None:
             keys.when_replaced = self._known.clear
 
@@ -125,12 +126,7 @@ class Identities:
 
     def anonymous(self, address: str) -> Identity:
         """Whoever asks from ``address`` without a token."""
-        identity = self._addresses.get(address)
-        if identity is None:
-            identity = Identity(address_key(address), "", "", "", None, False)
-            if len(address) <= MAX_LENGTH:
-                self._addresses[address] = identity
-        return identity
+        return self._of_address(address) if len(address) <= MAX_LENGTH else _of_address(address)
 
     def check(self, identity: Identity) -> None:
         """Whether its token may reach the upstream.
@@ -195,6 +191,10 @@ class Identities:
         )
         self._known[hashed] = identity, expires
         return identity
+
+
+def _of_address(address: str) -> Identity:
+    return Identity(address_key(address), "", "", "", None, False)
 
 
 def _subject_key(claims: Claims, hashed: bytes) -> bytes:

@@ -37,28 +37,19 @@ _UNSAFE = re.compile(r'[^!-~]|["\\]')
 
 
 _FIELDS = (
-    ("time", '"%s"'),
-    ("request_id", '"%s"'),
-    ("kind", '"%s"'),
-    ("method", '"%s"'),
-    ("target", '"%s"'),
-    ("status", "%d"),
-    ("outcome", '"%s"'),
-    ("bytes_in", "%d"),
-    ("bytes_out", "%d"),
-    ("handling_seconds", "%.6f"),
-    ("held_seconds", "%s"),
-    ("job_id", '"%s"'),
-    ("limit", '"%s"'),
-    ("client", '"%s"'),
+    *("time", "request_id", "kind", "method", "target", "status", "outcome"),
+    *("bytes_in", "bytes_out", "handling_seconds", "held_seconds", "job_id", "limit", "client"),
 )
 """What is logged of a request, in order; ``time`` is when it ended: RFC 3339, UTC."""
+_NUMBERS = {"status", "bytes_in", "bytes_out", "handling_seconds", "held_seconds"}
 _NOT_HELD = "0.000000"
 
 # All text is visible ASCII without quotes and backslashes, so it may stand in both forms as it is.
 _FORMS = {
-    "json": "{" + ",".join(f'"{name}":{form}' for name, form in _FIELDS) + "}\n",
-    "text": " ".join(f"{name}={form.strip(chr(34))}" for name, form in _FIELDS) + "\n",
+    "json": "{"
+    + ",".join(f'"{name}":%' if name in _NUMBERS else f'"{name}":"%"' for name in _FIELDS)
+    + "}\n",
+    "text": " ".join(f"{name}=%" for name in _FIELDS) + "\n",
 }
 
 
@@ -76,7 +67,11 @@ class AccessLog:
         capacity_bytes: int = CAPACITY_BYTES,
     ) -> None:
         self._sink = _Sink(stream)
-        self._form = _FORMS[form]
+        self._line: list[str] = []
+        """What stands between the values of a line, with room for them."""
+        for text in _FORMS[form].split("%"):
+            self._line += (text, "")
+        del self._line[-1]
         self._nothing = "" if form == "json" else "-"
         self._wall_clock = wall_clock
         self._capacity_bytes = capacity_bytes
@@ -91,7 +86,8 @@ class AccessLog:
 
     def observe(self, exchange: Exchange) -> None:
         """Log a request that is over."""
-        line = (self._form % self._values(exchange)).encode("ascii")
+        self._line[1::2] = self._values(exchange)
+        line = "".join(self._line).encode("ascii")
         if self._bytes + len(line) > self._capacity_bytes:
             self._drop(1)
             return
@@ -133,7 +129,7 @@ class AccessLog:
         self._bytes -= size
         return b"".join(taken), len(taken)
 
-    def _values(self, exchange: Exchange) -> tuple[str | float, ...]:
+    def _values(self, exchange: Exchange) -> tuple[str, ...]:
         """One for each of the fields."""
         client = exchange.client
         request_id, method, job_id = exchange.request_id, client.method, exchange.job_id
@@ -145,11 +141,11 @@ class AccessLog:
             exchange.kind,
             method,
             _shown(client.target, SHOWN_CHARACTERS),
-            exchange.status,
+            str(exchange.status),
             exchange.outcome,
-            client.bytes_received,
-            client.bytes_sent,
-            exchange.handling_seconds,
+            str(client.bytes_received),
+            str(client.bytes_sent),
+            f"{exchange.handling_seconds:.6f}",
             f"{exchange.held_seconds:.6f}" if exchange.held_seconds else _NOT_HELD,
             job_id or self._nothing,
             exchange.limit or self._nothing,

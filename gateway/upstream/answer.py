@@ -36,6 +36,8 @@ class AnswerReader:
         self._served = 0
         self.keepalive_hint: float | None = None
         """How long the upstream says it keeps the connection, in seconds."""
+        self.chunks: deque[bytes] = deque()
+        """Content that nobody took yet."""
         self._begin("", upgrade=False)
         self.is_complete = True
 
@@ -47,8 +49,8 @@ class AnswerReader:
         self._reason = b""
         self._fields: list[Field] = []
         self._until_close = False
-        self.chunks: deque[bytes] = deque()
-        """Content that nobody took yet."""
+        if self.chunks:
+            self.chunks = deque()
         self.buffered = 0
         """Its length in bytes."""
         self.head: Head | None = None

@@ -68,7 +68,7 @@ class Head:
         status: int,
         reason: bytes,
         fields: Sequence[Field],
-        names: Sequence[bytes],
+        names: list[bytes],
         length: int | None,
     ) -> None:
         self.status = status

@@ -144,8 +144,9 @@ async def test_flood_of_made_up_tokens_is_bounded_and_costs_no_accepted_token_it
     for number in range(200):
         await gateway.asks(b"made-up-%d" % number, 401 if number % 2 else 404)
         await gateway.identify(address=f"192.0.2.{number}")
-    for kept in ("_known", "_seen", "_rejected", "_addresses"):
+    for kept in ("_known", "_seen", "_rejected"):
         assert len(getattr(gateway.identities, kept)) <= 8
+    assert gateway.identities._of_address.cache_info().currsize <= 8
     assert all(map(gateway.identities.is_accepted, accepted))
 
 
@@ -201,7 +202,7 @@ async def test_address_that_is_none_is_not_kept() -> None:
     gateway = Gateway()
     for number in range(5):
         await gateway.identify(address=f"{number}" * 60_000)
-    assert len(gateway.identities._addresses) == 0
+    assert gateway.identities._of_address.cache_info().currsize == 0
 
 
 async def test_verified_user_has_one_key_whatever_the_login() -> None:
