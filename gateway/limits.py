@@ -144,7 +144,7 @@ class Limits:
         return Budget(Limited.OTHER, self._anonymous(address).key, rate, is_known=False)
 
     def _conclude(self, exchange: Exchange, budgets: tuple[Budget, ...], verdict: Verdict) -> None:
-        refused, level = verdict
+        refused, level = verdict.refused, verdict.level
         budget = refused or budgets[0]
         if self._with_fields:
             exchange.client.added = rate_fields(budget, level)

@@ -194,7 +194,8 @@ class _Connection(web.RequestHandler):
             return
         self._keep_for_another()
         self._waiter = self._parked
-        self._go_on()
+        if self._messages:
+            self._go_on()
 
     def _next_client(self) -> tuple[Client, GatewayError | None]:
         message, payload = self._messages.popleft()

@@ -24,14 +24,20 @@ SIZE = 16_384
 """Budgets of one kind and store; each takes about 300 bytes."""
 
 
-class Budget(NamedTuple):
-    """What is counted under ``key`` for requests of one kind."""
+class Budget:
+    """What is counted under ``key`` for requests of one kind.
 
-    kind: Limited
-    key: bytes
-    rate: Rate
-    is_known: bool
-    """The key cannot be made up: the upstream has accepted its token, or it was verified."""
+    ``is_known``: nobody can make up the key, for the upstream has accepted its token, or it was
+    verified.
+    """
+
+    __slots__ = ("is_known", "key", "kind", "rate")
+
+    def __init__(self, kind: Limited, key: bytes, rate: Rate, is_known: bool) -> None:
+        self.kind = kind
+        self.key = key
+        self.rate = rate
+        self.is_known = is_known
 
 
 class Use(Enum):
@@ -65,12 +71,15 @@ class Claim(NamedTuple):
     now: int
 
 
-class Verdict(NamedTuple):
+class Verdict:
     """``refused`` is the budget that has nothing left, None if all have. ``level`` is that of the
     refused budget, else of the first one, afterwards."""
 
-    refused: Budget | None
-    level: int
+    __slots__ = ("level", "refused")
+
+    def __init__(self, refused: Budget | None, level: int) -> None:
+        self.refused = refused
+        self.level = level
 
 
 class MemoryBudgets:
@@ -116,11 +125,11 @@ class MemoryBudgets:
         return 0 if cell is None else budget.rate.level(cell[0], now)
 
     def _cell(self, budget: Budget) -> _Cell | None:
-        kind, key, _, is_known = budget
+        kind, key = budget.kind, budget.key
         try:
-            return self._stores[is_known][kind][key]
+            return self._stores[budget.is_known][kind][key]
         except KeyError:
-            cell = self._unknown[kind].pop(key, None) if is_known else None
+            cell = self._unknown[kind].pop(key, None) if budget.is_known else None
         if cell is not None:
             # Its token has just become known, and may have used its budget before.
             self._known[kind][key] = cell

@@ -56,7 +56,8 @@ def test_looking_takes_nothing_and_sees_what_is_left() -> None:
     for _ in range(10):
         assert budgets.use((budget(),), Use.LOOK, 0).refused is None
     assert len(admitted(budgets, [0] * 10, budget())) == RATE.burst
-    assert budgets.use((budget(),), Use.LOOK, 0).refused == budget()
+    own = budget()
+    assert budgets.use((own,), Use.LOOK, 0).refused is own
 
 
 def test_what_is_owed_is_taken_from_an_empty_budget_and_has_to_be_waited_for() -> None:
