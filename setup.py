@@ -1,7 +1,9 @@
 """The compiled build. All else about the package is in pyproject.toml.
 
 With GATEWAY_COMPILE=1 in the environment mypyc (https://mypyc.readthedocs.io) translates to C the
-modules that every request goes through. They do the same either way, in less time.
+modules that every request goes through. They do the same either way, in less time. In them the
+types of a record's fields are imported for good, not only for type checking, and tests cannot put
+made-up parts in (``pytest.mark.fakes``).
 """
 
 from __future__ import annotations

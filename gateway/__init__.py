@@ -11,4 +11,13 @@ through ``upstream`` only. ``ops`` reads what the others offer, on a port of its
 small orchestrator, for trying out and for the tests.
 """
 
+from importlib.util import find_spec
+
 __version__ = "0.1.0"
+
+
+def build() -> str:
+    """``compiled`` if what every request goes through was translated to C, else ``interpreted``."""
+    spec = find_spec("gateway.pipeline")
+    origin = "" if spec is None else spec.origin or ""
+    return "interpreted" if origin.endswith(".py") else "compiled"

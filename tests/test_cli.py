@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway import __version__
+from gateway import __version__, build
 from gateway.admission.token import presented, token_hash
 from gateway.cli import MAX_TOKEN_BYTES, main
 from gateway.config import Config, ListenConfig, UpstreamConfig
@@ -73,7 +73,7 @@ def test_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         main(["--version"])
     assert exit_.value.code == 0
-    assert capsys.readouterr().out == f"theeye-sync-gateway {__version__}\n"
+    assert capsys.readouterr().out == f"theeye-sync-gateway {__version__} ({build()})\n"
 
 
 @pytest.mark.parametrize(
@@ -281,4 +281,4 @@ def test_the_package_runs_as_a_program() -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "gateway", "--version"], capture_output=True, text=True, check=True
     )
-    assert ran.stdout == f"theeye-sync-gateway {__version__}\n"
+    assert ran.stdout == f"theeye-sync-gateway {__version__} ({build()})\n"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway import __version__
+from gateway import __version__, build
 from gateway.config import Config
 from gateway.settings import load
 
@@ -223,7 +223,7 @@ def test_ci_runs_what_a_developer_runs() -> None:
 def test_the_command_is_installed() -> None:
     command = Path(sys.executable).parent / "theeye-sync-gateway"
     ran = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
-    assert ran.stdout == f"theeye-sync-gateway {__version__}\n"
+    assert ran.stdout == f"theeye-sync-gateway {__version__} ({build()})\n"
 
 
 def test_git_ignores_what_make_leaves_behind() -> None:

@@ -22,6 +22,8 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from gateway import build
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -111,7 +113,7 @@ class Metrics:
         self._handling: dict[Kind, Durations] = {}
         self._held = Durations(HELD_SECONDS)
         Info("gateway_build", "The gateway's version.", registry=registry).info(
-            {"version": version, "python": platform.python_version()}
+            {"version": version, "build": build(), "python": platform.python_version()}
         )
         registry.register(_Collected(self._collect))
         registry.register(_Collected(lambda: _parts(waits(), upstream())))

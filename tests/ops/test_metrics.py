@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway import build
 from gateway.exchange import Kind
 from gateway.ops.metrics import LimitStats, Metrics, RedisStats, UpstreamStats, WaitStats
 from gateway.sync.push import PushStats
@@ -96,6 +97,7 @@ def test_metrics_read_what_the_parts_count() -> None:
         ({"store": "memory"}, 5.0),
     ]
     assert found["gateway_build_info"][0][0]["version"] == "1.2.3"
+    assert found["gateway_build_info"][0][0]["build"] == build()
     assert found["process_start_time_seconds"][0][1] > 0
 
 
