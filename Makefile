@@ -78,7 +78,7 @@ $(VENV)/.runtime: $(VENV)/.python requirements.lock
 $(COMPILED)/.done: $(VENV)/.dev setup.py pyproject.toml $(shell find gateway tests -name '*.py')
 	@echo "Compiling into $(COMPILED); this takes a minute."
 	@rm -rf $(COMPILED) && mkdir -p $(COMPILED)
-	@cp -R gateway tests config pyproject.toml setup.py *.md $(COMPILED)
+	@cp -R gateway tests config pyproject.toml setup.py *.md LICENSE $(COMPILED)
 	@cd $(COMPILED) && GATEWAY_COMPILE=1 $(abspath $(BIN))/python setup.py --quiet build_ext --inplace
 	@touch $@
 
