@@ -5,14 +5,15 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends gcc libc6-dev \
     && rm -rf /var/lib/apt/lists/*
 COPY requirements.lock requirements-build.lock ./
-# What the gateway stands on is there twice: once to look at when it is compiled.
+# What the gateway stands on is installed here too: the compiler reads its types.
 RUN pip install --require-hashes --requirement requirements-build.lock --requirement requirements.lock \
     && python -m venv --without-pip /opt/gateway \
     && pip --python /opt/gateway/bin/python install --require-hashes --requirement requirements.lock
 COPY pyproject.toml setup.py README.md LICENSE ./
 COPY gateway ./gateway
 RUN GATEWAY_COMPILE=1 pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheels . \
-    && pip --python /opt/gateway/bin/python install --no-deps --no-index /wheels/*.whl
+    && pip --python /opt/gateway/bin/python install --no-deps --no-index /wheels/*.whl \
+    && /opt/gateway/bin/theeye-sync-gateway --version | grep compiled
 
 FROM python:3.13-slim
 ENV PATH=/opt/gateway/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

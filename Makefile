@@ -24,7 +24,7 @@ demo: $(VENV)/.runtime ## Start an embedded orchestrator and the gateway, with c
 test: $(VENV)/.dev ## Run all tests, with the coverage gate
 	@$(BIN)/python -m pytest --cov $(ARGS)
 
-compiled: $(COMPILED)/.done ## Run the tests on the compiled build (needs a C compiler)
+compiled: $(COMPILED)/.done ## Run the tests on the compiled build, but those with made-up parts
 	@cd $(COMPILED) && GATEWAY_COMPILE=1 $(abspath $(BIN))/python -m pytest \
 		-m "not fakes" --ignore tests/test_packaging.py $(ARGS)
 
@@ -37,7 +37,7 @@ format: $(VENV)/.dev ## Bring the code into shape
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.runtime $(COMPILED)/.done ## Measure the gateway beside other proxies (ARGS=--quick)
+bench: $(VENV)/.runtime $(COMPILED)/.done ## Measure the compiled gateway beside other proxies (ARGS=--quick)
 	@$(BIN)/python -m benchmarks.relay $(ARGS)
 
 waits: $(VENV)/.runtime ## Measure what waiting for jobs costs, and how late results come
@@ -75,7 +75,7 @@ $(VENV)/.runtime: $(VENV)/.python requirements.lock
 	@$(PIP) install --require-hashes --requirement requirements.lock
 	@touch $@
 
-$(COMPILED)/.done: $(VENV)/.dev setup.py pyproject.toml $(shell find gateway tests -name '*.py')
+$(COMPILED)/.done: $(VENV)/.dev setup.py pyproject.toml $(shell find gateway tests config ! -path '*__pycache__*')
 	@echo "Compiling into $(COMPILED); this takes a minute."
 	@rm -rf $(COMPILED) && mkdir -p $(COMPILED)
 	@cp -R gateway tests config pyproject.toml setup.py *.md LICENSE $(COMPILED)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from benchmarks import measure
+from benchmarks.builds import compiled_build
 from benchmarks.floors import floors
 from benchmarks.instructions import instructions
 from benchmarks.load import Clients, LoadFailed
@@ -31,7 +32,6 @@ from benchmarks.servers import (
     NGINX_BARE,
     PEERS,
     Site,
-    compiled_build,
     install_fast_proxy,
     start_sink,
     start_upstream,

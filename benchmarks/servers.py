@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import filecmp
 import os
 import shutil
 import subprocess
@@ -269,17 +268,6 @@ PEERS = (
     *(NGINX, NGINX_BARE, HAPROXY, FAST_PROXY, AIOHTTP),
     *(GATEWAY, GATEWAY_BARE, GATEWAY_INTERPRETED),
 )
-
-
-def compiled_build() -> Path | None:
-    """Where ``make compiled`` put the gateway, if that is the one that is here."""
-    folder = ROOT / "build/compiled"
-    sources = [path.relative_to(ROOT) for path in (ROOT / "gateway").rglob("*.py")]
-    is_current = all(
-        (folder / path).exists() and filecmp.cmp(ROOT / path, folder / path) for path in sources
-    )
-    has_code = any((folder / "gateway").glob("*.so"))
-    return folder if is_current and has_code else None
 
 
 def install_fast_proxy() -> Path | None:

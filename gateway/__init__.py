@@ -11,6 +11,7 @@ through ``upstream`` only. ``ops`` reads what the others offer, on a port of its
 small orchestrator, for trying out and for the tests.
 """
 
+from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
 
 __version__ = "0.1.0"
@@ -20,4 +21,4 @@ def build() -> str:
     """``compiled`` if what every request goes through was translated to C, else ``interpreted``."""
     spec = find_spec("gateway.pipeline")
     origin = "" if spec is None else spec.origin or ""
-    return "interpreted" if origin.endswith(".py") else "compiled"
+    return "compiled" if origin.endswith(tuple(EXTENSION_SUFFIXES)) else "interpreted"

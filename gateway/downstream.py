@@ -39,6 +39,8 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class Client:
     """One request of a client, and the answer to it.
 
+    ``message`` is what aiohttp's parser in C calls a ``RawRequestMessage``, or the class of that
+    name in Python: they have nothing in common but their attributes.
     ``target`` is as it came on the request line; ``address`` is the peer's, without its port.
     ``idle_seconds`` bounds each wait for the client, sending or receiving.
     """

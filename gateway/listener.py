@@ -32,7 +32,7 @@ CONNECTIONS = "connections_per_address"
 LINGER_SECONDS = 5.0
 """How long leftover content is read after an early answer, so that the client gets to see it."""
 _NO_REQUEST = ERROR._replace(raw_headers=())
-"""aiohttp's for what is none; its own field lines are no tuple."""
+"""What aiohttp puts in the place of a request that is none; its ``raw_headers`` are a dict."""
 
 
 class _Connection(web.RequestHandler):

@@ -13,6 +13,8 @@ import logging
 _log = logging.getLogger(__name__)
 MOST = 16
 """So many writes wait for another; none waits for the loop's next turn."""
+FEW = 6
+"""With no more exchanges under way than these, no write waits."""
 
 
 class Outbox:
@@ -20,14 +22,14 @@ class Outbox:
 
     def __init__(self) -> None:
         self._waiting: list[tuple[asyncio.WriteTransport, bytes]] = []
-        self.is_gathering = False
-        """There is much to write: what comes next waits until this turn of the loop ends."""
+        self.under_way = 0
+        """Exchanges that write through this; who begins and ends them counts."""
 
     def write(self, transport: asyncio.WriteTransport, data: bytes) -> None:
         """Write before this turn of the loop ends. To a transport that is closed then, nothing."""
         waiting = self._waiting
         if not waiting:
-            if not self.is_gathering:
+            if self.under_way <= FEW:
                 _write(transport, data)
                 return
             asyncio.get_running_loop().call_soon(self.flush)

@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from gateway.outbox import MOST, Outbox
+from gateway.outbox import FEW, MOST, Outbox
 
 
 class Transport:
@@ -32,7 +32,7 @@ class Transport:
 
 def gathering() -> Outbox:
     outbox = Outbox()
-    outbox.is_gathering = True
+    outbox.under_way = FEW + 1
     return outbox
 
 
@@ -46,7 +46,7 @@ async def test_no_write_overtakes_one_that_waits() -> None:
     written: list[bytes] = []
     outbox, transport = gathering(), Transport(written).as_transport()
     outbox.write(transport, b"a")
-    outbox.is_gathering = False
+    outbox.under_way = FEW
     outbox.write(transport, b"b")
     assert written == []
     await asyncio.sleep(0)

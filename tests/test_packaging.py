@@ -75,6 +75,12 @@ def test_image_installs_nothing_whose_hash_is_not_locked() -> None:
         assert "--require-hashes" in step or "--no-index" in step
 
 
+def test_image_has_the_compiled_build() -> None:
+    runs = " && ".join(line.removeprefix("RUN ") for line in stages()[0] if line.startswith("RUN"))
+    assert "GATEWAY_COMPILE=1 pip wheel" in runs
+    assert runs.endswith("/opt/gateway/bin/theeye-sync-gateway --version | grep compiled")
+
+
 def test_image_build_gets_what_it_copies_and_nothing_secret() -> None:
     rules = text(".dockerignore").splitlines()
     assert rules[0] == "*"

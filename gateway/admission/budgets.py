@@ -59,7 +59,7 @@ class Use(Enum):
         return self is not Use.LOOK
 
 
-# Looking them up takes longer than all else of a decision that they are for.
+# Looking up a member of an enum takes ten times as long.
 _LOOK, _OWE = Use.LOOK, Use.OWE
 
 

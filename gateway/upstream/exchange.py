@@ -35,6 +35,7 @@ class UpstreamExchange:
         "_config",
         "_connection",
         "_content",
+        "_is_counted",
         "_is_relayed",
         "_outbound",
         "_upload",
@@ -52,6 +53,8 @@ class UpstreamExchange:
         self._content = content
         self._connection: Connection | None = None
         self._upload: asyncio.Task[None] | None = None
+        self._is_counted = False
+        """Among those whose number says whether small writes are gathered."""
 
     def begin_at_once(self, on_arrival: Callable[[], None]) -> bool:
         """Send the request if that takes no waiting, and have all that comes back told.
@@ -61,6 +64,8 @@ class UpstreamExchange:
         connection = self._upstream.pool.take(relayed=self._is_relayed)
         if connection is None:
             return False
+        self._upstream.outbox.under_way += 1
+        self._is_counted = True
         self._begin(connection)
         connection.call_on_arrival(on_arrival, self._config.response_seconds)
         return True
@@ -81,7 +86,8 @@ class UpstreamExchange:
         return content
 
     def pause(self) -> None:
-        """Tell nothing more; the block is to go on with it."""
+        """Tell nothing more; the block is to go on with it, however long that takes."""
+        self._count_off()
         if self._connection is not None:
             self._connection.call_on_arrival(None)
 
@@ -214,7 +220,13 @@ class UpstreamExchange:
             # Also where the client leaves just now.
             self._give_back()
 
+    def _count_off(self) -> None:
+        if self._is_counted:
+            self._is_counted = False
+            self._upstream.outbox.under_way -= 1
+
     def _give_back(self) -> None:
+        self._count_off()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.call_on_arrival(None)

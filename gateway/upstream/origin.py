@@ -39,7 +39,7 @@ class Upstream:
         self.host = self._address.host
         self._clock = clock
         self.outbox = Outbox()
-        """For small writes to either side; it knows how much there is to do."""
+        """For small writes to either side; counts the exchanges that go by callbacks."""
         self.pool = Pool(self._address.dial, config, self.outbox)
         self._requests: dict[tuple[str, str], int] = {}
         self.failing_since: float | None = None

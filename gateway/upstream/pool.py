@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 
 RESERVED_SHARE = 8
-FEW = 6
-"""Relayed requests under way of which none waits with its write for the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,6 @@ class Pool:
             connection = self._idle.pop()
             if connection.is_open:
                 self._relayed += relayed
-                self._outbox.is_gathering = self._relayed > FEW
                 return connection
             self._discard(connection)
         return None
@@ -107,7 +104,6 @@ class Pool:
     def release(self, connection: Connection, *, relayed: bool = False) -> None:
         """The exchange is over: keep the connection if nothing about it is in doubt."""
         self._relayed -= relayed
-        self._outbox.is_gathering = self._relayed > FEW
         keep = self._config.keepalive_seconds
         if connection.answer.keepalive_hint is not None:
             # A second earlier than the upstream, so as not to send into its closing.

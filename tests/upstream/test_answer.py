@@ -153,3 +153,10 @@ def test_no_bytes_make_the_reader_fail(data: bytes, eof: bool) -> None:
     reader.lost()
     assert reader.is_complete or reader.failure is not None
     assert not reader.is_reusable
+
+
+def test_content_that_nobody_took_is_none_of_the_next_answer() -> None:
+    reader = reading(SIZED)
+    reader.expect("GET")
+    assert reader.take() is None
+    assert reader.buffered == 0

@@ -494,3 +494,32 @@ async def test_failures_of_the_upstream_are_all_gateway_errors() -> None:
     async with upstream_doing(resetting) as script, reaching(script.url) as upstream:
         with pytest.raises(GatewayError):
             await get(upstream)
+
+
+@pytest.mark.parametrize("end", ["take_whole", "pause", "abandon", "lost"])
+async def test_exchange_counts_as_under_way_while_it_goes_by_callbacks(end: str) -> None:
+    outbound = Outbound("GET", "/", [(b"Host", b"x")], Purpose.RELAY)
+    async with upstream_answering(OK, OK) as script, reaching(script.url) as upstream:
+        await get(upstream)
+        assert upstream.outbox.under_way == 0
+        exchange, arrived = upstream.exchange(outbound), asyncio.Event()
+        assert exchange.begin_at_once(arrived.set)
+        assert upstream.outbox.under_way == 1
+        await arrived.wait()
+        if end == "take_whole":
+            assert exchange.take_whole() == b"ok"
+        elif end == "pause":
+            exchange.pause()
+        elif end == "lost":
+            exchange.connection.close()
+            exchange.abandon()
+        assert upstream.outbox.under_way == (end == "abandon")
+        exchange.abandon()
+        assert upstream.outbox.under_way == 0
+
+
+async def test_exchange_that_finds_no_kept_connection_is_not_under_way() -> None:
+    outbound = Outbound("GET", "/", [(b"Host", b"x")], Purpose.RELAY)
+    async with upstream_answering(OK) as script, reaching(script.url) as upstream:
+        assert not upstream.exchange(outbound).begin_at_once(lambda: None)
+        assert upstream.outbox.under_way == 0
