@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 NO_CONTENT = frozenset({101, 204, 304})
 _NO_MORE = (TimeoutError, ConnectionError, HttpProcessingError, web.RequestPayloadError)
-_LINE = b": ".join
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -185,8 +184,8 @@ class Client:
         The head is held back until the first content, so that a small answer is one packet.
         """
         lines = [b"HTTP/1.1 %d %b" % (status, reason)]
-        lines += map(_LINE, fields)
-        lines += map(_LINE, self.added)
+        lines += [name + b": " + content for name, content in fields]
+        lines += [name + b": " + content for name, content in self.added]
         if not (is_sized or self.method == "HEAD" or status in NO_CONTENT):
             if self.is_http_1_1:
                 self._chunked = True

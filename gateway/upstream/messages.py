@@ -12,8 +12,6 @@ from gateway.fields import end_to_end
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 """Methods that may be sent twice (RFC 9110, 9.2.2)."""
 
-_LINE = b": ".join
-
 
 class Purpose(StrEnum):
     """What a request is sent upstream for; a metric's label."""
@@ -53,7 +51,7 @@ class Outbound:
     def head(self) -> bytes:
         """The request line and the field lines."""
         lines = [f"{self.method} {self.target} HTTP/1.1".encode("ascii")]
-        lines += map(_LINE, self.fields)
+        lines += [name + b": " + content for name, content in self.fields]
         lines.append(b"\r\n")
         return b"\r\n".join(lines)
 
