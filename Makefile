@@ -72,7 +72,7 @@ $(VENV)/.python:
 	@touch $@
 
 $(VENV)/.runtime: $(VENV)/.python requirements.lock
-	@$(PIP) install --require-hashes --requirement requirements.lock
+	@$(PIP) install --no-deps --require-hashes --requirement requirements.lock
 	@touch $@
 
 $(COMPILED)/.done: $(VENV)/.dev setup.py pyproject.toml $(shell find gateway tests config ! -path '*__pycache__*')
@@ -83,6 +83,6 @@ $(COMPILED)/.done: $(VENV)/.dev setup.py pyproject.toml $(shell find gateway tes
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.python requirements-dev.lock pyproject.toml
-	@$(PIP) install --require-hashes --requirement requirements-dev.lock
+	@$(PIP) install --no-deps --require-hashes --requirement requirements-dev.lock
 	@$(PIP) install --no-deps --no-build-isolation --no-index --editable .
 	@touch $@ $(VENV)/.runtime
