@@ -25,9 +25,28 @@ HOP_BY_HOP = frozenset(
 )
 """Fields that concern one connection only (RFC 9110, 7.6.1)."""
 
-_NAMES_NOTHING = frozenset({b"close", b"keep-alive", b"", b"content-length"})
-"""Options of ``Connection`` that drop no field. Whoever names Content-Length still has content of
-that length, and without the field the next hop could not tell where it ends."""
+FOR_EVERYBODY = frozenset(
+    {
+        b"authorization",
+        b"cache-control",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"cookie",
+        b"forwarded",
+        b"host",
+        b"origin",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-proto",
+        b"x-request-id",
+    }
+)
+"""Fields that concern every recipient, so that ``Connection`` must not name them (RFC 9110, 7.6.1)
+and drops none of them. The message is judged by them here: without one the next hop would see
+another message, with another token, client, or end."""
+_NAMES_NOTHING = FOR_EVERYBODY | {b"close", b"keep-alive", b""}
+"""Options of ``Connection`` that drop no field."""
 
 
 def values(fields: Iterable[Field], name: bytes) -> list[bytes]:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.fields import (
+    FOR_EVERYBODY,
     HOP_BY_HOP,
     connection_options,
     end_to_end,
@@ -30,6 +31,7 @@ NAMES = st.sampled_from(
         b"TE",
         b"close",
         b"Content-Length",
+        b"Authorization",
     ]
 )
 VALUES = st.lists(NAMES | st.sampled_from([b"", b"close", b" keep-alive "]), max_size=3).map(
@@ -47,18 +49,30 @@ def test_what_connection_names_never_goes_to_the_next_hop(
         for name, content in fields
         if name.lower() == b"connection"
         for option in content.split(b",")
-    } - {b"", b"close", b"keep-alive", b"content-length"}
+    } - {b"", b"close", b"keep-alive"}
     passed = [name.lower() for name, _ in end_to_end(fields)]
-    assert not named.intersection(passed)
+    assert not (named - FOR_EVERYBODY).intersection(passed)
     assert not HOP_BY_HOP.intersection(passed)
 
 
 @given(fields=FIELDS)
 def test_everything_else_does_in_order_and_unchanged(fields: list[tuple[bytes, bytes]]) -> None:
     dropped = HOP_BY_HOP | (
-        connection_options(fields) - {b"close", b"keep-alive", b"", b"content-length"}
+        connection_options(fields) - FOR_EVERYBODY - {b"close", b"keep-alive", b""}
     )
     assert end_to_end(fields) == [line for line in fields if line[0].lower() not in dropped]
+
+
+@pytest.mark.parametrize("option", sorted(FOR_EVERYBODY))
+def test_field_for_every_recipient_is_not_dropped_through_connection(option: bytes) -> None:
+    """RFC 9110, 7.6.1."""
+    fields = [
+        (b"Connection", b"X-A, " + option.title()),
+        (b"connection", option),
+        (option, b"1"),
+        (b"X-A", b"2"),
+    ]
+    assert end_to_end(fields) == [(option, b"1")]
 
 
 def test_a_field_is_found_whatever_its_case() -> None:
