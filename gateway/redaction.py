@@ -1,8 +1,10 @@
 """What may be shown of a request's target: no token, no secret, wherever in it they stand.
 
 Hidden are the values of parameters whose name speaks of a secret, also inside another parameter's
-value; path segments after ``/secret/``; and whatever looks like a JWT. Percent-encoding, several
-times over too, hides nothing from these rules. Linear in the target's length.
+value; path segments after ``/secret/``; the userinfo of URLs; and whatever looks like a JWT.
+Percent-encoding, several times over too, hides nothing from these rules, be it of the text or of
+what separates its parts; what is encoded more often than three times is hidden whole. Linear in
+the target's length.
 """
 
 from __future__ import annotations
@@ -21,10 +23,17 @@ _SUSPICIOUS = (*_SENSITIVE, "eyj", "%", "@")
 # Each character is in at most one run, so a hostile target costs no more than its length.
 _RUN = re.compile(r"[A-Za-z0-9_.-]++")
 _JWT_START = "eyJ"
-_NESTED = re.compile(r"=|/secret/", re.IGNORECASE)
+_NESTED = re.compile(r"""[=:"']|[/\\]secret[/\\]|bearer[ +]""", re.IGNORECASE)
+"""What a secret may follow inside a value: another parameter's name, in a query or in JSON; a
+segment of a path; a scheme."""
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _QUERY = re.compile(r"[?#]")
 _SEPARATOR = re.compile(r"([?&#;])")
-_USERINFO = re.compile(r"(//)[^/@]*+@")
+_SLASH = re.compile(r"[/\\]")
+"""Node's ``url.parse`` takes a backslash for a slash."""
+_USERINFO = re.compile(r"([/\\]{2})[^/\\@]*+@")
+_NAME_OF_SECRET = re.compile(r"[^a-z]*secret[^a-z]*(?:;.*)?", re.DOTALL)
+"""A segment that routers may read as ``secret``."""
 
 
 def redact(target: str) -> str:
@@ -54,15 +63,14 @@ def _path(path: str) -> str:
     segments = path.split("/")
     after_secret = False
     for index, segment in enumerate(segments):
-        plain = _decoded(segment)
-        is_name = plain.lower() == "secret"
-        if after_secret and segment:
-            segments[index] = MASK
-            # Which of /secret/secret/x is the secret?
-            after_secret = is_name
-        else:
-            segments[index] = _parameters(segment)
-            after_secret = is_name or (after_secret and not segment)
+        if not segment:
+            continue
+        # An escaped slash is one for some router.
+        parts = [part for part in _SLASH.split(_decoded(segment).lower()) if part]
+        names = [_NAME_OF_SECRET.fullmatch(part) is not None for part in parts] or [after_secret]
+        segments[index] = MASK if after_secret or any(names[:-1]) else _parameters(segment)
+        # Which of /secret/secret/x is the secret?
+        after_secret = names[-1]
     return "/".join(segments)
 
 
@@ -73,19 +81,31 @@ def _parameters(text: str) -> str:
 def _parameter(piece: str) -> str:
     name, equals, value = piece.partition("=")
     plain_name = _decoded(name)
+    if plain_name is not name and _names_secret(plain_name):
+        return MASK
     shown = _text(name, plain_name) + equals
     if not value:
         return shown
     plain = _decoded(value)
-    if _has_any(_SENSITIVE, plain_name) or (_NESTED.search(plain) and _has_any(_SENSITIVE, plain)):
+    if _has_any(_SENSITIVE, plain_name) or _names_secret(plain):
         return shown + MASK
     return shown + _text(value, plain)
 
 
+def _names_secret(plain: str) -> bool:
+    """Whether a secret stands in a value, or in a name whose end was escaped, behind its name."""
+    return _NESTED.search(plain) is not None and _has_any(_SENSITIVE, plain)
+
+
 def _text(raw: str, plain: str) -> str:
+    if "@" in plain and _USERINFO.search(plain):
+        return MASK
     shown = _without_jwt(raw)
-    # A JWT that shows only when decoded cannot be cut out of the raw text.
-    return MASK if plain is not raw and _without_jwt(plain) != plain else shown
+    if plain is raw:
+        return shown
+    # A JWT that shows only when decoded cannot be cut out of the raw text; nor can anybody tell
+    # what stands in a text that is escaped still more often.
+    return MASK if _without_jwt(plain) != plain or _ESCAPE.search(plain) else shown
 
 
 def _without_jwt(text: str) -> str:

@@ -45,6 +45,30 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJvcmciOiJhY21lIn0.c2lnbmF0dXJl"
         (f"/files/{JWT.replace('eyJ', '%65yJ')}/b", "/files/***/b"),
         ("/files?x=eyJ.only-one-dot", "/files?x=eyJ.only-one-dot"),
         (JWT, "***"),
+        ("/job?access_token%3DV", "/job?***"),
+        ("/job?access_token%253DV&parse", "/job?***&parse"),
+        ("/job?x=1&a%26access_token%3DV", "/job?x=1&***"),
+        ("/job?a%3Baccess_token%3DV", "/job?***"),
+        ("/job/secret%2FV", "/job/***"),
+        ("/job/secret%252FV/x", "/job/***/x"),
+        ("/job%2Fsecret%2FV?x", "/***?x"),
+        ("/task/t1%2Fsecret/V/job", "/task/t1%2Fsecret/***/job"),
+        ("/job/secret%5CV", "/job/***"),
+        ("/job/secret\\V", "/job/***"),
+        ("/job/secret;a/V", "/job/secret;a/***"),
+        ("/job/secret/%2F/V", "/job/secret/***/***"),
+        ("/job/secret%20/V", "/job/secret%20/***"),
+        ("/job%3Faccess_token%3DV", "/***"),
+        ('/job?q={"access_token":"V"}', "/job?q=***"),
+        ("/job?q=%7B%22access_token%22%3A%22V%22%7D", "/job?q=***"),
+        ("/job?q=%5B%22access_token%22,%22V%22%5D", "/job?q=***"),
+        ("/job?q=Bearer+V", "/job?q=***"),
+        ("/job?url=https://user:V@host/", "/job?url=***"),
+        ("/job?https%3A%2F%2Fuser%3AV%40host", "/job?***"),
+        ("/x/https%3A%2F%2Fuser%3AV%40host", "/x/***"),
+        ("/job?a=%2525252541", "/job?a=***"),
+        ("/job?a=100%25&b=%25zz", "/job?a=100%25&b=%25zz"),
+        ("/acme/job/a%20b?where%5B_id%5D=1", "/acme/job/a%20b?where%5B_id%5D=1"),
         ("", ""),
         ("*", "*"),
     ],
@@ -97,6 +121,39 @@ def test_redaction_hides_the_path_segment_after_secret(
 ) -> None:
     before = before.replace("?", "").replace("#", "")
     assert "0123456789abcdef" not in redact(f"/{before}/{segment}/0123456789abcdef/{after}")
+
+
+@st.composite
+def spelled(draw: st.DrawFn, text: str) -> str:
+    """The text, each of its characters escaped not at all, once or twice."""
+    spellings = [lambda c: c, lambda c: f"%{ord(c):02x}", lambda c: f"%25{ord(c):02X}"]
+    return "".join(draw(st.sampled_from(spellings))(character) for character in text)
+
+
+SECRET = "0123456789abcdef"
+PLACES = st.sampled_from(
+    [
+        ("/job?", "access_token=", ""),
+        ("/job?x=1&", "user[password]=", "&y=2"),
+        ("/job?x=", "/task/t1/secret/", "/job"),
+        ("/job?x=", '{"token": "', '"}'),
+        ("/job?x=", "https://user:", "@host/"),
+        ("/", "job/secret/", "/x"),
+        ("/task/t1", "/secret/", "/job"),
+        ("/job", "?access_token=", ""),
+        ("/job;a=b", ";secret=", ""),
+        ("/job?x", "&y&secret=", ""),
+    ]
+)
+
+
+@given(place=PLACES, data=st.data())
+def test_redaction_hides_a_secret_whatever_of_its_surroundings_is_escaped(
+    place: tuple[str, str, str], data: st.DataObject
+) -> None:
+    plain, before, after = place
+    target = plain + data.draw(spelled(before)) + SECRET + data.draw(spelled(after))
+    assert SECRET not in redact(target)
 
 
 def test_redaction_caps_what_is_shown() -> None:
