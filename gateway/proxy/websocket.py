@@ -81,7 +81,7 @@ class WebSocketRelay:
 
     async def _splice(self, client: Client, answer: UpstreamExchange) -> None:
         connection = answer.connection
-        tunnel = _ClientToUpstream(client, connection)
+        tunnel = _ClientToUpstream(client, connection, self._idle_seconds)
         client.protocol.set_parser(cast("WebSocketReader", tunnel))
         connection.when_writable = tunnel.resume
         try:
@@ -101,16 +101,21 @@ class WebSocketRelay:
 
 
 class _ClientToUpstream:
-    """What aiohttp feeds the client's bytes to after the upgrade."""
+    """Passes on the client's bytes, which aiohttp feeds to it after the upgrade.
 
-    def __init__(self, client: Client, connection: Connection) -> None:
+    Each of them keeps the tunnel open for ``idle_seconds``, as the upstream's do.
+    """
+
+    def __init__(self, client: Client, connection: Connection, idle_seconds: float) -> None:
         self._client = client
         self._connection = connection
+        self._idle_seconds = idle_seconds
         self._paused = False
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
         transport = self._client.protocol.transport
         self._client.bytes_received += len(data)
+        self._connection.extend(self._idle_seconds)
         if not self._connection.write_nowait(data) and transport is not None and not self._paused:
             self._paused = True
             transport.pause_reading()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tests.e2e.harness import connected, gateway_before
 from tests.upstream.scripted import Peer, upstream_doing
+from tests.virtual_time import run
 
 UPGRADE = (
     b"GET /echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -36,3 +39,38 @@ async def test_client_is_let_go_when_the_upstream_resets_or_stays_silent(resets:
         if resets:
             await client.send(b"go")
         assert await client.until_closed() == b""
+
+
+@pytest.mark.parametrize("who", ["client", "upstream"])
+def test_tunnel_stays_open_while_one_side_speaks(who: str) -> None:
+    """What passes in either direction shows that somebody is there."""
+    said: list[bytes] = []
+
+    async def serve(peer: Peer) -> None:
+        await peer.request()
+        await peer.answer(SWITCHED)
+        while who == "client" and len(said) < 3:
+            said.append(await peer.reader.readexactly(1))
+        while len(said) < 3:
+            await asyncio.sleep(50)
+            said.append(b"u")
+            await peer.answer(b"u")
+        await peer.answer(b"end")
+        await peer.reader.read()
+
+    async def scenario() -> None:
+        async with (
+            upstream_doing(serve) as script,
+            gateway_before(script.url, upstream={"tunnel_idle_seconds": 60}) as server,
+            connected(server.url) as client,
+        ):
+            await client.send(UPGRADE)
+            await client.head()
+            for _ in range(3):
+                await asyncio.sleep(50)
+                if who == "client":
+                    await client.send(b"c")
+            assert (await client.reader.readuntil(b"end")).strip(b"u") == b"end"
+
+    run(scenario())
+    assert said == [who[:1].encode()] * 3
