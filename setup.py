@@ -26,6 +26,7 @@ COMPILED = (
     "gateway/exchange.py",
     "gateway/fields.py",
     "gateway/forwarding.py",
+    "gateway/host.py",
     "gateway/limits.py",
     "gateway/ops/access_log.py",
     "gateway/ops/metrics.py",

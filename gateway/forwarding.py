@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gateway.admission.addresses import MAX_LENGTH, parsed
 from gateway.fields import end_to_end, has_length, list_members, value, values
+from gateway.host import is_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,10 +75,10 @@ class Forwarding:
         claims: list[Field] = []
         if _has_claims(client.names):
             claims = fields if self.is_trusted(client.address) else []
-            fields = [line for line in fields if _is_kept(line[0].lower(), trusted=bool(claims))]
+            fields = [line for line in fields if _is_kept(line, trusted=bool(claims))]
         fields = self._addressed(fields, host)
         if claims:
-            fields += _added_to(claims, client, host)
+            fields += _added_to(fields, claims, client, host)
         else:
             fields += _provenance(client.address, client.scheme, host)
         fields.append((b"X-Request-Id", request_id.encode("ascii")))
@@ -100,11 +101,17 @@ def _has_claims(names: list[bytes]) -> bool:
     return not _CLAIMS.isdisjoint(names) or _FORWARDED in b" ".join(names)
 
 
-def _is_kept(name: bytes, *, trusted: bool) -> bool:
-    """Of the fields by which a proxy says whom it forwards for: those that are not replaced."""
+def _is_kept(line: Field, *, trusted: bool) -> bool:
+    """Of the fields by which a proxy says whom it forwards for: those that are not replaced.
+
+    A proxy may pass on as ``X-Forwarded-Host`` whatever its client wrote.
+    """
+    name = line[0].lower()
     if name in {b"x-request-id", b"x-forwarded-for"}:
         return False
-    return trusted or not (name == b"forwarded" or name.startswith(_FORWARDED))
+    if not trusted:
+        return not (name == b"forwarded" or name.startswith(_FORWARDED))
+    return name != b"x-forwarded-host" or all(map(is_host, list_members([line[1]])))
 
 
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
@@ -132,11 +139,11 @@ def _stated(address: str, scheme: str, host: bytes) -> tuple[Field, ...]:
 _kept_provenance = lru_cache(maxsize=1024)(_stated)
 
 
-def _added_to(claims: list[Field], client: Client, host: bytes) -> list[Field]:
-    """What a trusted proxy says, with this hop added."""
+def _added_to(kept: list[Field], claims: list[Field], client: Client, host: bytes) -> list[Field]:
+    """What to add to that which is kept of a trusted proxy's claims, this hop included."""
     hops = [*values(claims, b"x-forwarded-for"), client.address.encode("ascii")]
     added = [(b"X-Forwarded-For", b", ".join(list_members(hops)))]
     for name, content in _provenance(client.address, client.scheme, host):
-        if name != b"X-Forwarded-For" and value(claims, name.lower()) is None:
+        if name != b"X-Forwarded-For" and value(kept, name.lower()) is None:
             added.append((name, content))
     return added

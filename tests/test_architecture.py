@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "routes",
         "config",
         "fields",
+        "host",
         "malformed",
         "outbox",
         "query",

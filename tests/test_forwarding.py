@@ -104,6 +104,20 @@ def test_a_request_without_host_gets_the_upstreams() -> None:
     assert forwarding().outbound(client(), "r")[0] == (b"Host", b"up:1")
 
 
+@pytest.mark.parametrize("claim", [b"evil/path", b"foo bar", b"a, b c"])
+def test_what_is_not_a_host_is_not_passed_on_for_a_trusted_proxy_either(claim: bytes) -> None:
+    """It may have been its client who wrote it (RFC 3986, 3.2.2)."""
+    inbound = client((b"Host", b"h"), (b"X-Forwarded-Host", claim))
+    outbound = forwarding("10.0.0.0/24").outbound(inbound, "r")
+    assert values(outbound, b"x-forwarded-host") == [b"h"]
+
+
+def test_hosts_of_a_chain_of_trusted_proxies_pass() -> None:
+    inbound = client((b"Host", b"h"), (b"X-Forwarded-Host", b"a.example, [::1]:80"))
+    outbound = forwarding("10.0.0.0/24").outbound(inbound, "r")
+    assert values(outbound, b"x-forwarded-host") == [b"a.example, [::1]:80"]
+
+
 def test_a_peer_without_an_address_is_not_made_up() -> None:
     names = [name for name, _ in forwarding().outbound(client(address=""), "r")]
     assert b"X-Forwarded-For" not in names

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gateway.errors import BadRequest, FieldsTooLarge
 from gateway.fields import values
+from gateway.host import is_host
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,9 +33,9 @@ def check(
 
     Raises:
         FieldsTooLarge: together they have more than ``fields_bytes``.
-        BadRequest: neither HTTP/1.0 nor 1.1; no or several ``Host`` (RFC 9112, 3.2); a transfer
-            coding other than chunked, or in HTTP/1.0 (RFC 9112, 6.1); a length that could overflow
-            (RFC 9110, 8.6).
+        BadRequest: neither HTTP/1.0 nor 1.1; no or several ``Host``, or one that is not a host
+            (RFC 9112, 3.2); a transfer coding other than chunked, or in HTTP/1.0 (RFC 9112, 6.1); a
+            length that could overflow (RFC 9110, 8.6).
     """
     if version not in {(1, 0), (1, 1)}:
         raise BadRequest("Only HTTP/1.1 and 1.0 are spoken here")
@@ -45,6 +46,11 @@ def check(
     hosts = names.count(b"host")
     if hosts > 1 or (is_http_1_1 and not hosts):
         raise BadRequest("A request must have exactly one Host field")
+    if hosts:
+        host = fields[names.index(b"host")][1]
+        # Empty is what a client says that knows no host.
+        if host and not is_host(host):
+            raise BadRequest("Host must name one host, and may name a port")
     if b"transfer-encoding" in names:
         codings = values(fields, b"transfer-encoding")
         if not is_http_1_1 or [coding.strip().lower() for coding in codings] != [b"chunked"]:

@@ -23,6 +23,7 @@ def test_an_ordinary_message_passes() -> None:
         fields_bytes=100,
     )
     check([], is_http_1_1=False, fields_bytes=100)
+    check([(b"Host", b"")], is_http_1_1=True, fields_bytes=100)
     check([HOST, (b"Content-Length", b"9" * 18)], is_http_1_1=True, fields_bytes=100)
 
 
@@ -32,6 +33,8 @@ def test_an_ordinary_message_passes() -> None:
         ([], True),
         ([HOST, HOST], True),
         ([HOST, (b"host", b"x")], False),
+        ([(b"Host", b"foo bar")], True),
+        ([(b"Host", b"a/b?c@d")], False),
         ([HOST, (b"Transfer-Encoding", b"gzip, chunked")], True),
         ([HOST, (b"Transfer-Encoding", b"chunked, chunked")], True),
         ([HOST, (b"Transfer-Encoding", b"")], True),

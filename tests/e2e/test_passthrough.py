@@ -302,6 +302,22 @@ async def test_where_a_request_came_from_is_said_and_inbound_claims_are_not_beli
         assert len(seen) == 5
 
 
+@pytest.mark.parametrize(
+    "host", [b"foo bar", b"a/b?c@d", b"a.test, b.test", b"a,b", b"user@a.test", b"a.test:x", b":80"]
+)
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+@pytest.mark.parametrize("preserve_host", [False, True])
+async def test_host_that_is_not_a_host_goes_no_further(
+    host: bytes, version: bytes, preserve_host: bool
+) -> None:
+    """RFC 9112, 3.2: 400, whatever the value would be used for."""
+    upstream = {"preserve_host": preserve_host}
+    async with passing_to(OK, upstream=upstream) as (script, client):
+        await client.send(b"GET / HTTP/%b\r\nHost: %b\r\n\r\n" % (version, host))
+        assert (await client.until_closed()).startswith(b"HTTP/1.1 400 ")
+    assert script.connections == 0
+
+
 async def test_a_trusted_proxy_is_believed() -> None:
     listen = {"trusted_proxies": ["127.0.0.0/8"]}
     upstream = {"preserve_host": True}

@@ -1,0 +1,30 @@
+"""The grammar of ``Host``: ``uri-host [ ":" port ]`` (RFC 9110, 7.2; RFC 3986, 3.2.2)."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import AddressValueError, IPv6Address
+
+_NAME = re.compile(
+    rb"[A-Za-z0-9._~!$&'()*+;=-]*+"
+    rb"(?:%[0-9A-Fa-f]{2}[A-Za-z0-9._~!$&'()*+;=-]*+)*+"
+    rb"(?<!^)(?::[0-9]*+)?"
+)
+"""A ``reg-name`` or an IPv4 address, not empty. Without the comma, which the grammar admits: in
+``X-Forwarded-Host`` it would make several of it."""
+_LITERAL = re.compile(rb"\[([0-9A-Fa-f:.]{2,45})\](?::[0-9]*+)?")
+_FUTURE = re.compile(rb"\[[vV][0-9A-Fa-f]++\.[A-Za-z0-9._~!$&'()*+;=:-]++\](?::[0-9]*+)?")
+
+
+def is_host(value: bytes) -> bool:
+    """Whether it names one host, with or without a port."""
+    if _NAME.fullmatch(value):
+        return True
+    literal = _LITERAL.fullmatch(value)
+    if literal is None:
+        return _FUTURE.fullmatch(value) is not None
+    try:
+        IPv6Address(literal[1].decode("ascii"))
+    except AddressValueError:
+        return False
+    return True
