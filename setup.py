@@ -40,6 +40,8 @@ COMPILED = (
     "gateway/upstream/answer.py",
     "gateway/upstream/connection.py",
     "gateway/upstream/exchange.py",
+    "gateway/upstream/field_lines.py",
+    "gateway/upstream/framing.py",
     "gateway/upstream/messages.py",
     "gateway/upstream/origin.py",
     "gateway/upstream/pool.py",

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from gateway.errors import ContentCut
-from gateway.fields import connection_options, value
+from gateway.errors import BadGateway, ContentCut
+from gateway.fields import connection_options, list_members, value, values
 from gateway.upstream import Outbound, Purpose
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gateway.downstream import Client
     from gateway.exchange import Exchange
     from gateway.forwarding import Forwarding
-    from gateway.upstream import Upstream, UpstreamExchange
+    from gateway.upstream import Head, Upstream, UpstreamExchange
     from gateway.upstream.connection import Connection
 
 _UPGRADE = ((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"))
@@ -64,6 +64,8 @@ class WebSocketRelay:
         outbound = Outbound("GET", exchange.target, [*fields, *_UPGRADE], Purpose.RELAY, True)
         async with self._upstream.exchange(outbound) as answer:
             head = answer.head
+            if head.status == 101 and not _grants(head):
+                raise BadGateway("The upstream changed to a protocol that was not asked for")
             exchange.status = head.status
             self._answered(exchange.identity, head.status)
             passed = head.passed_on()
@@ -98,6 +100,12 @@ class WebSocketRelay:
             connection.when_writable = None
             client.close_after_answer()
             connection.close_gracefully()
+
+
+def _grants(head: Head) -> bool:
+    """Whether the protocol is the one that was asked for (RFC 9110, 7.8)."""
+    protocols = list_members(values(head.fields, b"upgrade"))
+    return [protocol.lower() for protocol in protocols] == [b"websocket"]
 
 
 class _ClientToUpstream:

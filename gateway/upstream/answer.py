@@ -13,15 +13,15 @@ import httptools
 
 from gateway.errors import BadGateway, ContentCut
 from gateway.fields import keep_alive_seconds, lowered
-from gateway.upstream.messages import Head
+from gateway.upstream.field_lines import has_spaced_name, head_end, without_spaces
+from gateway.upstream.framing import framing_of, without_framing
+from gateway.upstream.messages import Head, passable_reason
 
 if TYPE_CHECKING:
     from gateway.errors import Field
 
 HEAD_BYTES = 64 * 1024
-"""The largest answer head that is accepted."""
-NO_CONTENT = frozenset({204, 304})
-"""Statuses whose answers have no content (RFC 9110, 6.4.1)."""
+"""The largest answer head that is accepted, and the largest trailer section or chunk extension."""
 
 
 class StaleConnection(Exception):
@@ -46,9 +46,17 @@ class AnswerReader:
         self._upgrade = upgrade
         self._raw = False
         self._head_bytes = 0
+        self._head: list[bytes] = []
+        """What was received of it, until it is complete."""
+        self._to_mend: bytearray | None = None
+        """A head that the parser refused, until it is all there."""
+        self._is_mended = False
+        self._framing_bytes = 0
+        """Received since the last content."""
         self._reason = b""
         self._fields: list[Field] = []
         self._until_close = False
+        self._is_doubtful = False
         if self.chunks:
             self.chunks = deque()
         self.buffered = 0
@@ -76,16 +84,69 @@ class AnswerReader:
             self.is_reusable = False
             return
         if self.head is None:
-            self._head_bytes += len(data)
+            self._feed_head(data)
+        else:
+            self._feed_content(data)
+
+    def _feed_head(self, data: bytes) -> None:
+        self._head_bytes += len(data)
+        if self._to_mend is not None:
+            self._mend(data)
+            return
+        self._head.append(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as switched:
             self._switch(data[switched.args[0] :])
         except httptools.HttpParserError:
-            self._garbled()
+            received = b"".join(self._head)
+            if self.head is None and self.failure is None and has_spaced_name(received):
+                self._to_mend = bytearray()
+                self._mend(received)
+            else:
+                self._garbled()
         else:
             if self.head is None and self._head_bytes > HEAD_BYTES:
                 self._garbled()
+
+    def _feed_content(self, data: bytes) -> None:
+        buffered = self.buffered
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # Behind the answer.
+            self.is_reusable = False
+        except httptools.HttpParserError:
+            self._garbled()
+        else:
+            # The parser keeps what it reads of a trailer's name and value.
+            has_content = self.buffered != buffered
+            self._framing_bytes = 0 if has_content else self._framing_bytes + len(data)
+            if self._framing_bytes > HEAD_BYTES and not self.is_complete:
+                self._garbled()
+
+    def _mend(self, data: bytes) -> None:
+        """Read a head once more, without the spaces before its colons, when it is all there."""
+        received = self._to_mend
+        assert received is not None
+        # Only the last bytes can complete it.
+        at = max(0, len(received) - 3)
+        received += data
+        end = head_end(received) if received.find(b"\r\n\r\n", at) >= 0 else -1
+        if end < 0:
+            if self._head_bytes > HEAD_BYTES:
+                self._garbled()
+            return
+        self._to_mend = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._reason, self._fields = b"", []
+        mended = without_spaces(bytes(received[:end])) + received[end:]
+        try:
+            self._parser.feed_data(mended)
+        except httptools.HttpParserUpgrade as switched:
+            self._switch(mended[switched.args[0] :])
+        except httptools.HttpParserError:
+            self._garbled()
 
     def feed_eof(self) -> None:
         """The upstream sends no more, which ends an answer of unknown length."""
@@ -123,7 +184,9 @@ class AnswerReader:
         return None
 
     def _garbled(self) -> None:
-        if self.failure is None:
+        if self.is_complete:
+            self.is_reusable = False
+        elif self.failure is None:
             self.failure = (
                 BadGateway("The upstream's answer is not HTTP")
                 if self.head is None
@@ -158,28 +221,31 @@ class AnswerReader:
             # Without Upgrade and Connection, too, nothing was agreed on (RFC 9110, 7.8).
             self.failure = BadGateway("The upstream changed protocols unasked")
             return
-        if status < 100:
-            self.failure = BadGateway("The upstream's answer has no status of HTTP")
-            return
-        if status < 200 and status != 101:
+        if 100 <= status < 200 and status != 101:
             self._reason, self._fields = b"", []
+            return
+        if not b"".join(self._head).lstrip(b"\r\n").startswith(b"HTTP/"):
+            # llhttp takes ICE/1.0 and RTSP/1.0 for the same.
+            self.failure = BadGateway("The upstream's answer is not HTTP")
             return
         fields = self._fields
         names = lowered(fields)
-        coding = b""
-        if b"transfer-encoding" in names:
-            coding = fields[names.index(b"transfer-encoding")][1].lower()
-            if coding != b"chunked" or names.count(b"transfer-encoding") > 1:
-                self.failure = BadGateway("The upstream's answer has a coding not understood")
-                return
-        length = None
-        if b"content-length" in names:
-            length = int(fields[names.index(b"content-length")][1])
-        bodiless = self._method == "HEAD" or status in NO_CONTENT
-        self._until_close = length is None and not coding and not bodiless
+        try:
+            framing = framing_of(
+                self._method, status, self._parser.get_http_version(), fields, names
+            )
+        except BadGateway as failure:
+            self.failure = failure
+            return
+        self._until_close = framing.until_close
+        self._is_doubtful = framing.is_doubtful
         if b"keep-alive" in names:
             self.keepalive_hint = keep_alive_seconds(fields)
-        self.head = Head(status, self._reason, fields, names, None if bodiless else length)
+        fields = without_framing(status, fields, names)
+        self.head = Head(
+            status, passable_reason(self._reason, status), fields, names, framing.length
+        )
+        self._head = []
         if self._method == "HEAD":
             # llhttp would wait for the content that a HEAD's answer only announces.
             self._complete()
@@ -199,4 +265,4 @@ class AnswerReader:
 
     def _complete(self) -> None:
         self.is_complete = True
-        self.is_reusable = self._parser.should_keep_alive()
+        self.is_reusable = self._parser.should_keep_alive() and not self._is_doubtful

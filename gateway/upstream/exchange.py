@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol, Self
 
-from gateway.errors import AnswerTooLarge, BadGateway, ContentCut, GatewayError
+from gateway.errors import AnswerTooLarge, BadGateway, ClientGone, ContentCut, GatewayError
 from gateway.upstream.answer import StaleConnection
 from gateway.upstream.messages import IDEMPOTENT, Head, Outbound, Purpose
 
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 _RELAY = Purpose.RELAY
 STATUS_CLASSES = {n: f"{n}xx" for n in range(10)}
+
+
+def _told_at_once(failure: Exception) -> Exception:
+    """What to raise where the answer's content broke off before anybody has seen its head."""
+    is_the_upstreams = isinstance(failure, ContentCut) and not isinstance(failure, ClientGone)
+    return (
+        BadGateway("The upstream's answer broke off as it began") if is_the_upstreams else failure
+    )
 
 
 class Content(Protocol):
@@ -103,7 +111,13 @@ class UpstreamExchange:
             answer = self.connection.answer
             while answer.head is None and answer.failure is None:
                 await self.connection.arrived(self._config.response_seconds)
-            self.head = answer.head or await self._instead_of(answer.failure)
+            if answer.head is None:
+                self.head = await self._instead_of(answer.failure)
+            elif answer.failure is None:
+                self.head = answer.head
+            else:
+                # It begins with a fault: nothing of it was passed on.
+                raise _told_at_once(answer.failure)
         except BaseException as failure:
             await self._leave()
             if isinstance(failure, GatewayError):

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from http import HTTPStatus
 
 from gateway.errors import Field
 from gateway.fields import end_to_end
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 """Methods that may be sent twice (RFC 9110, 9.2.2)."""
+
+
+_CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def passable_reason(reason: bytes, status: int) -> bytes:
+    """The reason phrase; the usual one where it has control characters (RFC 9112, 4)."""
+    if _CONTROLS.search(reason) is None:
+        return reason
+    try:
+        return HTTPStatus(status).phrase.encode("ascii")
+    except ValueError:
+        return b""
 
 
 class Purpose(StrEnum):

@@ -41,6 +41,24 @@ async def test_client_is_let_go_when_the_upstream_resets_or_stays_silent(resets:
         assert await client.until_closed() == b""
 
 
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket, h2c", b"websocketish"])
+async def test_another_protocol_than_that_asked_for_is_not_passed_on(protocol: bytes) -> None:
+    """RFC 9110, 7.8: only what was asked for can be switched to."""
+
+    async def serve(peer: Peer) -> None:
+        await peer.request()
+        await peer.answer(SWITCHED.replace(b"websocket", protocol) + b"some")
+        await peer.reader.read()
+
+    async with (
+        upstream_doing(serve) as script,
+        gateway_before(script.url) as server,
+        connected(server.url) as client,
+    ):
+        await client.send(UPGRADE)
+        assert (await client.head()).startswith(b"HTTP/1.1 502 ")
+
+
 @pytest.mark.parametrize("who", ["client", "upstream"])
 def test_tunnel_stays_open_while_one_side_speaks(who: str) -> None:
     """What passes in either direction shows that somebody is there."""

@@ -140,6 +140,108 @@ def test_a_101_that_names_no_protocol_is_no_answer(fields: bytes, upgrade: bool)
     assert isinstance(reader.failure, BadGateway)
 
 
+def lines_of(reader: AnswerReader) -> list[tuple[bytes, bytes]]:
+    assert reader.head is not None
+    return list(reader.head.fields)
+
+
+@given(
+    cuts=st.lists(st.integers(0, 200), max_size=20),
+    interim=st.sampled_from([b"", b"HTTP/1.1 103 Early\r\nLink : a\r\n\r\n"]),
+    spaces=st.sampled_from([b"", b" ", b"\t  "]),
+)
+def test_space_before_the_colon_of_a_field_is_removed_however_the_head_is_split(
+    cuts: list[int], interim: bytes, spaces: bytes
+) -> None:
+    """RFC 9112, 5.1: a proxy removes it from a response. Content stays as it is."""
+    reader = AnswerReader()
+    for _ in range(2):
+        reader.expect("GET")
+        answer = (
+            b"HTTP/1.1 200 a : b\r\nX-A%b: b : c\r\nX-B: c\r\n"
+            b"Content-Length%b: 10\r\n\r\n\nX-A : b\r\n"
+        ) % (spaces, spaces)
+        for piece in pieces_of(interim + answer, cuts):
+            reader.feed(piece)
+        assert lines_of(reader) == [(b"X-A", b"b : c"), (b"X-B", b"c"), (b"Content-Length", b"10")]
+        assert content(reader) == b"\nX-A : b\r\n"
+        assert reader.is_reusable
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"Content-Length : 2\r\nContent-Length: 3",
+        b"Content-Length : 2\r\nTransfer-Encoding: chunked",
+        b"A : b\r\n folded",
+        b"A : b\x00",
+        b"A b : c",
+        b" : b",
+        b"A : b\r\nno colon",
+    ],
+)
+def test_head_that_has_other_faults_beside_that_space_is_no_answer(fields: bytes) -> None:
+    reader = reading(b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n\r\nok")
+    assert isinstance(reader.failure, BadGateway)
+    assert reader.head is None
+
+
+def test_head_with_such_a_space_is_bounded_like_any_other() -> None:
+    reader = reading(b"HTTP/1.1 200 OK\r\nA : b\r\n", *[b"B: " + b"x" * 1000 + b"\r\n"] * 70)
+    assert isinstance(reader.failure, BadGateway)
+
+
+def test_websocket_is_granted_with_such_a_space_too() -> None:
+    switching = b"HTTP/1.1 101 Go\r\nConnection : upgrade\r\nUpgrade : websocket\r\n\r\n"
+    reader = reading(switching + b"\x81\x01", b"a", upgrade=True)
+    assert content(reader) == b"\x81\x01a"
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_reusable"),
+    [
+        (b"Content-Length: 0\r\n", True),
+        (b"Content-Length: 5\r\n", False),
+        (b"Transfer-Encoding: chunked\r\n", False),
+    ],
+)
+@pytest.mark.parametrize("rest", [b"", b"hello", b"0\r\n\r\n"])
+def test_204_has_no_length_and_nothing_behind_it_is_an_answer(
+    fields: bytes, is_reusable: bool, rest: bytes
+) -> None:
+    """RFC 9110, 8.6: no Content-Length in a 204. What was meant by one may still come."""
+    reader = reading(b"HTTP/1.1 204 No Content\r\nA: b\r\n" + fields + b"\r\n" + rest)
+    assert reader.head is not None
+    assert reader.head.passed_on() == [(b"A", b"b")]
+    assert reader.take() == b""
+    assert reader.is_reusable is (is_reusable and not rest)
+
+
+def test_101_has_no_length() -> None:
+    fields = b"Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\nA: b\r\n"
+    reader = reading(b"HTTP/1.1 101 Go\r\n" + fields + b"\r\nab", upgrade=True)
+    assert reader.head is not None
+    assert reader.head.passed_on() == [(b"A", b"b")]
+    assert content(reader) == b"ab"
+
+
+@pytest.mark.parametrize(
+    ("beginning", "endless"),
+    [
+        (b"0\r\nT: ", b"x" * 1000),
+        (b"0\r\n", b"T: " + b"x" * 1000 + b"\r\n"),
+        (b"5;", b"x" * 1000),
+    ],
+)
+def test_trailers_and_chunk_extensions_that_never_end_break_the_answer_off(
+    beginning: bytes, endless: bytes
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"
+    reader = reading(head, beginning, *[endless] * 70)
+    with pytest.raises(ContentCut):
+        content(reader)
+
+
 def test_endless_interim_answers_are_no_answer() -> None:
     reader = reading(*[b"HTTP/1.1 100 Continue\r\nA: " + b"x" * 1000 + b"\r\n\r\n"] * 70)
     assert isinstance(reader.failure, BadGateway)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gateway.upstream import Head, Outbound, Purpose
+from gateway.upstream.messages import passable_reason
 
 
 def test_a_requests_head_is_written_line_by_line() -> None:
@@ -23,3 +26,20 @@ def test_an_answer_keeps_its_length_even_where_connection_names_it() -> None:
     fields = [(b"Content-Length", b"2"), (b"Connection", b"content-length")]
     head = Head(200, b"OK", fields, [b"content-length", b"connection"], 2)
     assert head.passed_on() == [(b"Content-Length", b"2")]
+
+
+@pytest.mark.parametrize(
+    ("reason", "status", "passed"),
+    [
+        (b"", 200, b""),
+        (b"Tout \xe0 fait\t!", 200, b"Tout \xe0 fait\t!"),
+        (b"a\x00", 404, b"Not Found"),
+        (b"a\x1b[1m", 999, b""),
+        (b"a\rb", 200, b"OK"),
+        (b"a\x7f", 200, b"OK"),
+    ],
+)
+def test_reason_phrase_with_control_characters_gives_way_to_the_usual_one(
+    reason: bytes, status: int, passed: bytes
+) -> None:
+    assert passable_reason(reason, status) == passed

@@ -130,8 +130,17 @@ async def test_a_head_answer_has_no_content_whatever_its_fields_say() -> None:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nhello",
         b"HTTP/1.1 200 OK\r\nA: " + b"x" * 70_000,
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n",
+        b"HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/0.9 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        b"RTSP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        b"ICE/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551615\r\n\r\nok",
     ],
-    ids=["no-http", "two-lengths", "length-and-chunked", "gzip", "huge-head", "unasked-101"],
+    ids=[
+        *("no-http", "two-lengths", "length-and-chunked", "gzip", "huge-head", "unasked-101"),
+        *("http-2", "http-0.9", "rtsp", "ice", "chunked-in-1.0", "length-that-overflows"),
+    ],
 )
 async def test_what_is_no_http_answer_is_a_bad_gateway(answer: bytes) -> None:
     async with upstream_answering(answer) as script, reaching(script.url) as upstream:
@@ -150,15 +159,37 @@ async def test_what_is_no_http_answer_is_a_bad_gateway(answer: bytes) -> None:
     ids=["short", "no-last-chunk", "bad-chunk"],
 )
 async def test_content_that_breaks_off_is_never_a_clean_end(answer: bytes) -> None:
+    head, end, content = answer.partition(b"\r\n\r\n")
+    is_seen = asyncio.Event()
+
+    async def breaking_off(peer: Peer) -> None:
+        await peer.request()
+        await peer.answer(head + end)
+        await is_seen.wait()
+        await peer.answer(content)
+
     async with (
-        upstream_answering(answer, close=True) as script,
+        upstream_doing(breaking_off) as script,
         reaching(script.url) as upstream,
         upstream.exchange(Outbound("GET", "/", [(b"Host", b"x")], Purpose.RELAY)) as exchange,
     ):
         assert exchange.head.status == 200
+        is_seen.set()
         with pytest.raises(ContentCut):
             while await exchange.read():
                 pass
+
+
+@pytest.mark.parametrize("chunks", [b"zz\r\nhello\r\n", b"5\r\nhello\r\nzz\r\n", b"5\r\nhelloXX"])
+async def test_answer_that_is_broken_as_it_comes_is_a_bad_gateway(chunks: bytes) -> None:
+    """Nothing of it was passed on yet."""
+    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks
+    async with upstream_answering(answer) as script, reaching(script.url) as upstream:
+        with pytest.raises(BadGateway):
+            async with upstream.exchange(Outbound("GET", "/", [(b"Host", b"x")], Purpose.RELAY)):
+                pass
+        assert upstream.stats().requests == {("relay", "failed"): 1}
+        assert upstream.pool.stats() == PoolStats(0, 0, 0)
 
 
 async def test_an_answer_nobody_asked_for_is_never_given_to_the_next_request() -> None:

@@ -1,0 +1,36 @@
+"""``Name : value``: the space before the colon, which a proxy removes (RFC 9112, 5.1). Pure.
+
+llhttp takes it for an error, and rightly so in a request. The head of an answer that it refuses is
+mended as a whole and read anew, as strictly as any other.
+"""
+
+from __future__ import annotations
+
+import re
+
+_NAME = rb"\n[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+_SPACED = re.compile(rb"(" + _NAME + rb")[ \t]++:")
+_SPACED_SO_FAR = re.compile(_NAME + rb"[ \t]++(?::|\Z)")
+_END = b"\r\n\r\n"
+_INTERIM = re.compile(rb"HTTP/1\.[01] 1(?!01)\d\d")
+
+
+def has_spaced_name(received: bytes) -> bool:
+    """Whether there may be a space before the colon of a field line, as far as it was received."""
+    return _SPACED_SO_FAR.search(received) is not None
+
+
+def head_end(received: bytes | bytearray) -> int:
+    """Where the head ends, interim answers before it included; -1 if the end is still to come."""
+    at = 0
+    while (found := received.find(_END, at)) >= 0:
+        end = found + len(_END)
+        if _INTERIM.match(received, at) is None:
+            return end
+        at = end
+    return -1
+
+
+def without_spaces(head: bytes) -> bytes:
+    """The head with no space before the colon of any of its field lines."""
+    return _SPACED.sub(rb"\1:", head)

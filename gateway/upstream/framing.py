@@ -1,0 +1,79 @@
+"""Where an answer's content ends, by its status line and fields (RFC 9112, 6.3). Pure.
+
+An answer that says it in a way that others could read differently is not one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.errors import BadGateway
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.errors import Field
+
+NO_CONTENT = frozenset({204, 304})
+"""Statuses whose answers have no content (RFC 9110, 6.4.1)."""
+_LENGTH_DIGITS = 18
+"""What surely fits where others count lengths; llhttp takes 2^64 - 1 for none."""
+_UNFRAMED = frozenset({101, 204})
+"""Statuses whose answers have no framing at all (RFC 9110, 8.6; RFC 9112, 6.1)."""
+
+
+class Framing:
+    """How an answer's content is delimited."""
+
+    __slots__ = ("is_doubtful", "length", "until_close")
+
+    def __init__(self, length: int | None, *, until_close: bool, is_doubtful: bool) -> None:
+        self.length = length
+        """The length of the content in bytes where it is named; None without content, too."""
+        self.until_close = until_close
+        """The end of the connection is the end of the content."""
+        self.is_doubtful = is_doubtful
+        """Content may follow that the answer can't have: the connection is not to be kept."""
+
+
+def framing_of(
+    method: str, status: int, version: str, fields: Sequence[Field], names: Sequence[bytes]
+) -> Framing:
+    """The framing of a final answer, or of 101, to a request with ``method``.
+
+    ``names`` are those of ``fields`` in lower case; ``version`` is like "1.1".
+
+    Raises:
+        BadGateway: neither HTTP/1.0 nor 1.1; a transfer coding other than chunked, or in HTTP/1.0
+            (RFC 9112, 6.1); a length that could overflow; a status below 100.
+    """
+    if status < 100:
+        raise BadGateway("The upstream's answer has no status of HTTP")
+    if version not in {"1.1", "1.0"}:
+        raise BadGateway(f"The upstream's answer is HTTP/{version}, which was not asked for")
+    is_chunked = b"transfer-encoding" in names
+    if is_chunked:
+        coding = fields[names.index(b"transfer-encoding")][1].strip().lower()
+        is_known = coding == b"chunked" and names.count(b"transfer-encoding") == 1
+        if not is_known or version == "1.0":
+            raise BadGateway("The upstream's answer has a coding not understood")
+    length = None
+    if b"content-length" in names:
+        digits = fields[names.index(b"content-length")][1].strip()
+        if len(digits) > _LENGTH_DIGITS:
+            raise BadGateway("The upstream's answer has a length that is too large to be true")
+        length = int(digits)
+    if method == "HEAD" or status in NO_CONTENT or status == 101:
+        is_doubtful = status in _UNFRAMED and (is_chunked or bool(length))
+        return Framing(None, until_close=False, is_doubtful=is_doubtful)
+    return Framing(length, until_close=length is None and not is_chunked, is_doubtful=False)
+
+
+def without_framing(status: int, fields: list[Field], names: list[bytes]) -> list[Field]:
+    """The fields that an answer with this status may have: one without framing has no
+    ``Content-Length``. ``names`` is kept in step."""
+    if status not in _UNFRAMED or b"content-length" not in names:
+        return fields
+    kept = [at for at, name in enumerate(names) if name != b"content-length"]
+    names[:] = [names[at] for at in kept]
+    return [fields[at] for at in kept]

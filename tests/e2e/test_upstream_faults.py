@@ -1,0 +1,125 @@
+"""What an upstream may do wrong, and what its client gets to see of it: by bytes on both sides."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.e2e.harness import connected, gateway_before, once
+from tests.upstream.scripted import Peer, upstream_answering, upstream_doing
+
+GET = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "chunks", [b"zz\r\nhello\r\n", b"5\r\nhelloXX", b"5\r\nhello\r\n-1\r\n\r\n"]
+)
+async def test_malformed_chunk_that_comes_with_the_head_is_502(chunks: bytes) -> None:
+    async with (
+        upstream_answering(CHUNKED + chunks) as script,
+        gateway_before(script.url) as server,
+        connected(server.url) as client,
+    ):
+        for _ in range(2):
+            await client.send(GET)
+            head, content = await client.answer()
+            assert head.startswith(b"HTTP/1.1 502 ")
+            assert b"hello" not in content
+
+
+async def test_malformed_chunk_that_comes_later_cuts_the_answer() -> None:
+    is_seen = asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        await peer.request()
+        await peer.answer(CHUNKED + b"2\r\nok\r\n")
+        await is_seen.wait()
+        await peer.answer(b"zz\r\n")
+
+    async with (
+        upstream_doing(serve) as script,
+        gateway_before(script.url) as server,
+        connected(server.url) as client,
+    ):
+        await client.send(GET)
+        await client.reader.readuntil(b"2\r\nok\r\n")
+        is_seen.set()
+        with pytest.raises(ConnectionResetError):
+            await client.until_closed()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/0.9 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        b"RTSP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551615\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nA : b\r\n c\r\nContent-Length: 2\r\n\r\nok",
+    ],
+)
+async def test_answer_that_others_could_read_differently_is_502(answer: bytes) -> None:
+    async with upstream_answering(answer) as script, gateway_before(script.url) as server:
+        head, content = await once(server.url, GET)
+    assert head.startswith(b"HTTP/1.1 502 ")
+    assert b'"BadGateway"' in content
+
+
+async def test_space_before_a_colon_is_removed_on_the_way() -> None:
+    """RFC 9112, 5.1."""
+    answer = b"HTTP/1.1 200 OK\r\nX-A : 1 : 2\r\nx-b\t: 3\r\nContent-Length : 2\r\n\r\nok"
+    async with upstream_answering(answer) as script, gateway_before(script.url) as server:
+        head, content = await once(server.url, GET)
+    assert head == b"HTTP/1.1 200 OK\r\nX-A: 1 : 2\r\nx-b: 3\r\nContent-Length: 2\r\n\r\n"
+    assert content == b"ok"
+
+
+@pytest.mark.parametrize(
+    ("reason", "passed"),
+    [
+        (b"O\x1b[2JK", b"OK"),
+        (b"O\x00K", b"OK"),
+        (b"\x7f", b"OK"),
+        (b"Fine\tby me \xe9", b"Fine\tby me \xe9"),
+        (b"", b""),
+    ],
+)
+async def test_control_characters_of_a_reason_phrase_go_no_further(
+    reason: bytes, passed: bytes
+) -> None:
+    """RFC 9112, 4: a reason phrase has visible characters, spaces and tabs."""
+    answer = b"HTTP/1.1 200 " + reason + b"\r\nContent-Length: 2\r\n\r\nok"
+    async with upstream_answering(answer) as script, gateway_before(script.url) as server:
+        head, _ = await once(server.url, GET)
+    assert head == b"HTTP/1.1 200 " + passed + b"\r\nContent-Length: 2\r\n\r\n"
+
+
+async def test_204_loses_its_length_and_what_follows_is_nobodys_answer() -> None:
+    """RFC 9110, 8.6. The content that the length speaks of comes once the next request is there."""
+    evil = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+    requests = 0
+
+    async def serve(peer: Peer) -> None:
+        nonlocal requests
+        await peer.request()
+        requests += 1
+        if requests > 1:
+            await peer.answer(OK)
+            return
+        await peer.answer(b"HTTP/1.1 204 No Content\r\nContent-Length: %d\r\n\r\n" % len(evil))
+        await peer.request()
+        await peer.answer(evil)
+
+    async with (
+        upstream_doing(serve) as script,
+        gateway_before(script.url) as server,
+        connected(server.url) as client,
+    ):
+        await client.send(GET)
+        assert await client.head() == b"HTTP/1.1 204 No Content\r\n\r\n"
+        await client.send(GET)
+        assert (await client.answer())[1] == b"ok"
