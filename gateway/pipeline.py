@@ -16,7 +16,14 @@ from gateway.fields import value
 from gateway.proxy.relay import Resumed
 from gateway.proxy.websocket import asks_for_websocket
 from gateway.query import query_of
-from gateway.routes import CreateRoute, ResultRoute, origin_form, route, takes_token
+from gateway.routes import (
+    CreateRoute,
+    ResultRoute,
+    may_take_none,
+    origin_form,
+    route,
+    takes_token,
+)
 from gateway.turn import Turn
 
 if TYPE_CHECKING:
@@ -169,8 +176,11 @@ class Pipeline:
         if identity is None:
             exchange.awaits_keys = True
         else:
-            exchange.identity = identity
             identities.check(identity)
+            if not identity.is_verified and may_take_none(path):
+                # No answer can be taken for a proof of the token.
+                identity = identities.anonymous(exchange.address)
+            exchange.identity = identity
 
     async def _admit_later(self, exchange: Exchange) -> None:
         """What of it has to be waited for: keys to judge the token by, a shared budget."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from gateway.errors import BadRequest
 
@@ -44,6 +45,10 @@ _BY_SECRET = re.compile(
 _RESULT_BY_SECRET = re.compile(r"/job/[^/;]+/secret/[^/;]+/result")
 """Without a semicolon: some routers end the path there, before the secret."""
 _STATUS = frozenset({"/api", "/api/status"})
+_MAY_BE_FREE = re.compile(
+    r"(?:/{2,}[^/@]*@[^/]*)?/+(?:api(?:/+status)?|token)/*(?:;.*)?|.*/secret/.*", re.DOTALL
+)
+"""Behind two slashes Node's ``url.parse`` takes what has an ``@`` for a host."""
 _ESCAPED_LETTER = re.compile(r"%[46][1-9a-fA-F]|%[57][0-9aA]")
 
 
@@ -78,6 +83,17 @@ def takes_token(method: str, path: str) -> bool:
     is_free = method == "POST" and _BY_SECRET.fullmatch(path) is not None
     is_result = method in {"GET", "POST"} and _RESULT_BY_SECRET.fullmatch(path) is not None
     return not (is_free or is_result)
+
+
+def may_take_none(path: str) -> bool:
+    """Whether a raw path may be, to some router, that of a request whose token TheEye does not look
+    at: then an answer to it tells nothing of the token."""
+    lowered = path.lower()
+    if "%" in lowered:
+        lowered = unquote(lowered).lower()
+    if "api" not in lowered and "token" not in lowered and "secret" not in lowered:
+        return False
+    return _MAY_BE_FREE.fullmatch(lowered.replace("\\", "/")) is not None
 
 
 def origin_form(method: str, target: str, host: str) -> str:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import BadRequest
-from gateway.routes import CreateRoute, ResultRoute, Route, origin_form, route, takes_token
+from gateway.routes import (
+    CreateRoute,
+    ResultRoute,
+    Route,
+    may_take_none,
+    origin_form,
+    route,
+    takes_token,
+)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +101,33 @@ def test_theeye_looks_at_no_token_there(method: str, path: str) -> None:
 )
 def test_theeye_looks_at_the_token_everywhere_else(method: str, path: str) -> None:
     assert takes_token(method, path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api",
+        "/API/",
+        "//api/status",
+        "/\\api",
+        "//user@host/api",
+        "/\\user@host\\api//status",
+        "/a%70i%2Fstatus;x",
+        "/Token",
+        "/job%2Fsecret%2F2",
+        "/job\\secret\\2;",
+        "/acme;/secret/2",
+    ],
+)
+def test_path_that_some_router_takes_for_one_without_a_token_is_known(path: str) -> None:
+    assert may_take_none(path)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/acme/job", "/api/x", "/apis", "/acme/api", "/a@b/api", "/secret"]
+)
+def test_path_of_a_request_with_a_token_is_no_other(path: str) -> None:
+    assert not may_take_none(path)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 MAX_TOKEN_BYTES = 16 * 1024
 """Longer tokens are not decoded: the upstream takes no line as long."""
 MAX_NAME_LENGTH = 255
+_COMPACT = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*")
+"""What a JWS is made of (RFC 7515, 7.1). The library ignores other characters in a signature, and a
+token with them may be another one to the upstream."""
 _UNREADABLE = (jwt.PyJWTError, ValueError, TypeError, AttributeError, RecursionError)
 
 
@@ -92,7 +96,7 @@ def key_id(token: bytes) -> str | None:
     Raises:
         ValueError: it is no signed token at all.
     """
-    if len(token) > MAX_TOKEN_BYTES:
+    if len(token) > MAX_TOKEN_BYTES or _COMPACT.fullmatch(token) is None:
         raise ValueError
     try:
         name = _SIGNATURES.get_unverified_header(token).get("kid")

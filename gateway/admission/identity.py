@@ -16,7 +16,7 @@ from cachetools import LRUCache, TTLCache
 
 from gateway.admission.addresses import MAX_LENGTH, address_key
 from gateway.admission.claims import Claims, claimed, key_id, verified
-from gateway.admission.token import HASH_BYTES, presented, token_hash
+from gateway.admission.token import HASH_BYTES, is_plain, presented, token_hash
 from gateway.errors import Unauthorized, UnknownToken
 
 if TYPE_CHECKING:
@@ -100,16 +100,10 @@ class Identities:
             if self._wall_clock() < known[1]:
                 return known[0]
             del self._known[hashed]
-        if self._keys is None or hashed in self._rejected:
-            return self._unproven(token, hashed)
-        try:
-            name = key_id(token)
-        except ValueError:
-            return self._unproven(token, hashed)
-        key = self._keys.at_hand(name)
-        if key is None and self._keys.may_come(name):
-            return None
-        return self._judged(token, hashed, key)
+        if self._keys is not None:
+            return self._by_key(self._keys, token, hashed)
+        # One that is not plain may stand for any session, so that nothing is learnt of it.
+        return self._unproven(token, hashed) if is_plain(token) else self.anonymous(address)
 
     async def identify_by_keys(
         self, query: str, fields: Sequence[Field], names: Sequence[bytes]
@@ -163,6 +157,18 @@ class Identities:
     def is_accepted(self, identity: Identity) -> bool:
         """Whether it is more than a claim: verified here, or accepted by the upstream before."""
         return identity.is_verified or identity.token_hash in self._known
+
+    def _by_key(self, keys: Keys, token: bytes, hashed: bytes) -> Identity | None:
+        if hashed in self._rejected:
+            return self._unproven(token, hashed)
+        try:
+            name = key_id(token)
+        except ValueError:
+            return self._unproven(token, hashed)
+        key = keys.at_hand(name)
+        if key is None and keys.may_come(name):
+            return None
+        return self._judged(token, hashed, key)
 
     def _unproven(self, token: bytes, hashed: bytes) -> Identity:
         identity = self._seen.get(hashed)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
 
+from gateway.demo.qs import parse
+
 Query = Mapping[str, list[str]]
+_JSON_TYPE = re.compile(r"application/json$|application/[a-z.]+\+json")
+"""What restify takes for JSON."""
 
 
 class BadContentError(ValueError):
@@ -30,14 +35,13 @@ def query_of(text: str) -> dict[str, list[str]]:
 def body_of(content: bytes, content_type: str) -> Any:
     """The request's content as a JSON value; None where there is none we can read."""
     media_type = content_type.partition(";")[0].strip().lower()
-    if media_type == "application/json" and content:
+    if content and _JSON_TYPE.match(media_type):
         try:
             return msgspec.json.decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadContentError("Invalid JSON: Unexpected end of JSON input") from error
     if media_type == "application/x-www-form-urlencoded":
-        form = query_of(content.decode(errors="replace"))
-        return {name.removesuffix("[]"): _form_value(name, form[name]) for name in form}
+        return parse(content.decode(errors="replace"))
     return None
 
 
@@ -73,7 +77,3 @@ def _kept(value: Any) -> Any:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-def _form_value(name: str, values: list[str]) -> str | list[str]:
-    return values if name.endswith("[]") or len(values) > 1 else values[0]

@@ -7,24 +7,29 @@ from typing import Any
 
 from gateway.demo import answers
 from gateway.demo.arguments import Query
+from gateway.demo.qs import is_truthy, parse, text_of
 from gateway.demo.sessions import Organization, Session, Sessions, organization_named
 
 _UNAUTHORIZED = "Unauthorized"
 _REJECTED = '{"message":"Unauthorized","statusCode":401}'
 
 
-def session_of(sessions: Sessions, authorization: str, query: Query, body: Any) -> Session:
-    """The session of the request's token, which is in one place only: field, query or body."""
-    found = [*_bearer(authorization), *_parameters(query), *_member(body)]
-    if len(found) != 1 or not found[0]:
+def session_of(sessions: Sessions, authorization: str, in_query: Any, body: Any) -> Session:
+    """The session of the request's token, which is in one place only: field, body or query.
+
+    ``in_query`` is the parameter as ``qs.parse`` gives it, a list perhaps.
+    """
+    in_body = body.get("access_token") if isinstance(body, dict) else None
+    found = [place for place in (_bearer(authorization), in_body, in_query) if is_truthy(place)]
+    if len(found) != 1:
         raise answers.plain(401, _UNAUTHORIZED)
-    token = found[0]
+    token = text_of(found[0])
     if not token.isascii():
         raise answers.unknown_token(400)
     if not token.isprintable() or " " in token:
         message = "TypeError [ERR_UNESCAPED_CHARACTERS]: Request path contains unescaped characters"
         raise answers.coded(500, "Internal", message)
-    session = sessions.of(token)
+    session = sessions.of(_asked_for(token))
     if session is None:
         raise answers.unknown_token(401, _REJECTED)
     return session
@@ -47,19 +52,22 @@ def organization_of(
     return organization
 
 
-def _bearer(authorization: str) -> list[str]:
-    scheme, _, token = authorization.partition(" ")
-    if scheme.lower() != "bearer" or not token or " " in token:
-        return []
-    return [token]
+def _bearer(authorization: str) -> str:
+    """The bearer's credentials, empty without.
+
+    Raises:
+        RefusedError: it is not a scheme and a word.
+    """
+    parts = authorization.split(" ")
+    if len(parts) == 2:
+        return parts[1] if parts[0].lower() == "bearer" else ""
+    if authorization:
+        raise answers.plain(401, _UNAUTHORIZED)
+    return ""
 
 
-def _parameters(query: Query) -> list[str]:
-    """A parameter that comes twice is an array to TheEye, and no token it knows."""
-    values = query.get("access_token", [])
-    return values if len(values) <= 1 else [",".join(values)]
-
-
-def _member(body: Any) -> list[str]:
-    token = body.get("access_token") if isinstance(body, dict) else None
-    return [token] if isinstance(token, str) else []
+def _asked_for(token: str) -> str:
+    """The token as the session service reads it: TheEye writes it unescaped into the address it
+    asks at (recording auth_errors, ``ERR_UNESCAPED_CHARACTERS``)."""
+    query = f"access_token={token}".partition("#")[0]
+    return text_of(parse(query).get("access_token", ""))

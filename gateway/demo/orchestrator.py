@@ -19,6 +19,7 @@ from gateway.demo.arguments import BadContentError, body_of, query_of
 from gateway.demo.faults import Faults, Kind
 from gateway.demo.jobs import Ending, Job, Jobs, TooManyJobsError, strings
 from gateway.demo.publisher import Publisher
+from gateway.demo.qs import parse
 from gateway.demo.routes import Call, Desk, Purpose, find
 from gateway.demo.sessions import Sessions
 from gateway.demo.tasks import CATALOGUE, Task
@@ -138,7 +139,9 @@ class Orchestrator:
             content = await content_of(request)
             body = body_of(content, request.headers.get("Content-Type", ""))
             authorization = request.headers.get("Authorization", "")
-            reply = route.handle(self._desk, Call(params, query_of(query), body, authorization))
+            token = parse(query).get("access_token")
+            call = Call(params, query_of(query), body, authorization, token)
+            reply = route.handle(self._desk, call)
         except BadContentError as error:
             reply = answers.coded(400, "InvalidContent", str(error)).reply
         except TooManyJobsError:

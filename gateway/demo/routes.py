@@ -45,6 +45,7 @@ class Call:
     query: Query
     body: Any
     authorization: str
+    token_in_query: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Desk:
 
     def enter(self, call: Call) -> Session:
         """The caller's session, if it may enter the organization it names."""
-        session = session_of(self.sessions, call.authorization, call.query, call.body)
+        session = session_of(self.sessions, call.authorization, call.token_in_query, call.body)
         organization_of(session, call.params, call.query, call.body)
         return session
 

@@ -177,3 +177,12 @@ def test_key_that_a_token_names_is_known(token: bytes, name: str | None) -> None
 def test_no_token_at_all_names_no_key(token: bytes) -> None:
     with pytest.raises(ValueError, match=r"^$"):
         key_id(token)
+
+
+@pytest.mark.parametrize("added", [b"&", b"%", b"!", b"=", b" ", b".x"])
+def test_token_with_characters_that_no_signed_token_has_is_none(added: bytes) -> None:
+    """RFC 7515, 7.1: base64url and two dots; a lenient decoder would skip the others."""
+    token = signed("s" * 32, org_uuid="acme")
+    assert key_id(token) is None
+    with pytest.raises(ValueError, match=r"^$"):
+        key_id(token + added)

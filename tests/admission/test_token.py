@@ -1,22 +1,28 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.admission.token import (
     HASH_BYTES,
     _decoded,
     _in_query,
+    is_plain,
     is_token_parameter,
     presented,
     token_hash,
 )
+from gateway.demo.answers import RefusedError
+from gateway.demo.identity import session_of
+from gateway.demo.qs import parse
+from gateway.demo.sessions import Session, Sessions
 from gateway.errors import Field
-from gateway.fields import lowered
+from gateway.fields import end_to_end, lowered, value
 
 
 def found(query: str, *fields: Field) -> bytes:
@@ -40,9 +46,13 @@ def bearer(credentials: str) -> Field:
         ("access_token=", [bearer("abc")], b"abc"),
         ("access_token=q", [(b"Authorization", b"Basic dTpw")], b"q"),
         ("", [bearer("abc"), bearer("def")], b"abc"),
-        ("access_token=a&access_token=b", [], b"a,b"),
         ("access_token[]=a", [], b"a"),
         ("access_token%5B0%5D=a", [], b"a"),
+        ("[access_token]=a", [], b"a"),
+        ("%5Baccess_token%5D%5B%5D=a", [], b"a"),
+        ("access_token[][0][19]=a", [], b"a"),
+        ("access_token=q", [(b"Authorization", b"")], b"q"),
+        ("access_token=q", [(b"Authorization", b""), bearer("abc")], b"q"),
     ],
 )
 def test_token_is_found_where_theeye_takes_it_from(
@@ -66,6 +76,17 @@ def test_token_is_found_where_theeye_takes_it_from(
         ("", [bearer("a b")]),
         ("", [(b"Authorization", b'Digest username="u", realm="r"')]),
         ("", [(b"Authorization", b"")]),
+        ("access_token]=a", []),
+        ("access_token=a]=b", []),
+        ("access%5Ftoken%zz=a", []),
+        ("access_token[]=", []),
+        ("access_token=a&access_token=b", []),
+        ("access_token=a&[access_token]=b", []),
+        ("access_token[x]=a", []),
+        ("access_token[toString]=a", [bearer("abc")]),
+        ("access_token[=a", [bearer("abc")]),
+        ("access_token[]junk=a", [bearer("abc")]),
+        ("access_token[]=", [bearer("abc")]),
     ],
 )
 def test_request_without_a_token_has_none(query: str, fields: list[Field]) -> None:
@@ -121,4 +142,101 @@ def test_only_a_hash_of_fixed_size_stands_for_a_token() -> None:
 
 def test_parameters_of_a_token_are_told_from_others() -> None:
     assert is_token_parameter("access_token[0]")
+    assert is_token_parameter("[access_token]x")
+    assert not is_token_parameter("x[access_token]")
     assert not is_token_parameter("access_tokens")
+
+
+@pytest.mark.parametrize(
+    "token", [b"a b", b"a%62", b"a&x=1", b"a#b", b"a+", b"a,b", b"\xc3\xb1", b""]
+)
+def test_token_that_has_other_spellings_is_not_plain(token: bytes) -> None:
+    assert not is_plain(token)
+    assert is_plain(b"eyJh.b-_~/=")
+
+
+class Logged(Sessions):
+    """Everybody is logged in with every token; ``asked`` are the tokens looked up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def of(self, token: str) -> Session:
+        self.asked.append(token)
+        return self.named("acme-user")
+
+
+def taken(query: str, fields: list[Field], body: Any) -> str | None:
+    """The token that the orchestrator takes, None where it refuses the request."""
+    sent = [(name.lower(), content.strip(b" ")) for name, content in end_to_end(fields)]
+    authorization = value(sent, b"authorization") or b""
+    sessions = Logged()
+    try:
+        session_of(sessions, authorization.decode(), parse(query).get("access_token"), body)
+    except RefusedError:
+        return None
+    [token] = sessions.asked
+    return token
+
+
+PIECES = st.sampled_from(
+    [
+        *("access_token", "[access_token]", "access%5Ftoken", "%5Baccess_token%5D", "[]", "[0]"),
+        *("[x]", "[20]", "[toString]", "[", "]", "%5B", "%5D", "=", "=", "&", "&", "%zz", "%ff"),
+        *("T", "U", "eyJ.a", "%54", "+", "%2541", "%26x=1", "%23", "x", ";", "__proto__"),
+    ]
+)
+QUERIES = st.lists(PIECES, max_size=8).map("".join)
+CREDENTIALS = st.sampled_from(
+    [
+        *(b"Bearer T", b"bearer U", b"Bearer %54", b"Bearer T&x", b"Bearer T ", b"Bearer  T"),
+        *(b"Bearer", b"Basic T", b"Basic T U", b"", b"T"),
+    ]
+)
+FIELDS = st.lists(
+    st.tuples(st.sampled_from([b"Authorization", b"AUTHORIZATION"]), CREDENTIALS)
+    | st.tuples(
+        st.just(b"Connection"),
+        st.sampled_from([b"authorization", b"close, Authorization", b"keep-alive"]),
+    ),
+    max_size=3,
+)
+CONTENTS = st.sampled_from([None, "R", "", ["R"], [], {"a": 1}, 7, 0, True, False]).map(
+    lambda token: {"access_token": token}
+) | st.sampled_from([None, ["R"], "R"])
+
+
+@settings(max_examples=1000)
+@example("access_token=a]=x", [], {"access_token": "R"})
+@example("access_token[toString]=x", [], {"access_token": "R"})
+@example(
+    "", [(b"Connection", b"authorization"), (b"Authorization", b"Bearer T")], {"access_token": "R"}
+)
+@given(QUERIES, FIELDS, CONTENTS)
+def test_nobody_is_counted_under_a_token_but_the_one_that_the_orchestrator_takes(
+    query: str, fields: list[Field], body: Any
+) -> None:
+    token = found(query, *fields)
+    if token and is_plain(token):
+        assert taken(query, fields, body) in {token.decode(), None}
+
+
+@given(
+    st.sampled_from(["T", "eyJ.a-b_c", "%54", "%65yJ.a"]),
+    st.sampled_from(["access_token", "[access_token]"]).flatmap(
+        lambda name: st.lists(st.sampled_from(["[]", "[0]", "[19]"]), max_size=4).map(
+            lambda lists: name + "".join(lists)
+        )
+    ),
+    st.data(),
+)
+def test_token_in_the_query_is_found_in_every_spelling_that_the_orchestrator_knows(
+    token: str, name: str, data: st.DataObject
+) -> None:
+    escaped = "".join(
+        data.draw(st.sampled_from([letter, f"%{ord(letter):02X}"]), label="letter")
+        for letter in name
+    )
+    query = data.draw(st.sampled_from(["", "x=1&", "&&"])) + f"{escaped}={token}"
+    assert found(query).decode() == taken(query, [], None)
