@@ -22,6 +22,7 @@ COMPILED = (
     "gateway/admission/message.py",
     "gateway/admission/rules.py",
     "gateway/admission/token.py",
+    "gateway/content.py",
     "gateway/downstream.py",
     "gateway/exchange.py",
     "gateway/fields.py",

@@ -31,6 +31,7 @@ class ListenConfig(Section, frozen=True, kw_only=True):
     trusted_proxies: tuple[str, ...] = ()
     keepalive_seconds: Seconds = 75.0
     idle_seconds: Seconds = 60.0
+    min_content_bytes_per_second: Annotated[float, Meta(ge=0, le=2**31)] = 500.0
     drain_seconds: Annotated[float, Meta(ge=0, le=3600)] = 25.0
 
 

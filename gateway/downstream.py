@@ -7,7 +7,6 @@ field order, case and multiplicity stay. The connection itself is ``listener``'s
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 from email.utils import formatdate
 from http import HTTPStatus
@@ -15,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import HttpVersion11, web
 from aiohttp.http import StreamWriter
-from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EmptyStreamReader
 
+from gateway.content import RequestContent
 from gateway.errors import Answer, BadRequest, ClientGone, ContentTooLarge, Field, RequestTimeout
 from gateway.fields import has_length, lowered, value
 from gateway.sockets import reset
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 NO_CONTENT = frozenset({101, 204, 304})
-_NO_MORE = (TimeoutError, ConnectionError, HttpProcessingError, web.RequestPayloadError)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -41,15 +39,16 @@ class Client:
     ``message`` is what aiohttp's parser in C calls a ``RawRequestMessage``, or the class of that
     name in Python: they have nothing in common but their attributes.
     ``target`` is as it came on the request line; ``address`` is the peer's, without its port.
-    ``idle_seconds`` bounds each wait for the client, sending or receiving.
+    ``idle_seconds`` bounds each wait for the client, sending or receiving; ``floor`` is the least
+    rate at which it sends its content, in bytes a second.
     """
 
     __slots__ = (
         "_awaits_continue",
         "_chunked",
+        "_content",
         "_idle_seconds",
         "_keep_alive",
-        "_payload",
         "_unsent",
         "added",
         "address",
@@ -76,10 +75,10 @@ class Client:
         payload: StreamReader,
         protocol: web.RequestHandler,
         idle_seconds: float,
+        floor: float = 0.0,
     ) -> None:
         self.protocol = protocol
         """aiohttp's connection, for a protocol other than HTTP after a 101."""
-        self._payload = payload
         self._idle_seconds = idle_seconds
         self._keep_alive = not message.should_close
         self._chunked = False
@@ -107,6 +106,13 @@ class Client:
         """The most content that is read."""
         self.added: tuple[Field, ...] = ()
         """Fields that the answer gets, whoever gives it."""
+        self._content = (
+            RequestContent(
+                payload, idle_seconds=idle_seconds, floor=floor, on_awaited=self._continue
+            )
+            if self.has_content
+            else None
+        )
         self._awaits_continue = self.has_content and self.is_http_1_1 and b"expect" in self.names
 
     @property
@@ -127,22 +133,15 @@ class Client:
             ClientGone: the connection is gone.
             BadRequest: the content is not framed as HTTP says.
             ContentTooLarge: there is more than ``content_bytes`` of it.
-            RequestTimeout: nothing came for ``idle_seconds``.
+            RequestTimeout: nothing came for ``idle_seconds``, or less than the floor asks for.
         """
+        if self._content is None:
+            return b""
         try:
-            chunk: bytes = self._payload.read_nowait()
-            if not chunk and not self._payload.at_eof():
-                self._continue()
-                async with asyncio.timeout(self._idle_seconds):
-                    chunk = await self._payload.readany()
-        except TimeoutError:
+            chunk = await self._content.read()
+        except (BadRequest, RequestTimeout):
             self._keep_alive = False
-            raise RequestTimeout("The request's content did not come in time") from None
-        except ConnectionError:
-            raise ClientGone from None
-        except (web.RequestPayloadError, HttpProcessingError):
-            self._keep_alive = False
-            raise BadRequest("The request's content is not framed as HTTP says") from None
+            raise
         self.bytes_received += len(chunk)
         if self.bytes_received > self.content_bytes:
             self._keep_alive = False
@@ -151,17 +150,12 @@ class Client:
 
     async def read_off(self, seconds: float) -> bool:
         """Drop what is left of the content, waiting ``seconds`` at most; whether all was read."""
-        if not self._payload.is_eof():
-            with contextlib.suppress(*_NO_MORE):
-                async with asyncio.timeout(seconds):
-                    while not self._payload.is_eof():
-                        await self._payload.readany()
-        return self._payload.is_eof()
+        return self._content is None or await self._content.read_off(seconds)
 
     def spoil(self, reason: BaseException) -> None:
         """No more content can be read, for ``reason``, unless it is all there."""
-        if not self._payload.is_eof():
-            self._payload.set_exception(reason)
+        if self._content is not None:
+            self._content.spoil(reason)
 
     async def send(self, answer: Answer) -> None:
         """Send a whole answer."""
@@ -192,7 +186,7 @@ class Client:
                 lines.append(b"Transfer-Encoding: chunked")
             else:
                 self._keep_alive = False
-        if self._awaits_continue and not self._payload.is_eof():
+        if self._awaits_continue and self._content and not self._content.is_complete:
             # Whether it will still send its content nobody knows (RFC 9110, 10.1.1).
             self._keep_alive = False
         if status != 101:
@@ -280,7 +274,7 @@ class Client:
 
     def _cancel(self, reason: BaseException) -> None:
         """What aiohttp calls when the connection is lost."""
-        self._payload.set_exception(reason)
+        self.spoil(reason)
 
     def _framed(self, content: bytes) -> bytes:
         return b"%x\r\n%b\r\n" % (len(content), content) if self._chunked and content else content

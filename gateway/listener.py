@@ -51,6 +51,7 @@ class _Connection(web.RequestHandler):
         "_counted",
         "_fields_bytes",
         "_filling",
+        "_floor",
         "_idle_seconds",
         "_is_enforced",
         "_is_overlong",
@@ -64,6 +65,7 @@ class _Connection(web.RequestHandler):
         super().__init__(server, loop=asyncio.get_running_loop(), **options)  # type: ignore[arg-type]
         self._accept = server.accept
         self._idle_seconds = server.idle_seconds
+        self._floor = server.floor
         self._connections = server.by_address
         self._is_enforced = server.is_enforced
         self._fields_bytes = server.fields_bytes
@@ -209,7 +211,7 @@ class _Connection(web.RequestHandler):
         if isinstance(message, _ErrInfo):
             refusal = malformed(message.exc, self.max_line_size)
             message = _NO_REQUEST
-        client = Client(message, payload, self, self._idle_seconds)
+        client = Client(message, payload, self, self._idle_seconds, self._floor)
         if client.has_content and self._messages:
             self._spoil(client)
         if self._surplus and self._is_enforced:
@@ -278,6 +280,7 @@ class ClientListener(web.Server):
         self.by_address = connections
         self.is_enforced = limits.mode == "enforce"
         self.idle_seconds = listen.idle_seconds
+        self.floor = listen.min_content_bytes_per_second
         self.fields_bytes = limits.fields_bytes
         # aiohttp's own handler is never called: connections hand their requests to ours.
         super().__init__(cast("Any", pipeline.accept), handler_cancellation=True)

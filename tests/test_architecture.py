@@ -22,6 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "cross_origin",
         "routes",
         "config",
+        "content",
         "fields",
         "host",
         "malformed",
