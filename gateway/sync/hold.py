@@ -16,7 +16,12 @@ from gateway.fields import value
 from gateway.query import query_of
 from gateway.sync.job import INVALID_ID, is_job_id, job_fields
 from gateway.sync.orchestrator import Reading, Refused, Seen, reading, secret_reading
-from gateway.sync.parameters import HoldParameters, hold_parameters, next_location, result_location
+from gateway.sync.parameters import (
+    HoldParameters,
+    drained_location,
+    hold_parameters,
+    next_location,
+)
 from gateway.sync.result import result_answer
 from gateway.sync.results import Results, holder
 from gateway.sync.watch import Sighting, Verdict
@@ -232,7 +237,7 @@ class ResultHold:
     def _drained(self, exchange: Exchange, wait: _Wait, allowed: tuple[Field, ...]) -> Answer:
         """Off to another process, to the same request again."""
         exchange.outcome = Outcome.DRAINED
-        location = result_location(wait.reading.path, wait.query, self._config)
+        location = drained_location(wait.reading.path, wait.query, self._config)
         return _ours(_see_other(location), allowed)
 
     def _time_up(self, wait: _Wait, seen: _Sight | None) -> Answer:

@@ -18,6 +18,9 @@ MAX_HOLDS = 1_000_000
 ADDED_PAIRS = 8
 """Room for what a Location adds to a query."""
 _MAX_DIGITS = 9
+_DRAINED = "drained"
+"""How often a process that was about to stop has sent the client on. Nobody reads it: it makes each
+address of a chain of redirects another one, for clients take the same one twice for a loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,23 @@ def next_location(path: str, query: str, counter: int, config: SyncConfig) -> st
     raw, raw_key = found[0].raw, found[0].raw_key
     parts = [f"{raw_key}={counter}" if part == raw else part for part in query.split("&")]
     return result_location(path, "&".join(parts), config)
+
+
+def drained_location(path: str, query: str, config: SyncConfig) -> str:
+    """The same request again, at an address that no request of its chain had (RFC 9110, 15.4)."""
+    found = [pair for pair in pairs(query) if pair.key == _DRAINED]
+    given = [int(pair.value) for pair in found if _is_number(pair.value)]
+    counted = f"{_DRAINED}={max(given, default=0) % (10**_MAX_DIGITS - 1) + 1}"
+    if not found:
+        return f"{result_location(path, query, config)}&{counted}"
+    raw = {pair.raw for pair in found}
+    parts = [part for part in query.split("&") if part not in raw]
+    parts.insert(query.split("&").index(found[0].raw), counted)
+    return result_location(path, "&".join(parts), config)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
 
 
 def append(query: str, *parts: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
@@ -55,7 +56,7 @@ async def test_sigterm_hands_back_what_is_held_and_lets_the_rest_finish(
         assert head.startswith(b"HTTP/1.1 303 ")
         token = orchestrator.tokens["acme-user"]
         location = f"/job/{job.id}/result?{QUERY}&access_token={token}&limit=10"
-        assert f"\r\nLocation: {location}\r\n".encode() in head
+        assert f"\r\nLocation: {location}&drained=1\r\n".encode() in head
         assert b"\r\nConnection: close\r\n" in head
         assert content == b"{}"
         assert await holding.until_closed() == b""
@@ -84,6 +85,27 @@ async def test_sigterm_hands_back_what_is_held_and_lets_the_rest_finish(
         "ok",
     ]
     assert "Traceback" not in gateway.told
+
+
+async def test_no_address_of_a_wait_comes_twice_while_processes_come_and_go(
+    orchestrator: Orchestrator,
+) -> None:
+    """RFC 9110, 15.4: clients take an address that they have been at for a loop."""
+    token = orchestrator.tokens["acme-user"]
+    job = orchestrator.create("held")
+    addresses = [f"/job/{job.id}/result?access_token={token}&timeout=1&limit=9"]
+    for _ in range(3):
+        async with process_before(orchestrator.url) as gateway, connected(gateway.url) as client:
+            reads = orchestrator.requests[Purpose.READ]
+            await client.send(f"GET {addresses[-1]} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            await until(lambda: orchestrator.requests[Purpose.READ] > reads)  # noqa: B023
+            gateway.signal(signal.SIGTERM)
+            head = await client.head()
+            addresses += re.findall(r"\r\nLocation: (\S+)\r\n", head.decode())
+            await gateway.ended()
+    drained = [address.partition("&drained=")[2] for address in addresses]
+    assert drained == ["", "1", "2", "3"]
+    assert {address.partition("&counter=")[0] for address in addresses} == {addresses[0]}
 
 
 @pytest.mark.parametrize("workers", [[], ["--workers", "2"]])

@@ -284,7 +284,8 @@ def test_every_waiter_is_sent_to_the_same_counter_when_drained() -> None:
             strict=True,
         ):
             assert (answer.result().status, answer.result().content) == (303, b"{}")
-            assert shown(answer.result())["Location"] == f"/job/{JOB_ID}/result?{query}"
+            location = f"/job/{JOB_ID}/result?{query}&drained=1"
+            assert shown(answer.result())["Location"] == location
         assert {one.outcome for one in held} == {Outcome.DRAINED}
 
     run(scenario())

@@ -4,12 +4,13 @@ from hypothesis import strategies as st
 
 from gateway.config import SyncConfig
 from gateway.errors import BadRequest
-from gateway.query import pairs
+from gateway.query import pairs, query_of, values
 from gateway.sync.parameters import (
     HoldParameters,
     append,
     asks_to_wait,
     content_asks_to_wait,
+    drained_location,
     hold_parameters,
     next_location,
     result_location,
@@ -157,6 +158,58 @@ def test_next_location_changes_nothing_but_the_counter(query: str) -> None:
     kept = [pair.raw for pair in after if pair.key != "counter"]
     assert sorted(kept) == sorted(before)
     assert "7" in [pair.value for pair in after if pair.key == "counter"]
+
+
+@pytest.mark.parametrize(
+    ("query", "location"),
+    [
+        ("counter=0&limit=10&timeout=5", "/r?counter=0&limit=10&timeout=5&drained=1"),
+        ("parse", "/r?parse&counter=0&limit=10&timeout=5&drained=1"),
+        (
+            "a&draine%64=1&&counter=2&limit=1&timeout=1",
+            "/r?a&drained=2&&counter=2&limit=1&timeout=1",
+        ),
+        ("drained=x&counter=2&limit=1&timeout=1", "/r?drained=1&counter=2&limit=1&timeout=1"),
+        (
+            "drained=9&counter=2&drained=3&limit=1&timeout=1",
+            "/r?drained=10&counter=2&limit=1&timeout=1",
+        ),
+        (
+            "drained=999999999&counter=2&limit=1&timeout=1",
+            "/r?drained=1&counter=2&limit=1&timeout=1",
+        ),
+    ],
+)
+def test_address_after_a_drain_counts_on_and_is_else_the_same(query: str, location: str) -> None:
+    assert drained_location("/r", query, CONFIG) == location
+
+
+@given(
+    QUERIES
+    | st.sampled_from(["drained=7", "a&drained=x&drained=3", "drained=999999999&b", "counter=4"]),
+    st.lists(st.sampled_from(["hop", "drain"]), max_size=30),
+)
+def test_no_address_comes_twice_in_any_chain_of_hops_and_drains(
+    query: str, chain: list[str]
+) -> None:
+    """RFC 9110, 15.4. All of a wait is in its address, so that a restart makes no difference."""
+    location = result_location("/r", query, CONFIG)
+    seen = [location]
+    if len(values(query_of(location), "counter")) > 1:
+        return
+    counter = 0
+    for step in chain:
+        query = query_of(location)
+        if step == "hop":
+            counter = int(values(query, "counter")[0]) + 1
+            location = next_location("/r", query, counter, CONFIG)
+        else:
+            location = drained_location("/r", query, CONFIG)
+        seen.append(location)
+    assert len(set(seen)) == len(seen)
+    own = {"counter", "drained"}
+    kept = [[pair.raw for pair in pairs(query_of(at)) if pair.key not in own] for at in seen]
+    assert all(at == kept[0] for at in kept)
 
 
 def test_nothing_is_appended_when_nothing_is_missing() -> None:
