@@ -1,4 +1,5 @@
-"""The Access-Control fields of our own answers, so that browsers may read and follow them."""
+"""The fields of our own answers that are as the upstream's: its Access-Control ones, so that
+browsers may read and follow them, and its name."""
 
 from __future__ import annotations
 
@@ -35,3 +36,11 @@ def cross_origin_fields(
     if copied:
         return copied
     return ((b"Access-Control-Allow-Origin", origin or b"*"), *_THEEYE)
+
+
+def carried_fields(origin: bytes | None, upstream_fields: Iterable[Field]) -> tuple[Field, ...]:
+    """What an answer that is made from one of the upstream's has of that: ``Server``, and the
+    Access-Control fields."""
+    fields = tuple(upstream_fields)
+    named = tuple(field for field in fields if field[0].lower() == b"server")
+    return (*named, *cross_origin_fields(origin, fields))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cross_origin import cross_origin_fields
+from gateway.cross_origin import carried_fields, cross_origin_fields
 
 CORS = Path(__file__).parent / "recordings" / "async-only" / "cors.json"
 
@@ -23,3 +23,9 @@ def test_default_fields_are_those_theeye_sends(recorded: dict[str, Any]) -> None
 def test_upstreams_own_fields_are_copied_when_it_sent_some() -> None:
     sent = [(b"Server", b"x"), (b"access-control-allow-origin", b"https://a.test")]
     assert cross_origin_fields(b"https://b.test", sent) == (sent[1],)
+
+
+def test_name_of_the_upstream_is_carried_and_nothing_else_of_its_fields() -> None:
+    sent = [(b"Date", b"x"), (b"Vary", b"y"), (b"server", b"restify")]
+    assert carried_fields(None, sent) == (sent[2], *cross_origin_fields(None))
+    assert carried_fields(None, []) == cross_origin_fields(None)

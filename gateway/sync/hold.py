@@ -12,7 +12,7 @@ from cachetools import TTLCache
 from gateway.cross_origin import cross_origin_fields
 from gateway.errors import JSON_CONTENT, NO_STORE, Answer, GatewayError
 from gateway.exchange import Kind, Outcome
-from gateway.fields import value
+from gateway.fields import value, without
 from gateway.query import query_of
 from gateway.sync.job import INVALID_ID, is_job_id, job_fields
 from gateway.sync.orchestrator import Reading, Refused, Seen, reading, secret_reading
@@ -79,7 +79,8 @@ class _Sight:
 
     known: _JobOf408
     sighting: Sighting
-    access_control: tuple[Field, ...]
+    fields: tuple[Field, ...]
+    """What answers about the job carry of those that came with it."""
 
 
 class ResultHold:
@@ -161,7 +162,7 @@ class ResultHold:
                 return self._time_up(wait, seen)
             verdict = await self._wait(exchange, wait, remaining, seen, false_alarms)
             if verdict is Verdict.DRAINED:
-                return self._drained(exchange, wait, _allowed(wait, seen))
+                return self._drained(exchange, wait, _carried(wait, seen))
             if verdict is Verdict.TIME_UP and not wait.parameters.is_last:
                 return self._time_up(wait, seen)
 
@@ -181,7 +182,7 @@ class ResultHold:
         """The answer that a read leads to, None where the job goes on or nothing was said."""
         match read:
             case None:
-                return self._drained(exchange, wait, _allowed(wait, seen))
+                return self._drained(exchange, wait, _carried(wait, seen))
             case Refused():
                 self._answered(exchange.identity, read.answer.status)
                 exchange.job_state = ""
@@ -192,7 +193,7 @@ class ResultHold:
                 if read.job.is_finished:
                     if seen is not None:
                         self._learn(read.job)
-                    return _ours(await self._formatted(read.job, wait), read.access_control)
+                    return _ours(await self._formatted(read.job, wait), read.fields)
         return None
 
     def _learn(self, job: Job) -> None:
@@ -234,36 +235,39 @@ class ResultHold:
         finally:
             exchange.held_seconds += self._clock() - began
 
-    def _drained(self, exchange: Exchange, wait: _Wait, allowed: tuple[Field, ...]) -> Answer:
+    def _drained(self, exchange: Exchange, wait: _Wait, carried: tuple[Field, ...]) -> Answer:
         """Off to another process, to the same request again."""
         exchange.outcome = Outcome.DRAINED
         location = drained_location(wait.reading.path, wait.query, self._config)
-        return _ours(_see_other(location), allowed)
+        return _ours(_see_other(location), carried)
 
     def _time_up(self, wait: _Wait, seen: _Sight | None) -> Answer:
         """On to the next request, or the end where this was the last."""
         parameters = wait.parameters
-        allowed = _allowed(wait, seen)
+        carried = _carried(wait, seen)
         if parameters.is_last:
             known = seen.known if seen else _JobOf408(wait.reading.job_id, None, None)
-            return _ours(Answer(408, msgspec.json.encode(_BodyOf408(job=known))), allowed)
+            return _ours(Answer(408, msgspec.json.encode(_BodyOf408(job=known))), carried)
         if seen is not None:
             self._sights[_client(wait.reading)] = seen
         counter = parameters.counter + 1
         location = next_location(wait.reading.path, wait.query, counter, self._config)
-        return _ours(_see_other(location), allowed)
+        return _ours(_see_other(location), carried)
 
 
-def _ours(answer: Answer, allowed: tuple[Field, ...]) -> Answer:
-    """An answer that no cache may keep, with the upstream's Access-Control fields."""
-    return Answer(answer.status, answer.content, (*allowed, *answer.fields, NO_STORE))
+def _ours(answer: Answer, carried: tuple[Field, ...]) -> Answer:
+    """An answer that no cache may keep, with fields of the upstream's but for a ``Server`` where
+    the task has chosen one."""
+    if value(answer.fields, b"server") is not None:
+        carried = tuple(without(carried, b"server"))
+    return Answer(answer.status, answer.content, (*carried, *answer.fields, NO_STORE))
 
 
 def _sight(seen: Seen, read_at: float) -> _Sight:
     job = seen.job
     known = _JobOf408(job.id, job.lifecycle or None, job.state or None)
     task = (job.customer_name, job.task_id) if job.task_id else None
-    return _Sight(known, Sighting(read_at, task), seen.access_control)
+    return _Sight(known, Sighting(read_at, task), seen.fields)
 
 
 def _client(reading: Reading) -> tuple[bytes, str, bytes | None]:
@@ -271,8 +275,8 @@ def _client(reading: Reading) -> tuple[bytes, str, bytes | None]:
     return reading.group, reading.job_id.lower(), reading.origin
 
 
-def _allowed(wait: _Wait, seen: _Sight | None) -> tuple[Field, ...]:
-    return seen.access_control if seen else cross_origin_fields(wait.reading.origin)
+def _carried(wait: _Wait, seen: _Sight | None) -> tuple[Field, ...]:
+    return seen.fields if seen else cross_origin_fields(wait.reading.origin)
 
 
 def _see_other(location: str) -> Answer:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
 from gateway.admission.claims import is_customer_name
-from gateway.cross_origin import cross_origin_fields
+from gateway.cross_origin import carried_fields
 from gateway.errors import Answer, AnswerTooLarge, BadRequest, GatewayError
 from gateway.fields import value as field_value
 from gateway.query import values as query_values
@@ -95,10 +95,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The job, and the Access-Control fields that came with it."""
+    """The job, and what is carried on of the fields that came with it."""
 
     job: Job
-    access_control: tuple[Field, ...]
+    fields: tuple[Field, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,17 +230,17 @@ def understood(reply: Reply, reading: Reading) -> Read:
 
     It gives any organization's job to any token, so the job must name the organization asked for.
     """
-    allowed = cross_origin_fields(reading.origin, reply.fields)
+    fields = carried_fields(reading.origin, reply.fields)
     job = parse_job(reply.content) if reply.status in {200, 500} else None
     if job is not None and job.id.lower() == reading.job_id.lower():
         # By secret the status is that of the result, and the secret is proof enough.
         if reading.secret or (reply.status == 200 and job.customer_name == reading.customer):
-            return Seen(job, allowed)
-        return Refused(NOT_FOUND.with_fields(*allowed)) if reply.status == 200 else Failing()
+            return Seen(job, fields)
+        return Refused(NOT_FOUND.with_fields(*fields)) if reply.status == 200 else Failing()
     if reading.secret and reply.status in _NOT_YET:
         return Unfinished()
     if reply.status == _OTHER_ORGANIZATION:
-        return Refused(NOT_FOUND.with_fields(*allowed))
+        return Refused(NOT_FOUND.with_fields(*fields))
     if 400 <= reply.status < 500 and reply.status not in _ASK_LATER:
         is_gone = reply.status == NOT_FOUND.status and _GONE in reply.content
         return Refused(passed(reply), is_gone)

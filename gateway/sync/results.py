@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from cachetools import TTLCache
 
-from gateway.cross_origin import cross_origin_fields
+from gateway.cross_origin import carried_fields
 from gateway.sync.orchestrator import Read, Refused, Seen
 from gateway.tasks import Tasks
 
@@ -101,7 +101,7 @@ class Results:
         if isinstance(read, Refused) and read.is_gone:
             job = self._kept.get(key)
             if job is not None:
-                return Seen(job, cross_origin_fields(reading.origin, read.answer.fields))
+                return Seen(job, carried_fields(reading.origin, read.answer.fields))
         return read
 
 

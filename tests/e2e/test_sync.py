@@ -168,6 +168,28 @@ async def test_documented_call_of_one_minute_answers_what_the_task_printed(
 
 
 @pytest.mark.parametrize(
+    ("task", "query", "status"),
+    [
+        ("instant", "timeout=1", 200),
+        ("instant", "timeout=1&parse", 200),
+        ("held", "timeout=1&limit=2", 303),
+        ("held", "timeout=1&limit=1&counter=1", 408),
+    ],
+)
+async def test_answers_made_from_the_orchestrators_begin_with_its_fields(
+    orchestrator: Orchestrator, server: Server, task: str, query: str, status: int
+) -> None:
+    """In the order that the recordings of the native mode show."""
+    job = orchestrator.create(task)
+    token = orchestrator.tokens["acme-user"]
+    [answer] = await curl(f"{server.url}/job/{job.id}/result?access_token={token}&{query}")
+    assert (answer.status, answer["server"]) == (status, "restify")
+    names = [name for name, _ in answer.fields]
+    own = ["Location"] if status == 303 else []
+    assert names[: 6 + len(own)] == ["Server", *CROSS_ORIGIN, *own, "Content-Type"]
+
+
+@pytest.mark.parametrize(
     ("options", "is_right"),
     [
         ("", lambda content: content == OUTPUT),
@@ -486,6 +508,7 @@ async def test_response_chosen_by_the_task_is_filtered_in_the_newest_profile(
         assert (await user.result(job, "output")).status == 200
     assert (answer.status, answer.content.decode()) == (207, "a;b\nñ;2\n")
     assert [name for name, _ in answer.fields] == [
+        "Server",
         *CROSS_ORIGIN,
         "Content-Type",
         "X-Total",

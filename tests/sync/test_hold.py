@@ -21,6 +21,7 @@ from tests.demo.replay import until
 from tests.sync.theeye import (
     ALLOW_ORIGIN,
     JOB_ID,
+    SERVER,
     TheEye,
     exchange,
     finished,
@@ -78,6 +79,7 @@ def test_finished_job_is_answered_at_once() -> None:
         200,
         b'{"a":1}',
         (
+            SERVER,
             ALLOW_ORIGIN,
             (b"Content-Type", b"application/json"),
             (b"Cache-Control", b"no-store"),
@@ -114,6 +116,7 @@ def test_client_is_sent_on_when_its_time_is_up() -> None:
     assert seconds == 5
     assert (answer.status, answer.content) == (303, b"{}")
     assert shown(answer) == {
+        "Server": "restify",
         "Access-Control-Allow-Origin": "https://app.example.test",
         "Location": f"/job/{JOB_ID}/result?a=%20&counter=4&parse&limit=10&timeout=5",
         "Content-Type": "application/json",
@@ -122,6 +125,14 @@ def test_client_is_sent_on_when_its_time_is_up() -> None:
         "X-TheEye-Job-State": "in_progress",
     }
     assert held.outcome is Outcome.OK
+
+
+def test_task_that_names_a_server_is_the_only_one_to() -> None:
+    printed = '{"response": {"headers": {"server": "task"}}}'
+    ended = reply(finished(output=[printed]))
+    answer, _, _ = ask("parse", TheEye(first=ended), profile="4.15")
+    names = [(name.lower(), content) for name, content in answer.fields]
+    assert [content for name, content in names if name == b"server"] == [b"task"]
 
 
 TIMED_OUT = {

@@ -18,7 +18,16 @@ from gateway.sync.orchestrator import (
 )
 from gateway.sync.watch import Look
 from gateway.upstream.messages import Purpose, Reply
-from tests.sync.theeye import ALLOW_ORIGIN, JOB_ID, TheEye, finished, identity_of, job, reply
+from tests.sync.theeye import (
+    ALLOW_ORIGIN,
+    JOB_ID,
+    SERVER,
+    TheEye,
+    finished,
+    identity_of,
+    job,
+    reply,
+)
 from tests.virtual_time import now, run
 
 ACME = identity_of("acme")
@@ -67,7 +76,7 @@ def test_job_is_read_with_the_clients_credentials_and_origin_and_nothing_else() 
         upstream = TheEye()
         read = await Orchestrator(upstream, 10_000).read(reading(JOB_ID, "", sent, ACME, ""))
         assert isinstance(read, Seen)
-        assert read.access_control == (ALLOW_ORIGIN,)
+        assert read.fields == (SERVER, ALLOW_ORIGIN)
         (asked,) = upstream.asked
         assert (asked.method, asked.purpose, asked.content) == ("GET", Purpose.READ, b"")
         assert asked.fields == [(b"Accept", b"application/json"), sent[1], sent[3]]
@@ -110,7 +119,7 @@ def test_answer_to_a_read_is_understood(answer: Reply, expected: type[Read] | in
 def test_job_of_another_organization_is_not_found_and_shows_nothing(answer: Reply) -> None:
     refused = understood(answer, BY_TOKEN)
     assert isinstance(refused, Refused)
-    assert refused.answer == NOT_FOUND.with_fields(ALLOW_ORIGIN)
+    assert refused.answer == NOT_FOUND.with_fields(SERVER, ALLOW_ORIGIN)
 
 
 def test_refusal_passes_as_it_is() -> None:

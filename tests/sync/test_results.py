@@ -15,7 +15,7 @@ from gateway.sync.job import parse_job
 from gateway.sync.orchestrator import Orchestrator, Read, Reading, Refused, Seen
 from gateway.sync.results import OVERHEAD_BYTES, SHARE, Results, holder, size
 from gateway.upstream.messages import Reply
-from tests.sync.theeye import ALLOW_ORIGIN, JOB_ID, TheEye, finished, job, reply
+from tests.sync.theeye import ALLOW_ORIGIN, JOB_ID, SERVER, TheEye, finished, job, reply
 from tests.virtual_time import now, run
 
 GONE = reply(b'"job not found"', 404)
@@ -60,7 +60,7 @@ def test_result_is_there_for_its_reader_after_the_upstream_has_removed_it(has_en
         kept = Kept()
         first = await kept.read(has_ended=has_ended)
         assert isinstance(first, Seen)
-        assert await kept.read_while(GONE) == Seen(first.job, (ALLOW_ORIGIN,))
+        assert await kept.read_while(GONE) == Seen(first.job, (SERVER, ALLOW_ORIGIN))
         assert await kept.read_while(GONE, read=reading(JOB_ID.upper())) == await kept.read()
         assert len(kept.upstream.asked) == 4, "the upstream is asked each time"
 

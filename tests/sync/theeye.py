@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.errors import Answer, Field
 
 JOB_ID = "6b058e0ff294df5bf4d94f6f"
+SERVER = (b"Server", b"restify")
 ALLOW_ORIGIN = (b"Access-Control-Allow-Origin", b"https://app.example.test")
 
 
@@ -35,7 +36,7 @@ def finished(**members: Any) -> bytes:
 
 
 def reply(content: bytes, status: int = 200, *fields: Field) -> Reply:
-    own = ((b"Server", b"restify"), ALLOW_ORIGIN, (b"Content-Type", b"application/json"))
+    own = (SERVER, ALLOW_ORIGIN, (b"Content-Type", b"application/json"))
     length = (b"Content-Length", b"%d" % len(content))
     return Reply(status, HTTPStatus(status).phrase.encode(), (*own, *fields, length), content)
 
