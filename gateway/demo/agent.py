@@ -21,6 +21,9 @@ MAX_QUEUED = 10_000
 _TERMINATE_SECONDS = 1.0
 _USER = {"email": "acme-agent@acme.test", "id": "64b000000000000000000005"}
 
+_FALSY = (None, False, 0, "")
+"""To JavaScript, to which an empty object or array is true."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -36,28 +39,35 @@ class Run:
     """Whether it was killed because its time was up."""
 
 
-def ending_of(run: Run) -> Ending:
-    """What a run means: its last line, if that is ``{"state", "data"}``, else the exit code."""
-    line = run.log.rstrip("\n").rpartition("\n")[2]
-    result = {
+def ending_of(run: Run) -> Ending | None:
+    """What a run means to 4.4.3, whatever its exit code; None where the script says a state that
+    TheEye cannot save, and the job never ends."""
+    if run.killed:
+        return Ending("timeout", (), result_of(run), "terminated")
+    state, value = _said(_last_line(run))
+    if isinstance(state, dict | list):
+        return None
+    (text,) = strings([state])
+    # Nobody cut it short, also where it says "canceled".
+    trigger = "failure" if text == "failure" else "success"
+    if value is None:
+        return Ending(text, (), result_of(run), event=trigger)
+    output = strings(value if isinstance(value, list) else [value])
+    return Ending(text, output, result_of(run, output=value), event=trigger)
+
+
+def result_of(run: Run, **output: Any) -> dict[str, Any]:
+    """A job's ``result`` after a run, with its ``output`` where it has any."""
+    return {
         "code": run.code,
         "log": run.log,
-        "lastline": line,
+        "lastline": _last_line(run),
         "signal": run.signal,
         "killed": run.killed,
         "times": _times(run.seconds),
+        **output,
+        "user": _USER,
     }
-    if run.killed:
-        return Ending("timeout", (), {**result, "user": _USER}, "terminated")
-    state = "success" if run.code == 0 else "failure"
-    value = _object_or_array(line)
-    if isinstance(value, dict):
-        state = value["state"] if isinstance(value.get("state"), str) else state
-        value = value.get("data") if "state" in value or "data" in value else value
-    if value is None:
-        return Ending(state, (), {**result, "user": _USER})
-    output = strings(value if isinstance(value, list) else [value])
-    return Ending(state, output, {**result, "output": value, "user": _USER})
 
 
 def not_run(reason: str) -> Ending:
@@ -131,7 +141,7 @@ class Agent:
         """Runs a job, now or when others have ended; one that only ends when told is left alone."""
         task = job.task
         if task.prints is not None:
-            self._jobs.end(job, ending_of(Run(0, task.prints)))
+            self._end(job, ending_of(Run(0, task.prints)))
         elif task.command:
             try:
                 self._queue.put_nowait(job)
@@ -143,9 +153,13 @@ class Agent:
             job = await self._queue.get()
             if job.ending is None:
                 self._jobs.assign(job)
-                self._jobs.end(job, await self._ending(job))
+                self._end(job, await self._ending(job))
 
-    async def _ending(self, job: Job) -> Ending:
+    def _end(self, job: Job, ending: Ending | None) -> None:
+        if ending is not None:
+            self._jobs.end(job, ending)
+
+    async def _ending(self, job: Job) -> Ending | None:
         task = job.task
         argv = (*task.command, *argv_of(job.arguments))
         try:
@@ -156,13 +170,26 @@ class Agent:
             return not_run(str(error))
 
 
-def _object_or_array(line: str) -> Any:
-    """The line's JSON object or array; None for anything else, which is plain text."""
+def _said(line: str) -> tuple[Any, Any]:
+    """The state and the output that a last line says: ``{"state", "data"}``, any other JSON, or
+    plain text, which is the state itself."""
     try:
         value = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeEncodeError):
-        return None
-    return value if isinstance(value, dict | list) else None
+        return line or "success", None
+    match value:
+        case str():
+            return value or "success", value
+        case dict() if "state" in value or "data" in value:
+            state = value.get("state")
+            return "success" if state in _FALSY else state, value.get("data")
+        case dict() | list():
+            return "success", value
+    return "success", None
+
+
+def _last_line(run: Run) -> str:
+    return run.log.rstrip("\n").rpartition("\n")[2]
 
 
 def _times(seconds: float) -> dict[str, int]:

@@ -22,14 +22,24 @@ class TooManyJobsError(Exception):
     """So many jobs are unfinished that no more can be kept."""
 
 
+_TRIGGERS = frozenset({"failure", "canceled", "timeout"})
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a job ended."""
+    """How a job ended. ``state`` is whatever the agent says, as in 4.4.3."""
 
     state: str
     output: tuple[str, ...] = ()
     result: dict[str, Any] = field(default_factory=dict)
     lifecycle: str = "finished"
+    event: str = ""
+    """The job's ``trigger_name`` where that is not what follows from the state."""
+
+    @property
+    def trigger_name(self) -> str:
+        """TheEye takes for a success what is in none of its own states."""
+        return self.event or (self.state if self.state in _TRIGGERS else "success")
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from gateway.demo import answers
-from gateway.demo.agent import Agent, Run, ending_of
+from gateway.demo.agent import Agent, Run, result_of
 from gateway.demo.answers import RefusedError
 from gateway.demo.arguments import BadContentError, body_of, query_of
 from gateway.demo.faults import Faults, Kind
@@ -111,7 +111,7 @@ class Orchestrator:
         """Ends a job. Raises KeyError if there is none."""
         values = list(output)
         if result is None:
-            result = {**ending_of(Run(0, "")).result, "output": values}
+            result = result_of(Run(0, ""), output=values)
         self.end(job_id, Ending(state, strings(values), result, lifecycle))
 
     def end(self, job_id: str, ending: Ending) -> None:

@@ -162,7 +162,7 @@ def _tail(job: Job, *, trigger: bool = False) -> Document:
     return {
         "script_runas": "%script%",
         "timeout": int(job.task.timeout_seconds * 1000),
-        **({"trigger_name": job.ending.state} if trigger and job.ending else {}),
+        **({"trigger_name": job.ending.trigger_name} if trigger and job.ending else {}),
         "id": job.id,
     }
 

@@ -10,9 +10,7 @@ import msgspec
 
 from gateway.errors import Answer, Field
 from gateway.sync.javascript import without_lone_surrogates
-
-FINISHED = frozenset({"finished", "terminated", "canceled", "expired", "completed"})
-"""Lifecycles after which nothing changes. A job without one (old workflows) is not finished."""
+from gateway.sync.state import FINISHED, known_state
 
 INVALID_ID = Answer(400, b'"job id is invalid"')
 NOT_FOUND = Answer(404, b'"job not found"')
@@ -20,7 +18,6 @@ NOT_FOUND = Answer(404, b'"job not found"')
 
 _ID = re.compile(r"[0-9a-fA-F]{24}")
 _SECRET = re.compile(r"[0-9A-Za-z_-]{1,256}")
-_STATE = re.compile(r"[!-~]{1,64}")
 _NULL = msgspec.Raw(b"null")
 _ABSENT = msgspec.Raw(b"")
 
@@ -29,8 +26,9 @@ _ABSENT = msgspec.Raw(b"")
 class Job:
     id: str
     lifecycle: str
-    """Empty where the job has none, as ``state`` and ``customer_name``."""
+    """Empty where the job has none, as ``customer_name``."""
     state: str
+    """As ``known_state`` has it, never a text of the job's script."""
     customer_name: str
     output: bytes
     """JSON, ``null`` where the job has none."""
@@ -64,13 +62,21 @@ class _Body(msgspec.Struct):
     customer_name: object = None
     secret: object = None
     task_id: object = None
+    trigger_name: object = None
+    default_state_evaluation: object = None
+    task: msgspec.Raw = _ABSENT
     creation_date: object = None
     last_update: object = None
     output: msgspec.Raw = _NULL
     result: msgspec.Raw = _ABSENT
 
 
+class _Task(msgspec.Struct):
+    default_state_evaluation: object = None
+
+
 _decoder = msgspec.json.Decoder(_Body)
+_task_decoder = msgspec.json.Decoder(_Task)
 
 
 def is_job_id(text: str) -> bool:
@@ -85,7 +91,9 @@ def parse_job(content: bytes) -> Job | None:
     return Job(
         body.id,
         _text(body.lifecycle),
-        _text(body.state),
+        known_state(
+            _text(body.lifecycle), _text(body.state), _text(body.trigger_name), _evaluation(body)
+        ),
         _text(body.customer_name),
         bytes(body.output),
         bytes(body.result) or None,
@@ -98,9 +106,9 @@ def parse_job(content: bytes) -> Job | None:
 
 
 def job_fields(job_id: str, state: str) -> tuple[Field, Field]:
-    """What every answer of the sync mode carries; a state that is not known is ``unknown``."""
-    shown = state if _STATE.fullmatch(state) else "unknown"
-    return (b"X-TheEye-Job-Id", job_id.encode()), (b"X-TheEye-Job-State", shown.encode())
+    """What every answer of the sync mode carries; ``state`` is a job's, or empty: ``unknown``."""
+    shown = (state or "unknown").encode("ascii")
+    return (b"X-TheEye-Job-Id", job_id.encode()), (b"X-TheEye-Job-State", shown)
 
 
 def _decode(content: bytes) -> _Body | None:
@@ -112,6 +120,17 @@ def _decode(content: bytes) -> _Body | None:
         return _decoder.decode(without_lone_surrogates(content))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def _evaluation(body: _Body) -> str:
+    """What the job, or else its task, says that a state of the script's own wording counts as."""
+    own = _text(body.default_state_evaluation)
+    if own or bytes(body.task)[:1] != b"{":
+        return own
+    try:
+        return _text(_task_decoder.decode(body.task).default_state_evaluation)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
 
 
 def _text(value: object) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from gateway.sync.job import FINISHED
+from gateway.sync.state import FINISHED
 from gateway.sync.watch import Look
 
 if TYPE_CHECKING:

@@ -118,7 +118,9 @@ class Replay:
         result = known.get("result") or _planned(job.arguments)
         if "code" in result:
             run = Run(result["code"], result["log"], 0, result["signal"], result["killed"])
-            self._orchestrator.end(job.id, ending_of(run))
+            ending = ending_of(run)
+            assert ending is not None
+            self._orchestrator.end(job.id, ending)
         else:
             self._orchestrator.end(job.id, not_run(result.get("lastline", "")))
 
@@ -210,7 +212,7 @@ def _planned(arguments: tuple[Any, ...]) -> dict[str, Any]:
     plan: dict[str, Any] = {}
     if arguments and str(arguments[0]).startswith('{"plan"'):
         plan = json.loads(arguments[0])["plan"]
-    log = plan.get("stdout", "hello\n")
+    log = plan.get("stdout", '{"state":"success","data":["done"]}\n')
     return {"code": plan.get("code", 0), "log": log, "signal": None, "killed": False}
 
 

@@ -41,24 +41,44 @@ STUBBORN = python(
         ('{"state":"failure","data":[]}\n', 1, "failure", []),
         ('{"state":"quota","data":{"left":0}}\n', 0, "quota", ['{"left":0}']),
         ('{"state":"success"}\n', 0, "success", []),
-        ('{"data":["x"]}\n', 3, "failure", ["x"]),
+        ('{"data":["x"]}\n', 3, "success", ["x"]),
         ('{"hello":"world"}\n', 0, "success", ['{"hello":"world"}']),
         ('["o"]\n', 0, "success", ["o"]),
+        ('["o"]\n', 3, "success", ["o"]),
         ('{"state":"success","data":["ñ"]}\n\n', 0, "success", ["ñ"]),
-        ("line 1\nplain text\n", 0, "success", []),
+        ("line 1\nplain text\n", 0, "plain text", []),
         ("5\n", 0, "success", []),
-        ("plain text\n", 2, "failure", []),
+        ("plain text\n", 2, "plain text", []),
+        ("failure\n", 0, "failure", []),
+        ("canceled\n", 0, "canceled", []),
+        ('"hi"\n', 0, "hi", ["hi"]),
+        ('{"state":"SUCCESS"}\n', 0, "SUCCESS", []),
+        ('{"state":"success "}\n', 0, "success ", []),
+        ('{"state":""}\n', 0, "success", []),
+        ('{"state":5}\n', 0, "5", []),
+        ('{"state":true}\n', 0, "true", []),
         ("", 0, "success", []),
+        ("", 1, "success", []),
     ],
 )
 def test_agent_reads_the_last_line(printed: str, code: int, state: str, output: list[str]) -> None:
+    """As measured with 4.4.3, which keeps what the script says."""
     ending = ending_of(Run(code, printed))
+    assert ending is not None
     assert (ending.state, list(ending.output), ending.lifecycle) == (state, output, "finished")
+    assert ending.trigger_name == ("failure" if state == "failure" else "success")
     assert ending.result["log"] == printed
+
+
+@pytest.mark.parametrize("state", ["{}", "[1]", '{"a":"b"}'])
+def test_job_whose_state_cannot_be_saved_never_ends(state: str) -> None:
+    assert ending_of(Run(0, f'{{"state":{state},"data":[]}}')) is None
 
 
 def test_agent_keeps_no_output_when_the_run_was_killed() -> None:
     ending = ending_of(Run(None, '{"state":"success","data":["x"]}', 1.5, "SIGTERM", killed=True))
+    assert ending is not None
+    assert ending.trigger_name == "timeout"
     assert (ending.state, ending.lifecycle, ending.output) == ("timeout", "terminated", ())
     assert "output" not in ending.result
     assert ending.result["times"] == {"seconds": 1, "nanoseconds": 500_000_000}
@@ -80,7 +100,8 @@ _JSON = st.recursive(
 def test_agent_makes_an_ending_of_anything_printed(value: Any, noise: str) -> None:
     for printed in (json.dumps(value), noise, f'{{"state":{json.dumps(value)},"data":5}}'):
         ending = ending_of(Run(0, printed))
-        assert all(isinstance(text, str) for text in ending.output)
+        if ending is not None:
+            assert all(isinstance(text, str) for text in (ending.state, *ending.output))
 
 
 async def test_run_gives_code_and_merged_output() -> None:

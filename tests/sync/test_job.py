@@ -78,15 +78,49 @@ def test_no_content_can_make_reading_fail(content: bytes) -> None:
     parse_job(content)
 
 
-@pytest.mark.parametrize(
-    ("state", "shown"),
-    [("success", b"success"), ("", b"unknown"), ("a\r\nb", b"unknown"), ("ñ", b"unknown")],
-)
-def test_state_is_shown_where_it_can_stand_in_a_field(state: str, shown: bytes) -> None:
+@pytest.mark.parametrize(("state", "shown"), [("success", b"success"), ("", b"unknown")])
+def test_state_is_shown_where_it_is_known(state: str, shown: bytes) -> None:
     assert job_fields(JOB_ID, state) == (
         (b"X-TheEye-Job-Id", JOB_ID.encode()),
         (b"X-TheEye-Job-State", shown),
     )
+
+
+def test_job_keeps_nothing_of_a_state_that_is_its_scripts_text() -> None:
+    parsed = parse_job(finished(state="x" * 1_000_000))
+    assert parsed is not None
+    assert parsed.state == "success"
+
+
+@pytest.mark.parametrize(
+    ("members", "state"),
+    [
+        ({}, "success"),
+        ({"default_state_evaluation": "failure"}, "failure"),
+        ({"default_state_evaluation": "success"}, "success"),
+        ({"default_state_evaluation": 7}, "success"),
+        ({"task": {"default_state_evaluation": "failure"}}, "failure"),
+        (
+            {
+                "default_state_evaluation": "success",
+                "task": {"default_state_evaluation": "failure"},
+            },
+            "success",
+        ),
+        ({"task": "64ac0b46c06feba9b89ad795"}, "success"),
+        ({"task": None}, "success"),
+        ({"task": ["failure"]}, "success"),
+        ({"task": {"default_state_evaluation": {}}}, "success"),
+        ({"trigger_name": "timeout"}, "timeout"),
+        ({"trigger_name": 1}, "success"),
+    ],
+)
+def test_state_of_the_scripts_own_wording_is_evaluated(
+    members: dict[str, object], state: str
+) -> None:
+    parsed = parse_job(finished(state="normal", **members))
+    assert parsed is not None
+    assert parsed.state == state
 
 
 @pytest.mark.parametrize(
