@@ -99,7 +99,7 @@ def _identified_and_admitted(count: int, *, with_fields: bool) -> float:
         rules=Rules(LimitsConfig(other=WIDE)),
         memory=MemoryBudgets(),
         shared=None,
-        holds=Holds(1),
+        holds=Holds(1, time.monotonic),
         is_accepted=identities.is_accepted,
         anonymous=identities.anonymous,
         is_enforced=True,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from gateway import __version__, redis_client
 from gateway.admission.budgets import MemoryBudgets
 from gateway.admission.connections import Connections
-from gateway.admission.holds import Holds
+from gateway.admission.holds import Holds, Place
 from gateway.admission.identity import Identities
 from gateway.admission.keys import keys_of
 from gateway.admission.rules import Rules
@@ -67,7 +67,7 @@ class Gateway:
         answered = identities.answered
         memory = MemoryBudgets()
         self._shared = _shared_budgets(config, memory, clock)
-        self._limits = _limits(config, memory, self._shared, identities)
+        self._limits = _limits(config, memory, self._shared, identities, clock)
         self._connections = (
             None
             if self._limits is None
@@ -98,7 +98,14 @@ class Gateway:
             config.sync,
             self._push.ended if self._push is not None else None,
         )
-        self._create = CreateAndWait(upstream, created_with, answered, config.sync, config.limits)
+        self._create = CreateAndWait(
+            upstream,
+            created_with,
+            answered,
+            place=self._place,
+            config=config.sync,
+            limits=config.limits,
+        )
         self._metrics = Metrics(
             __version__,
             self._wait_stats,
@@ -173,6 +180,10 @@ class Gateway:
         """Give up what is still being answered; no client can take it for complete."""
         self._pipeline.cut()
 
+    def _place(self, exchange: Exchange) -> Place:
+        """A place for a wait whose job is still to be created."""
+        return Place() if self._limits is None else self._limits.place(exchange)
+
     def _wait_stats(self) -> WaitStats:
         stats = self._watcher.stats()
         return WaitStats(stats.waiters, {v.value: n for v, n in stats.verdicts.items()})
@@ -195,7 +206,11 @@ class Gateway:
 
 
 def _limits(
-    config: Config, memory: MemoryBudgets, shared: RedisBudgets | None, identities: Identities
+    config: Config,
+    memory: MemoryBudgets,
+    shared: RedisBudgets | None,
+    identities: Identities,
+    clock: Callable[[], float],
 ) -> Limits | None:
     limits = config.limits
     if limits.mode == "off":
@@ -204,7 +219,7 @@ def _limits(
         rules=Rules(limits),
         memory=memory,
         shared=shared,
-        holds=Holds(limits.holds),
+        holds=Holds(limits.holds, clock),
         is_accepted=identities.is_accepted,
         anonymous=identities.anonymous,
         is_enforced=limits.mode == "enforce",

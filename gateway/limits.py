@@ -11,17 +11,18 @@ nothing but a short debt, of as many requests as one may hold at once.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.admission.budgets import Budget, Claim, Use
 from gateway.admission.gcra import SECOND
+from gateway.admission.holds import Place
 from gateway.admission.kinds import Limited, is_hop
 from gateway.errors import ContentTooLarge, Overloaded, TooManyRequests
 from gateway.exchange import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from gateway.admission.budgets import MemoryBudgets, Verdict
     from gateway.admission.gcra import Rate
@@ -99,30 +100,22 @@ class Limits:
         verdict = await self._shared.use(claim.budgets, claim.use, claim.now)
         self._conclude(exchange, claim.budgets, verdict)
 
-    @contextmanager
-    def holding(self, exchange: Exchange) -> Iterator[None]:
-        """Within the block the request may be held.
+    def place(self, exchange: Exchange, job_id: str = "") -> Place:
+        """A place for a request that may wait for a job: the one that is kept for it, or another.
+
+        Without ``job_id`` the job is still to be created.
 
         Raises:
-            TooManyRequests: its client has too many of them.
-            Overloaded: there are too many in all.
+            TooManyRequests: its client has as many as it may.
+            Overloaded: there is none left.
         """
         identity = exchange.identity
         policy = self._rules.policy(identity)
         key = identity.key + policy.suffix
-        if self._holds.of(key) >= policy.holds:
-            message = f"Only {policy.holds} results may be waited for at once"
-            self._refuse(
-                exchange, "holds_per_token", TooManyRequests(message, fields=(_RETRY_SOON,))
-            )
-        elif self._holds.are_full:
-            message = "Too many results are being waited for"
-            self._refuse(exchange, "holds", Overloaded(message, fields=(_RETRY_SOON,)))
-        self._holds.enter(key)
-        try:
-            yield
-        finally:
-            self._holds.leave(key)
+        if not (job_id and self._holds.resume(key, job_id)):
+            self._check_holds(exchange, key, policy.holds)
+            self._holds.enter(key)
+        return Place(partial(self._left, key), job_id)
 
     def settle(self, exchange: Exchange) -> None:
         """What can be said of an admitted request only when it is over."""
@@ -137,6 +130,22 @@ class Limits:
         """How many requests passed, were refused or only reported, by (limit, verdict) so far."""
         admitted = {(kind.value, "admitted"): count for kind, count in self._admitted.items()}
         return {**admitted, **self._verdicts}
+
+    def _check_holds(self, exchange: Exchange, key: bytes, most: int) -> None:
+        if self._holds.of(key) >= most:
+            message = f"Only {most} results may be waited for at once"
+            self._refuse(
+                exchange, "holds_per_token", TooManyRequests(message, fields=(_RETRY_SOON,))
+            )
+        elif self._holds.are_full:
+            message = "Too many results are being waited for"
+            self._refuse(exchange, "holds", Overloaded(message, fields=(_RETRY_SOON,)))
+
+    def _left(self, key: bytes, job_id: str) -> None:
+        if job_id:
+            self._holds.keep(key, job_id)
+        else:
+            self._holds.leave(key)
 
     def _of_address(self, address: str) -> Budget:
         """What tokens that nobody knows yet take besides their own: anybody can make up more."""

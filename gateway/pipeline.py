@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 from gateway import errors
 from gateway.admission import message
+from gateway.admission.holds import Place
 from gateway.admission.kinds import limited_kind
 from gateway.cross_origin import cross_origin_fields
 from gateway.errors import Answer, BadRequest
@@ -28,7 +28,6 @@ from gateway.turn import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from contextlib import AbstractContextManager
 
     from gateway.admission.identity import Identities
     from gateway.config import LimitsConfig
@@ -206,8 +205,12 @@ class Pipeline:
             return None
         match exchange.route:
             case ResultRoute() as route:
-                with self._held(exchange):
-                    return await self._hold.answer(exchange, route)
+                job_id = route.job_id.lower()
+                with self._place(exchange, job_id) as place:
+                    answer = await self._hold.answer(exchange, route)
+                    if value(answer.fields, b"location") is not None:
+                        place.keep(job_id)
+                    return answer
             case CreateRoute() as route:
                 created = await self._create.create(exchange, route)
                 if isinstance(created, Answer):
@@ -217,8 +220,8 @@ class Pipeline:
         await self.relay.relay(exchange, forwarded or self.relay.forwarded(exchange))
         return None
 
-    def _held(self, exchange: Exchange) -> AbstractContextManager[None]:
-        return nullcontext() if self._limits is None else self._limits.holding(exchange)
+    def _place(self, exchange: Exchange, job_id: str) -> Place:
+        return Place() if self._limits is None else self._limits.place(exchange, job_id)
 
     def failure(self, exchange: Exchange, failure: GatewayError) -> Answer:
         """What the client is told of a failure."""

@@ -10,7 +10,7 @@ import pytest
 from gateway.admission.addresses import address_key
 from gateway.admission.budgets import Budget, MemoryBudgets
 from gateway.admission.gcra import Rate
-from gateway.admission.holds import Holds
+from gateway.admission.holds import GRACE_SECONDS, Holds
 from gateway.admission.identity import Identity
 from gateway.admission.kinds import Limited
 from gateway.admission.rules import Rules
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.fakes
 
 ADDRESS = "192.0.2.7"
+JOB = "64ac6478646bb71ee82e3a72"
 SMALL = {
     "create": KindLimits(per_second=1.0, burst=2, content_bytes=1024),
     "result": KindLimits(per_second=1.0, burst=3, content_bytes=1024),
@@ -57,7 +58,7 @@ class Stage:
             rules=Rules(self.config),
             memory=MemoryBudgets(),
             shared=None,
-            holds=Holds(self.config.holds),
+            holds=Holds(self.config.holds, lambda: self.now),
             is_accepted=lambda identity: (
                 identity.is_verified or identity.token_hash in self.accepted
             ),
@@ -277,7 +278,7 @@ def hold(under_test: Stage, *clients: Identity) -> GatewayError | None:
     if not clients:
         return None
     try:
-        with under_test.limits.holding(under_test.request(clients[0])):
+        with under_test.limits.place(under_test.request(clients[0]), JOB):
             return hold(under_test, *clients[1:])
     except GatewayError as failure:
         return failure
@@ -292,6 +293,37 @@ def test_results_held_at_once_are_bounded_for_each_client_and_in_all() -> None:
     assert isinstance(refused, Overloaded)
     assert refused.fields == ((b"Retry-After", b"1"),)
     assert hold(under_test, a, b, a) is None
+
+
+def test_place_taken_before_the_job_exists_is_kept_for_its_result() -> None:
+    under_test = stage(holds_per_token=1)
+    with under_test.limits.place(under_test.request()) as place:
+        assert isinstance(hold(under_test, token()), TooManyRequests)
+        place.keep(JOB)
+    with pytest.raises(TooManyRequests):
+        under_test.limits.place(under_test.request())
+    under_test.now += GRACE_SECONDS - 0.01
+    assert hold(under_test, token()) is None
+    assert hold(under_test, token()) is None
+
+
+def test_place_of_a_client_that_does_not_come_is_free_again() -> None:
+    under_test = stage(holds_per_token=1)
+    with under_test.limits.place(under_test.request()) as place:
+        place.keep(JOB)
+    under_test.now += GRACE_SECONDS
+    with under_test.limits.place(under_test.request()):
+        pass
+
+
+def test_place_that_is_kept_is_one_clients_and_one_jobs() -> None:
+    under_test = stage(holds_per_token=1, holds=1)
+    with under_test.limits.place(under_test.request()) as place:
+        place.keep(JOB)
+    assert isinstance(hold(under_test, token(b"a")), Overloaded)
+    with pytest.raises(TooManyRequests):
+        under_test.limits.place(under_test.request(), "0" * 24)
+    assert hold(under_test, token()) is None
 
 
 def test_report_lets_everything_through_and_counts_it() -> None:

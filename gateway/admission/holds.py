@@ -1,33 +1,138 @@
-"""How many results are being waited for, by one client and in all."""
+"""Places for waits: how many results are waited for, by one client and in all.
+
+A wait has its place from before its job is created until its result is given. Between two of its
+requests the place is kept for a moment, as the client follows a redirect; if it does not come, the
+place is free again. So nobody is refused in the middle of a wait, nor is a job made for which there
+is no place.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+GRACE_SECONDS = 5.0
+"""How long a place is kept for a client that is about to come again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    key: bytes
+    job_id: str
+    until: float
 
 
 class Holds:
-    """Counts in this process; ``most`` is the bound for all."""
+    """Counts in this process; ``most`` is the bound for all, ``clock`` gives monotonic seconds.
 
-    def __init__(self, most: int) -> None:
+    What is kept is bounded by ``most`` too, for it counts.
+    """
+
+    def __init__(self, most: int, clock: Callable[[], float]) -> None:
         self._most = most
+        self._clock = clock
         self._by_key: Counter[bytes] = Counter()
-        self.total = 0
+        self._kept: dict[int, _Kept] = {}
+        """The one that is given up first stands first."""
+        self._by_wait: dict[tuple[bytes, str], list[int]] = {}
+        self._number = 0
+        self._total = 0
+
+    @property
+    def total(self) -> int:
+        self._expire()
+        return self._total
 
     @property
     def are_full(self) -> bool:
-        """No more can be held in all."""
+        """There is no place left in all."""
         return self.total >= self._most
 
     def of(self, key: bytes) -> int:
-        """How many are held for one client."""
+        """How many places one client has."""
+        self._expire()
         return self._by_key.get(key, 0)
 
     def enter(self, key: bytes) -> None:
-        self.total += 1
+        """Take another place."""
+        self._total += 1
         self._by_key[key] += 1
 
+    def resume(self, key: bytes, job_id: str) -> bool:
+        """Go on in the place that is kept for this client and job, if there is one."""
+        self._expire()
+        numbers = self._by_wait.get((key, job_id))
+        if not numbers:
+            return False
+        self._forget(numbers[0])
+        return True
+
     def leave(self, key: bytes) -> None:
-        self.total -= 1
+        """Give a place back."""
+        self._total -= 1
         self._by_key[key] -= 1
         if not self._by_key[key]:
             del self._by_key[key]
+
+    def keep(self, key: bytes, job_id: str) -> None:
+        """Leave a place that the client will come back to, for this job."""
+        if self.total > self._most:
+            # Only where limits are not enforced.
+            self.leave(key)
+            return
+        self._number += 1
+        self._kept[self._number] = _Kept(key, job_id, self._clock() + GRACE_SECONDS)
+        self._by_wait.setdefault((key, job_id), []).append(self._number)
+
+    def _expire(self) -> None:
+        while self._kept:
+            number, kept = next(iter(self._kept.items()))
+            if kept.until > self._clock():
+                return
+            self._forget(number)
+            self.leave(kept.key)
+
+    def _forget(self, number: int) -> None:
+        kept = self._kept.pop(number)
+        wait = kept.key, kept.job_id
+        self._by_wait[wait].remove(number)
+        if not self._by_wait[wait]:
+            del self._by_wait[wait]
+
+
+def _unbounded(job_id: str) -> None:
+    """Where nothing is counted."""
+
+
+class Place:
+    """A wait's place, while the block runs.
+
+    ``left`` is called at its end with the job for which the client will come again, or an empty id.
+    A client that goes away in the middle is taken to come again for ``job_id``.
+    """
+
+    def __init__(self, left: Callable[[str], None] = _unbounded, job_id: str = "") -> None:
+        self._left = left
+        self._job_id = job_id
+        self._next = ""
+
+    def keep(self, job_id: str) -> None:
+        """The client is sent to where it can go on waiting for this job."""
+        self._next = job_id
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        failure: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._left(self._job_id if isinstance(failure, asyncio.CancelledError) else self._next)

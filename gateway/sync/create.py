@@ -30,6 +30,7 @@ from gateway.upstream.messages import Purpose
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from gateway.admission.holds import Place
     from gateway.admission.identity import Identity
     from gateway.config import LimitsConfig, SyncConfig
     from gateway.errors import Field
@@ -57,19 +58,23 @@ class Passed:
 
 class CreateAndWait:
     """``outbound`` gives the fields to send upstream for a request, all but the framing;
-    ``answered`` is told the status with which the upstream answers a client."""
+    ``answered`` is told the status with which the upstream answers a client; ``place`` gives a
+    place for a wait, or raises."""
 
     def __init__(
         self,
         upstream: Upstream,
         outbound: Callable[[Exchange], list[Field]],
         answered: Callable[[Identity, int], None],
+        *,
+        place: Callable[[Exchange], Place],
         config: SyncConfig,
         limits: LimitsConfig,
     ) -> None:
         self._upstream = upstream
         self._outbound = outbound
         self._answered = answered
+        self._place = place
         self._config = config
         self._limits = limits
         self._tasks = Tasks()
@@ -79,6 +84,7 @@ class CreateAndWait:
         Raises:
             BadRequest, TargetTooLong: nobody could wait with this query. No job exists then.
             ContentTooLarge: a wait is asked for with more content than can be held. Nor then.
+            TooManyRequests, Overloaded: there is no place for another wait. Nor then.
             BadGateway, GatewayTimeout, Overloaded: as the upstream's failures are mapped.
         """
         query = query_of(exchange.target)
@@ -95,7 +101,10 @@ class CreateAndWait:
                 return content
             exchange.kind = Kind.CREATE
             self._check(query)
-        return await self._created(exchange, route, query, content.prefix)
+        with self._place(exchange) as place:
+            answer = await self._created(exchange, route, query, content.prefix)
+            place.keep(exchange.job_id.lower())
+            return answer
 
     def _check(self, query: str) -> None:
         """No job is created that could not be waited for."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway.demo.faults import Kind as Fault
 from gateway.demo.routes import Purpose
 from tests.admission.test_keys import Issuer, issuing
 from tests.admission.tokens import RSA, signed_by
@@ -274,6 +275,74 @@ async def test_results_held_at_once_are_bounded(orchestrator: Orchestrator) -> N
             orchestrator.finish(job.id)
             assert status((await client.answer())[0]) == 200
         assert status((await once(server.url, asking.encode()))[0]) == 200
+
+
+def follow(head: bytes, token: str) -> bytes:
+    location = field(head, b"Location")
+    assert location is not None
+    bearer = token.encode()
+    return b"GET %b HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n\r\n" % (location, bearer)
+
+
+@pytest.mark.parametrize("bound", [{"holds_per_token": 2}, {"holds": 2}])
+async def test_job_is_created_only_where_there_is_a_place_to_wait_for_it(
+    orchestrator: Orchestrator, bound: dict[str, int]
+) -> None:
+    token = orchestrator.tokens["acme-user"]
+    async with limited(orchestrator, 20, **bound) as server:
+        created = [(await once(server.url, creating(orchestrator)))[0] for _ in range(2)]
+        assert [status(head) for head in created] == [303, 303]
+        refused, _ = await once(server.url, creating(orchestrator))
+        assert status(refused) == (429 if "holds_per_token" in bound else 503)
+        assert field(refused, b"Retry-After") == b"1"
+        assert orchestrator.requests[Purpose.CREATE] == 2
+        assert status((await once(server.url, creating(orchestrator, "no_wait=1")))[0]) == 200
+        first, second = created
+        # Who has a job has the place for its result, at each hop.
+        hop, _ = await once(server.url, follow(first, token).replace(b"timeout=5", b"timeout=1"))
+        assert status(hop) == 303
+        for job in list(orchestrator.jobs):
+            orchestrator.finish(job.id)
+        results = [(await once(server.url, follow(head, token)))[0] for head in (hop, second)]
+        assert [status(head) for head in results] == [200, 200]
+        assert status((await once(server.url, creating(orchestrator)))[0]) == 303
+
+
+async def test_place_is_given_back_where_no_job_came_to_be(orchestrator: Orchestrator) -> None:
+    missing = b"POST /task/%b/job?wait_result=true HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n" % (
+        b"0" * 24
+    )
+    bearer = b"Authorization: Bearer %b\r\n\r\n" % orchestrator.tokens["acme-user"].encode()
+    path = f"/task/{orchestrator.tasks['held'].id}/job"
+    async with limited(orchestrator, 20, holds_per_token=1) as server:
+        for _ in range(3):
+            assert status((await once(server.url, missing + bearer))[0]) == 404
+        orchestrator.faults.add(Fault.STALL, path)
+        async with connected(server.url) as client:
+            await client.send(creating(orchestrator))
+            await until(lambda: orchestrator.faults.stalled == 1)
+            assert status((await once(server.url, creating(orchestrator)))[0]) == 429
+        orchestrator.faults.clear()
+        async with asyncio.timeout(5):
+            while status((await once(server.url, creating(orchestrator)))[0]) == 429:
+                pass
+
+
+async def test_place_of_a_client_that_was_cut_off_waits_for_its_retry(
+    orchestrator: Orchestrator,
+) -> None:
+    token = orchestrator.tokens["acme-user"]
+    async with limited(orchestrator, 20, holds_per_token=1) as server:
+        created, _ = await once(server.url, creating(orchestrator))
+        async with connected(server.url) as client:
+            await client.send(follow(created, token))
+            await until(lambda: orchestrator.requests[Purpose.READ] == 1)
+        for _ in range(3):
+            assert status((await once(server.url, creating(orchestrator)))[0]) == 429
+        [job] = orchestrator.jobs
+        orchestrator.finish(job.id)
+        assert status((await once(server.url, follow(created, token)))[0]) == 200
+        assert status((await once(server.url, creating(orchestrator)))[0]) == 303
 
 
 @pytest.mark.parametrize("shared", [False, True])

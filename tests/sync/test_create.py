@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.admission.holds import Place
 from gateway.admission.identity import Identity
 from gateway.config import LimitsConfig, SyncConfig
 from gateway.errors import Answer, BadGateway, BadRequest, ContentTooLarge, Field, TargetTooLong
@@ -29,6 +30,10 @@ DEFAULTS = "counter=0&limit=10&timeout=5"
 LIMITS = LimitsConfig(inspect_bytes=2048, result_bytes=8192)
 
 
+def free(_exchange: Exchange) -> Place:
+    return Place()
+
+
 def handler(
     upstream: TheEye, answered: Callable[[Identity, int], None] | None = None, **config: Any
 ) -> CreateAndWait:
@@ -36,7 +41,9 @@ def handler(
         return [*exchange.client.fields, (b"X-Forwarded-For", b"192.0.2.1")]
 
     told = answered or (lambda _identity, _status: None)
-    return CreateAndWait(upstream, outbound, told, SyncConfig(**config), LIMITS)
+    return CreateAndWait(
+        upstream, outbound, told, place=free, config=SyncConfig(**config), limits=LIMITS
+    )
 
 
 def create(
