@@ -19,7 +19,7 @@ from aiohttp.streams import EmptyStreamReader
 from gateway.content import RequestContent
 from gateway.errors import Answer, BadRequest, ClientGone, ContentTooLarge, Field, RequestTimeout
 from gateway.fields import has_length, lowered, value
-from gateway.sockets import reset
+from gateway.sockets import peer_address, reset
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -92,8 +92,7 @@ class Client:
         self.has_content = not isinstance(payload, EmptyStreamReader)
         self.version = message.version
         self.is_http_1_1 = self.version == HttpVersion11
-        peer = protocol.peername
-        self.address = str(peer[0]) if isinstance(peer, tuple) else ""
+        self.address = peer_address(protocol.peername)
         self.started = False
         """The answer has begun: nothing but its content, or a cut, can follow."""
         self.is_finished = False

@@ -19,6 +19,7 @@ from gateway.admission.connections import SURPLUS
 from gateway.downstream import Client
 from gateway.errors import FieldsTooLarge, GatewayError, TooManyRequests
 from gateway.malformed import HeadTooLong, malformed
+from gateway.sockets import peer_address
 
 if TYPE_CHECKING:
     from gateway.admission.connections import Connections
@@ -87,7 +88,7 @@ class _Connection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if self._connections is not None:
             peer = transport.get_extra_info("peername")
-            self._counted = self._connections.key(peer[0] if isinstance(peer, tuple) else "")
+            self._counted = self._connections.key(peer_address(peer))
             if self._counted:
                 self._surplus = self._connections.opened(self._counted)
             if self._surplus and self._is_enforced:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from gateway.app import Gateway
 from gateway.ops.admin import admin_listening
-from gateway.sockets import BACKLOG, url_of
+from gateway.sockets import BACKLOG, bound, url_of
 from gateway.tls import CLOSE_SECONDS as TLS_CLOSE_SECONDS
 from gateway.tls import HANDSHAKE_SECONDS, Certificate, UnusableCertificate
 
@@ -180,11 +180,8 @@ class Server:
     async def _listen(self) -> None:
         loop, listener = asyncio.get_running_loop(), self._gateway.listener
         options = self._options()
-        if self._sockets is None:
-            host, port = self._config.listen.host, self._config.listen.port
-            self._servers.append(await loop.create_server(listener, host, port, **options))
-            return
-        for sock in self._sockets:
+        listen = self._config.listen
+        for sock in self._sockets or await bound(listen.host, listen.port):
             self._servers.append(await loop.create_server(listener, sock=sock, **options))
 
     def _options(self) -> dict[str, Any]:

@@ -3,26 +3,84 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
 import struct
+from typing import Any
 
 BACKLOG = 1024
 """Connections that wait to be accepted."""
+EVERY_INTERFACE = "::"
+"""As a host to listen on: all addresses of this machine, of IPv4 and IPv6."""
+_MAPPED = "::ffff:"
+"""What IPv4 addresses begin with where they are written as IPv6 (RFC 4291, 2.5.5.2)."""
 _NO_LINGER = struct.pack("ii", 1, 0)
 """SO_LINGER: closing sends a reset, which no peer can take for a clean end."""
 
 
 async def bound(host: str, port: int) -> list[socket.socket]:
-    """A socket for each address of ``host``, as ``create_server`` has them, not listening yet.
+    """A socket for each address of ``host``, not listening yet. ``"::"`` is one socket, which takes
+    IPv4 as well; where there is no IPv6 it is one of IPv4.
 
     Raises:
         OSError: one of the addresses cannot be had.
     """
+    if host == EVERY_INTERFACE:
+        return [_dual_stack(port)]
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(asyncio.Protocol, host, port, start_serving=False)
-    sockets = [sock.dup() for sock in server.sockets]
-    server.close()
+    found = await loop.getaddrinfo(
+        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    sockets: list[socket.socket] = []
+    try:
+        for family, _, _, _, address in dict.fromkeys(found):
+            sockets.append(_taken(family, address))
+    except OSError:
+        for sock in sockets:
+            sock.close()
+        raise
     return sockets
+
+
+def _dual_stack(port: int) -> socket.socket:
+    try:
+        return _taken(socket.AF_INET6, (EVERY_INTERFACE, port), is_dual_stack=True)
+    except OSError as failure:
+        if failure.errno not in {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}:
+            raise
+        return _taken(socket.AF_INET, ("0.0.0.0", port))
+
+
+def _taken(
+    family: socket.AddressFamily | int, address: Any, *, is_dual_stack: bool = False
+) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        if os.name == "posix":
+            # On Windows it would let others take the same address.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not is_dual_stack)
+        sock.bind(address)
+    except OSError as failure:
+        sock.close()
+        host, port = address[:2]
+        reason = (failure.strerror or "").lower()
+        raise OSError(failure.errno, f"{host} port {port}: {reason}") from None
+    return sock
+
+
+def peer_address(peer: object) -> str:
+    """The address in what a transport calls ``peername``, without its port; IPv4 as such where it
+    came to a socket of both. Empty for a peer that has none.
+    """
+    if not isinstance(peer, tuple):
+        return ""
+    address = str(peer[0])
+    mapped = address.removeprefix(_MAPPED)
+    return mapped if "." in mapped else address
 
 
 def url_of(address: tuple[str, int] | tuple[str, int, int, int], scheme: str = "http") -> str:

@@ -8,17 +8,11 @@ from types import SimpleNamespace
 import pytest
 
 from gateway.server import KEPT_BYTES, MAPPED_BYTES, Server, spare_the_allocator
-from tests.e2e.harness import connected, gateway_before, once, settings
+from tests.e2e.harness import connected, gateway_before, has_ipv6, once, settings
+from tests.upstream.scripted import upstream_answering
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-
-
-def has_ipv6() -> bool:
-    try:
-        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
-    except OSError:
-        return False
-    return True
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
@@ -28,6 +22,39 @@ async def test_address_of_ipv6_stands_in_brackets(orchestrator: object) -> None:
     async with gateway_before("http://127.0.0.1:9", listen=places, admin=places) as server:
         for url in (server.url, server.admin_url):
             assert url.startswith("http://[::1]:")
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+async def test_client_of_ipv4_is_the_same_one_on_a_listener_of_every_interface(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    places = {"host": "::", "port": 0}
+    async with (
+        upstream_answering(OK) as script,
+        gateway_before(
+            script.url,
+            listen=places,
+            admin=places,
+            log={"access": True, "format": "text"},
+            limits={"mode": "enforce", "connections_per_address": 1},
+        ) as server,
+    ):
+        port, admin_port = (url.rpartition(":")[2] for url in (server.url, server.admin_url))
+        async with connected(f"http://127.0.0.1:{port}") as client:
+            await client.send(GET)
+            assert (await client.answer())[1] == b"ok"
+            # Counted under the same address, whichever way it is written.
+            head, _ = await once(f"http://127.0.0.1:{port}", GET)
+            assert head.startswith(b"HTTP/1.1 429 ")
+            head, _ = await once(f"http://[::1]:{port}", GET)
+            assert head.startswith(b"HTTP/1.1 200 ")
+        assert b"X-Forwarded-For: 127.0.0.1\r\n" in script.heads[0]
+        for host in ("127.0.0.1", "[::1]"):
+            head, _ = await once(f"http://{host}:{admin_port}", b"GET /live" + GET[5:])
+            assert head.startswith(b"HTTP/1.1 200 ")
+    logged = capsys.readouterr().out
+    assert "client=127.0.0.1" in logged
+    assert "ffff" not in logged
 
 
 @pytest.mark.parametrize("listener", ["listen", "admin"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 from aiohttp import web
 
-from gateway.sockets import url_of
+from gateway.sockets import bound, url_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -104,8 +104,10 @@ async def admin_listening(vitals: Vitals, admin: AdminConfig) -> AsyncIterator[s
     runner = web.AppRunner(admin_app(vitals), access_log=None, shutdown_timeout=CLOSE_SECONDS)
     try:
         await runner.setup()
-        await web.TCPSite(runner, admin.host, admin.port).start()
-        yield url_of(runner.addresses[0])
+        sockets = await bound(admin.host, admin.port)
+        for sock in sockets:
+            await web.SockSite(runner, sock).start()
+        yield url_of(sockets[0].getsockname())
     finally:
         await runner.cleanup()
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import shutil
+import socket
 import sys
 import tempfile
 from contextlib import asynccontextmanager, suppress
@@ -84,6 +85,15 @@ def program(name: str) -> str:
     if found is None:
         pytest.skip(f"{name} is not installed")
     return found
+
+
+def has_ipv6() -> bool:
+    """Whether this machine can be reached by IPv6, if only by itself."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
 
 
 async def curl(*arguments: str, content: bytes = b"") -> list[Shown]:
@@ -175,7 +185,7 @@ class RawClient:
 async def connected(url: str, tls: SSLContext | None = None) -> AsyncIterator[RawClient]:
     """A raw connection to ``http://host:port``, or with ``tls`` to ``https://host:port``."""
     host, port = url.partition("://")[2].rsplit(":", 1)
-    reader, writer = await asyncio.open_connection(host, int(port), ssl=tls)
+    reader, writer = await asyncio.open_connection(host.strip("[]"), int(port), ssl=tls)
     try:
         yield RawClient(reader, writer)
     finally:
