@@ -14,6 +14,8 @@ class Kind(StrEnum):
     """500, as when TheEye's own auth service cannot be reached."""
     STATUS = "status"
     """Any status, with a JSON string as content."""
+    LOOKUP = "lookup"
+    """Any status, as while TheEye's own auth service answers with it."""
     STALL = "stall"
     """No answer until released; then the right one."""
     CLOSE = "close"

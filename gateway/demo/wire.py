@@ -11,7 +11,7 @@ from typing import cast
 
 from aiohttp import web
 
-from gateway.demo.answers import Reply, coded, encode
+from gateway.demo.answers import Reply, coded, encode, unknown_token
 from gateway.demo.faults import Fault, Kind
 
 CONTENT_BYTES = 16 * 1024 * 1024
@@ -64,20 +64,26 @@ def write(request: web.BaseRequest, reply: Reply, fault: Fault | None) -> web.St
 
 
 def _broken(request: web.BaseRequest, reply: Reply, fault: Fault) -> bytes:
+    if fault.kind is Kind.CLOSE:
+        return b""
+    if fault.kind is Kind.GARBAGE:
+        return _GARBAGE
+    whole = _whole(request, _replaced(reply, fault))
+    if fault.kind is Kind.CUT:
+        head, _, content = whole.partition(b"\r\n\r\n")
+        return b"%b\r\n\r\n%b" % (head, content[: len(content) // 2])
+    return whole
+
+
+def _replaced(reply: Reply, fault: Fault) -> Reply:
     match fault.kind:
-        case Kind.CLOSE:
-            return b""
-        case Kind.GARBAGE:
-            return _GARBAGE
         case Kind.REFUSE:
-            return _whole(request, _REFUSED)
+            return _REFUSED
         case Kind.STATUS:
-            return _whole(request, Reply(fault.status, "a fault that was asked for"))
-        case Kind.CUT:
-            head, _, content = _whole(request, reply).partition(b"\r\n\r\n")
-            return b"%b\r\n\r\n%b" % (head, content[: len(content) // 2])
-        case Kind.STALL:
-            return _whole(request, reply)
+            return Reply(fault.status, "a fault that was asked for")
+        case Kind.LOOKUP:
+            return unknown_token(fault.status).reply
+    return reply
 
 
 def _whole(request: web.BaseRequest, reply: Reply) -> bytes:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from gateway.sync.refusal import is_failed_lookup
 from gateway.sync.state import FINISHED
 from gateway.sync.watch import Look
 
@@ -94,7 +95,7 @@ def understood(status: int, content: bytes) -> Listing:
         return Unlisted.DENIED
     if status == 500 or status in _SPLIT_ANSWERS:
         return Unlisted.TOO_MUCH
-    if 400 <= status < 500 and status not in _ASK_LATER:
+    if 400 <= status < 500 and status not in _ASK_LATER and not is_failed_lookup(content):
         return Unlisted.REFUSED
     return Unlisted.FAILING
 

@@ -17,6 +17,7 @@ from gateway.sync.credentials import Credentials, credentials
 from gateway.sync.job import NOT_FOUND, Job, parse_job
 from gateway.sync.listing import Listing, Unlisted, list_target, max_answer_bytes
 from gateway.sync.listing import understood as list_understood
+from gateway.sync.refusal import is_gone, is_refusal
 from gateway.sync.watch import Look
 from gateway.upstream.messages import Purpose
 
@@ -37,9 +38,6 @@ _NOT_YET = frozenset({303, 408})
 _SECRET_READ_SECONDS = 1.0
 """By secret the upstream has no other route than its own hold, which answers at once only where
 the job has ended, and else after ten seconds."""
-_ASK_LATER = frozenset({408, 429})
-_GONE = NOT_FOUND.content.strip(b'"')
-"""Other 404 say that there is no such organization, or route."""
 _OTHER_ORGANIZATION = 409
 
 
@@ -239,9 +237,8 @@ def understood(reply: Reply, reading: Reading) -> Read:
         return Refused(NOT_FOUND.with_fields(*fields)) if reply.status == 200 else Failing()
     if reading.secret and reply.status in _NOT_YET:
         return Unfinished()
+    if not is_refusal(reply.status, reply.content):
+        return Failing()
     if reply.status == _OTHER_ORGANIZATION:
         return Refused(NOT_FOUND.with_fields(*fields))
-    if 400 <= reply.status < 500 and reply.status not in _ASK_LATER:
-        is_gone = reply.status == NOT_FOUND.status and _GONE in reply.content
-        return Refused(passed(reply), is_gone)
-    return Failing()
+    return Refused(passed(reply), is_gone(reply.status, reply.content))

@@ -46,6 +46,16 @@ async def test_fault_without_end_lasts_until_cleared(orchestrator: Orchestrator)
     assert (await ask(orchestrator.url, HEALTH)).status_line == "HTTP/1.1 200 OK"
 
 
+async def test_status_of_the_auth_service_is_passed_on_with_the_stack_of_the_lookup(
+    orchestrator: Orchestrator,
+) -> None:
+    orchestrator.faults.add(Kind.LOOKUP, status=404)
+    response = await ask(orchestrator.url, HEALTH)
+    assert response.status_line == "HTTP/1.1 404 Not Found"
+    assert response.value["name"] == "authentication failed"
+    assert response.value["statusCode"] == 404
+
+
 async def test_stall_holds_the_answer_until_released(orchestrator: Orchestrator) -> None:
     orchestrator.faults.add(Kind.STALL)
     async with asyncio.TaskGroup() as group:

@@ -175,6 +175,23 @@ async def test_wait_goes_on_while_the_upstream_fails(
     assert [content for _, content in answers] == [b'["1"]'] * 2
 
 
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize("kind", [Fault.LOOKUP, Fault.STATUS])
+async def test_wait_goes_on_while_a_4xx_does_not_speak_of_the_job(
+    orchestrator: Orchestrator, server: Server, kind: Fault, status: int
+) -> None:
+    """So TheEye passes on what its session service answers while that fails."""
+    jobs = [orchestrator.create("held") for _ in range(2)]
+    async with held(orchestrator, server, jobs[0]) as [first], connected(server.url) as second:
+        orchestrator.faults.add(kind, "/acme/job", times=4, status=status)
+        await second.send(asking(orchestrator, jobs[1]))
+        await until(lambda: not orchestrator.faults._faults)
+        for job in jobs:
+            orchestrator.finish(job.id, output=["1"])
+        answers = [await client.answer() for client in (first, second)]
+    assert [content for _, content in answers] == [b'["1"]'] * 2
+
+
 async def test_wait_begins_while_the_upstream_fails(
     orchestrator: Orchestrator, server: Server
 ) -> None:

@@ -224,7 +224,9 @@ def test_nothing_is_told_of_a_token_where_the_upstream_says_nothing() -> None:
     assert gateway.statuses == []
 
 
-@pytest.mark.parametrize("refusal", [GONE, reply(b'"Unauthorized"', 401), reply(b'"no"', 403)])
+@pytest.mark.parametrize(
+    "refusal", [GONE, reply(b'"Unauthorized"', 401), reply(b'"forbidden"', 403)]
+)
 def test_refusal_ends_the_wait_at_once_and_passes(refusal: Reply) -> None:
     for changes_at in (0, 3):
         answer, _, seconds = ask("timeout=55", TheEye(changes_at=changes_at, then=refusal))

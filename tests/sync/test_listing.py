@@ -17,7 +17,7 @@ from gateway.sync.listing import (
 )
 from gateway.sync.orchestrator import Reading
 from gateway.sync.watch import Look
-from tests.sync.theeye import JOB_ID, finished, job
+from tests.sync.theeye import JOB_ID, LOOKUP_FAILED, finished, job
 from tests.sync.watched import job_ids, reading
 
 
@@ -73,6 +73,8 @@ RUNNING, ENDED = {JOB_ID: Look.RUNNING}, {JOB_ID: Look.CHANGED}
         (400, b'"host is required"', Unlisted.REFUSED),
         (403, b'"forbidden"', Unlisted.REFUSED),
         (404, b"", Unlisted.REFUSED),
+        (403, LOOKUP_FAILED, Unlisted.FAILING),
+        (404, LOOKUP_FAILED, Unlisted.FAILING),
         (409, b"", Unlisted.REFUSED),
         (413, b"", Unlisted.TOO_MUCH),
         (414, b"", Unlisted.TOO_MUCH),

@@ -24,6 +24,12 @@ JOB_ID = "6b058e0ff294df5bf4d94f6f"
 SERVER = (b"Server", b"restify")
 ALLOW_ORIGIN = (b"Access-Control-Allow-Origin", b"https://app.example.test")
 
+LOOKUP_FAILED = (
+    b'{"stack":"authentication failed: authentication failed\\n    at Strategy._verify",'
+    b'"message":"authentication failed","name":"authentication failed","body":"","statusCode":404}'
+)
+"""TheEye's answer while its session service fails (recording auth_gateway_status)."""
+
 
 def job(**members: Any) -> bytes:
     """A running job of acme as the upstream writes it, changed by ``members``."""
