@@ -52,9 +52,14 @@ class Unauthorized(GatewayError):
 
 
 class UnknownToken(Unauthorized):
-    """Nobody is logged in with the token: the upstream just said so. Answered as it does."""
+    """Nobody is logged in with the token: the upstream just said so. Answered as it does, with
+    ``said`` where that is known."""
 
     code = "UnknownToken"
+
+    def __init__(self, said: Answer | None = None) -> None:
+        super().__init__()
+        self.said = said
 
 
 class RequestTimeout(GatewayError):
@@ -151,6 +156,8 @@ def answer(error: GatewayError, request_id: str) -> Answer:
     refused as TheEye would refuse it, what that answers."""
     body: msgspec.Struct | str
     match error:
+        case UnknownToken(said=Answer() as said):
+            return said
         case UnknownToken():
             body = _UnknownTokenBody()
         case Unauthorized():

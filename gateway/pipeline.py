@@ -9,10 +9,10 @@ from gateway import errors
 from gateway.admission import message
 from gateway.admission.holds import Place
 from gateway.admission.kinds import limited_kind
-from gateway.cross_origin import cross_origin_fields
+from gateway.cross_origin import carried_fields
 from gateway.errors import Answer, BadRequest
 from gateway.exchange import Exchange, Kind
-from gateway.fields import value
+from gateway.fields import value, without
 from gateway.proxy.relay import Resumed
 from gateway.proxy.websocket import asks_for_websocket
 from gateway.query import query_of
@@ -227,4 +227,6 @@ class Pipeline:
         """What the client is told of a failure."""
         answer = errors.answer(failure, exchange.request_id)
         origin = value(exchange.client.fields, b"origin")
-        return answer.with_fields(*cross_origin_fields(origin))
+        first = carried_fields(origin, answer.fields)
+        fields = (*first, *without(answer.fields, b"server"))
+        return Answer(answer.status, answer.content, fields, answer.reason)

@@ -17,7 +17,7 @@ from cachetools import LRUCache, TTLCache
 from gateway.admission.addresses import MAX_LENGTH, address_key
 from gateway.admission.claims import Claims, claimed, key_id, verified
 from gateway.admission.token import HASH_BYTES, is_plain, presented, token_hash
-from gateway.errors import Unauthorized, UnknownToken
+from gateway.errors import Answer, Unauthorized, UnknownToken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,9 +76,10 @@ class Identities:
         self._wall_clock = wall_clock
         self._known: LRUCache[bytes, tuple[Identity, float]] = LRUCache(KNOWN_TOKENS)
         self._seen: LRUCache[bytes, Identity] = LRUCache(SEEN_TOKENS)
-        self._rejected: TTLCache[bytes, bool] = TTLCache(
+        self._rejected: TTLCache[bytes, Answer | None] = TTLCache(
             REJECTED_TOKENS, config.reject_seconds, timer=clock
         )
+        self._last_rejection: Answer | None = None
         self._of_address = lru_cache(ADDRESSES)(_of_address)
         if keys is not None:
             keys.when_replaced = self._known.clear
@@ -133,11 +134,11 @@ class Identities:
         if hashed is None:
             return
         if hashed not in self._known and hashed in self._rejected:
-            raise UnknownToken
+            raise UnknownToken(self._rejected.get(hashed))
         if self._keys is not None and not identity.is_verified:
             raise Unauthorized
 
-    def answered(self, identity: Identity, status: int) -> None:
+    def answered(self, identity: Identity, status: int, said: Answer | None = None) -> None:
         """Learn from the status with which the upstream answers a request that needs a token.
 
         401 says that nobody is logged in with it. 2xx, 303 and 409 say who is: before that TheEye
@@ -149,7 +150,11 @@ class Identities:
             return
         if status == 401:
             self._known.pop(hashed, None)
-            self._rejected[hashed] = True
+            if said == self._last_rejection:
+                # Nearly all are the same: one is kept for all of them.
+                said = self._last_rejection
+            self._last_rejection = said
+            self._rejected[hashed] = said
         elif self._keys is None and hashed not in self._known and _proves(status):
             self._known[hashed] = identity, math.inf
             self._seen.pop(hashed, None)

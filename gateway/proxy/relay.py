@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.admission.rejection import MOST_BYTES, rejection
 from gateway.upstream import Outbound, Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.admission.identity import Identity
+    from gateway.errors import Answer
     from gateway.exchange import Exchange
     from gateway.forwarding import Forwarding
     from gateway.upstream import Content, Head, Upstream, UpstreamExchange
@@ -33,14 +35,15 @@ class Resumed:
 class Relay:
     """Forwards one request after the other; keeps nothing between them.
 
-    ``answered`` is told the status with which the upstream answers a client.
+    ``answered`` is told the status with which the upstream answers a client, and a 401 as it may be
+    given again.
     """
 
     def __init__(
         self,
         upstream: Upstream,
         forwarding: Forwarding,
-        answered: Callable[[Identity, int], None],
+        answered: Callable[[Identity, int, Answer | None], None],
     ) -> None:
         self._upstream = upstream
         self._forwarding = forwarding
@@ -69,7 +72,10 @@ class Relay:
         content = forwarded.take_whole()
         if content is None:
             return False
-        self._begin(exchange, forwarded.head)
+        head = forwarded.head
+        self._begin(exchange, head)
+        if head.status == 401:
+            self._rejected(exchange, head, content)
         exchange.client.finish_with(content, self._upstream.outbox)
         return True
 
@@ -82,20 +88,31 @@ class Relay:
         """
         client = exchange.client
         async with forwarded as answer:
-            self._begin(exchange, answer.head)
+            head = answer.head
+            self._begin(exchange, head)
+            beginning = b""
             while (chunk := answer.take()) != b"":
                 if chunk is None:
                     client.flush()
                     await answer.arrived()
                 else:
                     client.write(chunk)
+                    if head.status == 401 and len(beginning) <= MOST_BYTES:
+                        beginning += chunk
                     if client.is_full:
                         await client.drain()
+        if head.status == 401:
+            self._rejected(exchange, head, beginning)
         client.finish()
 
     def _begin(self, exchange: Exchange, head: Head) -> None:
         exchange.status = head.status
-        self._answered(exchange.identity, head.status)
+        if head.status != 401:
+            self._answered(exchange.identity, head.status, None)
         exchange.client.begin(
             head.status, head.reason, head.passed_on(), is_sized=head.length is not None
         )
+
+    def _rejected(self, exchange: Exchange, head: Head, content: bytes) -> None:
+        said = rejection(401, head.reason, head.fields, content)
+        self._answered(exchange.identity, 401, said)

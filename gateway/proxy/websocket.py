@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from gateway.admission.rejection import MOST_BYTES, rejection
 from gateway.errors import BadGateway, ContentCut
 from gateway.fields import connection_options, list_members, value, values
 from gateway.upstream import Outbound, Purpose
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from gateway.admission.identity import Identity
     from gateway.downstream import Client
+    from gateway.errors import Answer
     from gateway.exchange import Exchange
     from gateway.forwarding import Forwarding
     from gateway.upstream import Head, Upstream, UpstreamExchange
@@ -45,7 +47,7 @@ class WebSocketRelay:
         self,
         upstream: Upstream,
         forwarding: Forwarding,
-        answered: Callable[[Identity, int], None],
+        answered: Callable[[Identity, int, Answer | None], None],
         tunnel_idle_seconds: float,
     ) -> None:
         self._upstream = upstream
@@ -67,7 +69,8 @@ class WebSocketRelay:
             if head.status == 101 and not _grants(head):
                 raise BadGateway("The upstream changed to a protocol that was not asked for")
             exchange.status = head.status
-            self._answered(exchange.identity, head.status)
+            if head.status != 401:
+                self._answered(exchange.identity, head.status, None)
             passed = head.passed_on()
             if head.status == 101:
                 client.begin(101, head.reason, [*passed, *_UPGRADE], is_sized=False)
@@ -76,10 +79,16 @@ class WebSocketRelay:
             else:
                 sized = head.length is not None
                 client.begin(head.status, head.reason, passed, is_sized=sized)
+                beginning = b""
                 while chunk := await answer.read():
+                    if head.status == 401 and len(beginning) <= MOST_BYTES:
+                        beginning += chunk
                     client.write(chunk)
                     await client.drain()
                 client.finish()
+                if head.status == 401:
+                    said = rejection(401, head.reason, head.fields, beginning)
+                    self._answered(exchange.identity, 401, said)
 
     async def _splice(self, client: Client, answer: UpstreamExchange) -> None:
         connection = answer.connection

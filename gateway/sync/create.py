@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from gateway.admission.claims import is_customer_name
+from gateway.admission.rejection import rejection
 from gateway.errors import NO_STORE, Answer, ContentTooLarge, TargetTooLong
 from gateway.exchange import Kind
 from gateway.fields import value as field_value
@@ -65,7 +66,7 @@ class CreateAndWait:
         self,
         upstream: Upstream,
         outbound: Callable[[Exchange], list[Field]],
-        answered: Callable[[Identity, int], None],
+        answered: Callable[[Identity, int, Answer | None], None],
         *,
         place: Callable[[Exchange], Place],
         config: SyncConfig,
@@ -136,7 +137,8 @@ class CreateAndWait:
         )
         # A client that leaves must not leave behind a job that is half created.
         reply = await asyncio.shield(self._tasks.spawn(asking, name="create"))
-        self._answered(exchange.identity, reply.status)
+        said = rejection(reply.status, reply.reason, reply.fields, reply.content)
+        self._answered(exchange.identity, reply.status, said)
         job = _job(reply, self._limits.result_bytes) if reply.status in {200, 303} else None
         if job is None or (route.by_secret and not job.secret):
             return passed(reply)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from cachetools import TTLCache
 
+from gateway.admission.rejection import rejection
 from gateway.cross_origin import cross_origin_fields
 from gateway.errors import JSON_CONTENT, NO_STORE, Answer, GatewayError
 from gateway.exchange import Kind, Outcome
@@ -97,7 +98,7 @@ class ResultHold:
         self,
         results: Results,
         watcher: Watcher,
-        answered: Callable[[Identity, int], None],
+        answered: Callable[[Identity, int, Answer | None], None],
         clock: Callable[[], float],
         config: SyncConfig,
     ) -> None:
@@ -184,11 +185,13 @@ class ResultHold:
             case None:
                 return self._drained(exchange, wait, _carried(wait, seen))
             case Refused():
-                self._answered(exchange.identity, read.answer.status)
+                refused = read.answer
+                said = rejection(refused.status, refused.reason, refused.fields, refused.content)
+                self._answered(exchange.identity, refused.status, said)
                 exchange.job_state = ""
                 return read.answer
             case Seen():
-                self._answered(exchange.identity, 200)
+                self._answered(exchange.identity, 200, None)
                 exchange.job_state = read.job.state
                 if read.job.is_finished:
                     if seen is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,36 @@ async def test_unknown_token_reaches_the_upstream_once(
     assert shapes[0] == shapes[1]
     assert b"\r\nAccess-Control-Allow-Origin: https://a.test\r\n" in second
     assert await statuses(server, get(target, orchestrator.tokens["acme-user"])) == [200]
+
+
+@pytest.mark.parametrize("first", ["relay", "create", "result"])
+async def test_repeated_401_is_the_orchestrators_own_whole(
+    orchestrator: Orchestrator, server: Server, first: str
+) -> None:
+    job, task = orchestrator.create("held"), orchestrator.tasks["held"]
+    origin = b"Origin: https://a.test"
+    targets = {
+        "relay": get("/acme/job", orchestrator.tokens["unknown"], origin),
+        "create": get(
+            f"/task/{task.id}/job?wait_result=true",
+            orchestrator.tokens["unknown"],
+            origin,
+            method=b"POST",
+        ),
+        "result": get(f"/job/{job.id}/result", orchestrator.tokens["unknown"], origin),
+    }
+    head, content = await once(orchestrator.url, targets["relay"])
+    own = re.sub(rb"(?m)^(Date|Connection|Keep-Alive): .*\r\n", b"", head)
+    assert b"restify" in own
+    await once(server.url, targets[first])
+    asked = sum(orchestrator.requests.values())
+    for target in targets.values():
+        again, repeated = await once(server.url, target)
+        assert re.sub(rb"(?m)^Date: .*\r\n", b"", again) == own
+        assert repeated == content
+    assert sum(orchestrator.requests.values()) == asked
+    other = await once(server.url, targets["relay"].replace(b"a.test", b"b.test"))
+    assert b"\r\nAccess-Control-Allow-Origin: https://b.test\r\n" in other[0]
 
 
 async def test_requests_that_need_no_token_pass_with_a_refused_one(

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.admission.holds import Place
 from gateway.admission.identity import Identity
+from gateway.admission.rejection import rejection
 from gateway.config import LimitsConfig, SyncConfig
 from gateway.errors import Answer, BadGateway, BadRequest, ContentTooLarge, Field, TargetTooLong
 from gateway.exchange import Exchange, Kind
@@ -35,12 +36,14 @@ def free(_exchange: Exchange) -> Place:
 
 
 def handler(
-    upstream: TheEye, answered: Callable[[Identity, int], None] | None = None, **config: Any
+    upstream: TheEye,
+    answered: Callable[[Identity, int, Answer | None], None] | None = None,
+    **config: Any,
 ) -> CreateAndWait:
     def outbound(exchange: Exchange) -> list[Field]:
         return [*exchange.client.fields, (b"X-Forwarded-For", b"192.0.2.1")]
 
-    told = answered or (lambda _identity, _status: None)
+    told = answered or (lambda _identity, _status, _said: None)
     return CreateAndWait(
         upstream, outbound, told, place=free, config=SyncConfig(**config), limits=LIMITS
     )
@@ -123,11 +126,13 @@ def test_any_other_answer_passes(answer: Reply) -> None:
 
 @pytest.mark.parametrize("answer", [reply(b'"Unauthorized"', 401), CREATED])
 def test_what_the_upstream_says_to_the_token_is_told(answer: Reply) -> None:
-    told: list[tuple[Identity, int]] = []
+    told: list[tuple[Identity, int, Answer | None]] = []
     created = post("wait_result=true")
     creating = handler(TheEye(answer), lambda *what: told.append(what))
     run(creating.create(created, CreateRoute()))
-    assert told == [(created.identity, answer.status)]
+    said = rejection(answer.status, answer.reason, answer.fields, answer.content)
+    assert told == [(created.identity, answer.status, said)]
+    assert (said is None) is (answer is CREATED)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ class Gateway:
         self.results = Results(orchestrator.read, now, settings)
         self.hold = ResultHold(self.results, self.watcher, self._answered, now, settings)
 
-    def _answered(self, _identity: Identity, status: int) -> None:
+    def _answered(self, _identity: Identity, status: int, _said: Answer | None) -> None:
         self.statuses.append(status)
 
     async def answer(self, held: Exchange, job_id: str = JOB_ID, secret: str = "") -> Answer:
