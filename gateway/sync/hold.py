@@ -6,14 +6,13 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
 from cachetools import TTLCache
 
 from gateway.admission.rejection import rejection
 from gateway.cross_origin import cross_origin_fields
-from gateway.errors import JSON_CONTENT, NO_STORE, Answer, GatewayError
+from gateway.errors import Answer, GatewayError
 from gateway.exchange import Kind, Outcome
-from gateway.fields import value, without
+from gateway.fields import value
 from gateway.query import query_of
 from gateway.sync.job import INVALID_ID, is_job_id, job_fields
 from gateway.sync.orchestrator import Reading, Refused, Seen, reading, secret_reading
@@ -23,6 +22,7 @@ from gateway.sync.parameters import (
     hold_parameters,
     next_location,
 )
+from gateway.sync.responses import JobOf408, made_here, see_other, timed_out
 from gateway.sync.result import result_answer
 from gateway.sync.results import Results, holder
 from gateway.sync.watch import Sighting, Verdict
@@ -42,18 +42,6 @@ if TYPE_CHECKING:
 
 AT_ONCE_BYTES = 32 * 1024
 """A larger output is parsed in a thread, so that the others need not wait."""
-
-
-class _JobOf408(msgspec.Struct):
-    id: str
-    lifecycle: str | None
-    state: str | None
-
-
-class _BodyOf408(msgspec.Struct, rename="camel", kw_only=True):
-    status_code: int = 408
-    message: str = "Request Timeout"
-    job: _JobOf408
 
 
 MAX_RESUMED = 20_000
@@ -78,7 +66,7 @@ class _Sight:
     """What is kept of a job that had not ended when it was read, while the request is held and
     until the client's next comes. No token, and nothing of the job's content."""
 
-    known: _JobOf408
+    known: JobOf408
     sighting: Sighting
     fields: tuple[Field, ...]
     """What answers about the job carry of those that came with it."""
@@ -196,7 +184,7 @@ class ResultHold:
                 if read.job.is_finished:
                     if seen is not None:
                         self._learn(read.job)
-                    return _ours(await self._formatted(read.job, wait), read.fields)
+                    return made_here(await self._formatted(read.job, wait), read.fields)
         return None
 
     def _learn(self, job: Job) -> None:
@@ -242,33 +230,25 @@ class ResultHold:
         """Off to another process, to the same request again."""
         exchange.outcome = Outcome.DRAINED
         location = drained_location(wait.reading.path, wait.query, self._config)
-        return _ours(_see_other(location), carried)
+        return see_other(location, carried)
 
     def _time_up(self, wait: _Wait, seen: _Sight | None) -> Answer:
         """On to the next request, or the end where this was the last."""
         parameters = wait.parameters
         carried = _carried(wait, seen)
         if parameters.is_last:
-            known = seen.known if seen else _JobOf408(wait.reading.job_id, None, None)
-            return _ours(Answer(408, msgspec.json.encode(_BodyOf408(job=known))), carried)
+            known = seen.known if seen else JobOf408(wait.reading.job_id, None, None)
+            return timed_out(known, carried)
         if seen is not None:
             self._sights[_client(wait.reading)] = seen
         counter = parameters.counter + 1
         location = next_location(wait.reading.path, wait.query, counter, self._config)
-        return _ours(_see_other(location), carried)
-
-
-def _ours(answer: Answer, carried: tuple[Field, ...]) -> Answer:
-    """An answer that no cache may keep, with fields of the upstream's but for a ``Server`` where
-    the task has chosen one."""
-    if value(answer.fields, b"server") is not None:
-        carried = tuple(without(carried, b"server"))
-    return Answer(answer.status, answer.content, (*carried, *answer.fields, NO_STORE))
+        return see_other(location, carried)
 
 
 def _sight(seen: Seen, read_at: float) -> _Sight:
     job = seen.job
-    known = _JobOf408(job.id, job.lifecycle or None, job.state or None)
+    known = JobOf408(job.id, job.lifecycle or None, job.state or None)
     task = (job.customer_name, job.task_id) if job.task_id else None
     return _Sight(known, Sighting(read_at, task), seen.fields)
 
@@ -280,7 +260,3 @@ def _client(reading: Reading) -> tuple[bytes, str, bytes | None]:
 
 def _carried(wait: _Wait, seen: _Sight | None) -> tuple[Field, ...]:
     return seen.fields if seen else cross_origin_fields(wait.reading.origin)
-
-
-def _see_other(location: str) -> Answer:
-    return Answer(303, b"{}", ((b"Location", location.encode("ascii")), JSON_CONTENT))

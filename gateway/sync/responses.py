@@ -1,0 +1,48 @@
+"""The responses of a hold that are made here: sent on, timed out, or with what a task gave.
+
+All of them carry fields of the upstream's, and no cache may keep them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gateway.errors import JSON_CONTENT, NO_STORE, Answer
+from gateway.fields import value, without
+
+if TYPE_CHECKING:
+    from gateway.errors import Field
+
+
+class JobOf408(msgspec.Struct):
+    """What a client is told of a job that has not ended in time."""
+
+    id: str
+    lifecycle: str | None
+    state: str | None
+
+
+class _BodyOf408(msgspec.Struct, rename="camel", kw_only=True):
+    status_code: int = 408
+    message: str = "Request Timeout"
+    job: JobOf408
+
+
+def see_other(location: str, carried: tuple[Field, ...]) -> Answer:
+    """The client is sent on, as TheEye does it."""
+    fields = ((b"Location", location.encode("ascii")), JSON_CONTENT)
+    return made_here(Answer(303, b"{}", fields), carried)
+
+
+def timed_out(job: JobOf408, carried: tuple[Field, ...]) -> Answer:
+    """The last request of a wait has ended without a result."""
+    return made_here(Answer(408, msgspec.json.encode(_BodyOf408(job=job))), carried)
+
+
+def made_here(answer: Answer, carried: tuple[Field, ...]) -> Answer:
+    """The answer, behind the carried fields but for a ``Server`` where the task has chosen one."""
+    if value(answer.fields, b"server") is not None:
+        carried = tuple(without(carried, b"server"))
+    return Answer(answer.status, answer.content, (*carried, *answer.fields, NO_STORE))
