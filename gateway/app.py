@@ -30,6 +30,7 @@ from gateway.sync.create import CreateAndWait
 from gateway.sync.hold import ResultHold
 from gateway.sync.orchestrator import Orchestrator
 from gateway.sync.push import Push
+from gateway.sync.reader import Reader
 from gateway.sync.results import Results
 from gateway.sync.subscription import Subscription
 from gateway.sync.watcher import Watcher
@@ -93,7 +94,7 @@ class Gateway:
             else None
         )
         self._results = Results(
-            orchestrator.read,
+            Reader(orchestrator, upstream, config.limits.result_bytes).read,
             clock,
             config.sync,
             self._push.ended if self._push is not None else None,

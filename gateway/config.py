@@ -114,7 +114,7 @@ class LimitsConfig(Section, frozen=True, kw_only=True):
     target_bytes: Bytes = 16 * 1024
     fields_bytes: Bytes = 64 * 1024
     inspect_bytes: Bytes = MIB
-    result_bytes: Bytes = 10 * MIB
+    result_bytes: Bytes = 17 * MIB
     rules: tuple[Rule, ...] = ()
     create: KindLimits = KindLimits(per_second=20.0, burst=40, content_bytes=MIB)
     result: KindLimits = KindLimits(per_second=50.0, burst=100, content_bytes=MIB)

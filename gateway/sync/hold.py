@@ -23,7 +23,7 @@ from gateway.sync.parameters import (
     next_location,
 )
 from gateway.sync.responses import JobOf408, made_here, see_other, timed_out
-from gateway.sync.result import result_answer
+from gateway.sync.result import Format, result_answer, result_format
 from gateway.sync.results import Results, holder
 from gateway.sync.watch import Sighting, Verdict
 
@@ -56,6 +56,7 @@ class _Wait:
 
     query: str
     parameters: HoldParameters
+    format: Format
     reading: Reading
     holder: bytes | None
     """For whom the result is kept, None for nobody."""
@@ -114,7 +115,13 @@ class ResultHold:
         try:
             parameters = hold_parameters(query, self._config)
             reading = self._reading(exchange, route, query)
-            wait = _Wait(query, parameters, reading, holder(reading, exchange.identity))
+            wait = _Wait(
+                query,
+                parameters,
+                result_format(query, self._config.profile),
+                reading,
+                holder(reading, exchange.identity),
+            )
             answer = await self._held(exchange, wait)
         except GatewayError as error:
             error.fields += job_fields(route.job_id, exchange.job_state)
@@ -195,14 +202,16 @@ class ResultHold:
 
     async def _read(self, wait: _Wait, *, has_ended: bool) -> Read | None:
         """The job; None where this process is to stop before it is there."""
-        reading = self._results.read(wait.reading, wait.holder, has_ended=has_ended)
+        reading = self._results.read(
+            wait.reading, wait.holder, has_ended=has_ended, output_only=wait.format.is_of_output
+        )
         return await self._watcher.unless_drained(reading)
 
     async def _formatted(self, job: Job, wait: _Wait) -> Answer:
         profile, parse_bytes = self._config.profile, self._config.parse_bytes
         if len(job.output) < AT_ONCE_BYTES:
-            return result_answer(job, wait.query, profile, parse_bytes)
-        return await asyncio.to_thread(result_answer, job, wait.query, profile, parse_bytes)
+            return result_answer(job, wait.format, profile, parse_bytes)
+        return await asyncio.to_thread(result_answer, job, wait.format, profile, parse_bytes)
 
     async def _wait(
         self,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import TypeVar
 
 import msgspec
 
@@ -15,6 +16,8 @@ from gateway.sync.state import FINISHED, known_state
 INVALID_ID = Answer(400, b'"job id is invalid"')
 NOT_FOUND = Answer(404, b'"job not found"')
 """As the upstream words them."""
+
+T = TypeVar("T")
 
 _ID = re.compile(r"[0-9a-fA-F]{24}")
 _SECRET = re.compile(r"[0-9A-Za-z_-]{1,256}")
@@ -40,6 +43,8 @@ class Job:
     created: str = ""
     """By the upstream's clock (ISO 8601), as ``updated``, which is the end of a finished job."""
     updated: str = ""
+    is_whole: bool = True
+    """Else it is too large to be held, and only its output was read, and what lists tell."""
 
     @property
     def is_finished(self) -> bool:
@@ -76,6 +81,7 @@ class _Task(msgspec.Struct):
 
 
 _decoder = msgspec.json.Decoder(_Body)
+_raw_decoder = msgspec.json.Decoder(msgspec.Raw)
 _task_decoder = msgspec.json.Decoder(_Task)
 
 
@@ -85,7 +91,7 @@ def is_job_id(text: str) -> bool:
 
 def parse_job(content: bytes) -> Job | None:
     """The job a body holds, None where it holds none."""
-    body = _decode(content)
+    body = _decoded(_decoder, content)
     if body is None or not isinstance(body.id, str) or not is_job_id(body.id):
         return None
     return Job(
@@ -105,19 +111,29 @@ def parse_job(content: bytes) -> Job | None:
     )
 
 
+def with_output(job: Job, output: bytes) -> Job | None:
+    """The job, of which no more is known than lists tell, with its output; None where that is not
+    JSON."""
+    content = _decoded(_raw_decoder, output)
+    if content is None:
+        return None
+    return replace(job, output=bytes(content), is_whole=False)
+
+
 def job_fields(job_id: str, state: str) -> tuple[Field, Field]:
     """What every answer of the sync mode carries; ``state`` is a job's, or empty: ``unknown``."""
     shown = (state or "unknown").encode("ascii")
     return (b"X-TheEye-Job-Id", job_id.encode()), (b"X-TheEye-Job-State", shown)
 
 
-def _decode(content: bytes) -> _Body | None:
+def _decoded(decoder: msgspec.json.Decoder[T], content: bytes) -> T | None:
+    """What the content holds; lone surrogates, which JavaScript writes, are replaced."""
     try:
-        return _decoder.decode(content)
+        return decoder.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     try:
-        return _decoder.decode(without_lone_surrogates(content))
+        return decoder.decode(without_lone_surrogates(content))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 

@@ -207,9 +207,7 @@ class Orchestrator:
             return Unfinished()
 
     async def _ask(self, reading: Reading, purpose: Purpose) -> Read:
-        fields = [_ACCEPT, *reading.credentials.fields]
-        if reading.origin is not None:
-            fields.append((b"Origin", reading.origin))
+        fields = request_fields(reading)
         try:
             reply = await self._upstream.ask(
                 "GET", reading.target, fields, purpose=purpose, max_bytes=self._max_bytes
@@ -221,6 +219,14 @@ class Orchestrator:
         if len(reply.content) < AT_ONCE_BYTES:
             return understood(reply, reading)
         return await asyncio.to_thread(understood, reply, reading)
+
+
+def request_fields(reading: Reading) -> list[Field]:
+    """What the upstream is told with a read."""
+    fields = [_ACCEPT, *reading.credentials.fields]
+    if reading.origin is not None:
+        fields.append((b"Origin", reading.origin))
+    return fields
 
 
 def understood(reply: Reply, reading: Reading) -> Read:

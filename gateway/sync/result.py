@@ -10,6 +10,7 @@ from gateway.errors import JSON_CONTENT, Answer, AnswerTooLarge
 from gateway.fields import HOP_BY_HOP
 from gateway.fields import value as field_value
 from gateway.query import pairs
+from gateway.sync.elements import TooManyParts, element
 from gateway.sync.javascript import JsonError, number, parse, stringify
 
 if TYPE_CHECKING:
@@ -21,7 +22,11 @@ Profile = Literal["4.6", "4.15"]
 MAX_FIELDS = 50
 MAX_FIELDS_BYTES = 16 * 1024
 
-_PRECEDENCE = ("result", "full", "output", "parse")
+_PRECEDENCE = {
+    "4.6": ("result", "full", "parse", "output"),
+    "4.15": ("result", "full", "output", "parse"),
+}
+_OF_THE_OUTPUT = frozenset({"output", "parse"})
 _DEFAULT_FORMAT = {"4.6": "output", "4.15": "parse"}
 _STATUS_KEYS = {"4.6": ("statusCode", "status"), "4.15": ("statusCode",)}
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
@@ -55,28 +60,45 @@ class _Parsed:
     fields: tuple[Field, ...] = (JSON_CONTENT,)
 
 
-def result_answer(job: Job, query: str, profile: Profile, parse_bytes: int) -> Answer:
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What a result is answered as: ``result``, ``full``, ``output`` or ``parse``."""
+
+    name: str
+    index: str = ""
+    """The value of ``parse``: which element of the output."""
+
+    @property
+    def is_of_output(self) -> bool:
+        """Whether the job's output is all that it takes."""
+        return self.name in _OF_THE_OUTPUT
+
+
+def result_format(query: str, profile: Profile) -> Format:
+    """The format that a query asks for, or the profile's own."""
+    given = {pair.key: pair.value for pair in reversed(pairs(query))}
+    name = next((key for key in _PRECEDENCE[profile] if key in given), _DEFAULT_FORMAT[profile])
+    return Format(name, given.get("parse", ""))
+
+
+def result_answer(job: Job, wanted: Format, profile: Profile, parse_bytes: int) -> Answer:
     """The answer to a result request for a finished job.
 
     Raises:
-        AnswerTooLarge: ``parse`` is asked for and the output has more than ``parse_bytes``.
+        AnswerTooLarge: ``parse`` is asked for of an element with more than ``parse_bytes``, or
+            what is asked for was not read with the job.
     """
     default = 200 if job.state == "success" else 500
-    given = {pair.key: pair.value for pair in reversed(pairs(query))}
-    chosen = next((key for key in _PRECEDENCE if key in given), _DEFAULT_FORMAT[profile])
-    if chosen == "result":
+    if not (job.is_whole or wanted.is_of_output):
+        raise AnswerTooLarge("The job is larger than may be held here; ask for output instead")
+    if wanted.name == "result":
         return Answer(default, job.result or b"null")
-    if chosen == "full":
+    if wanted.name == "full":
         return Answer(default, job.raw)
-    if chosen == "output":
+    if wanted.name == "output":
         return Answer(default, job.output)
-    if len(job.output) > parse_bytes:
-        raise AnswerTooLarge(
-            f"The job's output has {len(job.output)} bytes and is parsed up to {parse_bytes}; "
-            "ask for output instead"
-        )
     try:
-        parsed = _parsed(job, given.get("parse", ""), profile)
+        parsed = _parsed(_element(job.output, wanted.index, parse_bytes), profile)
     except JsonError as error:
         return Answer(500, _not_parsed(job, profile, error.details))
     status = parsed.status or default
@@ -86,9 +108,11 @@ def result_answer(job: Job, query: str, profile: Profile, parse_bytes: int) -> A
     return Answer(status, parsed.content, parsed.fields)
 
 
-def _parsed(job: Job, index: str, profile: Profile) -> _Parsed:
-    element = _element(job.output, index)
-    value = parse(element) if isinstance(element, str) else element
+def _parsed(found: Any, profile: Profile) -> _Parsed:
+    value = found
+    if isinstance(found, str):
+        # TheEye takes the empty string for no element.
+        value = parse(found) if found else None
     if profile == "4.15" and isinstance(value, dict):
         response = value.get("response")
         if isinstance(response, dict):
@@ -96,16 +120,24 @@ def _parsed(job: Job, index: str, profile: Profile) -> _Parsed:
     return _Parsed(_status(value, _STATUS_KEYS[profile]), _json(value))
 
 
-def _element(output: bytes, index: str) -> Any:
+def _element(output: bytes, index: str, parse_bytes: int) -> Any:
     """The output's element; None where there is no such one."""
+    if not _INDEX.fullmatch(index or "0"):
+        return None
     try:
-        elements = parse(output.decode("utf-8", "replace"))
-    except JsonError:
+        found = element(output, int(index or "0"))
+    except TooManyParts:
+        raise AnswerTooLarge(
+            "The job's output has too many parts to be parsed; ask for output instead"
+        ) from None
+    if found is None:
         return None
-    if not isinstance(elements, list) or not _INDEX.fullmatch(index or "0"):
-        return None
-    position = int(index or "0")
-    return elements[position] if position < len(elements) else None
+    if len(found) > parse_bytes:
+        raise AnswerTooLarge(
+            f"The element of the job's output has {len(found)} bytes and is parsed up to "
+            f"{parse_bytes}; ask for output instead"
+        )
+    return parse(found.decode("utf-8", "replace"))
 
 
 def _status(value: Any, keys: tuple[str, ...]) -> int | None:

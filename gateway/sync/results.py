@@ -51,12 +51,13 @@ def holder(reading: Reading, identity: Identity) -> bytes | None:
 class Results:
     """Reads jobs with ``read`` and keeps the finished ones; ``clock`` gives monotonic seconds.
 
+    ``read`` is told whether nothing but the job's output is wanted once it has ended.
     ``ended`` is told the id of each job that was said to have ended, and has.
     """
 
     def __init__(
         self,
-        read: Callable[[Reading], Awaitable[Read]],
+        read: Callable[[Reading, bool], Awaitable[Read]],
         clock: Callable[[], float],
         config: SyncConfig,
         ended: Callable[[str], None] | None = None,
@@ -73,18 +74,22 @@ class Results:
         )
         self._tasks = Tasks()
 
-    async def read(self, reading: Reading, holder: bytes | None, *, has_ended: bool) -> Read:
+    async def read(
+        self, reading: Reading, holder: bytes | None, *, has_ended: bool, output_only: bool
+    ) -> Read:
         """The job as it stands, or as it stood at its end where the upstream has it no more.
 
         ``has_ended``: it is said to have ended; then the read goes on also if the client leaves.
         """
         if holder is None or not self._is_on:
-            read = await self._read(reading)
+            read = await self._read(reading, output_only)
         elif has_ended:
-            reads = self._tasks.spawn(self._remembered(reading, holder), name="last read")
+            reads = self._tasks.spawn(
+                self._remembered(reading, holder, output_only), name="last read"
+            )
             read = await asyncio.shield(reads)
         else:
-            read = await self._remembered(reading, holder)
+            read = await self._remembered(reading, holder, output_only)
         is_over = has_ended and isinstance(read, Seen) and read.job.is_finished
         if is_over and self._ended is not None:
             self._ended(reading.job_id)
@@ -93,8 +98,8 @@ class Results:
     async def aclose(self) -> None:
         await self._tasks.aclose()
 
-    async def _remembered(self, reading: Reading, holder: bytes) -> Read:
-        read = await self._read(reading)
+    async def _remembered(self, reading: Reading, holder: bytes, output_only: bool) -> Read:
+        read = await self._read(reading, output_only)
         key = _Key(holder, reading.customer, reading.job_id.lower())
         if isinstance(read, Seen) and read.job.is_finished and size(read.job) <= self._largest:
             self._kept[key] = read.job

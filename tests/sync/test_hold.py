@@ -14,6 +14,7 @@ from gateway.exchange import Exchange, Kind, Outcome
 from gateway.routes import ResultRoute
 from gateway.sync.hold import ResultHold
 from gateway.sync.orchestrator import Orchestrator
+from gateway.sync.reader import Reader
 from gateway.sync.results import Results
 from gateway.sync.watcher import Watcher
 from gateway.upstream.messages import Purpose, Reply
@@ -47,7 +48,8 @@ class Gateway:
         orchestrator = Orchestrator(upstream, 100_000)
         self.watcher = Watcher(orchestrator, now, lambda: 0.5, settings)
         self.statuses: list[int] = []
-        self.results = Results(orchestrator.read, now, settings)
+        reader = Reader(orchestrator, upstream, 100_000)
+        self.results = Results(reader.read, now, settings)
         self.hold = ResultHold(self.results, self.watcher, self._answered, now, settings)
 
     def _answered(self, _identity: Identity, status: int, _said: Answer | None) -> None:
@@ -357,7 +359,7 @@ def test_waiter_without_leave_to_see_the_job_never_joins_the_watch() -> None:
 def test_job_too_large_to_hold_is_a_502_that_names_it() -> None:
     large = reply(finished(output=["x" * 200_000]))
     with pytest.raises(AnswerTooLarge) as refused:
-        ask("output", TheEye(large))
+        ask("full", TheEye(large))
     assert (b"X-TheEye-Job-Id", JOB_ID.encode()) in refused.value.fields
 
 

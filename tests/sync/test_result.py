@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import JSON_CONTENT, Answer, AnswerTooLarge
 from gateway.sync import result
-from gateway.sync.job import Job, parse_job
+from gateway.sync.job import Job, parse_job, with_output
 from gateway.sync.result import Profile, task_fields
 from tests.sync.theeye import finished
 
@@ -17,8 +17,6 @@ TEXT = (b"Content-Type", b"text/plain")
 
 DEPARTURES = {
     "4.6": {
-        # The documented order is result, full, output, parse.
-        ("result_formats_success", "output&parse"),
         # A status that is no integer is as good as none; the original answers `"503"`.
         ("result_custom_status", "parse"),
     },
@@ -27,7 +25,8 @@ DEPARTURES = {
 
 
 def result_answer(job: Job, query: str, profile: Profile) -> Answer:
-    return result.result_answer(job, query, profile, parse_bytes=1 << 20)
+    wanted = result.result_format(query, profile)
+    return result.result_answer(job, wanted, profile, parse_bytes=1 << 20)
 
 
 def known(**members: Any) -> Job:
@@ -93,7 +92,7 @@ def test_documented_result_is_26_bytes() -> None:
         ("", b'["1"]'),
         ("parse", b"1"),
         ("parse=0&parse=9", b"1"),
-        ("output&parse", b'["1"]'),
+        ("output&parse", b"1"),
         ("parse&output=&full", finished(output=["1"], result={"code": 0})),
         ("full&p%61rse&result", b'{"code":0}'),
         ("Parse", b'["1"]'),
@@ -278,8 +277,51 @@ def test_extreme_elements_are_answered(text: str) -> None:
     assert parsed(text, "4.15").status in {200, 500}
 
 
-def test_output_too_large_to_parse_is_refused_and_given_in_the_other_formats() -> None:
+def test_element_too_large_to_parse_is_refused_and_given_in_the_other_formats() -> None:
     large = known(output=["x" * (1 << 20)])
-    with pytest.raises(AnswerTooLarge, match=r"1048580 bytes and is parsed up to 1048576"):
+    with pytest.raises(AnswerTooLarge, match=r"1048578 bytes and is parsed up to 1048576"):
         result_answer(large, "parse", "4.6")
     assert result_answer(large, "output", "4.15").content == large.output
+
+
+@pytest.mark.parametrize("profile", ["4.6", "4.15"])
+@pytest.mark.parametrize(
+    ("query", "content"), [("parse=1", b"7"), ("parse=2", b"null"), ("parse=999999999", b"null")]
+)
+def test_element_is_parsed_however_large_the_others_are(
+    profile: Profile, query: str, content: bytes
+) -> None:
+    large = known(output=["x" * (2 << 20), "7"])
+    answer = result_answer(large, query, profile)
+    assert (answer.status, answer.content) == (200, content)
+
+
+def test_element_behind_too_many_others_is_refused_in_bounded_time() -> None:
+    many = known(output=[1] * 2_000_000)
+    with pytest.raises(AnswerTooLarge, match="too many parts"):
+        result_answer(many, "parse=1999999", "4.6")
+    assert result_answer(many, "parse", "4.6").content == b"1"
+
+
+@pytest.mark.parametrize("profile", ["4.6", "4.15"])
+@pytest.mark.parametrize(("state", "status"), [("success", 200), ("failure", 500)])
+def test_empty_string_parses_to_null(profile: Profile, state: str, status: int) -> None:
+    answer = parsed("", profile, state=state)
+    assert (answer.status, answer.content) == (status, b"null")
+
+
+@pytest.mark.parametrize(
+    ("profile", "content"), [("4.6", b"1"), ("4.15", b'["1"]')], ids=["4.6", "4.15"]
+)
+def test_of_output_and_parse_each_profile_takes_its_own(profile: Profile, content: bytes) -> None:
+    for query in ("output&parse", "parse&output"):
+        assert result_answer(known(output=["1"]), query, profile).content == content
+
+
+@pytest.mark.parametrize("query", ["full", "result", "full&parse", "result&output"])
+def test_job_of_which_only_the_output_was_read_has_no_other_format(query: str) -> None:
+    part = with_output(known(), b'["1"]')
+    assert part is not None
+    with pytest.raises(AnswerTooLarge, match="ask for output"):
+        result_answer(part, query, "4.6")
+    assert result_answer(part, "parse", "4.6").content == b"1"

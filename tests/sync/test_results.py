@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -13,10 +13,14 @@ from gateway.errors import BadGateway
 from gateway.sync.credentials import Credentials
 from gateway.sync.job import parse_job
 from gateway.sync.orchestrator import Orchestrator, Read, Reading, Refused, Seen
+from gateway.sync.reader import Reader
 from gateway.sync.results import OVERHEAD_BYTES, SHARE, Results, holder, size
 from gateway.upstream.messages import Reply
 from tests.sync.theeye import ALLOW_ORIGIN, JOB_ID, SERVER, TheEye, finished, job, reply
 from tests.virtual_time import now, run
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 GONE = reply(b'"job not found"', 404)
 ONE, OTHER = b"1" * 16, b"2" * 16
@@ -34,18 +38,24 @@ class Upstream(TheEye):
         self.first = answer
 
 
+def read_before(upstream: TheEye) -> Callable[[Reading, bool], Awaitable[Read]]:
+    """How clients read jobs of the upstream."""
+    return Reader(Orchestrator(upstream, 100_000_000), upstream, 100_000_000).read
+
+
 class Kept:
     """Results before an upstream."""
 
     def __init__(self, **config: Any) -> None:
         self.upstream = Upstream(reply(finished()))
-        orchestrator = Orchestrator(self.upstream, 100_000_000)
-        self.results = Results(orchestrator.read, now, SyncConfig(**config))
+        self.results = Results(read_before(self.upstream), now, SyncConfig(**config))
 
     async def read(
         self, by: bytes | None = ONE, read: Reading | None = None, *, has_ended: bool = False
     ) -> Read:
-        return await self.results.read(read or reading(), by, has_ended=has_ended)
+        return await self.results.read(
+            read or reading(), by, has_ended=has_ended, output_only=False
+        )
 
     async def read_while(
         self, answer: Reply | None, by: bytes | None = ONE, read: Reading | None = None
@@ -200,7 +210,7 @@ def test_last_read_goes_on_when_the_client_leaves_and_its_result_is_kept() -> No
 def test_last_read_that_fails_for_a_client_that_left_is_nobodys_concern(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def fail(_: Reading) -> Read:
+    async def fail(_: Reading, _output_only: bool) -> Read:
         await asyncio.sleep(2)
         raise BadGateway("too large")
 
@@ -208,11 +218,11 @@ def test_last_read_that_fails_for_a_client_that_left_is_nobodys_concern(
         results = Results(fail, now, SyncConfig())
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(1):
-                await results.read(reading(), ONE, has_ended=True)
+                await results.read(reading(), ONE, has_ended=True, output_only=False)
         await asyncio.sleep(2)
         assert len(results._tasks) == 0
         with pytest.raises(BadGateway):
-            await results.read(reading(), ONE, has_ended=True)
+            await results.read(reading(), ONE, has_ended=True, output_only=False)
 
     run(scenario())
     assert caplog.text == ""
@@ -259,15 +269,14 @@ def test_end_is_told_of_jobs_that_were_waited_for_and_have_ended(by: bytes | Non
     async def scenario() -> None:
         told: list[str] = []
         upstream = Upstream(reply(job()))
-        orchestrator = Orchestrator(upstream, 100_000)
-        results = Results(orchestrator.read, now, SyncConfig(), told.append)
-        await results.read(reading(), by, has_ended=True)
+        results = Results(read_before(upstream), now, SyncConfig(), told.append)
+        await results.read(reading(), by, has_ended=True, output_only=False)
         upstream.says(GONE)
-        await results.read(reading(), by, has_ended=True)
+        await results.read(reading(), by, has_ended=True, output_only=False)
         upstream.says(reply(finished()))
-        await results.read(reading(), by, has_ended=False)
+        await results.read(reading(), by, has_ended=False, output_only=False)
         assert told == []
-        await results.read(reading(), by, has_ended=True)
+        await results.read(reading(), by, has_ended=True, output_only=False)
         assert told == [JOB_ID]
 
     run(scenario())
