@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 HOP_BY_HOP = ("Connection", "Keep-Alive")
 SYNC_MODE: dict[str, dict[int, str]] = {
-    "auth_errors": dict.fromkeys((2, 15, 16), "401 Unauthorized"),
+    "auth_errors": {16: "401 Unauthorized"},
     "autoremove": {1: "404 Not Found"},
     "cancel": dict.fromkeys((3, 4), "500 Internal Server Error"),
     "job_cross_organization": {4: "404 Not Found"},
