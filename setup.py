@@ -33,6 +33,7 @@ COMPILED = (
     "gateway/ops/metrics.py",
     "gateway/outbox.py",
     "gateway/pipeline.py",
+    "gateway/portions.py",
     "gateway/proxy/relay.py",
     "gateway/query.py",
     "gateway/redaction.py",
@@ -47,7 +48,7 @@ COMPILED = (
     "gateway/upstream/origin.py",
     "gateway/upstream/pool.py",
 )
-"""Not ``listener.py``: mypyc compiles no subclass of a class with slots."""
+"""Not ``inbound.py`` and ``connection.py``: mypyc compiles no subclass of a class with slots."""
 
 
 def extensions() -> list[Extension]:

@@ -15,10 +15,11 @@ from gateway.admission.holds import Holds, Place
 from gateway.admission.identity import Identities
 from gateway.admission.keys import keys_of
 from gateway.admission.rules import Rules
+from gateway.connection import CONNECTIONS
 from gateway.fields import without
 from gateway.forwarding import Forwarding
 from gateway.limits import Limits
-from gateway.listener import CONNECTIONS, ClientListener
+from gateway.listener import ClientListener
 from gateway.ops.access_log import AccessLog
 from gateway.ops.admin import ProcessVitals
 from gateway.ops.health import Health

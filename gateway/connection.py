@@ -1,0 +1,239 @@
+"""One client's connection: its requests take turns.
+
+What is not HTTP goes through the same stages as any other request, so that it is answered in
+TheEye's shape and logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, cast
+
+from aiohttp.web_protocol import ERROR, _ErrInfo
+
+from gateway.admission.connections import SURPLUS
+from gateway.downstream import Client
+from gateway.errors import GatewayError, TooManyRequests
+from gateway.inbound import Inbound
+from gateway.malformed import malformed
+from gateway.sockets import peer_address
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from gateway.admission.connections import Connections
+    from gateway.turn import Turn
+
+CONNECTIONS = "connections_per_address"
+LINGER_SECONDS = 5.0
+"""How long leftover content is read after an early answer, so that the client gets to see it."""
+_NO_REQUEST = ERROR._replace(raw_headers=())
+"""What aiohttp puts in the place of a request that is none; its ``raw_headers`` are a dict."""
+
+
+class Accept(Protocol):
+    """Begins with a request whose head has come. ``refusal``: why it cannot be passed on;
+    ``limit``: what its connection is over."""
+
+    def __call__(self, client: Client, refusal: GatewayError | None, limit: str) -> Turn:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is the same for all connections of a listener."""
+
+    accept: Accept
+    by_address: Connections | None
+    """How many each address has; None without limits."""
+    is_enforced: bool
+    """Limits are; else they are only counted."""
+    idle_seconds: float
+    floor: float
+    fields_bytes: int
+
+
+class Connection(Inbound):
+    """Answers its requests in turn: by callbacks as far as that goes, else by its one task.
+
+    aiohttp's own makes a task, a writer, a request and a response for each request, which shows at
+    some thousand requests a second. What is rare is left to it.
+    """
+
+    __slots__ = (
+        "_counted",
+        "_parked",
+        "_surplus",
+        "_terms",
+        "_turn",
+    )
+
+    def __init__(self, server: web.Server, terms: Terms, **options: object) -> None:
+        super().__init__(server, terms.fields_bytes, **options)
+        self._terms = terms
+        self._counted = ""
+        self._surplus = 0
+        """By how many connections the client's address was over its bound when it opened this."""
+        self._turn: Turn | None = None
+        """The one that goes by itself, or waits for the task to take it."""
+        self._parked: asyncio.Future[None] | None = None
+        """What the task waits for while it has nothing to do. aiohttp takes ``_waiter``, which is
+        the same or None, for the sign that there is no request."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        connections, is_enforced = self._terms.by_address, self._terms.is_enforced
+        if connections is not None:
+            peer = transport.get_extra_info("peername")
+            self._counted = connections.key(peer_address(peer))
+            if self._counted:
+                self._surplus = connections.opened(self._counted)
+            if self._surplus and is_enforced:
+                self._keepalive_timeout = min(self._keepalive_timeout, LINGER_SECONDS)
+        super().connection_made(transport)
+        if self._surplus > SURPLUS and is_enforced:
+            self.force_close()
+
+    def _on_parsed(self, *, is_awaited: bool) -> None:
+        if is_awaited:
+            self._go_on()
+        elif self._messages and self._current_request is not None:
+            self._spoil(cast("Client", self._current_request))
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._terms.by_address is not None and self._counted:
+            self._terms.by_address.closed(self._counted)
+            self._counted = ""
+        super().connection_lost(exc)
+        # Else the two would keep each other until the collector comes, which is rare.
+        self._current_request = None
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            turn.abandon()
+
+    async def start(self) -> None:
+        """Do what callbacks can't, whenever there is such a turn."""
+        try:
+            while not (self._force_close or self._close):
+                await self._park()
+                turn, self._turn = self._turn, None
+                if turn is not None:
+                    await turn.run()
+                    await self._after(turn)
+                    if self._messages:
+                        # Some requests are over without waiting for anything, and a client may have
+                        # sent thousands of them.
+                        await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self.force_close()
+            raise
+        if not self._force_close:
+            self._task_handler = None
+            if self.transport is not None:
+                self.transport.close()
+
+    async def _park(self) -> None:
+        """Leave the connection to its callbacks until one of them calls ``_unpark``."""
+        self._parked = self._waiter = parked = self._loop.create_future()
+        self._go_on()
+        try:
+            await parked
+        finally:
+            self._parked = self._waiter = None
+
+    def _unpark(self) -> None:
+        self._waiter = None
+        if self._parked is not None and not self._parked.done():
+            self._parked.set_result(None)
+
+    def _go_on(self) -> None:
+        """Begin with the next request, if there is one."""
+        if not self._messages:
+            return
+        self._waiter = None
+        client, refusal = self._next_client()
+        self._current_request = client  # type: ignore[assignment]
+        self._turn = turn = self._terms.accept(
+            client, refusal, CONNECTIONS if self._surplus else ""
+        )
+        if not turn.begin_at_once(self._on_turn):
+            self._unpark()
+
+    def _on_turn(self, turn: Turn) -> None:
+        """A turn that went by itself is over, or needs the task."""
+        if not turn.is_over:
+            self._unpark()
+            return
+        self._turn = self._current_request = None
+        if not turn.keeps_connection or self._close:
+            self._close = True
+            self._unpark()
+            return
+        self._keep_for_another()
+        self._waiter = self._parked
+        if self._messages:
+            self._go_on()
+
+    def _next_client(self) -> tuple[Client, GatewayError | None]:
+        message, payload = self._messages.popleft()
+        if self._parser is not None:
+            self._parser.message_consumed()
+        if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
+            self._resume_reading_if_drained()
+        refusal = None
+        if isinstance(message, _ErrInfo):
+            refusal = malformed(message.exc, self.max_line_size)
+            message = _NO_REQUEST
+        client = Client(message, payload, self, self._terms.idle_seconds, self._terms.floor)
+        if client.has_content and self._messages:
+            self._spoil(client)
+        if self._surplus and self._terms.is_enforced:
+            told = "Too many connections from one address"
+            refusal = TooManyRequests(told, fields=((b"Retry-After", b"1"),))
+        return client, refusal
+
+    def _spoil(self, client: Client) -> None:
+        """Tell a request what is wrong with its content.
+
+        aiohttp puts that in line behind the request, which would wait for more until its time is
+        up.
+        """
+        last, _ = self._messages[-1]
+        if isinstance(last, _ErrInfo):
+            client.spoil(last.exc)
+
+    async def _after(self, turn: Turn) -> None:
+        """Bring the connection to where another request may follow, or to its end."""
+        client = cast("Client | None", self._current_request)
+        if client is None:
+            # It left meanwhile.
+            return
+        self._current_request = None
+        if self._upgraded:
+            # It reads what came behind an upgrade that was not granted.
+            await self.finish_response(_NOTHING, _NOTHING, None)  # type: ignore[arg-type]
+        is_read = await client.read_off(LINGER_SECONDS)
+        if turn.keeps_connection and is_read:
+            self._keep_for_another()
+        else:
+            self._close = True
+
+    def _keep_for_another(self) -> None:
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        if self._keepalive_handle is None:
+            self._keepalive_handle = self._loop.call_at(
+                self._next_keepalive_close_time, self._process_keepalive
+            )
+
+
+class _Nothing:
+    """For aiohttp: a request and a response with which everything is done."""
+
+    def _finish(self) -> None: ...
+
+    async def prepare(self, _request: object) -> None: ...
+
+    async def write_eof(self) -> None: ...
+
+
+_NOTHING = _Nothing()

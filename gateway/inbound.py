@@ -1,0 +1,158 @@
+"""What comes on a client's connection, before it is a request: parsed portion by portion.
+
+aiohttp parses it. This module and ``connection`` lean on its internals, so a minor release of
+aiohttp is admitted only with their tests passing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.web_protocol import _ErrInfo
+
+from gateway.errors import FieldsTooLarge
+from gateway.malformed import HeadTooLong
+from gateway.portions import Overhead, portion_end
+
+# Each time, finding it by super() takes longer than all that is done here.
+_feed = web.RequestHandler.data_received
+ALWAYS_BYTES = 1024
+"""So much is parsed at once, whatever it is."""
+DROPPED_SECONDS = 0.01
+"""The gap between two reads of what is only dropped, so that its sender gets to see why."""
+
+
+class Inbound(web.RequestHandler):
+    """Parses what comes and bounds it. ``_messages`` has the requests whose heads are complete.
+
+    Of what was read only a portion is parsed in one iteration of the event loop; nothing more is
+    read before all of it has been.
+    """
+
+    __slots__ = (
+        "_fields_bytes",
+        "_filling",
+        "_goes_on",
+        "_is_overlong",
+        "_length",
+        "_overhead",
+        "_parsed",
+        "_rest",
+    )
+
+    def __init__(self, server: web.Server, fields_bytes: int, **options: object) -> None:
+        super().__init__(server, loop=asyncio.get_running_loop(), **options)  # type: ignore[arg-type]
+        self._fields_bytes = fields_bytes
+        self._overhead = Overhead(self.max_line_size + fields_bytes)
+        self._filling = EMPTY_PAYLOAD
+        """The content of the last request, which may still be coming."""
+        self._length = 0
+        """What that has in all, 0 where it comes in chunks."""
+        self._is_overlong = False
+        self._rest = b""
+        """What was read and not yet parsed, from ``_parsed`` on. Nothing is read meanwhile."""
+        self._parsed = 0
+        self._goes_on = False
+        """Once the others have had their turn."""
+
+    def _on_parsed(self, *, is_awaited: bool) -> None:
+        """There may be messages; ``is_awaited``: nothing else is being done."""
+        raise NotImplementedError
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        # It refers to this connection.
+        self._filling = EMPTY_PAYLOAD
+        self._rest = b""
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_overlong:
+            self._pause_transport_reading()
+            self._go_on_soon(DROPPED_SECONDS)
+            return
+        if self._rest:
+            if data:
+                self._rest = self._rest[self._parsed :] + data
+                self._parsed = 0
+                return
+            # aiohttp has room for more messages, or content.
+            self._go_on_soon()
+        elif len(data) > ALWAYS_BYTES and not self._upgraded:
+            data = self._first_portion(data)
+        self._parse(data)
+
+    def _first_portion(self, data: bytes) -> bytes:
+        end = self._portion_end(data, 0)
+        if end < len(data):
+            self._rest, self._parsed = data, end
+            self._pause_transport_reading()
+            self._go_on_soon()
+        return data[:end]
+
+    def _portion_end(self, data: bytes, start: int) -> int:
+        content = 0 if self._filling.is_eof() else self._length - self._filling.total_bytes
+        return portion_end(data, start, content)
+
+    def _go_on_soon(self, seconds: float = 0.0) -> None:
+        if not self._goes_on:
+            self._goes_on = True
+            self._loop.call_later(seconds, self._go_on_reading)
+
+    def _go_on_reading(self) -> None:
+        """Parse another portion, or read on, after all other connections have had their turn."""
+        self._goes_on = False
+        if self._rest and not self._is_held:
+            rest, start = self._rest, self._parsed
+            end = self._parsed = len(rest) if self._upgraded else self._portion_end(rest, start)
+            if end < len(rest):
+                self._go_on_soon()
+            else:
+                self._rest = b""
+            self._parse(rest[start:end])
+        if not self._rest and not self._is_held:
+            super()._resume_transport_reading()
+
+    @property
+    def _is_held(self) -> bool:
+        """No room for more messages, or content: there may be some in the parser."""
+        return self._reading_paused or self._buffer_paused
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        # aiohttp calls it for each piece of content that is taken, also if it had not paused.
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
+    def _resume_transport_reading(self) -> None:
+        """Go on, which to aiohttp is to read: first comes what was read."""
+        self._go_on_soon()
+
+    def _parse(self, data: bytes) -> None:
+        waiter, self._waiter = self._waiter, None
+        count = self._request_count
+        _feed(self, data)
+        self._waiter = waiter
+        if self._request_count == count:
+            self._bound(len(data))
+        else:
+            self._overhead.begin()
+            message, self._filling = self._messages[-1]
+            self._length = 0
+            if self._filling is not EMPTY_PAYLOAD and not isinstance(message, _ErrInfo):
+                self._length = int(message.headers.get("Content-Length", 0))
+        self._on_parsed(is_awaited=waiter is not None)
+
+    def _bound(self, received: int) -> None:
+        """Take no more of a head, of trailers or of framing that has too much.
+
+        aiohttp bounds each line of a head and their number, but not what they have together, and
+        keeps all.
+        """
+        content = self._filling.total_bytes
+        is_too_much = self._overhead.add(received, content, is_parsed=not self._is_held)
+        if is_too_much and not (self._upgraded or self._close):
+            self._is_overlong = True
+            self._rest = b""
+            error = HeadTooLong(FieldsTooLarge.than(self._fields_bytes).message)
+            self._messages.append((_ErrInfo(431, error, error.message), EMPTY_PAYLOAD))
