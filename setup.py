@@ -47,6 +47,8 @@ COMPILED = (
     "gateway/upstream/messages.py",
     "gateway/upstream/origin.py",
     "gateway/upstream/pool.py",
+    "gateway/upstream/shares.py",
+    "gateway/upstream/upload.py",
 )
 """Not ``inbound.py`` and ``connection.py``: mypyc compiles no subclass of a class with slots."""
 

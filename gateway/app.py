@@ -24,7 +24,7 @@ from gateway.ops.access_log import AccessLog
 from gateway.ops.admin import ProcessVitals
 from gateway.ops.health import Health
 from gateway.ops.metrics import LimitStats, Metrics, RedisStats, UpstreamStats, WaitStats
-from gateway.pipeline import Observer, Pipeline
+from gateway.pipeline import SHARE, Observer, Pipeline
 from gateway.proxy.relay import Relay
 from gateway.proxy.websocket import WebSocketRelay
 from gateway.sync.create import CreateAndWait
@@ -76,6 +76,9 @@ class Gateway:
             else Connections(config.limits.connections_per_address, forwarding.is_trusted)
         )
 
+        def holder(exchange: Exchange) -> bytes:
+            return identities.accountable(exchange.identity, exchange.address).key
+
         def created_with(exchange: Exchange) -> list[Field]:
             # A creating request is sent whole, with a length, however it came.
             fields = forwarding.outbound(exchange.client, exchange.request_id)
@@ -126,9 +129,9 @@ class Gateway:
             forwarding=forwarding,
             identities=identities,
             limits=self._limits,
-            relay=Relay(upstream, forwarding, answered),
+            relay=Relay(upstream, forwarding, answered, holder),
             websocket=WebSocketRelay(
-                upstream, forwarding, answered, config.upstream.tunnel_idle_seconds
+                upstream, forwarding, answered, holder, config.upstream.tunnel_idle_seconds
             ),
             create=self._create,
             hold=ResultHold(self._results, self._watcher, answered, clock, config.sync),
@@ -200,6 +203,8 @@ class Gateway:
         if self._connections is not None and self._connections.surplus:
             verdict = "refused" if self._config.limits.mode == "enforce" else "reported"
             verdicts[CONNECTIONS, verdict] = self._connections.surplus
+        if over_share := self._upstream.stats().pool.refused:
+            verdicts[SHARE, "refused"] = over_share
         if self._shared is None:
             return LimitStats(verdicts)
         stats = self._shared.stats()

@@ -63,7 +63,7 @@ class UnknownToken(Unauthorized):
 
 
 class RequestTimeout(GatewayError):
-    """The client stopped sending its content."""
+    """The client stopped sending its content, or sends it too slowly."""
 
     status, code = 408, "RequestTimeout"
 

@@ -10,7 +10,7 @@ from gateway.admission import message
 from gateway.admission.holds import Place
 from gateway.admission.kinds import limited_kind
 from gateway.cross_origin import carried_fields
-from gateway.errors import Answer, BadRequest
+from gateway.errors import Answer, BadRequest, TooManyRequests
 from gateway.exchange import Exchange, Kind
 from gateway.fields import value, without
 from gateway.proxy.relay import Resumed
@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from gateway.sync.create import CreateAndWait
     from gateway.sync.hold import ResultHold
     from gateway.upstream import UpstreamExchange
+
+
+SHARE = "upstream_share"
+"""The limit of a client that has its share of the connections to the upstream."""
 
 
 class Observer(Protocol):
@@ -225,6 +229,8 @@ class Pipeline:
 
     def failure(self, exchange: Exchange, failure: GatewayError) -> Answer:
         """What the client is told of a failure."""
+        if isinstance(failure, TooManyRequests) and not exchange.limit:
+            exchange.limit = SHARE
         answer = errors.answer(failure, exchange.request_id)
         origin = value(exchange.client.fields, b"origin")
         first = carried_fields(origin, answer.fields)

@@ -175,6 +175,13 @@ class Identities:
             return None
         return self._judged(token, hashed, key)
 
+    def accountable(self, identity: Identity, address: str) -> Identity:
+        """Who answers for a request from ``address``: its token once that is accepted, for anybody
+        can make up tokens."""
+        if identity.token_hash is None or self.is_accepted(identity):
+            return identity
+        return self.anonymous(address)
+
     def _unproven(self, token: bytes, hashed: bytes) -> Identity:
         identity = self._seen.get(hashed)
         if identity is None:

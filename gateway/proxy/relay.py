@@ -36,7 +36,7 @@ class Relay:
     """Forwards one request after the other; keeps nothing between them.
 
     ``answered`` is told the status with which the upstream answers a client, and a 401 as it may be
-    given again.
+    given again; ``holder`` says whose share of the connections a request takes.
     """
 
     def __init__(
@@ -44,10 +44,12 @@ class Relay:
         upstream: Upstream,
         forwarding: Forwarding,
         answered: Callable[[Identity, int, Answer | None], None],
+        holder: Callable[[Exchange], bytes],
     ) -> None:
         self._upstream = upstream
         self._forwarding = forwarding
         self._answered = answered
+        self._holder = holder
 
     def forwarded(self, exchange: Exchange, content: Content | None = None) -> UpstreamExchange:
         """The request as it goes upstream, not sent yet.
@@ -60,6 +62,7 @@ class Relay:
             exchange.target,
             self._forwarding.outbound(client, exchange.request_id),
             _RELAY,
+            holder=self._holder(exchange),
         )
         return self._upstream.exchange(outbound, (content or client) if client.has_content else b"")
 

@@ -41,18 +41,20 @@ def asks_for_websocket(client: Client) -> bool:
 
 
 class WebSocketRelay:
-    """Opens one tunnel per request; ``answered`` as for ``Relay``."""
+    """Opens one tunnel per request; ``answered`` and ``holder`` as for ``Relay``."""
 
     def __init__(
         self,
         upstream: Upstream,
         forwarding: Forwarding,
         answered: Callable[[Identity, int, Answer | None], None],
+        holder: Callable[[Exchange], bytes],
         tunnel_idle_seconds: float,
     ) -> None:
         self._upstream = upstream
         self._forwarding = forwarding
         self._answered = answered
+        self._holder = holder
         self._idle_seconds = tunnel_idle_seconds
 
     async def relay(self, exchange: Exchange) -> None:
@@ -63,7 +65,14 @@ class WebSocketRelay:
         """
         client = exchange.client
         fields = self._forwarding.outbound(client, exchange.request_id)
-        outbound = Outbound("GET", exchange.target, [*fields, *_UPGRADE], Purpose.RELAY, True)
+        outbound = Outbound(
+            "GET",
+            exchange.target,
+            [*fields, *_UPGRADE],
+            Purpose.RELAY,
+            upgrade=True,
+            holder=self._holder(exchange),
+        )
         async with self._upstream.exchange(outbound) as answer:
             head = answer.head
             if head.status == 101 and not _grants(head):

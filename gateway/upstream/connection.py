@@ -8,6 +8,7 @@ watches over whatever is awaited, so that a time limit costs an assignment, not 
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, cast
 
 from gateway.errors import ContentCut, GatewayTimeout
@@ -129,7 +130,11 @@ class Connection(asyncio.Protocol):
 
     def extend(self, seconds: float) -> None:
         """There was progress: what is awaited may take ``seconds`` from now on."""
-        self._deadline = self._loop.time() + seconds
+        self._arm(seconds)
+
+    def suspend(self) -> None:
+        """Somebody else than the upstream is waited for: no time limit until ``extend``."""
+        self._deadline = math.inf
 
     def fail(self, failure: Exception) -> None:
         """End the exchange: who reads its answer gets ``failure``."""
@@ -170,7 +175,8 @@ class Connection(asyncio.Protocol):
             return
         if self._closes_at_deadline or self._on_arrival is not None:
             if self._loop.time() < self._deadline:
-                self._set_timer()
+                if self._deadline < math.inf:
+                    self._set_timer()
             elif self._closes_at_deadline:
                 self.close()
             elif self.answer.head is not None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from gateway.errors import AnswerTooLarge, BadGateway, ClientGone, ContentCut, GatewayError
+from gateway.fields import has_length
 from gateway.upstream.answer import StaleConnection
-from gateway.upstream.messages import IDEMPOTENT, Head, Outbound, Purpose
+from gateway.upstream.messages import IDEMPOTENT, Head, Outbound
+from gateway.upstream.upload import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
 
     from gateway.upstream.connection import Connection
     from gateway.upstream.origin import Upstream
+    from gateway.upstream.upload import Content
 
-_RELAY = Purpose.RELAY
 STATUS_CLASSES = {n: f"{n}xx" for n in range(10)}
 
 
@@ -28,14 +30,6 @@ def _told_at_once(failure: Exception) -> Exception:
     )
 
 
-class Content(Protocol):
-    """A request's content, fetched piece by piece."""
-
-    async def read(self) -> bytes:
-        """The next piece, empty at the end."""
-        raise NotImplementedError
-
-
 class UpstreamExchange:
     """One request sent and its answer read; leaving the block frees or closes the connection."""
 
@@ -43,9 +37,10 @@ class UpstreamExchange:
         "_config",
         "_connection",
         "_content",
+        "_holder",
         "_is_counted",
-        "_is_relayed",
         "_outbound",
+        "_sending",
         "_upload",
         "_upstream",
         "head",
@@ -57,10 +52,19 @@ class UpstreamExchange:
         self._upstream = upstream
         self._config = upstream.config
         self._outbound = outbound
-        self._is_relayed = outbound.purpose is _RELAY
-        self._content = content
+        self._holder = outbound.holder
+        self._upload: Upload | None = None
+        self._content = b""
+        """All of it, where that is at hand."""
+        if isinstance(content, bytes):
+            self._content = content
+        else:
+            is_chunked = not has_length(outbound.fields)
+            seconds = upstream.config.response_seconds
+            self._upload = Upload(content, is_chunked=is_chunked, seconds=seconds)
         self._connection: Connection | None = None
-        self._upload: asyncio.Task[None] | None = None
+        self._sending: asyncio.Task[None] | None = None
+        """Sends what of the content was not at hand."""
         self._is_counted = False
         """Among those whose number says whether small writes are gathered."""
 
@@ -69,7 +73,7 @@ class UpstreamExchange:
 
         Then either ``take_whole`` or ``abandon`` ends the exchange, or the block goes on with it.
         """
-        connection = self._upstream.pool.take(relayed=self._is_relayed)
+        connection = self._upstream.pool.take(self._holder)
         if connection is None:
             return False
         self._upstream.outbox.under_way += 1
@@ -105,9 +109,11 @@ class UpstreamExchange:
 
     async def __aenter__(self) -> Self:
         upstream, outbound = self._upstream, self._outbound
+        if self._upload is not None:
+            await self._gather(self._upload)
         try:
             if self._connection is None:
-                self._begin(await upstream.pool.acquire(relayed=self._is_relayed))
+                self._begin(await upstream.pool.acquire(self._holder))
             answer = self.connection.answer
             while answer.head is None and answer.failure is None:
                 await self.connection.arrived(self._config.response_seconds)
@@ -121,7 +127,9 @@ class UpstreamExchange:
         except BaseException as failure:
             await self._leave()
             if isinstance(failure, GatewayError):
-                upstream.count(outbound.purpose, "failed", failure)
+                is_stalled = self._upload is not None and self._upload.awaits_client
+                # An upstream that loses patience with a client is not failing.
+                upstream.count(outbound.purpose, "failed", ContentCut() if is_stalled else failure)
             raise
         upstream.count(outbound.purpose, STATUS_CLASSES[self.head.status // 100], None)
         return self
@@ -132,7 +140,7 @@ class UpstreamExchange:
         failure: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._upload is None:
+        if self._sending is None:
             self._give_back()
         else:
             await self._leave()
@@ -182,24 +190,23 @@ class UpstreamExchange:
 
     def _begin(self, connection: Connection) -> None:
         self._connection = connection
-        outbound, content = self._outbound, self._content
-        head = outbound.head()
-        if isinstance(content, bytes):
-            connection.send(head + content, method=outbound.method, upgrade=outbound.upgrade)
-            return
-        connection.send(head, method=outbound.method)
-        self._upload = asyncio.get_running_loop().create_task(
-            self._send_content(connection, content), name="upload"
-        )
+        outbound, upload = self._outbound, self._upload
+        content = self._content if upload is None else upload.gathered
+        message = outbound.head() + content
+        connection.send(message, method=outbound.method, upgrade=outbound.upgrade)
+        if upload is not None:
+            self._sending = asyncio.get_running_loop().create_task(
+                upload.send_rest(connection), name="upload"
+            )
 
     async def _instead_of(self, failure: Exception | None) -> Head:
         """Send once more what met a connection that was being closed, if nothing forbids it."""
         if not isinstance(failure, StaleConnection):
             raise failure or BadGateway
         await self._leave()
-        if self._outbound.method not in IDEMPOTENT or not isinstance(self._content, bytes):
+        if self._outbound.method not in IDEMPOTENT or self._upload is not None:
             raise BadGateway("The upstream closed the connection without an answer")
-        self._begin(await self._upstream.pool.acquire(relayed=self._is_relayed, fresh=True))
+        self._begin(await self._upstream.pool.acquire(self._holder, fresh=True))
         answer = self.connection.answer
         while answer.head is None:
             if answer.failure is not None:
@@ -207,29 +214,21 @@ class UpstreamExchange:
             await self.connection.arrived(self._config.response_seconds)
         return answer.head
 
-    async def _send_content(self, connection: Connection, content: Content) -> None:
-        """Send the content while the answer is already awaited: it may come before the end."""
-        chunked = not any(name.lower() == b"content-length" for name, _ in self._outbound.fields)
-        try:
-            while chunk := await content.read():
-                await connection.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
-                connection.extend(self._config.response_seconds)
-            if chunked:
-                await connection.write(b"0\r\n\r\n")
-        except (GatewayError, ContentCut) as failure:
-            if connection.is_open:
-                connection.fail(failure)
+    async def _gather(self, upload: Upload) -> None:
+        await upload.gather()
+        if upload.is_whole:
+            self._content, self._upload = upload.gathered, None
 
     async def _leave(self) -> None:
         connection = self._connection
-        upload, self._upload = self._upload, None
+        sending, self._sending = self._sending, None
         try:
-            if upload is not None and not upload.done():
+            if sending is not None and not sending.done():
                 # The answer came first: what the upstream would read next is unknown.
                 if connection is not None:
                     connection.close()
-                upload.cancel()
-                await asyncio.wait([upload])
+                sending.cancel()
+                await asyncio.wait([sending])
         finally:
             # Also where the client leaves just now.
             self._give_back()
@@ -244,4 +243,4 @@ class UpstreamExchange:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.call_on_arrival(None)
-            self._upstream.pool.release(connection, relayed=self._is_relayed)
+            self._upstream.pool.release(connection, self._holder)

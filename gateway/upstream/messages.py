@@ -44,10 +44,11 @@ class Outbound:
     """A request to send: everything but its content.
 
     ``fields`` are sent as they are, so they hold ``Host`` and the framing of the content.
-    ``upgrade``: a 101 answer is asked for.
+    ``upgrade``: a 101 answer is asked for. ``holder``: the client that a relayed request is of, by
+    which connections are shared out.
     """
 
-    __slots__ = ("fields", "method", "purpose", "target", "upgrade")
+    __slots__ = ("fields", "holder", "method", "purpose", "target", "upgrade")
 
     def __init__(
         self,
@@ -55,13 +56,16 @@ class Outbound:
         target: str,
         fields: Sequence[Field],
         purpose: Purpose,
+        *,
         upgrade: bool = False,
+        holder: bytes = b"",
     ) -> None:
         self.method = method
         self.target = target
         self.fields = fields
         self.purpose = purpose
         self.upgrade = upgrade
+        self.holder = holder
 
     def head(self) -> bytes:
         """The request line and the field lines."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from gateway.config import UpstreamConfig
     from gateway.errors import Field
-    from gateway.upstream.exchange import Content
+    from gateway.upstream.upload import Content
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Connections to one upstream address: kept alive, bounded in number, given out in turn.
 
 An eighth of the places is only for requests of the gateway itself. How long a relayed one takes is
-up to its client, and slow ones must not keep those who wait from their results.
+up to its client, and slow ones must not keep those who wait from their results; nor those of one
+client all others, so the rest is shared out.
 """
 
 from __future__ import annotations
@@ -11,22 +12,24 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway.errors import BadGateway, GatewayTimeout, Overloaded
+from gateway.errors import BadGateway, GatewayTimeout, Overloaded, TooManyRequests
 from gateway.upstream.connection import Connection
+from gateway.upstream.shares import Shares, first_waiting
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from gateway.config import UpstreamConfig
+    from gateway.errors import Field, GatewayError
     from gateway.outbox import Outbox
+    from gateway.upstream.shares import Turn
 
     Dial = Callable[[Callable[[], asyncio.Protocol]], Awaitable[object]]
     """Connects a new protocol of the factory's to the upstream; raises OSError."""
-    _Turn = asyncio.Future[Connection | None]
-    """Of somebody in a queue: a connection, or None for the place to open one."""
 
 
 RESERVED_SHARE = 8
+_RETRY_SOON: Field = (b"Retry-After", b"1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +39,16 @@ class PoolStats:
     busy: int
     idle: int
     queued: int
+    refused: int = 0
+    """Requests so far whose client held its share, and for as long as they could wait."""
 
 
 class Pool:
-    """Last used, first reused, so that idle connections age out. Who waits is served in order, the
-    gateway's own requests first."""
+    """Last used, first reused, so that idle connections age out. Who waits is served in turn, the
+    gateway's own requests first.
+
+    ``holder`` stands for the client that a relayed request is of, empty for the gateway's own.
+    """
 
     def __init__(self, dial: Dial, config: UpstreamConfig, outbox: Outbox) -> None:
         self._dial = dial
@@ -50,30 +58,31 @@ class Pool:
         self._open: set[Connection] = set()
         self._taken = 0
         """Places in use: connections open, being opened, or promised to one in the queue."""
-        self._most_relayed = config.max_connections - config.max_connections // RESERVED_SHARE
-        self._relayed = 0
-        """Places in use for relayed requests."""
-        self._queue: deque[_Turn] = deque()
-        self._relay_queue: deque[_Turn] = deque()
+        reserved = config.max_connections // RESERVED_SHARE
+        self._shares = Shares(config.max_connections - reserved)
+        self._queue: deque[Turn] = deque()
+        """Of the gateway's own requests."""
+        self._refused = 0
 
     def stats(self) -> PoolStats:
         idle = len(self._idle)
-        queued = len(self._queue) + len(self._relay_queue)
-        return PoolStats(len(self._open) - idle, idle, queued)
+        queued = len(self._queue) + self._shares.queued
+        return PoolStats(len(self._open) - idle, idle, queued, self._refused)
 
-    def take(self, *, relayed: bool = False) -> Connection | None:
+    def take(self, holder: bytes = b"") -> Connection | None:
         """A kept connection, if there is one; for a relayed request, if it may have one."""
-        if relayed and self._relayed >= self._most_relayed:
+        if holder and not self._shares.may_take(holder):
             return None
         while self._idle:
             connection = self._idle.pop()
             if connection.is_open:
-                self._relayed += relayed
+                if holder:
+                    self._shares.take(holder)
                 return connection
             self._discard(connection)
         return None
 
-    async def acquire(self, *, relayed: bool = False, fresh: bool = False) -> Connection:
+    async def acquire(self, holder: bytes = b"", *, fresh: bool = False) -> Connection:
         """A connection for one exchange, to be given back by ``release``.
 
         ``fresh``: none that was used before.
@@ -82,28 +91,29 @@ class Pool:
             BadGateway: the upstream refuses.
             GatewayTimeout: it does not accept within ``connect_seconds``.
             Overloaded: no connection became free within ``connect_seconds``.
+            TooManyRequests: there were some, but the client holds its share.
         """
-        while (kept := self.take(relayed=relayed)) is not None:
+        while (kept := self.take(holder)) is not None:
             if not fresh:
                 return kept
-            self._discard(kept, relayed=relayed)
-        queue = self._relay_queue if relayed else self._queue
-        may_have_one = not relayed or self._relayed < self._most_relayed
-        if self._taken < self._config.max_connections and may_have_one and not queue:
+            self._discard(kept, holder)
+        if self._taken < self._config.max_connections and self._may_take(holder):
             self._taken += 1
-            self._relayed += relayed
-            return await self._connect(relayed=relayed)
-        handed = await self._queued(queue, relayed=relayed)
+            if holder:
+                self._shares.take(holder)
+            return await self._connect(holder)
+        handed = await self._queued(holder)
         if handed is None:
-            return await self._connect(relayed=relayed)
+            return await self._connect(holder)
         if handed.is_open and not fresh:
             return handed
-        self._discard(handed, relayed=relayed)
-        return await self.acquire(relayed=relayed, fresh=fresh)
+        self._discard(handed, holder)
+        return await self.acquire(holder, fresh=fresh)
 
-    def release(self, connection: Connection, *, relayed: bool = False) -> None:
+    def release(self, connection: Connection, holder: bytes = b"") -> None:
         """The exchange is over: keep the connection if nothing about it is in doubt."""
-        self._relayed -= relayed
+        if holder:
+            self._shares.give_back(holder)
         keep = self._config.keepalive_seconds
         if connection.answer.keepalive_hint is not None:
             # A second earlier than the upstream, so as not to send into its closing.
@@ -121,34 +131,52 @@ class Pool:
         for connection in list(self._open):
             self._discard(connection)
 
-    async def _queued(self, queue: deque[_Turn], *, relayed: bool) -> Connection | None:
+    def _may_take(self, holder: bytes) -> bool:
+        """Whether one more place may be taken, without anybody who waits for it being passed over:
+        of those who wait for a share of the places none may have one while there are any."""
+        return self._shares.may_take(holder) if holder else not self._queue
+
+    async def _queued(self, holder: bytes) -> Connection | None:
         """Wait in line for a connection, or (None) for the place to open one."""
-        turn: _Turn = asyncio.get_running_loop().create_future()
-        queue.append(turn)
+        turn: Turn = asyncio.get_running_loop().create_future()
+        if holder:
+            self._shares.enqueue(holder, turn)
+        else:
+            self._queue.append(turn)
         try:
             async with asyncio.timeout(self._config.connect_seconds):
                 return await turn
         except TimeoutError:
-            self._leave(queue, turn, relayed=relayed)
-            raise Overloaded(
-                "All connections to the upstream are in use", fields=((b"Retry-After", b"1"),)
-            ) from None
+            self._leave(turn, holder)
+            raise self._refusal(holder) from None
         except asyncio.CancelledError:
-            self._leave(queue, turn, relayed=relayed)
+            self._leave(turn, holder)
             raise
 
-    def _leave(self, queue: deque[_Turn], turn: _Turn, *, relayed: bool) -> None:
-        """Who leaves the line just when its turn came hands it to the next."""
-        if turn in queue:
-            queue.remove(turn)
-        elif not turn.cancelled():
-            connection = turn.result()
-            if connection is None:
-                self._give_up_place(relayed=relayed)
-            else:
-                self.release(connection, relayed=relayed)
+    def _refusal(self, holder: bytes) -> GatewayError:
+        if holder and not self._shares.is_full and not self._shares.may_take(holder):
+            self._refused += 1
+            message = "Too many requests of one client are under way"
+            return TooManyRequests(message, fields=(_RETRY_SOON,))
+        return Overloaded("All connections to the upstream are in use", fields=(_RETRY_SOON,))
 
-    async def _connect(self, *, relayed: bool) -> Connection:
+    def _leave(self, turn: Turn, holder: bytes) -> None:
+        """Who leaves the line just when its turn came hands it to the next."""
+        if holder:
+            was_waiting = self._shares.leave(holder, turn)
+        else:
+            was_waiting = turn in self._queue
+            if was_waiting:
+                self._queue.remove(turn)
+        if was_waiting or turn.cancelled():
+            return
+        connection = turn.result()
+        if connection is None:
+            self._give_up_place(holder)
+        else:
+            self.release(connection, holder)
+
+    async def _connect(self, holder: bytes) -> Connection:
         made: list[Connection] = []
 
         def protocol() -> Connection:
@@ -166,7 +194,7 @@ class Pool:
             raise BadGateway("The upstream is not reachable") from None
         finally:
             if not connected:
-                self._give_up_place(relayed=relayed)
+                self._give_up_place(holder)
         self._open.add(made[-1])
         return made[-1]
 
@@ -175,33 +203,23 @@ class Pool:
             self._idle.remove(connection)
             self._discard(connection)
 
-    def _discard(self, connection: Connection, *, relayed: bool = False) -> None:
+    def _discard(self, connection: Connection, holder: bytes = b"") -> None:
         if connection.is_open:
             connection.close()
         if connection in self._open:
             self._open.remove(connection)
-            self._give_up_place(relayed=relayed)
+            self._give_up_place(holder)
 
-    def _give_up_place(self, *, relayed: bool = False) -> None:
-        self._relayed -= relayed
+    def _give_up_place(self, holder: bytes = b"") -> None:
+        if holder:
+            self._shares.give_back(holder)
         turn = self._next_in_line()
         if turn is None:
             self._taken -= 1
         else:
             turn.set_result(None)
 
-    def _next_in_line(self) -> _Turn | None:
+    def _next_in_line(self) -> Turn | None:
         """Whose turn it is, if anybody's; what it is given counts as used."""
-        turn = _first(self._queue)
-        if turn is None and self._relayed < self._most_relayed:
-            turn = _first(self._relay_queue)
-            self._relayed += turn is not None
-        return turn
-
-
-def _first(queue: deque[_Turn]) -> _Turn | None:
-    while queue:
-        turn = queue.popleft()
-        if not turn.done():
-            return turn
-    return None
+        turn = first_waiting(self._queue)
+        return self._shares.next_turn() if turn is None else turn

@@ -115,6 +115,15 @@ async def test_token_is_accepted_by_an_answer_that_takes_a_session(status: int) 
     assert await gateway.identify(ACME) is identity
 
 
+async def test_address_answers_for_a_token_until_that_is_accepted() -> None:
+    gateway = Gateway()
+    identity, address = await gateway.identify(ACME), await gateway.identify()
+    accountable = gateway.identities.accountable
+    assert accountable(identity, ADDRESS) is accountable(address, ADDRESS) is address
+    await gateway.asks(ACME, 200)
+    assert accountable(identity, ADDRESS) is identity
+
+
 @pytest.mark.parametrize("status", [101, 301, 400, 403, 404, 405, 408, 429, 500, 502, 503])
 async def test_token_is_neither_accepted_nor_rejected_by_other_answers(status: int) -> None:
     gateway = Gateway()

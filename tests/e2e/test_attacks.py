@@ -409,7 +409,7 @@ async def test_clients_that_leave_in_the_middle_give_their_upstream_connections_
     ):
         for _ in range(3):
             async with connected(server.url) as one, connected(server.url) as other:
-                await one.send(post("/", b"abc")[:-1])
+                await one.send(post("/", b"x" * 70_000)[:-1])
                 await other.send(get("/"))
                 await begun.acquire()
                 await begun.acquire()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from gateway.proxy.relay import Resumed
+from gateway.upstream.upload import PLACE_BYTES
 from tests.e2e.harness import connected, gateway_before
 from tests.upstream.scripted import Peer, upstream_doing
 
@@ -44,10 +45,12 @@ async def test_each_piece_of_the_answer_passes_before_the_next_is_there() -> Non
 
 
 async def test_each_piece_of_the_request_passes_before_the_next_is_there() -> None:
+    """Once the beginning is there, with which it takes a connection."""
     taken = asyncio.Queue[bytes]()
 
     async def serve(peer: Peer) -> None:
         taken.put_nowait((await peer.request())[:4])
+        await peer.reader.readexactly(PLACE_BYTES)
         for _ in range(2):
             taken.put_nowait(await peer.reader.readexactly(1))
         await peer.answer(b"HTTP/1.1 204 No Content\r\n\r\n")
@@ -58,7 +61,9 @@ async def test_each_piece_of_the_request_passes_before_the_next_is_there() -> No
         connected(server.url) as client,
         asyncio.timeout(5),
     ):
-        await client.send(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
+        length = PLACE_BYTES + 2
+        await client.send(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % length)
+        await client.send(b"x" * PLACE_BYTES)
         assert await taken.get() == b"PUT "
         for piece in (b"a", b"b"):
             await client.send(piece)
@@ -76,7 +81,9 @@ async def test_answer_that_comes_before_the_request_is_whole_passes() -> None:
         gateway_before(script.url) as server,
         connected(server.url) as client,
     ):
-        await client.send(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1")
+        length = PLACE_BYTES + 9
+        await client.send(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % length)
+        await client.send(b"x" * PLACE_BYTES)
         head, content = await client.answer()
     assert head.startswith(b"HTTP/1.1 413 Payload Too Large\r\n")
     assert content == b"no"

@@ -13,6 +13,7 @@ from gateway.outbox import Outbox
 from gateway.upstream.connection import Connection
 from tests.demo.replay import until
 from tests.upstream.scripted import Peer, upstream_doing
+from tests.virtual_time import run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -65,6 +66,26 @@ async def test_lost_connection_takes_nothing_and_says_so() -> None:
         with pytest.raises(BadGateway):
             connection.take()
         assert lost == [connection]
+
+
+def test_time_in_which_somebody_else_is_waited_for_is_not_the_upstreams() -> None:
+    async def scenario() -> None:
+        async with connection_to(silent) as (connection, _):
+            connection.send(GET, method="GET")
+            connection.call_on_arrival(lambda: None, 10)
+            connection.suspend()
+            await asyncio.sleep(100)
+            assert connection.is_open
+            connection.extend(10)
+            await asyncio.sleep(9)
+            assert connection.is_open
+            connection.extend(10)
+            await asyncio.sleep(9)
+            assert connection.is_open
+            await asyncio.sleep(2)
+            assert isinstance(connection.answer.failure, GatewayTimeout)
+
+    run(scenario())
 
 
 async def test_writer_is_released_when_the_connection_is_lost() -> None:

@@ -22,12 +22,14 @@ from gateway.errors import (
 )
 from gateway.upstream import Outbound, Purpose, Upstream
 from gateway.upstream.pool import PoolStats
+from gateway.upstream.upload import PLACE_BYTES
 from tests.upstream.scripted import Peer, upstream_answering, upstream_doing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+BEGINNING = b"x" * PLACE_BYTES
 
 
 @asynccontextmanager
@@ -320,16 +322,22 @@ async def test_content_of_unknown_length_is_sent_in_chunks() -> None:
     received: list[bytes] = []
 
     async def reading(peer: Peer) -> None:
-        received.append(await peer.request())
-        received.append(await peer.reader.readuntil(b"0\r\n\r\n"))
-        await peer.answer(OK)
+        while head := await peer.request():
+            received.append(head)
+            received.append(b"")
+            while not received[-1].endswith(b"\r\n0\r\n\r\n"):
+                received[-1] += await peer.reader.read(PLACE_BYTES)
+            await peer.answer(OK)
 
     fields = [(b"Host", b"x"), (b"Transfer-Encoding", b"chunked")]
     async with upstream_doing(reading) as script, reaching(script.url) as upstream:
         outbound = Outbound("POST", "/", fields, Purpose.RELAY)
+        async with upstream.exchange(outbound, Pieces(BEGINNING, b"he", b"llo")) as exchange:
+            assert await exchange.read_all(10) == b"ok"
         async with upstream.exchange(outbound, Pieces(b"he", b"llo")) as exchange:
             assert await exchange.read_all(10) == b"ok"
-    assert received[1] == b"2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"
+    assert received[1] == b"10000\r\n" + BEGINNING + b"\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"
+    assert received[3] == b"5\r\nhello\r\n0\r\n\r\n"
 
 
 async def test_an_answer_before_the_end_of_the_content_is_passed_on_at_once() -> None:
@@ -338,8 +346,8 @@ async def test_an_answer_before_the_end_of_the_content_is_passed_on_at_once() ->
         await peer.answer(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
         await peer.request()
 
-    content = Pieces(b"he", b"...")
-    fields = [(b"Host", b"x"), (b"Content-Length", b"500")]
+    content = Pieces(BEGINNING, b"...")
+    fields = [(b"Host", b"x"), (b"Content-Length", b"65600")]
     async with upstream_doing(hasty) as script, reaching(script.url) as upstream:
         outbound = Outbound("POST", "/", fields, Purpose.RELAY)
         async with upstream.exchange(outbound, content) as exchange:
@@ -355,14 +363,19 @@ async def test_a_client_that_leaves_while_its_upload_ends_leaves_no_connection_t
         await peer.reader.read()
 
     class LeavesWhenStopped:
+        began = False
+
         async def read(self) -> bytes:
+            if not self.began:
+                self.began = True
+                return BEGINNING
             try:
                 return await asyncio.Future[bytes]()
             finally:
                 asking.cancel()
 
     async def ask() -> None:
-        outbound = Outbound("POST", "/", [(b"Content-Length", b"500")], Purpose.RELAY)
+        outbound = Outbound("POST", "/", [(b"Content-Length", b"65600")], Purpose.RELAY)
         async with upstream.exchange(outbound, LeavesWhenStopped()) as exchange:
             await exchange.read_all(10)
 
@@ -376,10 +389,10 @@ async def test_a_client_that_leaves_while_its_upload_ends_leaves_no_connection_t
 async def test_a_client_that_fails_to_send_its_content_ends_the_request() -> None:
     async def waiting(peer: Peer) -> None:
         await peer.request()
-        assert await peer.reader.read() == b"he"
+        assert await peer.reader.read() == BEGINNING
 
-    content = Pieces(b"he", ContentCut("client gone"))
-    fields = [(b"Host", b"x"), (b"Content-Length", b"500")]
+    content = Pieces(BEGINNING, ContentCut("client gone"))
+    fields = [(b"Host", b"x"), (b"Content-Length", b"65600")]
     async with upstream_doing(waiting) as script, reaching(script.url) as upstream:
         outbound = Outbound("POST", "/", fields, Purpose.RELAY)
         with pytest.raises(ContentCut, match="client gone"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.config import UpstreamConfig
-from gateway.errors import BadGateway, GatewayTimeout, Overloaded
+from gateway.errors import BadGateway, GatewayTimeout, Overloaded, TooManyRequests
 from gateway.outbox import Outbox
 from gateway.upstream.pool import Pool, PoolStats
 from tests.demo.replay import until
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.upstream.connection import Connection
 
 OK = b"HTTP/1.1 204 No Content\r\n\r\n"
+CLIENT = b"a client"
 
 
 class Dialing:
@@ -69,11 +70,11 @@ async def used(connection: Connection) -> Connection:
 
 
 async def waiting(
-    pool: Pool, *, fresh: bool = False, relayed: bool = False
+    pool: Pool, holder: bytes = b"", *, fresh: bool = False
 ) -> asyncio.Task[Connection]:
     """Somebody who stands in line for a connection."""
     queued = pool.stats().queued
-    task = asyncio.get_running_loop().create_task(pool.acquire(fresh=fresh, relayed=relayed))
+    task = asyncio.get_running_loop().create_task(pool.acquire(holder, fresh=fresh))
     await until(lambda: pool.stats().queued > queued)
     return task
 
@@ -172,29 +173,90 @@ async def test_waiting_is_bounded_by_the_connect_time() -> None:
 
 async def test_relayed_requests_leave_places_for_the_gateways_own() -> None:
     async with pool_of(8) as (pool, dialing):
-        relayed = [await used(await pool.acquire(relayed=True)) for _ in range(7)]
-        late = await waiting(pool, relayed=True)
+        clients = [b"%d" % number for number in range(7)]
+        relayed = [await used(await pool.acquire(client)) for client in clients]
+        late = await waiting(pool, CLIENT)
         own = await used(await pool.acquire())
         assert dialing.dialed == 8
         pool.release(own)
-        assert pool.take(relayed=True) is None
+        assert pool.take(CLIENT) is None
         assert not late.done()
-        pool.release(relayed[0], relayed=True)
+        pool.release(relayed[0], clients[0])
         assert await late is relayed[0]
         assert pool.take() is own
 
 
+async def test_client_that_takes_all_it_can_get_leaves_places_for_others() -> None:
+    """Two thirds of the seven that relayed requests may have, then half of what is left."""
+    async with pool_of(8) as (pool, _):
+        for _ in range(5):
+            assert (await pool.acquire(b"greedy")).is_open
+        assert pool.take(b"greedy") is None
+        kept = await used(await pool.acquire(b"other"))
+        pool.release(kept, b"other")
+        late = await waiting(pool, b"greedy")
+        assert pool.take(b"other") is kept, "who waits for its share keeps no other waiting"
+        assert not late.done()
+        pool.release(kept, b"other")
+        late.cancel()
+        await asyncio.wait([late])
+        assert pool.stats() == PoolStats(busy=5, idle=1, queued=0)
+
+
+async def test_client_that_waits_for_its_share_gets_a_place_when_it_gives_one_back() -> None:
+    async with pool_of(8) as (pool, _):
+        held = [await used(await pool.acquire(b"greedy")) for _ in range(5)]
+        late, later = await waiting(pool, b"greedy"), await waiting(pool, b"greedy")
+        pool.release(held[0], b"greedy")
+        assert await late is held[0]
+        assert not later.done()
+        held[1].close()
+        pool.release(held[1], b"greedy")
+        assert (await later).is_open
+        assert pool.stats().busy == 5
+
+
+async def test_client_that_holds_its_share_is_told_so_and_others_that_all_are_in_use() -> None:
+    async with pool_of(2, connect_seconds=0.01) as (pool, _):
+        held = [await used(await pool.acquire(b"greedy")) for _ in range(2)]
+        for client in (b"greedy", b"other"):
+            with pytest.raises(Overloaded):
+                await pool.acquire(client)
+        for connection in held:
+            pool.release(connection, b"greedy")
+    async with pool_of(4, connect_seconds=0.01) as (pool, _):
+        for _ in range(3):
+            await pool.acquire(b"greedy")
+        with pytest.raises(TooManyRequests) as refused:
+            await pool.acquire(b"greedy")
+        assert refused.value.fields == ((b"Retry-After", b"1"),)
+        assert pool.stats() == PoolStats(busy=3, idle=0, queued=0, refused=1)
+
+
+async def test_clients_that_wait_are_served_in_turn() -> None:
+    async with pool_of(1) as (pool, _):
+        first = await used(await pool.acquire(b"a"))
+        clients = [b"a", b"a", b"b", b"a", b"c"]
+        line = [await waiting(pool, client) for client in clients]
+        order: list[int] = []
+        for _ in line:
+            pool.release(first, clients[order[-1]] if order else b"a")
+            await asyncio.sleep(0)
+            order += [at for at, turn in enumerate(line) if turn.done() and at not in order]
+        assert order == [0, 2, 4, 1, 3]
+
+
 async def test_gateways_own_requests_come_first() -> None:
     async with pool_of(1) as (pool, _):
-        first = await used(await pool.acquire(relayed=True))
-        relayed = await waiting(pool, relayed=True)
+        first = await used(await pool.acquire(CLIENT))
+        relayed = await waiting(pool, CLIENT)
         own = await waiting(pool)
-        pool.release(first, relayed=True)
+        pool.release(first, CLIENT)
         assert await own is first
         pool.release(first)
         assert await relayed is first
-        pool.release(first, relayed=True)
-        assert pool.take(relayed=True) is first
+        pool.release(first, CLIENT)
+        assert pool.take(CLIENT) is first
 
 
 async def test_relayed_request_that_fails_or_leaves_gives_its_place_back() -> None:
@@ -202,26 +264,26 @@ async def test_relayed_request_that_fails_or_leaves_gives_its_place_back() -> No
         for _ in range(5):
             dialing.failures.append(OSError())
             with pytest.raises(BadGateway):
-                await pool.acquire(relayed=True)
-        kept = [await used(await pool.acquire(relayed=True)) for _ in range(2)]
+                await pool.acquire(CLIENT)
+        kept = [await used(await pool.acquire(CLIENT)) for _ in range(2)]
         for is_kept in (True, False):
-            leaving, staying = await waiting(pool, relayed=True), await waiting(pool, relayed=True)
+            leaving, staying = await waiting(pool, CLIENT), await waiting(pool, CLIENT)
             if not is_kept:
                 kept[0].close()
                 await asyncio.sleep(0)
-            pool.release(kept[0], relayed=True)
+            pool.release(kept[0], CLIENT)
             leaving.cancel()
             kept[0] = await used(await staying)
         for connection in kept:
-            pool.release(connection, relayed=True)
+            pool.release(connection, CLIENT)
         for _ in range(2):
-            assert pool.take(relayed=True) is not None
+            assert pool.take(CLIENT) is not None
 
 
 async def test_fresh_connection_for_a_relayed_request_takes_one_place() -> None:
     async with pool_of(1) as (pool, dialing):
-        pool.release(await used(await pool.acquire(relayed=True)), relayed=True)
-        fresh = await used(await pool.acquire(relayed=True, fresh=True))
-        pool.release(fresh, relayed=True)
-        assert pool.take(relayed=True) is fresh
+        pool.release(await used(await pool.acquire(CLIENT)), CLIENT)
+        fresh = await used(await pool.acquire(CLIENT, fresh=True))
+        pool.release(fresh, CLIENT)
+        assert pool.take(CLIENT) is fresh
         assert dialing.dialed == 2

@@ -1,0 +1,78 @@
+"""A request's content on its way from the client to the upstream.
+
+The first ``PLACE_BYTES`` of it, or all of it, are gathered before the request takes a connection:
+what a client sends slowly keeps no other waiting until then. From there on its pauses are its own,
+and the upstream's time runs only while that is waited for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from gateway.errors import ContentCut, GatewayError
+
+if TYPE_CHECKING:
+    from gateway.upstream.connection import Connection
+
+PLACE_BYTES = 64 * 1024
+_LAST_CHUNK = b"0\r\n\r\n"
+
+
+class Content(Protocol):
+    """A request's content, fetched piece by piece."""
+
+    async def read(self) -> bytes:
+        """The next piece, empty at the end."""
+        raise NotImplementedError
+
+
+class Upload:
+    """``is_chunked``: it goes in the chunked coding (RFC 9112, 7.1). ``seconds``: the upstream may
+    take as long for each piece, and to begin its answer behind the last."""
+
+    __slots__ = ("_content", "_is_chunked", "_seconds", "awaits_client", "gathered", "is_whole")
+
+    def __init__(self, content: Content, *, is_chunked: bool, seconds: float) -> None:
+        self._content = content
+        self._is_chunked = is_chunked
+        self._seconds = seconds
+        self.gathered = b""
+        """What is to be sent behind the request's head."""
+        self.is_whole = False
+        """That is all of the content, so that it could be sent twice."""
+        self.awaits_client = False
+        """The client is waited for, not the upstream."""
+
+    async def gather(self) -> None:
+        """Read as much as is needed for a connection; raises what reading raises."""
+        pieces: list[bytes] = []
+        size = 0
+        while size < PLACE_BYTES and (piece := await self._content.read()):
+            pieces.append(piece)
+            size += len(piece)
+        self.is_whole = size < PLACE_BYTES
+        self.gathered = self._framed(b"".join(pieces))
+        if self.is_whole and self._is_chunked:
+            self.gathered += _LAST_CHUNK
+
+    async def send_rest(self, connection: Connection) -> None:
+        """Send what was not gathered. A failure of the client's is that of the exchange."""
+        try:
+            while piece := await self._from_client(connection):
+                await connection.write(self._framed(piece))
+            if self._is_chunked:
+                await connection.write(_LAST_CHUNK)
+        except (GatewayError, ContentCut) as failure:
+            if connection.is_open:
+                connection.fail(failure)
+
+    async def _from_client(self, connection: Connection) -> bytes:
+        connection.suspend()
+        self.awaits_client = True
+        piece = await self._content.read()
+        self.awaits_client = False
+        connection.extend(self._seconds)
+        return piece
+
+    def _framed(self, piece: bytes) -> bytes:
+        return b"%x\r\n%b\r\n" % (len(piece), piece) if self._is_chunked and piece else piece
