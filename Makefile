@@ -5,8 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 COMPILED := build/compiled
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-strip-extras --no-header \
 	--no-emit-index-url --no-emit-find-links
+# Most tests compute, so two at a time halve what a run takes on two cores; ARGS="-n 0" runs one.
+SIDE_BY_SIDE := --numprocesses 2 --dist worksteal
 
 # The first of these that is new enough makes the environment; PYTHON=... overrides.
 PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python)
@@ -21,12 +23,12 @@ help: ## Show this list
 demo: $(VENV)/.runtime ## Start an embedded orchestrator and the gateway, with calls to paste
 	@$(BIN)/python -m gateway demo $(ARGS)
 
-test: $(VENV)/.dev ## Run all tests, with the coverage gate
-	@$(BIN)/python -m pytest --cov $(ARGS)
+test: $(VENV)/.dev ## Run all tests with the coverage gate (ARGS=tests/sync: only those, without it)
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(or $(ARGS),--cov)
 
 compiled: $(COMPILED)/.done ## Run the tests on the compiled build, but those with made-up parts
 	@cd $(COMPILED) && GATEWAY_COMPILE=1 $(abspath $(BIN))/python -m pytest \
-		-m "not fakes" --ignore tests/test_packaging.py $(ARGS)
+		$(SIDE_BY_SIDE) -m "not fakes" --ignore tests/test_packaging.py $(ARGS)
 
 lint: $(VENV)/.dev ## Check format, lint rules and types
 	@$(BIN)/ruff format --check .

@@ -19,10 +19,21 @@ from gateway.settings import load
 
 ROOT = Path(__file__).parent.parent
 LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock")
+LOCKED = re.compile(
+    r"^(?P<name>[a-z0-9-]+)(?P<extras>\[[a-z0-9,-]+\])?==(?P<version>\S+) "
+    r".*--hash=sha256:[0-9a-f]{64}",
+    re.MULTILINE,
+)
 
 
 def text(name: str) -> str:
     return (ROOT / name).read_text("utf-8")
+
+
+def locked(name: str) -> dict[str, str]:
+    """The version of each distribution in a lock."""
+    entries = LOCKED.finditer(text(name).replace("\\\n", ""))
+    return {entry["name"]: entry["version"] for entry in entries}
 
 
 def stages() -> list[list[str]]:
@@ -96,14 +107,12 @@ def test_lock_pins_every_requirement_with_hashes_from_no_particular_index(name: 
     pinned = text(name).replace("\\\n", "")
     entries = [line for line in pinned.splitlines() if line and not line.lstrip().startswith("#")]
     assert entries
-    assert all(re.match(r"[a-z0-9-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", line) for line in entries)
+    assert all(LOCKED.match(line) for line in entries)
     assert "://" not in text(name)
 
 
 def test_locks_agree() -> None:
-    runtime, build, dev = (
-        dict(re.findall(r"^([a-z0-9-]+)==(\S+)", text(name), re.MULTILINE)) for name in LOCKS
-    )
+    runtime, build, dev = (locked(name) for name in LOCKS)
     assert {**runtime, **build}.items() <= dev.items()
 
 
@@ -111,7 +120,7 @@ def test_lock_has_what_the_project_asks_for() -> None:
     project = tomllib.loads(text("pyproject.toml"))
     wanted = project["project"]["dependencies"]
     names = {re.split(r"[^A-Za-z0-9_.-]", each)[0].lower().replace("_", "-") for each in wanted}
-    assert names <= set(re.findall(r"^([a-z0-9-]+)==", text("requirements.lock"), re.MULTILINE))
+    assert names <= set(locked("requirements.lock"))
 
 
 def pod() -> dict[str, Any]:

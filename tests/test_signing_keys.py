@@ -71,6 +71,8 @@ def test_what_is_no_secret_is_refused(tmp_path: Path, content: bytes, reason: st
         (ELLIPTIC, "not for RSA"),
         (WEAK_PEM, "less than 2048 bits"),
     ],
+    # Keys are made anew by each process: in names they would set the tests of two apart.
+    ids=["empty", "secret", "half", "private", "elliptic", "weak"],
 )
 def test_what_is_no_rsa_public_key_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:
     with pytest.raises(UnusableKey, match=reason) as caught:
