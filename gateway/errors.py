@@ -52,8 +52,8 @@ class Unauthorized(GatewayError):
 
 
 class UnknownToken(Unauthorized):
-    """Nobody is logged in with the token: the upstream just said so. Answered as it does, with
-    ``said`` where that is known."""
+    """Nobody is logged in with the token: the upstream just said so. ``said`` again is the
+    answer."""
 
     code = "UnknownToken"
 
@@ -141,16 +141,6 @@ class _Body(msgspec.Struct, rename="camel"):
     request_id: str
 
 
-class _UnknownTokenBody(msgspec.Struct, rename="camel"):
-    """TheEye's, but for the lines of its stack."""
-
-    stack: str = "authentication failed: authentication failed"
-    message: str = "authentication failed"
-    name: str = "authentication failed"
-    body: str = '{"message":"Unauthorized","statusCode":401}'
-    status_code: int = 401
-
-
 def answer(error: GatewayError, request_id: str) -> Answer:
     """TheEye's error shape: ``{"statusCode", "message", "code", "requestId"}``; where a token is
     refused as TheEye would refuse it, what that answers."""
@@ -158,8 +148,6 @@ def answer(error: GatewayError, request_id: str) -> Answer:
     match error:
         case UnknownToken(said=Answer() as said):
             return said
-        case UnknownToken():
-            body = _UnknownTokenBody()
         case Unauthorized():
             body = error.message
         case _:

@@ -33,6 +33,8 @@ SEEN_TOKENS = 1024
 """Neither, so anybody's: kept only so that a wait's requests read their token once."""
 REJECTED_TOKENS = 16384
 ADDRESSES = 4096
+DOUBT_SECONDS = 60.0
+"""How long one look-up that failed is remembered of a token that was known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,10 @@ class Identities:
         self._wall_clock = wall_clock
         self._known: LRUCache[bytes, tuple[Identity, float]] = LRUCache(KNOWN_TOKENS)
         self._seen: LRUCache[bytes, Identity] = LRUCache(SEEN_TOKENS)
-        self._rejected: TTLCache[bytes, Answer | None] = TTLCache(
+        self._rejected: TTLCache[bytes, Answer] = TTLCache(
             REJECTED_TOKENS, config.reject_seconds, timer=clock
         )
+        self._doubted: TTLCache[bytes, bool] = TTLCache(KNOWN_TOKENS, DOUBT_SECONDS, timer=clock)
         self._last_rejection: Answer | None = None
         self._of_address = lru_cache(ADDRESSES)(_of_address)
         if keys is not None:
@@ -133,35 +136,47 @@ class Identities:
         hashed = identity.token_hash
         if hashed is None:
             return
-        if hashed not in self._known and hashed in self._rejected:
-            raise UnknownToken(self._rejected.get(hashed))
+        said = None if hashed in self._known else self._rejected.get(hashed)
+        if said is not None:
+            raise UnknownToken(said)
         if self._keys is not None and not identity.is_verified:
             raise Unauthorized
 
     def answered(self, identity: Identity, status: int, said: Answer | None = None) -> None:
         """Learn from the status with which the upstream answers a request that needs a token.
 
-        401 says that nobody is logged in with it. 2xx, 303 and 409 say who is: before that TheEye
-        looks up the token. What else there is may come before, or from the look-up itself; 403 too,
-        where the service that it asks says so.
+        ``said`` is a 401 which says that nobody is logged in with it (``rejection``); others are
+        about what was asked for. 2xx, 303 and 409 say that somebody is: before that TheEye looks up
+        the token. What else there is may come before, or from the look-up itself; 403 too, where
+        the service that it asks says so.
         """
         hashed = identity.token_hash
         if hashed is None:
             return
-        if status == 401:
-            self._known.pop(hashed, None)
-            if said == self._last_rejection:
-                # Nearly all are the same: one is kept for all of them.
-                said = self._last_rejection
-            self._last_rejection = said
-            self._rejected[hashed] = said
-        elif self._keys is None and hashed not in self._known and _proves(status):
+        if said is not None:
+            self._rejects(hashed, said)
+        elif self._keys is not None:
+            if self._doubted and _proves(status):
+                self._doubted.pop(hashed, None)
+        elif hashed not in self._known and _proves(status):
             self._known[hashed] = identity, math.inf
             self._seen.pop(hashed, None)
+            self._doubted.pop(hashed, None)
 
     def is_accepted(self, identity: Identity) -> bool:
         """Whether it is more than a claim: verified here, or accepted by the upstream before."""
         return identity.is_verified or identity.token_hash in self._known
+
+    def _rejects(self, hashed: bytes, said: Answer) -> None:
+        """A token that was good a moment ago is asked about once more before it is refused."""
+        if self._known.pop(hashed, None) is not None and hashed not in self._doubted:
+            self._doubted[hashed] = True
+            return
+        if said == self._last_rejection:
+            # Nearly all are the same: one is kept for all of them.
+            said = self._last_rejection
+        self._last_rejection = said
+        self._rejected[hashed] = said
 
     def _by_key(self, keys: Keys, token: bytes, hashed: bytes) -> Identity | None:
         if hashed in self._rejected:

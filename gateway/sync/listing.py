@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from gateway.sync.refusal import is_failed_lookup
+from gateway.admission.rejection import is_failed_lookup
 from gateway.sync.state import FINISHED
 from gateway.sync.watch import Look
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
+from gateway.admission.rejection import is_failed_lookup
+
 _WORDS = {
     403: frozenset({"forbidden", "invalid secret"}),
     404: frozenset({"job not found", "organization not found"}),
@@ -19,12 +21,10 @@ _ASK_LATER = frozenset({408, 429})
 _OF_THE_TOKEN = frozenset({400, 401})
 """Look-ups fail with these for what the client sent: a token that nobody has, or that cannot be
 looked up."""
-_LOOKUP_FAILED = "authentication failed"
 
 
 class _Body(msgspec.Struct):
     message: object = None
-    name: object = None
 
 
 _decoder: msgspec.json.Decoder[str | _Body] = msgspec.json.Decoder(str | _Body)
@@ -43,12 +43,6 @@ def is_refusal(status: int, content: bytes) -> bool:
 def is_gone(status: int, content: bytes) -> bool:
     """Whether the upstream let the client in, and has no such job."""
     return status == 404 and _message(content) == _GONE
-
-
-def is_failed_lookup(content: bytes) -> bool:
-    """Whether it is what TheEye answers where its session service did not tell of a token."""
-    body = _decode(content)
-    return isinstance(body, _Body) and _LOOKUP_FAILED in (body.name, body.message)
 
 
 def _message(content: bytes) -> str:

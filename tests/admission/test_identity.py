@@ -13,14 +13,19 @@ from gateway.admission.identity import ANONYMOUS, Identities, Identity
 from gateway.admission.keys import Keys, KeySet, OneKey
 from gateway.admission.token import token_hash
 from gateway.config import IdentityConfig
-from gateway.errors import KeysUnavailable, Unauthorized
+from gateway.errors import Answer, KeysUnavailable, Unauthorized
 from gateway.fields import lowered
-from tests.admission.tokens import ACME, SECRET, signed
+from tests.admission.tokens import ACME, SECRET, UNKNOWN, signed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.errors import Field
 
 ADDRESS = "192.0.2.7"
+REJECTION = Answer(401, UNKNOWN)
+FORBIDDEN = 1401
+"""A 401 that is about what was asked for."""
 
 
 class Gateway:
@@ -42,8 +47,12 @@ class Gateway:
         """Send a request that the upstream answers with the status."""
         identity = await self.identify(token)
         self.identities.check(identity)
-        self.identities.answered(identity, status)
+        self.answered(identity, status)
         return identity
+
+    def answered(self, identity: Identity, status: int) -> None:
+        said = REJECTION if status == 401 else None
+        self.identities.answered(identity, 401 if status == FORBIDDEN else status, said)
 
     def is_refused(self, identity: Identity) -> bool:
         try:
@@ -84,7 +93,7 @@ async def test_anonymous_requests_are_keyed_by_address() -> None:
     assert (await gateway.identify(address="192.0.2.8")).key != identity.key
     assert not gateway.identities.is_accepted(identity)
     assert not gateway.is_refused(identity)
-    gateway.identities.answered(identity, 401)
+    gateway.answered(identity, 401)
     assert not gateway.is_refused(identity)
 
 
@@ -124,7 +133,9 @@ async def test_address_answers_for_a_token_until_that_is_accepted() -> None:
     assert accountable(identity, ADDRESS) is identity
 
 
-@pytest.mark.parametrize("status", [101, 301, 400, 403, 404, 405, 408, 429, 500, 502, 503])
+@pytest.mark.parametrize(
+    "status", [101, 301, 400, FORBIDDEN, 403, 404, 405, 408, 429, 500, 502, 503]
+)
 async def test_token_is_neither_accepted_nor_rejected_by_other_answers(status: int) -> None:
     gateway = Gateway()
     identity = await gateway.asks(ACME, status)
@@ -135,12 +146,31 @@ async def test_token_is_neither_accepted_nor_rejected_by_other_answers(status: i
     assert gateway.identities.is_accepted(identity)
 
 
-@pytest.mark.parametrize("gateway", [Gateway(), verifying()], ids=["opaque", "verify"])
-async def test_token_whose_session_ends_is_accepted_no_longer(gateway: Gateway) -> None:
-    await gateway.asks(ACME, 200)
-    gateway.identities.answered(await gateway.identify(ACME), 401)
+@pytest.mark.parametrize("make", [Gateway, verifying], ids=["opaque", "verify"])
+async def test_token_that_was_good_is_asked_about_once_more(make: Callable[[], Gateway]) -> None:
+    gateway = make()
+    is_opaque = gateway.identities._keys is None
+    for _ in range(2):
+        identity = await gateway.asks(ACME, 200)
+        assert gateway.identities.is_accepted(identity)
+        identity = await gateway.asks(ACME, 401)
+        assert gateway.identities.is_accepted(identity) is not is_opaque
+        assert not await gateway.refuses(ACME)
+    await gateway.asks(ACME, FORBIDDEN)
+    await gateway.asks(ACME, 401)
     assert await gateway.refuses(ACME)
     assert not gateway.identities.is_accepted(await gateway.identify(ACME))
+
+
+async def test_failures_of_a_genuine_token_that_lie_apart_do_not_add_up() -> None:
+    gateway = verifying()
+    for _ in range(3):
+        await gateway.asks(ACME, 401)
+        assert not await gateway.refuses(ACME)
+        gateway.seconds += module.DOUBT_SECONDS
+    await gateway.asks(ACME, 401)
+    await gateway.asks(ACME, 401)
+    assert await gateway.refuses(ACME)
 
 
 async def test_flood_of_made_up_tokens_is_bounded_and_costs_no_accepted_token_its_place(
@@ -165,10 +195,10 @@ async def test_stores_that_are_full_take_little_memory() -> None:
     try:
         for number in range(module.REJECTED_TOKENS + 4000):
             identity = await gateway.identify(b"made-up-%d" % number)
-            gateway.identities.answered(identity, 401)
+            gateway.answered(identity, 401)
         for number in range(module.KNOWN_TOKENS + 1000):
             identity = await gateway.identify(b"real-%d" % number)
-            gateway.identities.answered(identity, 200)
+            gateway.answered(identity, 200)
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -178,7 +208,7 @@ async def test_stores_that_are_full_take_little_memory() -> None:
 Answers = st.lists(
     st.tuples(
         st.sampled_from([b"a", b"b", b"c"]),
-        st.sampled_from([200, 303, 401, 403, 404, 409, 500]),
+        st.sampled_from([200, 303, 401, FORBIDDEN, 403, 404, 409, 500]),
         st.floats(0, 15),
     ),
     max_size=30,
@@ -199,10 +229,11 @@ async def test_a_token_is_what_the_upstream_said_of_it_last(answers: list[Any]) 
         assert gateway.identities.is_accepted(identity) is (token in accepted)
         if is_refused:
             continue
-        gateway.identities.answered(identity, status)
-        if status == 401:
-            refused_until[token] = gateway.seconds + 10
+        gateway.answered(identity, status)
+        if status == 401 and token in accepted:
             accepted.discard(token)
+        elif status == 401:
+            refused_until[token] = gateway.seconds + 10
         elif status in {200, 303, 409}:
             accepted.add(token)
 
@@ -248,7 +279,7 @@ async def test_forged_token_is_refused(token: bytes) -> None:
     assert gateway.is_refused(identity)
     assert not identity.is_verified
     assert not gateway.identities.is_accepted(identity)
-    gateway.identities.answered(identity, 200)
+    gateway.answered(identity, 200)
     assert not gateway.identities.is_accepted(identity)
 
 
@@ -301,6 +332,7 @@ async def test_each_token_is_verified_once(monkeypatch: pytest.MonkeyPatch) -> N
 
 async def test_rejected_token_is_not_verified_again(monkeypatch: pytest.MonkeyPatch) -> None:
     gateway = verifying()
+    await gateway.asks(ACME, 401)
     await gateway.asks(ACME, 401)
     monkeypatch.setattr(module, "verified", None)
     assert await gateway.refuses(ACME)

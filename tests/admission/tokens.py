@@ -52,3 +52,8 @@ def key_set(**keys: RSAPrivateKey) -> bytes:
 RSA = rsa_key("RSA")
 WEAK = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - to be refused
 ACME = signed(org_uuid="acme", username="ada", user_id="7", iat=0)
+UNKNOWN = (
+    b'{"stack":"authentication failed: authentication failed","message":"authentication failed",'
+    b'"name":"authentication failed","body":"{\\"statusCode\\":401}","statusCode":401}'
+)
+"""What TheEye answers 401 with where nobody is logged in with a token (recording auth_errors)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import re
 import signal
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from gateway.demo.faults import Kind as Fault
 from gateway.demo.routes import Purpose
 from gateway.demo.sessions import SIGNING_KEY
 from tests.admission.test_keys import Issuer, issuing
-from tests.admission.tokens import RSA, key_set, rsa_key, signed, signed_by, unsigned
+from tests.admission.tokens import RSA, UNKNOWN, key_set, rsa_key, signed, signed_by, unsigned
 from tests.demo.replay import until
 from tests.e2e.harness import connected, gateway_before, once, process_before
 from tests.upstream.scripted import Peer, upstream_answering, upstream_doing
@@ -162,11 +164,94 @@ async def test_client_whose_session_ends_while_it_waits_is_refused(
         await until(lambda: orchestrator.requests[Purpose.READ] > 0)
         del orchestrator.sessions._by_token[token]
         head, content = await client.answer()
-    asked = sum(orchestrator.requests.values())
     assert status(head) == 401
     assert b"authentication failed" in content
-    assert await statuses(server, message) == [401]
-    assert sum(orchestrator.requests.values()) == asked
+    # It was good a moment ago, so that the orchestrator is asked once more.
+    asked = sum(orchestrator.requests.values())
+    assert await statuses(server, message, message, message) == [401] * 3
+    assert sum(orchestrator.requests.values()) == asked + 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        (b"POST", "/workflows/64e000000000000000000009/job"),
+        (b"DELETE", "/globex/task/64e000000000000000000009/job"),
+        (b"POST", "/acme-typo/task/64e000000000000000000009/job?wait_result=true"),
+        (b"GET", "/acme-typo/job"),
+        (b"GET", "/job/6b058e0ff294df5bf4d94f6f/result?customer=acme-typo"),
+    ],
+)
+async def test_token_is_good_after_a_401_about_something_else(
+    orchestrator: Orchestrator, server: Server, method: bytes, path: str
+) -> None:
+    token = orchestrator.tokens["acme-user"]
+    job = orchestrator.create("held")
+    async with connected(server.url) as waiting:
+        await waiting.send(get(f"/job/{job.id}/result?timeout=30", token))
+        await until(lambda: orchestrator.requests[Purpose.READ] > 0)
+        for asked_for in ("/acme-typo", "/globex", "/workflows"):
+            orchestrator.faults.add(Fault.STATUS, asked_for, status=401, times=None)
+        for _ in range(3):
+            head, content = await once(server.url, get(path, token, method=method))
+            assert (status(head), content) == (401, b'"a fault that was asked for"')
+        asked = sum(orchestrator.requests.values())
+        assert await statuses(server, get("/acme/job", token)) == [200]
+        assert sum(orchestrator.requests.values()) > asked
+        orchestrator.finish(job.id)
+        assert status((await waiting.answer())[0]) == 200
+
+
+@pytest.mark.parametrize(
+    "framed",
+    [
+        b"Content-Length: %d\r\n\r\n%b" % (len(UNKNOWN), UNKNOWN),
+        b"Transfer-Encoding: chunked\r\n\r\n"
+        + b"".join(b"1\r\n%c\r\n" % each for each in UNKNOWN)
+        + b"0\r\n\r\n",
+    ],
+    ids=["length", "chunks"],
+)
+async def test_look_up_that_failed_is_found_however_it_is_framed(framed: bytes) -> None:
+    answer = b"HTTP/1.1 401 Unauthorized\r\nServer: restify\r\n" + framed
+    async with upstream_answering(answer) as upstream, gateway_before(upstream.url) as server:
+        head, content = await once(server.url, get("/acme/job", b"any"))
+        assert (status(head), content) == (401, UNKNOWN)
+        assert await statuses(server, get("/acme/job", b"any")) == [401]
+    assert len(upstream.heads) == 1
+
+
+@pytest.mark.parametrize(
+    "framed",
+    [
+        b"Content-Length: %d\r\nContent-Encoding: gzip\r\n\r\n%b"
+        % (len(gzip.compress(UNKNOWN, mtime=0)), gzip.compress(UNKNOWN, mtime=0)),
+        b"Content-Length: 300000\r\n\r\n" + UNKNOWN.ljust(300_000),
+        b"Content-Length: 0\r\n\r\n",
+    ],
+    ids=["gzip", "large", "empty"],
+)
+async def test_401_that_cannot_be_read_in_passing_passes_and_counts_for_nothing(
+    framed: bytes,
+) -> None:
+    answer = b"HTTP/1.1 401 Unauthorized\r\n" + framed
+    async with upstream_answering(answer) as upstream, gateway_before(upstream.url) as server:
+        for _ in range(3):
+            head, content = await once(server.url, get("/acme/job", b"any"))
+            assert head + content == answer
+    assert len(upstream.heads) == 3
+
+
+async def test_401_to_a_request_without_a_token_counts_against_nobody(
+    orchestrator: Orchestrator, server: Server
+) -> None:
+    token = orchestrator.tokens["unknown"]
+    content = b'{"access_token":"%b"}' % token.encode()
+    in_content = (b"Content-Type: application/json", b"Content-Length: %d" % len(content))
+    message = get("/acme/job", b"", *in_content, method=b"POST") + content
+    orchestrator.faults.add(Fault.LOOKUP, "/", status=401, times=None)
+    assert await statuses(server, *[message] * 3, *[get("/acme/job")] * 3) == [401] * 6
+    assert sum(orchestrator.requests.values()) == 6
 
 
 async def test_tokens_in_two_places_are_the_upstreams_to_refuse(
@@ -192,7 +277,7 @@ async def test_websocket_is_refused_with_a_refused_token(
 
 
 async def test_refused_websocket_refuses_its_token() -> None:
-    refused = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}"
+    refused = b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n%b" % (len(UNKNOWN), UNKNOWN)
     upgrade = (b"Connection: Upgrade", b"Upgrade: websocket")
     async with upstream_answering(refused) as upstream, gateway_before(upstream.url) as server:
         message = get("/socket", b"unknown", *upgrade)
@@ -402,7 +487,7 @@ async def test_nothing_of_a_token_or_key_is_logged(mode: str, tmp_path: Path) ->
 
     async def refuse_every_other(peer: Peer) -> None:
         while head := await peer.request():
-            refused = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}"
+            refused = b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n%b" % (len(UNKNOWN), UNKNOWN)
             await peer.answer(refused if b"/refused" in head else OK)
 
     async with (
@@ -410,19 +495,20 @@ async def test_nothing_of_a_token_or_key_is_logged(mode: str, tmp_path: Path) ->
         process_before(
             upstream.url,
             log__level="debug",
+            limits__mode="report",
             identity__mode=mode,
             identity__secret_file=str(tmp_path / "secret"),
         ) as gateway,
     ):
         for token in tokens:
-            for target in ("/acme/job", "/refused", "/acme/job"):
+            for target in ("/acme/job", "/refused", "/refused", "/acme/job"):
                 await once(gateway.url, get(target, token))
         gateway.signal(signal.SIGTERM)
         assert await gateway.ended() == 0
     lines = [json.loads(line) for line in gateway.logged.splitlines()]
-    assert len(lines) == 3 * len(tokens)
+    assert len(lines) == 4 * len(tokens)
     forged = 0 if mode == "opaque" else len(tokens) - 1
-    assert [line["kind"] for line in lines].count("refused") == len(tokens) + 2 * forged
+    assert [line["kind"] for line in lines].count("refused") == len(tokens) + 3 * forged
     written = gateway.logged + gateway.told
     for token in tokens:
         parts = [part for part in token.decode().split(".") if len(part) > 8]
