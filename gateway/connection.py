@@ -16,7 +16,7 @@ from gateway.admission.connections import SURPLUS
 from gateway.downstream import Client
 from gateway.errors import GatewayError, TooManyRequests
 from gateway.inbound import Inbound
-from gateway.malformed import malformed
+from gateway.malformed import malformed, unknown_method
 from gateway.sockets import peer_address
 
 if TYPE_CHECKING:
@@ -183,7 +183,8 @@ class Connection(Inbound):
         refusal = None
         if isinstance(message, _ErrInfo):
             refusal = malformed(message.exc, self.max_line_size)
-            message = _NO_REQUEST
+            method = unknown_method(message.exc)
+            message = _NO_REQUEST._replace(method=method) if method else _NO_REQUEST
         client = Client(message, payload, self, self._terms.idle_seconds, self._terms.floor)
         if client.has_content and self._messages:
             self._spoil(client)

@@ -96,6 +96,12 @@ class FieldsTooLarge(GatewayError):
         return cls(f"The request's fields have more than {most} bytes")
 
 
+class MethodNotImplemented(GatewayError):
+    """The request's method cannot be passed on."""
+
+    status, code = 501, "NotImplemented"
+
+
 class BadGateway(GatewayError):
     """The upstream could not be reached, or what it sent is no HTTP answer."""
 
