@@ -12,14 +12,13 @@ from aiohttp import web
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import _ErrInfo
 
+from gateway.admission.message import LENGTH_DIGITS
 from gateway.errors import FieldsTooLarge
 from gateway.malformed import HeadTooLong
-from gateway.portions import Overhead, portion_end
+from gateway.portions import LINES, Overhead, next_piece
 
 # Each time, finding it by super() takes longer than all that is done here.
 _feed = web.RequestHandler.data_received
-ALWAYS_BYTES = 1024
-"""So much is parsed at once, whatever it is."""
 DROPPED_SECONDS = 0.01
 """The gap between two reads of what is only dropped, so that its sender gets to see why."""
 
@@ -72,28 +71,33 @@ class Inbound(web.RequestHandler):
             self._pause_transport_reading()
             self._go_on_soon(DROPPED_SECONDS)
             return
-        if self._rest:
-            if data:
-                self._rest = self._rest[self._parsed :] + data
-                self._parsed = 0
-                return
+        if not data:
             # aiohttp has room for more messages, or content.
+            self._parse(data)
             self._go_on_soon()
-        elif len(data) > ALWAYS_BYTES and not self._upgraded:
-            data = self._first_portion(data)
-        self._parse(data)
+        elif self._rest:
+            self._rest = self._rest[self._parsed :] + data
+            self._parsed = 0
+        else:
+            end = self._parse_portion(data, 0)
+            if end < len(data):
+                self._rest, self._parsed = data, end
+                self._pause_transport_reading()
+                self._go_on_soon()
 
-    def _first_portion(self, data: bytes) -> bytes:
-        end = self._portion_end(data, 0)
-        if end < len(data):
-            self._rest, self._parsed = data, end
-            self._pause_transport_reading()
-            self._go_on_soon()
-        return data[:end]
-
-    def _portion_end(self, data: bytes, start: int) -> int:
-        content = 0 if self._filling.is_eof() else self._length - self._filling.total_bytes
-        return portion_end(data, start, content)
+    def _parse_portion(self, data: bytes, start: int) -> int:
+        """Parse what may be parsed at once; where it ends."""
+        lines = 0
+        while start < len(data) and lines < LINES and not self._is_held:
+            if self._upgraded:
+                end = len(data)
+            else:
+                content = 0 if self._filling.is_eof() else self._length - self._filling.total_bytes
+                end, more = next_piece(data, start, content)
+                lines += more
+            self._parse(data[start:end])
+            start = len(data) if self._is_overlong else end
+        return start
 
     def _go_on_soon(self, seconds: float = 0.0) -> None:
         if not self._goes_on:
@@ -103,15 +107,15 @@ class Inbound(web.RequestHandler):
     def _go_on_reading(self) -> None:
         """Parse another portion, or read on, after all other connections have had their turn."""
         self._goes_on = False
-        if self._rest and not self._is_held:
-            rest, start = self._rest, self._parsed
-            end = self._parsed = len(rest) if self._upgraded else self._portion_end(rest, start)
-            if end < len(rest):
-                self._go_on_soon()
-            else:
+        if self._rest:
+            self._parsed = self._parse_portion(self._rest, self._parsed)
+            if self._parsed >= len(self._rest):
                 self._rest = b""
-            self._parse(rest[start:end])
-        if not self._rest and not self._is_held:
+        if self._is_held:
+            return
+        if self._rest:
+            self._go_on_soon()
+        else:
             super()._resume_transport_reading()
 
     @property
@@ -140,7 +144,9 @@ class Inbound(web.RequestHandler):
             message, self._filling = self._messages[-1]
             self._length = 0
             if self._filling is not EMPTY_PAYLOAD and not isinstance(message, _ErrInfo):
-                self._length = int(message.headers.get("Content-Length", 0))
+                length = message.headers.get("Content-Length", "")
+                # What has more digits is refused.
+                self._length = int(length or 0) if len(length) <= LENGTH_DIGITS else 0
         self._on_parsed(is_awaited=waiter is not None)
 
     def _bound(self, received: int) -> None:
@@ -153,6 +159,5 @@ class Inbound(web.RequestHandler):
         is_too_much = self._overhead.add(received, content, is_parsed=not self._is_held)
         if is_too_much and not (self._upgraded or self._close):
             self._is_overlong = True
-            self._rest = b""
             error = HeadTooLong(FieldsTooLarge.than(self._fields_bytes).message)
             self._messages.append((_ErrInfo(431, error, error.message), EMPTY_PAYLOAD))

@@ -8,27 +8,32 @@ thousand such lines.
 
 from __future__ import annotations
 
-LINES = 256
-"""Lines of a portion."""
+LINES = 128
+"""Lines that are parsed at once, and the most of a piece."""
 FRAMING_BYTES = 16 * 1024
 """Bytes that may frame a request's content in any case."""
 FRAMING_SHARE = 16
 """Bytes that may frame a byte of content. A chunk of one byte has five of them."""
+_EMPTY_LINE = b"\r\n"
 
 
-def portion_end(data: bytes, start: int, content: int = 0) -> int:
-    """Where the portion of ``data`` ends that begins at ``start``.
+def next_piece(data: bytes, start: int, content: int = 0) -> tuple[int, int]:
+    """Where the piece of ``data`` ends that begins at ``start``, and how many lines it has.
 
+    It ends with a head, so that what follows and is malformed does not take the head with it.
     ``content``: so many bytes from ``start`` on have no lines, whatever is in them.
     """
     if content > 0:
-        return min(start + content, len(data))
-    end = start
-    for _ in range(LINES):
-        end = data.find(b"\n", end) + 1
+        return min(start + content, len(data)), 0
+    line = start
+    for lines in range(1, LINES + 1):
+        end = data.find(b"\n", line) + 1
         if end == 0:
-            return len(data)
-    return end
+            return len(data), lines
+        if end - line == len(_EMPTY_LINE):
+            return end, lines
+        line = end
+    return line, LINES
 
 
 class Overhead:

@@ -169,3 +169,63 @@ async def test_what_comes_behind_a_head_that_was_too_long_is_dropped_until_it_is
         assert (await client.answer())[1] == b"ok"
         head, _ = await client.answer()
         assert head.startswith(b"HTTP/1.1 431 ")
+
+
+GET = b"GET /first HTTP/1.1\r\nHost: x\r\n"
+SIZED = b"PUT /first HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n"
+IN_CHUNKS = b"PUT /first HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+MALFORMED = [
+    b"garbage\r\n\r\n",
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nbad field\r\n\r\n",
+    b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1x\r\n\r\n",
+    b"\x00",
+]
+
+
+async def echo(peer: Peer) -> None:
+    while head := await peer.request():
+        if b"chunked" in head.lower():
+            await content_of(peer)
+        elif b"ontent-Length: 2" in head:
+            await peer.reader.readexactly(2)
+        await peer.answer(OK)
+
+
+@pytest.mark.parametrize("malformed", MALFORMED)
+@pytest.mark.parametrize(
+    "first", [GET + b"\r\n", SIZED + b"\r\nhi", IN_CHUNKS + b"\r\n2\r\nhi\r\n0\r\n\r\n"]
+)
+async def test_request_is_answered_though_something_malformed_comes_in_the_same_read(
+    first: bytes, malformed: bytes
+) -> None:
+    async with (
+        upstream_doing(echo) as script,
+        gateway_before(script.url) as server,
+        connected(server.url) as client,
+    ):
+        await client.send(first + first + malformed)
+        for _ in range(2):
+            assert (await client.answer())[1] == b"ok"
+        head, _ = await client.answer()
+        assert head.startswith(b"HTTP/1.1 400 ")
+        assert await client.until_closed() == b""
+
+
+@pytest.mark.parametrize("behind", [*MALFORMED, GET + b"\r\n", b"\r\n"])
+@pytest.mark.parametrize(
+    "first", [GET + b"%b\r\n", SIZED + b"%b\r\nhi", IN_CHUNKS + b"%b\r\n2\r\nhi\r\n0\r\n\r\n"]
+)
+async def test_what_comes_behind_the_last_request_is_ignored(first: bytes, behind: bytes) -> None:
+    """RFC 9112, 9.6."""
+    async with (
+        upstream_doing(echo) as script,
+        gateway_before(script.url) as server,
+        connected(server.url) as client,
+    ):
+        await client.send(first % b"Connection: close\r\n" + behind)
+        head, content = await client.answer()
+        assert content == b"ok"
+        assert b"\r\nConnection: close\r\n" in head
+        with suppress(ConnectionResetError):
+            assert await client.until_closed() == b""

@@ -2,42 +2,48 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.portions import FRAMING_BYTES, FRAMING_SHARE, LINES, Overhead, portion_end
+from gateway.portions import FRAMING_BYTES, FRAMING_SHARE, LINES, Overhead, next_piece
 
 CHUNK = b"1\r\na\r\n"
 
 
-def portions(data: bytes) -> list[bytes]:
-    ends = [0]
-    while ends[-1] < len(data):
-        ends.append(portion_end(data, ends[-1]))
-    return [data[start:end] for start, end in pairwise(ends)]
+def pieces(data: bytes) -> list[bytes]:
+    found, start = [], 0
+    while start < len(data):
+        end, lines = next_piece(data, start)
+        found.append(data[start:end])
+        # What has no end counts, too.
+        assert lines - found[-1].count(b"\n") in {0, 1}
+        start = end
+    return found
 
 
 @given(st.lists(st.sampled_from([b"\n", b"a" * 100, b"\r\n", CHUNK * 300])).map(b"".join))
-def test_portions_have_so_many_lines_at_most_and_are_all_there_is(data: bytes) -> None:
-    found = portions(data)
+def test_pieces_have_so_many_lines_at_most_and_are_all_there_is(data: bytes) -> None:
+    found = pieces(data)
     assert b"".join(found) == data
-    assert all(portion.count(b"\n") <= LINES for portion in found)
-    assert all(portion.count(b"\n") == LINES for portion in found[:-1])
+    assert all(piece.count(b"\n") <= LINES for piece in found)
 
 
-def test_what_has_few_lines_is_one_portion_however_long_it_is() -> None:
+@given(st.lists(st.sampled_from([b"GET / HTTP/1.1\r\n", b"A: b\r\n", b"\r\n"])).map(b"".join))
+def test_each_head_ends_a_piece(data: bytes) -> None:
+    assert all(b"\n\r\n" not in piece[:-1] for piece in pieces(data))
+
+
+def test_what_has_few_lines_is_one_piece_however_long_it_is() -> None:
     data = b"100000\r\n" + b"a" * 0x100000
-    assert portion_end(data, 0) == len(data)
+    assert pieces(data) == [data]
 
 
-def test_content_of_a_known_length_is_one_portion_and_what_follows_is_none_of_it() -> None:
+def test_content_of_a_known_length_is_one_piece_and_what_follows_is_none_of_it() -> None:
     data = b"\n" * 10_000 + CHUNK * 10_000
-    assert portion_end(data, 0, 10_000) == 10_000
-    assert portion_end(data, 0, 10**9) == len(data)
-    assert portion_end(data, 10_000) == 10_000 + LINES // 2 * len(CHUNK)
+    assert next_piece(data, 0, 10_000) == (10_000, 0)
+    assert next_piece(data, 0, 10**9) == (len(data), 0)
+    assert next_piece(data, 10_000) == (10_000 + LINES // 2 * len(CHUNK), LINES)
 
 
 def test_head_without_end_is_too_much() -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gateway.errors import Field
 
 _LINE_OVERHEAD = len(": \r\n")
-_LENGTH_DIGITS = 18
+LENGTH_DIGITS = 18
 """What surely fits where others count lengths; llhttp takes 2^64 - 1 for none."""
 
 
@@ -57,5 +57,5 @@ def check(
             raise BadRequest("The only transfer coding understood is chunked")
     if b"content-length" in names:
         length = fields[names.index(b"content-length")][1]
-        if len(length) > _LENGTH_DIGITS:
-            raise BadRequest(f"Content-Length may have {_LENGTH_DIGITS} digits")
+        if len(length) > LENGTH_DIGITS:
+            raise BadRequest(f"Content-Length may have {LENGTH_DIGITS} digits")
