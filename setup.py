@@ -23,6 +23,7 @@ COMPILED = (
     "gateway/admission/rules.py",
     "gateway/admission/token.py",
     "gateway/content.py",
+    "gateway/content_coding.py",
     "gateway/downstream.py",
     "gateway/exchange.py",
     "gateway/fields.py",

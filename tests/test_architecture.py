@@ -37,6 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "tls",
         "demo",
     ),
+    ("content_coding",),
     ("admission", "upstream", "downstream", "contradictions"),
     ("exchange", "forwarding", "settings"),
     ("proxy", "sync", "limits"),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from gateway.admission.claims import is_customer_name
 from gateway.admission.rejection import rejection
+from gateway.content_coding import InflatesTooFar, Undecodable, inflated
 from gateway.errors import NO_STORE, Answer, ContentTooLarge, TargetTooLong
 from gateway.exchange import Kind
 from gateway.fields import value as field_value
@@ -193,7 +193,7 @@ async def _read(exchange: Exchange, max_bytes: int) -> Passed:
 
 
 def _flagged(content: bytes, exchange: Exchange, limits: LimitsConfig) -> bool:
-    plain = _inflated(content, exchange.client.fields, limits.inspect_bytes)
+    plain = _plain(content, exchange.client.fields, limits.inspect_bytes)
     if plain is None or plain.lstrip(_SPACE)[:1] != b"{":
         return False
     return any(mark in plain for mark in _FLAG) and content_asks_to_wait(plain)
@@ -209,20 +209,13 @@ def _is_json(fields: Iterable[Field]) -> bool:
 
 
 def _job(reply: Reply, max_bytes: int) -> Job | None:
-    plain = _inflated(reply.content, reply.fields, max_bytes)
+    plain = _plain(reply.content, reply.fields, max_bytes)
     return None if plain is None else parse_job(plain)
 
 
-def _inflated(content: bytes, fields: Iterable[Field], max_bytes: int) -> bytes | None:
-    """A plain copy of the content, None where it cannot be had within ``max_bytes``."""
-    coding = (field_value(fields, b"content-encoding") or b"identity").strip().lower()
-    if coding == b"identity":
-        return content
-    if coding not in {b"gzip", b"x-gzip"}:
-        return None
-    inflater = zlib.decompressobj(wbits=31)
+def _plain(content: bytes, fields: Iterable[Field], max_bytes: int) -> bytes | None:
+    """The content without its coding, None where it cannot be had within ``max_bytes``."""
     try:
-        plain = inflater.decompress(content, max_bytes)
-    except zlib.error:
+        return inflated(content, fields, max_bytes)
+    except (Undecodable, InflatesTooFar):
         return None
-    return plain if inflater.eof else None

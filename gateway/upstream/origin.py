@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway.errors import BadGateway, ContentCut, GatewayTimeout
+from gateway.content_coding import InflatesTooFar, Undecodable, codings, inflated
+from gateway.errors import AnswerTooLarge, BadGateway, ContentCut, GatewayTimeout
+from gateway.fields import without
 from gateway.outbox import Outbox
 from gateway.upstream.address import Address
 from gateway.upstream.exchange import UpstreamExchange
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     from gateway.config import UpstreamConfig
     from gateway.errors import Field
     from gateway.upstream.upload import Content
+
+
+_OWN = frozenset({Purpose.READ, Purpose.POLL})
+_IDENTITY = (b"Accept-Encoding", b"identity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,8 @@ class Upstream:
     ) -> Reply:
         """Send a request of our own, or one held as a whole, and read the whole answer.
 
-        ``Host`` and ``Content-Length`` are added to ``fields`` where they are missing.
+        ``Host`` and ``Content-Length`` are added to ``fields`` where they are missing. A request of
+        our own is answered without a content coding, for which ``max_bytes`` holds as well.
 
         Raises:
             BadGateway: not reachable, no HTTP, or cut.
@@ -90,6 +97,9 @@ class Upstream:
             complete.insert(0, (b"Host", self.host))
         if content and b"content-length" not in names:
             complete.append((b"Content-Length", b"%d" % len(content)))
+        is_own = purpose in _OWN
+        if is_own:
+            complete.append(_IDENTITY)
         outbound = Outbound(method, target, complete, purpose)
         try:
             async with asyncio.timeout(self.config.response_seconds):
@@ -104,7 +114,11 @@ class Upstream:
         if head.length is None and body:
             # What was chunked has a length now.
             kept.append((b"Content-Length", b"%d" % len(body)))
-        return Reply(head.status, head.reason, kept, body)
+        reply = Reply(head.status, head.reason, kept, body)
+        if is_own and codings(kept):
+            # It was asked not to have any. In a thread: zlib lets the others run meanwhile.
+            return await asyncio.to_thread(_plain, reply, max_bytes)
+        return reply
 
     def close(self) -> None:
         self.pool.close()
@@ -117,3 +131,22 @@ class Upstream:
             self.failing_since = None
         elif isinstance(failure, BadGateway | GatewayTimeout) and self.failing_since is None:
             self.failing_since = self._clock()
+
+
+def _plain(reply: Reply, max_bytes: int) -> Reply:
+    """The reply without a content coding.
+
+    Raises:
+        AnswerTooLarge: it has more than ``max_bytes`` then.
+        BadGateway: the coding cannot be undone.
+    """
+    try:
+        content = inflated(reply.content, reply.fields, max_bytes)
+    except InflatesTooFar:
+        message = f"The upstream's answer has more than {max_bytes} bytes, the limit here"
+        raise AnswerTooLarge(message) from None
+    except Undecodable:
+        raise BadGateway("The upstream's answer has a content coding not asked for") from None
+    fields = without(reply.fields, b"content-encoding", b"content-length")
+    fields.append((b"Content-Length", b"%d" % len(content)))
+    return Reply(reply.status, reply.reason, fields, content)

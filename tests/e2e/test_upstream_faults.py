@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
 
 import pytest
 
@@ -10,6 +12,7 @@ from tests.e2e.harness import connected, gateway_before, once
 from tests.upstream.scripted import Peer, upstream_answering, upstream_doing
 
 GET = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
+JOB = "64ac6478646bb71ee82e3a72"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -96,6 +99,36 @@ async def test_control_characters_of_a_reason_phrase_go_no_further(
     async with upstream_answering(answer) as script, gateway_before(script.url) as server:
         head, _ = await once(server.url, GET)
     assert head == b"HTTP/1.1 200 " + passed + b"\r\nContent-Length: 2\r\n\r\n"
+
+
+async def test_job_that_comes_as_gzip_without_being_asked_for_is_waited_for_and_formatted() -> None:
+    """The client is given the plain result: the coding was between the upstream and us."""
+    asked: list[bytes] = []
+    known = {"id": JOB, "customer_name": "acme", "state": "success", "output": ['{"a":1}']}
+
+    def zipped(body: object) -> bytes:
+        packed = gzip.compress(json.dumps(body).encode())
+        fields = b"Content-Encoding: gzip\r\nContent-Length: %d" % len(packed)
+        return b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n\r\n" + packed
+
+    async def serve(peer: Peer) -> None:
+        while head := await peer.request():
+            asked.append(head)
+            job = {**known, "lifecycle": "assigned" if len(asked) < 3 else "finished"}
+            await peer.answer(zipped([job] if b"?where" in head else job))
+
+    async with (
+        upstream_doing(serve) as script,
+        gateway_before(script.url, sync={"min_poll_seconds": 0.01}) as server,
+    ):
+        target = f"/job/{JOB}/result?customer=acme&parse".encode()
+        lines = [b"GET %b HTTP/1.1" % target, b"Host: x", b"Accept-Encoding: gzip", b"", b""]
+        head, content = await once(server.url, b"\r\n".join(lines))
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert b"content-encoding" not in head.lower()
+    assert content == b'{"a":1}'
+    assert len(asked) >= 3
+    assert all(b"\r\nAccept-Encoding: identity\r\n" in head for head in asked)
 
 
 async def test_204_loses_its_length_and_what_follows_is_nobodys_answer() -> None:

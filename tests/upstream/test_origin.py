@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -398,6 +399,51 @@ async def test_a_client_that_fails_to_send_its_content_ends_the_request() -> Non
         with pytest.raises(ContentCut, match="client gone"):
             await upstream.exchange(outbound, content).__aenter__()
         assert upstream.pool.stats().busy == 0
+
+
+def zipped(content: bytes, coding: bytes = b"gzip") -> bytes:
+    packed = gzip.compress(content)
+    fields = b"Content-Encoding: %b\r\nContent-Length: %d" % (coding, len(packed))
+    return b"HTTP/1.1 200 OK\r\nA: b\r\n" + fields + b"\r\n\r\n" + packed
+
+
+@pytest.mark.parametrize("purpose", [Purpose.READ, Purpose.POLL])
+async def test_reading_for_ourselves_asks_for_no_coding_and_undoes_one_that_comes(
+    purpose: Purpose,
+) -> None:
+    async with upstream_answering(zipped(b"a job")) as script, reaching(script.url) as upstream:
+        reply = await upstream.ask("GET", "/", (), purpose=purpose, max_bytes=1000)
+        [head] = script.heads
+    assert head.endswith(b"\r\nAccept-Encoding: identity\r\n\r\n")
+    assert reply.content == b"a job"
+    assert reply.fields == [(b"A", b"b"), (b"Content-Length", b"5")]
+
+
+async def test_job_that_is_created_for_a_client_comes_in_the_coding_that_the_client_takes() -> None:
+    accepted = ((b"Accept-Encoding", b"gzip"),)
+    async with upstream_answering(zipped(b"a job")) as script, reaching(script.url) as upstream:
+        reply = await upstream.ask(
+            "POST", "/", accepted, b"[]", purpose=Purpose.CREATE, max_bytes=1000
+        )
+        [head] = script.heads
+    assert b"\r\nAccept-Encoding: gzip\r\n" in head
+    assert b"identity" not in head
+    assert gzip.decompress(reply.content) == b"a job"
+
+
+async def test_coding_is_undone_within_the_limit_alone() -> None:
+    bomb = zipped(b"\0" * 10_000_000)
+    async with upstream_answering(bomb) as script, reaching(script.url) as upstream:
+        with pytest.raises(AnswerTooLarge, match="more than 1048576 bytes"):
+            await get(upstream)
+
+
+@pytest.mark.parametrize("coding", [b"br", b"gzip, gzip"])
+async def test_coding_that_cannot_be_undone_is_a_bad_gateway(coding: bytes) -> None:
+    answer = zipped(b"a job", coding)
+    async with upstream_answering(answer) as script, reaching(script.url) as upstream:
+        with pytest.raises(BadGateway):
+            await get(upstream)
 
 
 async def test_an_answer_larger_than_the_limit_names_both_sizes() -> None:
