@@ -172,8 +172,13 @@ def alone(number: int, median: float, sigma: float, seed: int = 1) -> list[Job]:
 def lone(number: int, least: float, most: float) -> list[Job]:
     """Jobs one after the other, whose run times are spread evenly."""
     chance = random.Random(1)  # noqa: S311 - no secret
-    runs = [chance.uniform(least, most) for _ in range(number)]
-    return [Job(f"{n:024x}", "a", n * (most + 70.0), seconds) for n, seconds in enumerate(runs)]
+    return in_turn([chance.uniform(least, most) for _ in range(number)])
+
+
+def in_turn(runs: Sequence[float]) -> list[Job]:
+    """Jobs one after the other, with these run times."""
+    apart = max(runs) + 70.0
+    return [Job(f"{n:024x}", "a", n * apart, seconds) for n, seconds in enumerate(runs)]
 
 
 def together(concurrent: int, seconds: float, median: float, sigma: float) -> list[Job]:

@@ -2,11 +2,17 @@
 
 A gap is a share of the job's age, so that an end is noticed late in proportion to what was waited
 for anyway, and the looks at a job grow with the logarithm of its age. Where it is known when jobs
-of the task usually end, there are few looks before that time.
+of the task usually end, there are few looks before that time:
+
+    first   middle      half                  early  (here most jobs end)  late
+    |-------|-----------|---------------------|------|--|--|--|--|--|--|---|--...
+
+The first two are for the job that fails at once, or is quick this time.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,8 +25,11 @@ _JITTER = 0.1
 _MARGIN = 0.75
 """A gap is longer than its share by so many of the shortest: short jobs may be noticed later in
 proportion."""
-_LOOKS_BEFORE = 2
-"""So many looks before jobs of the task usually end, for the one that ends sooner."""
+_FIRST_LOOK_SECONDS = 0.3
+"""The age at which a job of a known task is looked at first, or an eighth of the usual time where
+that is less."""
+_AS_GOOD_AS_AT = 0.85
+"""A look from this share of the age at which it is wanted on is that look: chance moves it."""
 _MAX_DOUBLINGS = 16
 
 
@@ -44,11 +53,19 @@ def gap(
             # Here most jobs end.
             seconds -= margin / 2
         else:
-            until_early = usual.early - age_seconds
-            seconds = max(seconds, min(until_early, usual.early / _LOOKS_BEFORE))
+            seconds = max(seconds, _next_look(age_seconds, usual.early) - age_seconds)
     return max(least, min(seconds * spread, most))
 
 
 def safety_gap(chance: float, config: SyncConfig) -> float:
     """Seconds until the next look while the end is expected to be told."""
     return config.safety_net_seconds * (1 - _JITTER * chance)
+
+
+def _next_look(age_seconds: float, early_seconds: float) -> float:
+    """The age of the next look at a job that usually does not end before ``early_seconds``."""
+    half = early_seconds / 2
+    first = min(early_seconds / 8, _FIRST_LOOK_SECONDS)
+    looks = (first, math.sqrt(first * half), half)
+    ahead = (at for at in looks if age_seconds < at * _AS_GOOD_AS_AT)
+    return next(ahead, early_seconds)

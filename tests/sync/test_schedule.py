@@ -44,13 +44,34 @@ def test_what_was_learned_delays_no_look_beyond_half_the_usual_time(
     assert learned <= max(plain, early / 2 * 1.1)
 
 
+def ages_of_looks(usual: Usual | None, until: float, chance: float = 0.5) -> list[float]:
+    ages = [gap(0, usual, 0, chance, CONFIG)]
+    while ages[-1] < until:
+        ages.append(ages[-1] + gap(ages[-1], usual, 0, chance, CONFIG))
+    return ages
+
+
 def test_few_looks_are_made_before_jobs_of_the_task_usually_end() -> None:
     usual = Usual(4.0, 9.0)
-    assert gap(0, usual, 0, 0.5, CONFIG) == pytest.approx(2.0)
-    assert gap(2, usual, 0, 0.5, CONFIG) == pytest.approx(2.0)
+    assert ages_of_looks(usual, 4)[:4] == pytest.approx([0.3, 0.775, 2, 4], abs=0.01)
     assert gap(3.9, usual, 0, 0.5, CONFIG) == pytest.approx(0.465)
     assert gap(4, usual, 0, 0.5, CONFIG) < gap(4, None, 0, 0.5, CONFIG)
     assert gap(9, usual, 0, 0.5, CONFIG) == gap(9, None, 0, 0.5, CONFIG)
+
+
+@given(st.floats(0.3, 60), CHANCES)
+def test_job_that_ends_at_once_is_noticed_soon_though_its_task_is_slow(
+    early: float, chance: float
+) -> None:
+    first, second, *_ = ages_of_looks(Usual(early, 2 * early), early, chance)
+    assert first <= 0.33
+    assert second <= max(3.3, first + 0.165)
+
+
+@given(st.floats(1, 8), CHANCES)
+def test_early_looks_cost_two_requests_at_most(early: float, chance: float) -> None:
+    half = [age for age in ages_of_looks(Usual(early, 2 * early), early, chance) if age < early]
+    assert len(half) <= 3 + (half[-1] > 0.85 * early)
 
 
 def test_looks_of_many_watches_are_spread() -> None:
