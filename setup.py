@@ -30,6 +30,7 @@ COMPILED = (
     "gateway/forwarding.py",
     "gateway/host.py",
     "gateway/limits.py",
+    "gateway/max_forwards.py",
     "gateway/ops/access_log.py",
     "gateway/ops/metrics.py",
     "gateway/outbox.py",

@@ -35,6 +35,7 @@ FOR_EVERYBODY = frozenset(
         b"cookie",
         b"forwarded",
         b"host",
+        b"max-forwards",
         b"origin",
         b"x-forwarded-for",
         b"x-forwarded-host",

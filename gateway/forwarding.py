@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gateway.admission.addresses import MAX_LENGTH, parsed
 from gateway.fields import end_to_end, has_length, list_members, value, values
 from gateway.host import is_host
+from gateway.max_forwards import COUNTED, forwarded_once, max_forwards
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,6 +73,9 @@ class Forwarding:
         """The field lines to send upstream, those that frame the content included."""
         host = value(client.fields, b"host") or b""
         fields = end_to_end(client.fields, client.names)
+        if client.method in COUNTED:
+            left = max_forwards(client.method, client.fields, client.names)
+            fields = fields if left is None else forwarded_once(fields, left)
         claims: list[Field] = []
         if _has_claims(client.names):
             claims = fields if self.is_trusted(client.address) else []

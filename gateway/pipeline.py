@@ -13,6 +13,7 @@ from gateway.cross_origin import carried_fields
 from gateway.errors import Answer, BadRequest, TooManyRequests
 from gateway.exchange import Exchange, Kind
 from gateway.fields import value, without
+from gateway.max_forwards import final_answer, max_forwards
 from gateway.proxy.relay import Resumed
 from gateway.proxy.websocket import asks_for_websocket
 from gateway.query import query_of
@@ -165,6 +166,8 @@ class Pipeline:
         if is_websocket:
             exchange.kind = Kind.WEBSOCKET
             return
+        if max_forwards(client.method, client.fields, client.names) == 0:
+            return
         exchange.kind = Kind.RELAY
         if matched is not None and (self._secret_routes or not matched.by_secret):
             exchange.route = matched
@@ -202,11 +205,15 @@ class Pipeline:
 
     async def answer(self, exchange: Exchange, forwarded: UpstreamExchange | None) -> Answer | None:
         """The answer; None where it was written already."""
+        client = exchange.client
         if exchange.awaits_keys or exchange.claim is not None:
             await self._admit_later(exchange)
         if exchange.kind is Kind.WEBSOCKET:
             await self._websocket.relay(exchange)
             return None
+        if exchange.kind is Kind.REFUSED:
+            # It may go no further.
+            return final_answer(client.method, exchange.target, client.fields)
         match exchange.route:
             case ResultRoute() as route:
                 job_id = route.job_id.lower()
@@ -219,7 +226,7 @@ class Pipeline:
                 created = await self._create.create(exchange, route)
                 if isinstance(created, Answer):
                     return created
-                resumed = Resumed(created.prefix, exchange.client)
+                resumed = Resumed(created.prefix, client)
                 forwarded = self.relay.forwarded(exchange, resumed)
         await self.relay.relay(exchange, forwarded or self.relay.forwarded(exchange))
         return None

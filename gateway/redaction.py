@@ -19,6 +19,7 @@ _SENSITIVE = (
     *("token", "secret", "passw", "pwd", "auth", "bearer", "credential", "jwt"),
     *("api_key", "api-key", "apikey", "signature", "assertion", "session"),
 )
+_SENSITIVE_FIELDS = (*_SENSITIVE, "cookie", "key")
 _SUSPICIOUS = (*_SENSITIVE, "eyj", "%", "@")
 # Each character is in at most one run, so a hostile target costs no more than its length.
 _RUN = re.compile(r"[A-Za-z0-9_.-]++")
@@ -40,6 +41,13 @@ def redact(target: str) -> str:
     """The target with everything secret replaced by ``***``, at most 2048 characters long."""
     shown = _redacted(target) if _is_suspicious(target) else target
     return shown if len(shown) <= SHOWN_CHARACTERS else shown[: SHOWN_CHARACTERS - 3] + "..."
+
+
+def is_secret_field(name: str, value: str) -> bool:
+    """Whether a field's name or its value speaks of a secret: the line is not to be shown."""
+    if _has_any(_SENSITIVE_FIELDS, name) or _has_any((*_SENSITIVE, "eyj"), _decoded(value)):
+        return True
+    return redact(value) != value
 
 
 def _is_suspicious(target: str) -> bool:

@@ -37,7 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "tls",
         "demo",
     ),
-    ("content_coding",),
+    ("content_coding", "max_forwards"),
     ("admission", "upstream", "downstream", "contradictions"),
     ("exchange", "forwarding", "settings"),
     ("proxy", "sync", "limits"),

@@ -24,6 +24,7 @@ class Inbound:
     address: str = "10.0.0.9"
     scheme: str = "http"
     has_content: bool = False
+    method: str = "GET"
     content_length: int | None = None
 
     @property
@@ -98,6 +99,16 @@ def test_content_keeps_its_framing_even_where_connection_names_it() -> None:
     assert values(forwarding().outbound(sized, "r"), b"content-length") == [b"3"]
     chunked = client((b"Host", b"h"), (b"Transfer-Encoding", b"chunked"), has_content=True)
     assert forwarding().outbound(chunked, "r")[-1] == (b"Transfer-Encoding", b"chunked")
+
+
+@pytest.mark.parametrize(
+    ("method", "sent"), [("TRACE", b"6"), ("OPTIONS", b"6"), ("GET", b"7"), ("POST", b"7")]
+)
+def test_forwards_that_are_counted_become_fewer(method: str, sent: bytes) -> None:
+    """RFC 9110, 7.6.2, though Connection names the field."""
+    fields = [(b"Host", b"h"), (b"Max-Forwards", b"7"), (b"Connection", b"max-forwards")]
+    outbound = forwarding().outbound(client(*fields, method=method), "r")
+    assert values(outbound, b"max-forwards") == [sent]
 
 
 def test_a_request_without_host_gets_the_upstreams() -> None:
