@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from gateway.errors import Field
 
@@ -21,6 +21,22 @@ _THEEYE: tuple[Field, ...] = (
         ),
     ),
 )
+
+EXPOSED: Field = (
+    b"Access-Control-Expose-Headers",
+    b"Retry-After, X-TheEye-Job-Id, X-TheEye-Job-State, RateLimit, RateLimit-Policy",
+)
+"""What scripts may read of our own errors besides what they always may. By name: for requests with
+credentials ``*`` is a name, too."""
+
+
+def is_preflight(method: str, names: Sequence[bytes], *, has_content: bool) -> bool:
+    """Whether a browser asks before another request, for whoever is logged in (Fetch, 4.8).
+
+    ``names`` are those of the fields in lower case.
+    """
+    is_asking = method == "OPTIONS" and b"access-control-request-method" in names
+    return is_asking and b"origin" in names and not has_content
 
 
 def cross_origin_fields(

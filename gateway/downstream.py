@@ -104,7 +104,7 @@ class Client:
         self.content_bytes = sys.maxsize
         """The most content that is read."""
         self.added: tuple[Field, ...] = ()
-        """Fields that the answer gets, whoever gives it."""
+        """Fields that the answer gets, whoever gives it, unless it leads elsewhere."""
         self._content = (
             RequestContent(
                 payload, idle_seconds=idle_seconds, floor=floor, on_awaited=self._continue
@@ -178,7 +178,8 @@ class Client:
         """
         lines = [b"HTTP/1.1 %d %b" % (status, reason)]
         lines += [name + b": " + content for name, content in fields]
-        lines += [name + b": " + content for name, content in self.added]
+        if not 300 <= status < 400:
+            lines += [name + b": " + content for name, content in self.added]
         if not (is_sized or self.method == "HEAD" or status in NO_CONTENT):
             if self.is_http_1_1:
                 self._chunked = True

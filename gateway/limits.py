@@ -197,16 +197,15 @@ class Limits:
 
 def rate_fields(budget: Budget, level: int) -> tuple[Field, ...]:
     """``RateLimit-Policy`` and ``RateLimit`` (draft-ietf-httpapi-ratelimit-headers-11): what passes
-    in a window that brings back a spent burst, and how many requests are left. ``t`` is when the
-    budget is full again, with none left when there is one."""
+    in a window that brings back a spent burst, how many requests are left, and in how many seconds
+    (``t``) one more will be; 0 where none was used."""
     name, rate = budget.kind.value.encode("ascii"), budget.rate
     window = max(1, rate.full_seconds(rate.capacity))
     quota = max(1, int(rate.per_second * window))
     left = rate.remaining(level)
-    seconds = rate.full_seconds(level) if left else rate.wait_seconds(level)
     return (
         (b"RateLimit-Policy", b'"%b";q=%d;w=%d' % (name, quota, window)),
-        (b"RateLimit", b'"%b";r=%d;t=%d' % (name, left, seconds)),
+        (b"RateLimit", b'"%b";r=%d;t=%d' % (name, left, rate.more_seconds(level))),
     )
 
 

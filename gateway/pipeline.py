@@ -9,8 +9,8 @@ from gateway import errors
 from gateway.admission import message
 from gateway.admission.holds import Place
 from gateway.admission.kinds import limited_kind
-from gateway.cross_origin import carried_fields
-from gateway.errors import Answer, BadRequest, TooManyRequests
+from gateway.cross_origin import EXPOSED, carried_fields, is_preflight
+from gateway.errors import Answer, BadRequest, TooManyRequests, UnknownToken
 from gateway.exchange import Exchange, Kind
 from gateway.fields import value, without
 from gateway.max_forwards import final_answer, max_forwards
@@ -159,7 +159,8 @@ class Pipeline:
             if not is_websocket:
                 # The client may go on in the protocol it asked for.
                 client.close_after_answer()
-        if self._limits is not None:
+        is_free = is_preflight(client.method, client.names, has_content=client.has_content)
+        if self._limits is not None and not is_free:
             exchange.limited = limited_kind(client.method, path, None if is_websocket else matched)
             if not exchange.awaits_keys:
                 self._limits.admit(exchange, query)
@@ -241,5 +242,7 @@ class Pipeline:
         answer = errors.answer(failure, exchange.request_id)
         origin = value(exchange.client.fields, b"origin")
         first = carried_fields(origin, answer.fields)
+        if not isinstance(failure, UnknownToken):
+            first = (*first, EXPOSED)
         fields = (*first, *without(answer.fields, b"server"))
         return Answer(answer.status, answer.content, fields, answer.reason)

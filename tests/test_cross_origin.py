@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cross_origin import carried_fields, cross_origin_fields
+from gateway.cross_origin import carried_fields, cross_origin_fields, is_preflight
 
 CORS = Path(__file__).parent / "recordings" / "async-only" / "cors.json"
 
@@ -29,3 +29,15 @@ def test_name_of_the_upstream_is_carried_and_nothing_else_of_its_fields() -> Non
     sent = [(b"Date", b"x"), (b"Vary", b"y"), (b"server", b"restify")]
     assert carried_fields(None, sent) == (sent[2], *cross_origin_fields(None))
     assert carried_fields(None, []) == cross_origin_fields(None)
+
+
+ASKING = [b"host", b"origin", b"access-control-request-method"]
+
+
+def test_preflight_is_what_a_browser_sends_before_another_request() -> None:
+    assert is_preflight("OPTIONS", ASKING, has_content=False)
+    assert not is_preflight("OPTIONS", ASKING, has_content=True)
+    assert not is_preflight("GET", ASKING, has_content=False)
+    for missing in ASKING[1:]:
+        rest = [name for name in ASKING if name != missing]
+        assert not is_preflight("OPTIONS", rest, has_content=False)

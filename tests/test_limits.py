@@ -365,6 +365,26 @@ def test_fields_of_a_refusal_say_what_retry_after_says() -> None:
 
 
 @pytest.mark.parametrize(
+    ("per_second", "burst", "used", "left"),
+    [
+        (1 / 60, 10, 9, b"r=1;t=60"),
+        (1 / 60, 10, 0, b"r=10;t=0"),
+        (1 / 60, 10, 1, b"r=9;t=60"),
+        (1 / 60, 10, 10, b"r=0;t=60"),
+        (1 / 60, 10, 12, b"r=0;t=180"),
+        (100.0, 200, 150, b"r=50;t=1"),
+        (0.3, 1, 1, b"r=0;t=4"),
+    ],
+)
+def test_t_is_when_one_more_is_available(
+    per_second: float, burst: int, used: int, left: bytes
+) -> None:
+    rate = Rate(per_second, burst)
+    budget = Budget(Limited.OTHER, b"k", rate, is_known=True)
+    assert rate_fields(budget, used * rate.interval)[1] == (b"RateLimit", b'"other";' + left)
+
+
+@pytest.mark.parametrize(
     ("rate", "policy"),
     [
         (Rate(20.0, 40), b'"other";q=40;w=2'),

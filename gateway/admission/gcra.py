@@ -57,6 +57,14 @@ class Rate:
         """After how many whole seconds one more request may pass."""
         return _seconds(level + self.interval - self.capacity)
 
+    def more_seconds(self, level: int) -> int:
+        """After how many whole seconds more requests may pass at once than now; 0 where no more
+        ever may."""
+        left = self.remaining(level)
+        if left >= self.burst:
+            return 0
+        return _seconds(level + (left + 1) * self.interval - self.capacity)
+
     def full_seconds(self, level: int) -> int:
         """After how many whole seconds the budget is full again."""
         return _seconds(level)

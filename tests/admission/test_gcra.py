@@ -53,3 +53,12 @@ def test_who_waits_as_long_as_told_fits(rate: Rate, level: int) -> None:
     after = max(level - rate.wait_seconds(level) * SECOND, 0)
     assert rate.fits(after)
     assert rate.remaining(after) >= 1
+
+
+@given(rate=RATES, level=st.integers(0, 10**12))
+def test_more_is_there_when_it_is_said_and_not_a_second_before(rate: Rate, level: int) -> None:
+    left, seconds = rate.remaining(level), rate.more_seconds(level)
+    assert seconds > 0 or left == rate.burst
+    if seconds:
+        assert rate.remaining(max(level - seconds * SECOND, 0)) > left
+        assert rate.remaining(max(level - (seconds - 1) * SECOND, 0)) == left

@@ -223,6 +223,104 @@ async def test_fields_are_added_to_answers_that_pass_too() -> None:
     assert field(refused, b"Retry-After") == b"100"
 
 
+async def test_no_redirect_carries_the_fields(orchestrator: Orchestrator) -> None:
+    moved = b"HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n"
+    async with limited(orchestrator, headers=True) as server:
+        created, _ = await once(server.url, creating(orchestrator))
+        other, _ = await once(server.url, creating(orchestrator, "no_wait=1"))
+    assert [status(head) for head in (created, other)] == [303, 200]
+    assert [b"RateLimit" in head for head in (created, other)] == [False, True]
+    async with (
+        upstream_answering(moved) as script,
+        gateway_before(script.url, limits=limits(headers=True)) as server,
+    ):
+        head, _ = await once(server.url, GET)
+        assert head == moved
+        await once(server.url, GET)
+        refused, _ = await once(server.url, GET)
+    assert field(refused, b"RateLimit") == b'"other";r=0;t=100'
+
+
+PREFLIGHT = (
+    b"OPTIONS /task/t/job?wait_result=true HTTP/1.1\r\nHost: x\r\nOrigin: https://a.test\r\n"
+    b"Access-Control-Request-Method: POST\r\n"
+    b"Access-Control-Request-Headers: authorization\r\n"
+)
+
+
+async def test_users_of_one_address_are_not_refused_for_their_preflights(
+    orchestrator: Orchestrator,
+) -> None:
+    async with limited(orchestrator, 2, headers=True) as server, connected(server.url) as client:
+        for _ in range(48):
+            await client.send(PREFLIGHT + b"\r\n")
+            head, _ = await client.answer()
+            assert status(head) == 204
+            assert field(head, b"RateLimit") is None
+        assert status((await once(server.url, GET))[0]) == 200
+        _, metrics = await once(server.admin_url, SCRAPE)
+    told = numbers(metrics.decode())
+    assert told['gateway_limit_verdicts_total{limit="other",verdict="admitted"}'] == 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        PREFLIGHT.replace(b"Origin", b"X-Origin") + b"\r\n",
+        PREFLIGHT.replace(b"Access-Control-Request-Method", b"X-Method") + b"\r\n",
+        PREFLIGHT + b"Content-Length: 2\r\n\r\n{}",
+        PREFLIGHT.replace(b"OPTIONS", b"POST") + b"Content-Length: 0\r\n\r\n",
+    ],
+    ids=["no origin", "no method", "content", "post"],
+)
+async def test_what_only_resembles_a_preflight_counts(
+    orchestrator: Orchestrator, message: bytes
+) -> None:
+    async with limited(orchestrator, 2) as server:
+        answers = [await once(server.url, message) for _ in range(3)]
+    assert [status(head) == 429 for head, _ in answers] == [False, False, True]
+
+
+async def test_preflights_are_bounded_by_the_connections_of_their_address(
+    orchestrator: Orchestrator,
+) -> None:
+    async with (
+        limited(orchestrator, 2, connections_per_address=1) as server,
+        connected(server.url) as client,
+    ):
+        await client.send(PREFLIGHT + b"\r\n")
+        assert status((await client.answer())[0]) == 204
+        assert status((await once(server.url, PREFLIGHT + b"\r\n"))[0]) == 429
+
+
+async def test_scripts_may_read_what_our_own_errors_say(orchestrator: Orchestrator) -> None:
+    readable = {b"retry-after", b"x-theeye-job-id", b"x-theeye-job-state"}
+    readable |= {b"ratelimit", b"ratelimit-policy"}
+    origin = b"Host: x\r\nOrigin: https://a.test"
+    token = orchestrator.tokens["acme-user"].encode()
+    refused = GET.replace(b"Host: x", origin)
+    wrong = b"GET /job/%b/result?limit=no&access_token=%b HTTP/1.1\r\n%b\r\n\r\n"
+    full = creating(orchestrator).replace(b"Host: x", origin)
+    heads = []
+    async with limited(orchestrator, 2, holds=1) as server:
+        heads.append((await once(server.url, wrong % (b"0" * 24, token, origin)))[0])
+        await once(server.url, full)
+        heads.append((await once(server.url, full))[0])
+        heads.extend([(await once(server.url, refused))[0] for _ in range(3)][2:])
+    identity = {"mode": "verify", "secret": "a secret that nobody signs with, long enough"}
+    async with gateway_before(orchestrator.url, identity=identity) as server:
+        unauthorized = refused.replace(b"\r\n\r\n", b"\r\nAuthorization: Bearer %b\r\n\r\n" % token)
+        heads.append((await once(server.url, unauthorized.replace(b"/api", b"/acme/job")))[0])
+    async with gateway_before("http://127.0.0.1:9") as server:
+        heads.append((await once(server.url, refused))[0])
+    assert [status(head) for head in heads] == [400, 503, 429, 401, 502]
+    for head in heads:
+        exposed = field(head, b"Access-Control-Expose-Headers")
+        assert exposed is not None
+        assert {name.strip().lower() for name in exposed.split(b",")} == readable
+        assert field(head, b"Access-Control-Allow-Origin") == b"https://a.test"
+
+
 async def test_token_the_upstream_took_is_independent_of_its_address(
     orchestrator: Orchestrator,
 ) -> None:
