@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from gateway import __version__, redis_client
 from gateway.admission.budgets import MemoryBudgets
+from gateway.admission.buffers import BUFFERED_BYTES, Buffers
 from gateway.admission.connections import Connections
 from gateway.admission.holds import Holds, Place
 from gateway.admission.identity import Identities
@@ -28,8 +29,10 @@ from gateway.pipeline import SHARE, Observer, Pipeline
 from gateway.proxy.relay import Relay
 from gateway.proxy.websocket import WebSocketRelay
 from gateway.sync.create import CreateAndWait
+from gateway.sync.formatter import Formatter
 from gateway.sync.hold import ResultHold
 from gateway.sync.orchestrator import Orchestrator
+from gateway.sync.parsing import ParsingThread
 from gateway.sync.push import Push
 from gateway.sync.reader import Reader
 from gateway.sync.results import Results
@@ -84,7 +87,10 @@ class Gateway:
             fields = forwarding.outbound(exchange.client, exchange.request_id)
             return without(fields, b"transfer-encoding")
 
-        orchestrator = Orchestrator(upstream, config.limits.result_bytes)
+        largest = config.limits.result_bytes
+        self._buffers = buffers = Buffers(config.limits.buffered_bytes, largest)
+        self._thread = ParsingThread()
+        orchestrator = Orchestrator(upstream, buffers, self._thread, largest)
         self._watcher = Watcher(orchestrator, clock, random.random, config.sync)
         self._push = (
             Push(
@@ -98,7 +104,7 @@ class Gateway:
             else None
         )
         self._results = Results(
-            Reader(orchestrator, upstream, config.limits.result_bytes).read,
+            Reader(orchestrator, upstream, buffers, largest).read,
             clock,
             config.sync,
             self._push.ended if self._push is not None else None,
@@ -108,6 +114,7 @@ class Gateway:
             created_with,
             answered,
             place=self._place,
+            buffers=buffers,
             config=config.sync,
             limits=config.limits,
         )
@@ -134,7 +141,15 @@ class Gateway:
                 upstream, forwarding, answered, holder, config.upstream.tunnel_idle_seconds
             ),
             create=self._create,
-            hold=ResultHold(self._results, self._watcher, answered, clock, config.sync),
+            hold=ResultHold(
+                self._results,
+                self._watcher,
+                answered,
+                clock,
+                config.sync,
+                buffers=buffers,
+                formatter=Formatter(self._thread, config.sync),
+            ),
             observers=observers,
             clock=clock,
             secret_routes=config.sync.secret_routes,
@@ -165,6 +180,7 @@ class Gateway:
         await self._watcher.aclose()
         await self._results.aclose()
         await self._create.aclose(self._config.upstream.response_seconds)
+        self._thread.close()
         await self._tasks.aclose()
         if self._shared is not None:
             await self._shared.aclose()
@@ -205,11 +221,13 @@ class Gateway:
             verdicts[CONNECTIONS, verdict] = self._connections.surplus
         if over_share := self._upstream.stats().pool.refused:
             verdicts[SHARE, "refused"] = over_share
+        if self._buffers.refused:
+            verdicts[BUFFERED_BYTES, "refused"] = self._buffers.refused
         if self._shared is None:
-            return LimitStats(verdicts)
+            return LimitStats(verdicts, buffered_bytes=self._buffers.total)
         stats = self._shared.stats()
         redis = RedisStats(stats.is_answering, stats.failures, stats.decisions, stats.fallbacks)
-        return LimitStats(verdicts, redis)
+        return LimitStats(verdicts, redis, self._buffers.total)
 
 
 def _limits(

@@ -115,6 +115,7 @@ class LimitsConfig(Section, frozen=True, kw_only=True):
     fields_bytes: Bytes = 64 * 1024
     inspect_bytes: Bytes = MIB
     result_bytes: Bytes = 17 * MIB
+    buffered_bytes: Bytes = 128 * MIB
     rules: tuple[Rule, ...] = ()
     create: KindLimits = KindLimits(per_second=20.0, burst=40, content_bytes=MIB)
     result: KindLimits = KindLimits(per_second=50.0, burst=100, content_bytes=MIB)

@@ -46,6 +46,12 @@ def contradictions(config: Config) -> Iterator[Contradiction]:
     yield from _identity(config.identity)
     yield from _redis(config.redis)
     yield from _rules(config.limits.rules, verifies=config.identity.mode == "verify")
+    if config.limits.buffered_bytes < config.limits.result_bytes:
+        yield Contradiction(
+            ("limits.buffered_bytes", "limits.result_bytes"),
+            f"limits.buffered_bytes ({config.limits.buffered_bytes}) must not be below"
+            f" limits.result_bytes ({config.limits.result_bytes})",
+        )
     for low, high in (
         ("default_hold_seconds", "max_hold_seconds"),
         ("min_poll_seconds", "max_poll_seconds"),

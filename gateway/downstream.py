@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from gateway.outbox import Outbox
 
 REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+PIECE_BYTES = 64 * 1024
+"""So much of an answer that is held as a whole is handed to the transport at a time."""
 NO_CONTENT = frozenset({101, 204, 304})
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -166,7 +168,11 @@ class Client:
             fields.append((b"Date", formatdate(usegmt=True).encode("ascii")))
         reason = answer.reason or REASONS.get(answer.status, b"")
         self.begin(answer.status, reason, fields, is_sized=True)
-        self.write(b"" if without_content else answer.content)
+        content = b"" if without_content else answer.content
+        self.write(content[:PIECE_BYTES])
+        for start in range(PIECE_BYTES, len(content), PIECE_BYTES):
+            await self.drain()
+            self.write(content[start : start + PIECE_BYTES])
         self.finish()
         await self.drain()
 

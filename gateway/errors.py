@@ -120,6 +120,13 @@ class Overloaded(GatewayError):
     status, code = 503, "Overloaded"
 
 
+class MemoryFull(Overloaded):
+    """What is under way of jobs and results takes all the memory it may. Of what was asked for
+    nothing is lost: the client may come again."""
+
+    code = "MemoryFull"
+
+
 class KeysUnavailable(GatewayError):
     """What tokens are verified with cannot be had, so none of them can be let through."""
 

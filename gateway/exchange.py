@@ -9,6 +9,7 @@ from gateway.admission.identity import ANONYMOUS
 
 if TYPE_CHECKING:
     from gateway.admission.budgets import Budget, Claim
+    from gateway.admission.buffers import Buffered
     from gateway.admission.kinds import Limited
     from gateway.downstream import Client
     from gateway.routes import Route
@@ -44,6 +45,7 @@ class Exchange:
     __slots__ = (
         "address",
         "awaits_keys",
+        "buffered",
         "claim",
         "client",
         "content_bytes",
@@ -96,6 +98,8 @@ class Exchange:
         """The limit that was reached, empty if none was."""
         self.owed: tuple[Budget, ...] = ()
         """What it will take of these unless it is held."""
+        self.buffered: Buffered | None = None
+        """What it takes of the memory for jobs and results; released when it is over."""
         self.content_bytes: int | None = None
         """The most content it may have; None where that was decided by its length."""
 

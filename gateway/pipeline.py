@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from gateway import errors
 from gateway.admission import message
+from gateway.admission.buffers import BUFFERED_BYTES
 from gateway.admission.holds import Place
 from gateway.admission.kinds import limited_kind
 from gateway.cross_origin import EXPOSED, carried_fields, is_preflight
-from gateway.errors import Answer, BadRequest, TooManyRequests, UnknownToken
+from gateway.errors import Answer, BadRequest, MemoryFull, TooManyRequests, UnknownToken
 from gateway.exchange import Exchange, Kind
 from gateway.fields import value, without
 from gateway.max_forwards import final_answer, max_forwards
@@ -112,6 +113,8 @@ class Pipeline:
         self._in_flight.discard(exchange.client)
         if self.is_draining and not self._in_flight:
             self._idle.set()
+        if exchange.buffered is not None:
+            exchange.buffered.release()
         exchange.finished = self._clock()
         if self._limits is not None:
             self._limits.settle(exchange)
@@ -239,6 +242,8 @@ class Pipeline:
         """What the client is told of a failure."""
         if isinstance(failure, TooManyRequests) and not exchange.limit:
             exchange.limit = SHARE
+        if isinstance(failure, MemoryFull):
+            exchange.limit = BUFFERED_BYTES
         answer = errors.answer(failure, exchange.request_id)
         origin = value(exchange.client.fields, b"origin")
         first = carried_fields(origin, answer.fields)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from gateway.config import LimitsConfig, ListenConfig
+from gateway.downstream import PIECE_BYTES
 from gateway.errors import Answer, ClientGone, RequestTimeout
 from gateway.listener import ClientListener
+from tests.demo.replay import until
 from tests.e2e.harness import RawClient, connected
 
 if TYPE_CHECKING:
@@ -214,3 +216,21 @@ async def test_client_on_a_unix_socket_has_no_address_and_is_cut_too(tmp_path: P
     writer.close()
     server.close()
     await listener.shutdown(0.1)
+
+
+async def test_large_answer_is_handed_to_the_transport_in_pieces() -> None:
+    content = b"".join(b"%07d\n" % number for number in range(2_500_000))
+    waiting: list[int] = []
+
+    async def send(client: Client) -> None:
+        async with asyncio.TaskGroup() as group:
+            sending = group.create_task(client.send(Answer(200, content)))
+            await until(lambda: client.is_full or sending.done())
+            transport = client.protocol.transport
+            assert transport is not None
+            waiting.append(transport.get_write_buffer_size())
+
+    async with handled(send) as (_, client):
+        await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await client.answer())[1] == content
+    assert 0 < waiting[0] < 4 * PIECE_BYTES

@@ -72,10 +72,12 @@ class RedisStats:
 
 @dataclass(frozen=True, slots=True)
 class LimitStats:
-    """Requests and connections by (limit, verdict) so far, and what is known of Redis if any."""
+    """Requests and connections by (limit, verdict) so far, bytes of jobs and results under way
+    now, and what is known of Redis if any."""
 
     verdicts: Mapping[tuple[str, str], int]
     redis: RedisStats | None = None
+    buffered_bytes: int = 0
 
 
 class Durations:
@@ -214,6 +216,11 @@ def _limits(limits: LimitStats) -> Iterator[Metric]:
     for labels, count in limits.verdicts.items():
         verdicts.add_metric(labels, count)
     yield verdicts
+    yield GaugeMetricFamily(
+        "gateway_buffered_bytes",
+        "Memory that jobs and results under way take, of limits.buffered_bytes.",
+        value=limits.buffered_bytes,
+    )
     redis = limits.redis
     if redis is None:
         return

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from gateway.admission.claims import is_customer_name
 from gateway.admission.rejection import rejection
 from gateway.content_coding import InflatesTooFar, Undecodable, inflated
-from gateway.errors import NO_STORE, Answer, ContentTooLarge, TargetTooLong
+from gateway.errors import NO_STORE, Answer, ContentTooLarge, MemoryFull, TargetTooLong
 from gateway.exchange import Kind
 from gateway.fields import value as field_value
 from gateway.fields import without
@@ -31,6 +31,7 @@ from gateway.upstream.messages import Purpose
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from gateway.admission.buffers import Buffered, Buffers
     from gateway.admission.holds import Place
     from gateway.admission.identity import Identity
     from gateway.config import LimitsConfig, SyncConfig
@@ -69,6 +70,7 @@ class CreateAndWait:
         answered: Callable[[Identity, int, Answer | None], None],
         *,
         place: Callable[[Exchange], Place],
+        buffers: Buffers,
         config: SyncConfig,
         limits: LimitsConfig,
     ) -> None:
@@ -76,6 +78,7 @@ class CreateAndWait:
         self._outbound = outbound
         self._answered = answered
         self._place = place
+        self._buffers = buffers
         self._config = config
         self._limits = limits
         self._tasks = Tasks()
@@ -86,9 +89,11 @@ class CreateAndWait:
             BadRequest, TargetTooLong: nobody could wait with this query. No job exists then.
             ContentTooLarge: a wait is asked for with more content than can be held. Nor then.
             TooManyRequests, Overloaded: there is no place for another wait. Nor then.
+            MemoryFull: there is no room for the content. Nor then.
             BadGateway, GatewayTimeout, Overloaded: as the upstream's failures are mapped.
         """
         query = query_of(exchange.target)
+        exchange.buffered = self._buffers.of(exchange.identity.key)
         if asks_to_wait(query):
             exchange.kind = Kind.CREATE
             self._check(query)
@@ -127,16 +132,19 @@ class CreateAndWait:
     async def _created(
         self, exchange: Exchange, route: CreateRoute, query: str, content: bytes
     ) -> Answer:
-        asking = self._upstream.ask(
-            exchange.client.method,
-            exchange.target,
-            self._outbound(exchange),
-            content,
-            purpose=Purpose.CREATE,
-            max_bytes=self._limits.result_bytes,
-        )
+        buffered, exchange.buffered = exchange.buffered, None
+        assert buffered is not None
+        try:
+            # The answer repeats the arguments. Once the job exists it is too late to refuse it.
+            buffered.grow(len(content))
+        except MemoryFull:
+            buffered.release()
+            raise
         # A client that leaves must not leave behind a job that is half created.
+        asking = self._asked(exchange, content, buffered)
         reply = await asyncio.shield(self._tasks.spawn(asking, name="create"))
+        exchange.buffered = self._buffers.of(exchange.identity.key)
+        exchange.buffered.become(len(reply.content))
         said = rejection(reply.status, reply.reason, reply.fields, reply.content)
         self._answered(exchange.identity, reply.status, said)
         job = _job(reply, self._limits.result_bytes) if reply.status in {200, 303} else None
@@ -149,6 +157,17 @@ class CreateAndWait:
             path, customer = result_path(job.id), exchange.identity.customer
         location = job_location(path, query, job, customer, self._config)
         return redirect(reply, job, location)
+
+    async def _asked(self, exchange: Exchange, content: bytes, buffered: Buffered) -> Reply:
+        with buffered:
+            return await self._upstream.ask(
+                exchange.client.method,
+                exchange.target,
+                self._outbound(exchange),
+                content,
+                purpose=Purpose.CREATE,
+                max_bytes=self._limits.result_bytes,
+            )
 
     async def aclose(self, grace_seconds: float) -> None:
         """Let the jobs that are being created come to be, for ``grace_seconds`` at most."""
@@ -187,6 +206,8 @@ async def _read(exchange: Exchange, max_bytes: int) -> Passed:
         piece = await exchange.client.read() if exchange.client.has_content else b""
         if not piece:
             return Passed(b"".join(pieces), ended=True)
+        if exchange.buffered is not None:
+            exchange.buffered.grow(len(piece))
         pieces.append(piece)
         total += len(piece)
     return Passed(b"".join(pieces))

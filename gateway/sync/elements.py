@@ -22,7 +22,7 @@ class TooManyParts(Exception):
     """The element is behind more than ``MAX_STEPS`` parts."""
 
 
-def element(array: bytes, index: int) -> bytes | None:
+def element(array: bytes | memoryview, index: int) -> bytes | None:
     """The element's bytes; None where ``array``, which is valid JSON, is no array or has none such.
 
     Raises:
@@ -46,7 +46,7 @@ def element(array: bytes, index: int) -> bytes | None:
             depth -= mark in b"]}"
         else:
             if index == 0:
-                return array[begin : found.start()].strip(_SPACE)
+                return bytes(array[begin : found.start()]).strip(_SPACE)
             if mark == ord("]"):
                 return None
             index -= 1
@@ -54,7 +54,7 @@ def element(array: bytes, index: int) -> bytes | None:
     raise TooManyParts
 
 
-def _end_of_string(text: bytes, position: int) -> int:
+def _end_of_string(text: bytes | memoryview, position: int) -> int:
     """Where the string ends in which ``position`` is."""
     while text[position] != _QUOTE:
         piece = _PIECE.match(text, position)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,25 +22,23 @@ from gateway.sync.parameters import (
     next_location,
 )
 from gateway.sync.responses import JobOf408, made_here, see_other, timed_out
-from gateway.sync.result import Format, result_answer, result_format
+from gateway.sync.result import Format, result_format
 from gateway.sync.results import Results, holder
 from gateway.sync.watch import Sighting, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.admission.buffers import Buffers
     from gateway.admission.identity import Identity
     from gateway.config import SyncConfig
     from gateway.errors import Field
     from gateway.exchange import Exchange
     from gateway.routes import ResultRoute
+    from gateway.sync.formatter import Formatter
     from gateway.sync.job import Job
     from gateway.sync.orchestrator import Read
     from gateway.sync.watcher import Watcher
-
-
-AT_ONCE_BYTES = 32 * 1024
-"""A larger output is parsed in a thread, so that the others need not wait."""
 
 
 MAX_RESUMED = 20_000
@@ -90,10 +87,15 @@ class ResultHold:
         answered: Callable[[Identity, int, Answer | None], None],
         clock: Callable[[], float],
         config: SyncConfig,
+        *,
+        buffers: Buffers,
+        formatter: Formatter,
     ) -> None:
         self._results = results
         self._watcher = watcher
         self._answered = answered
+        self._buffers = buffers
+        self._formatter = formatter
         self._clock = clock
         self._config = config
         self._sights: TTLCache[tuple[bytes, str, bytes | None], _Sight] = TTLCache(
@@ -105,12 +107,14 @@ class ResultHold:
         Raises:
             BadRequest: a parameter of the wait, or the organization, is wrong.
             AnswerTooLarge: the job is larger than may be held here; it is untouched.
+            MemoryFull: there is no room for the job, or its result, now.
         """
         exchange.kind = Kind.RESULT
         client = exchange.client
         if not is_job_id(route.job_id):
             return INVALID_ID.with_fields(*cross_origin_fields(value(client.fields, b"origin")))
         exchange.job_id = route.job_id
+        exchange.buffered = self._buffers.of(exchange.identity.key)
         query = query_of(exchange.target)
         try:
             parameters = hold_parameters(query, self._config)
@@ -131,7 +135,7 @@ class ResultHold:
     def _reading(self, exchange: Exchange, route: ResultRoute, query: str) -> Reading:
         fields = exchange.client.fields
         if route.secret:
-            return secret_reading(route.job_id, route.secret, fields)
+            return secret_reading(route.job_id, route.secret, fields, exchange.identity)
         default = self._config.default_customer
         return reading(route.job_id, query, fields, exchange.identity, default)
 
@@ -191,7 +195,8 @@ class ResultHold:
                 if read.job.is_finished:
                     if seen is not None:
                         self._learn(read.job)
-                    return made_here(await self._formatted(read.job, wait), read.fields)
+                    made = await self._formatter.result(exchange, read.job, wait.format)
+                    return made_here(made, read.fields)
         return None
 
     def _learn(self, job: Job) -> None:
@@ -206,12 +211,6 @@ class ResultHold:
             wait.reading, wait.holder, has_ended=has_ended, output_only=wait.format.is_of_output
         )
         return await self._watcher.unless_drained(reading)
-
-    async def _formatted(self, job: Job, wait: _Wait) -> Answer:
-        profile, parse_bytes = self._config.profile, self._config.parse_bytes
-        if len(job.output) < AT_ONCE_BYTES:
-            return result_answer(job, wait.format, profile, parse_bytes)
-        return await asyncio.to_thread(result_answer, job, wait.format, profile, parse_bytes)
 
     async def _wait(
         self,

@@ -28,6 +28,9 @@ _SURROGATES = re.compile(
 )
 
 
+_ANY_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
 class JsonError(ValueError):
     """The text is not JSON. ``details`` is worded as V8 words it."""
 
@@ -47,6 +50,11 @@ def parse(text: str) -> Any:
         raise JsonError(_details(text, error)) from None
     except (ValueError, RecursionError) as error:
         raise JsonError(str(error)) from None
+
+
+def has_surrogates(text: bytes) -> bool:
+    """Whether JSON may have some, lone or not."""
+    return _ANY_SURROGATE.search(text) is not None
 
 
 def without_lone_surrogates(text: bytes) -> bytes:

@@ -33,10 +33,13 @@ class Job:
     state: str
     """As ``known_state`` has it, never a text of the job's script."""
     customer_name: str
-    output: bytes
-    """JSON, ``null`` where the job has none."""
-    result: bytes | None
+    output_json: msgspec.Raw
+    """``null`` where the job has none; a part of ``raw``, not copied, as ``result_json``."""
+    result_json: msgspec.Raw
+    """Empty where the job has none."""
     raw: bytes
+    held_bytes: int
+    """What all this takes in memory, but for a few hundred bytes."""
     secret: str = field(default="", repr=False)
     """With which anybody may read the job; empty where the upstream has none."""
     task_id: str = ""
@@ -45,6 +48,16 @@ class Job:
     updated: str = ""
     is_whole: bool = True
     """Else it is too large to be held, and only its output was read, and what lists tell."""
+
+    @property
+    def output(self) -> bytes:
+        """A copy of the output."""
+        return bytes(self.output_json)
+
+    @property
+    def result(self) -> bytes:
+        """A copy of the result, empty where the job has none."""
+        return bytes(self.result_json)
 
     @property
     def is_finished(self) -> bool:
@@ -91,7 +104,8 @@ def is_job_id(text: str) -> bool:
 
 def parse_job(content: bytes) -> Job | None:
     """The job a body holds, None where it holds none."""
-    body = _decoded(_decoder, content)
+    decoded = _decoded(_decoder, content)
+    body, copied_bytes = decoded
     if body is None or not isinstance(body.id, str) or not is_job_id(body.id):
         return None
     return Job(
@@ -101,9 +115,10 @@ def parse_job(content: bytes) -> Job | None:
             _text(body.lifecycle), _text(body.state), _text(body.trigger_name), _evaluation(body)
         ),
         _text(body.customer_name),
-        bytes(body.output),
-        bytes(body.result) or None,
+        body.output,
+        body.result,
         content,
+        len(content) + copied_bytes,
         body.secret if isinstance(body.secret, str) and _SECRET.fullmatch(body.secret) else "",
         _text(body.task_id),
         _text(body.creation_date),
@@ -114,10 +129,12 @@ def parse_job(content: bytes) -> Job | None:
 def with_output(job: Job, output: bytes) -> Job | None:
     """The job, of which no more is known than lists tell, with its output; None where that is not
     JSON."""
-    content = _decoded(_raw_decoder, output)
+    decoded = _decoded(_raw_decoder, output)
+    content, copied_bytes = decoded
     if content is None:
         return None
-    return replace(job, output=bytes(content), is_whole=False)
+    held_bytes = job.held_bytes + len(output) + copied_bytes
+    return replace(job, output_json=content, held_bytes=held_bytes, is_whole=False)
 
 
 def job_fields(job_id: str, state: str) -> tuple[Field, Field]:
@@ -126,22 +143,24 @@ def job_fields(job_id: str, state: str) -> tuple[Field, Field]:
     return (b"X-TheEye-Job-Id", job_id.encode()), (b"X-TheEye-Job-State", shown)
 
 
-def _decoded(decoder: msgspec.json.Decoder[T], content: bytes) -> T | None:
-    """What the content holds; lone surrogates, which JavaScript writes, are replaced."""
+def _decoded(decoder: msgspec.json.Decoder[T], content: bytes) -> tuple[T | None, int]:
+    """What the content holds, and how large the copy is that it is a part of, 0 where that is the
+    content itself. In a copy lone surrogates, which JavaScript writes, are replaced."""
     try:
-        return decoder.decode(content)
+        return decoder.decode(content), 0
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
+    copy = without_lone_surrogates(content)
     try:
-        return decoder.decode(without_lone_surrogates(content))
+        return decoder.decode(copy), len(copy)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+        return None, 0
 
 
 def _evaluation(body: _Body) -> str:
     """What the job, or else its task, says that a state of the script's own wording counts as."""
     own = _text(body.default_state_evaluation)
-    if own or bytes(body.task)[:1] != b"{":
+    if own or memoryview(body.task)[:1].tobytes() != b"{":
         return own
     try:
         return _text(_task_decoder.decode(body.task).default_state_evaluation)

@@ -12,12 +12,13 @@ from urllib.parse import quote
 import msgspec
 
 from gateway.cross_origin import carried_fields
-from gateway.errors import AnswerTooLarge, GatewayError
+from gateway.errors import AnswerTooLarge, GatewayError, MemoryFull
 from gateway.sync.job import parse_job, with_output
 from gateway.sync.orchestrator import Failing, Orchestrator, Seen, request_fields, understood
 from gateway.upstream.messages import Purpose
 
 if TYPE_CHECKING:
+    from gateway.admission.buffers import Buffers
     from gateway.sync.job import Job
     from gateway.sync.orchestrator import Read, Reading, Upstream
     from gateway.upstream.messages import Reply
@@ -28,11 +29,14 @@ _list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class Reader:
-    """``max_bytes`` bounds each of the upstream's answers."""
+    """``max_bytes`` bounds each of the upstream's answers, for which ``buffers`` have room."""
 
-    def __init__(self, orchestrator: Orchestrator, upstream: Upstream, max_bytes: int) -> None:
+    def __init__(
+        self, orchestrator: Orchestrator, upstream: Upstream, buffers: Buffers, max_bytes: int
+    ) -> None:
         self._orchestrator = orchestrator
         self._upstream = upstream
+        self._buffers = buffers
         self._max_bytes = max_bytes
 
     async def read(self, reading: Reading, output_only: bool) -> Read:
@@ -42,6 +46,7 @@ class Reader:
 
         Raises:
             AnswerTooLarge: what is wanted is larger than may be held.
+            MemoryFull: there is no room for it now.
         """
         try:
             return await self._orchestrator.read(reading)
@@ -76,18 +81,20 @@ class Reader:
         return Failing() if completed is None else Seen(completed, fields)
 
     async def _ask(self, reading: Reading, target: str) -> Reply | None:
-        try:
-            return await self._upstream.ask(
-                "GET",
-                target,
-                request_fields(reading),
-                purpose=Purpose.READ,
-                max_bytes=self._max_bytes,
-            )
-        except AnswerTooLarge:
-            raise
-        except GatewayError:
-            return None
+        with self._buffers.of(reading.client) as held:
+            try:
+                return await self._upstream.ask(
+                    "GET",
+                    target,
+                    request_fields(reading),
+                    purpose=Purpose.READ,
+                    max_bytes=self._max_bytes,
+                    make_room=held.grow,
+                )
+            except (AnswerTooLarge, MemoryFull):
+                raise
+            except GatewayError:
+                return None
 
 
 def _list_of_one(reading: Reading) -> str:

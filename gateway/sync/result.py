@@ -98,7 +98,7 @@ def result_answer(job: Job, wanted: Format, profile: Profile, parse_bytes: int) 
     if wanted.name == "output":
         return Answer(default, job.output)
     try:
-        parsed = _parsed(_element(job.output, wanted.index, parse_bytes), profile)
+        parsed = _parsed(_element(memoryview(job.output_json), wanted.index, parse_bytes), profile)
     except JsonError as error:
         return Answer(500, _not_parsed(job, profile, error.details))
     status = parsed.status or default
@@ -120,7 +120,7 @@ def _parsed(found: Any, profile: Profile) -> _Parsed:
     return _Parsed(_status(value, _STATUS_KEYS[profile]), _json(value))
 
 
-def _element(output: bytes, index: str, parse_bytes: int) -> Any:
+def _element(output: memoryview, index: str, parse_bytes: int) -> Any:
     """The output's element; None where there is no such one."""
     if not _INDEX.fullmatch(index or "0"):
         return None
@@ -163,7 +163,7 @@ def _not_parsed(job: Job, profile: Profile, details: str) -> bytes:
             b'"message":"Invalid task ejecution result. Cannot be parsed"',
             b'"details":' + _json(details),
         ]
-    if job.result is not None:
+    if job.result:
         members.append(b'"result":' + job.result)
     return b"{" + b",".join(members) + b"}"
 

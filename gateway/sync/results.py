@@ -112,4 +112,4 @@ class Results:
 
 def size(job: Job) -> int:
     """The bytes that keeping a job takes, roughly."""
-    return OVERHEAD_BYTES + len(job.raw) + len(job.output) + len(job.result or b"")
+    return OVERHEAD_BYTES + job.held_bytes

@@ -163,22 +163,31 @@ class UpstreamExchange:
             await self.connection.arrived(self._config.idle_seconds)
         return chunk
 
-    async def read_all(self, max_bytes: int) -> bytes:
-        """The whole content.
+    async def read_all(
+        self, max_bytes: int, make_room: Callable[[int], None] | None = None
+    ) -> bytes:
+        """The whole content. ``make_room`` is asked for so many bytes before they are kept.
 
         Raises:
             AnswerTooLarge: it is longer than ``max_bytes``.
             ContentCut: it ended early.
+            Exception: as ``make_room`` raises.
         """
         length = self.head.length or 0
         chunks: list[bytes] = []
-        total = 0
+        total = room = 0
         while length <= max_bytes and total <= max_bytes:
+            if make_room is not None and room < length:
+                make_room(length)
+                room = length
             chunk = await self.read()
             if not chunk:
                 return b"".join(chunks)
             chunks.append(chunk)
             total += len(chunk)
+            if make_room is not None and room < total:
+                make_room(total - room)
+                room = total
         size = f"{length} bytes" if length else f"more than {max_bytes} bytes"
         raise AnswerTooLarge(f"The upstream's answer has {size}; the limit here is {max_bytes}")
 

@@ -79,11 +79,13 @@ class Upstream:
         *,
         purpose: Purpose,
         max_bytes: int,
+        make_room: Callable[[int], None] | None = None,
     ) -> Reply:
         """Send a request of our own, or one held as a whole, and read the whole answer.
 
         ``Host`` and ``Content-Length`` are added to ``fields`` where they are missing. A request of
         our own is answered without a content coding, for which ``max_bytes`` holds as well.
+        ``make_room`` is asked for so many bytes of the answer before they are kept, and may raise.
 
         Raises:
             BadGateway: not reachable, no HTTP, or cut.
@@ -104,7 +106,7 @@ class Upstream:
         try:
             async with asyncio.timeout(self.config.response_seconds):
                 async with self.exchange(outbound, content) as answer:
-                    body = await answer.read_all(max_bytes)
+                    body = await answer.read_all(max_bytes, make_room)
         except TimeoutError:
             raise GatewayTimeout("The upstream did not end its answer in time") from None
         except ContentCut:
@@ -117,6 +119,8 @@ class Upstream:
         reply = Reply(head.status, head.reason, kept, body)
         if is_own and codings(kept):
             # It was asked not to have any. In a thread: zlib lets the others run meanwhile.
+            if make_room is not None:
+                make_room(max_bytes - len(body))
             return await asyncio.to_thread(_plain, reply, max_bytes)
         return reply
 

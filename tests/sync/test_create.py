@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.admission.buffers import Buffers
 from gateway.admission.holds import Place
 from gateway.admission.identity import Identity
 from gateway.admission.rejection import rejection
@@ -17,7 +18,17 @@ from gateway.routes import CreateRoute
 from gateway.sync.create import CreateAndWait, Passed
 from gateway.sync.orchestrator import passed
 from gateway.upstream.messages import Purpose, Reply
-from tests.sync.theeye import ALLOW_ORIGIN, JOB_ID, TheEye, exchange, job, reply, shown
+from tests.sync.theeye import (
+    ALLOW_ORIGIN,
+    JOB_ID,
+    LOOKUP_FAILED,
+    TheEye,
+    exchange,
+    job,
+    plenty,
+    reply,
+    shown,
+)
 from tests.virtual_time import now, run
 
 pytestmark = pytest.mark.fakes
@@ -38,6 +49,7 @@ def free(_exchange: Exchange) -> Place:
 def handler(
     upstream: TheEye,
     answered: Callable[[Identity, int, Answer | None], None] | None = None,
+    buffers: Buffers | None = None,
     **config: Any,
 ) -> CreateAndWait:
     def outbound(exchange: Exchange) -> list[Field]:
@@ -45,7 +57,13 @@ def handler(
 
     told = answered or (lambda _identity, _status, _said: None)
     return CreateAndWait(
-        upstream, outbound, told, place=free, config=SyncConfig(**config), limits=LIMITS
+        upstream,
+        outbound,
+        told,
+        place=free,
+        buffers=buffers or plenty(),
+        config=SyncConfig(**config),
+        limits=LIMITS,
     )
 
 
@@ -124,7 +142,7 @@ def test_any_other_answer_passes(answer: Reply) -> None:
     assert create(post("wait_result=true"), TheEye(answer)) == passed(answer)
 
 
-@pytest.mark.parametrize("answer", [reply(b'"Unauthorized"', 401), CREATED])
+@pytest.mark.parametrize("answer", [reply(LOOKUP_FAILED, 401), CREATED])
 def test_what_the_upstream_says_to_the_token_is_told(answer: Reply) -> None:
     told: list[tuple[Identity, int, Answer | None]] = []
     created = post("wait_result=true")

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
+from gateway.admission.buffers import Buffers
 from gateway.admission.identity import Identity
 from gateway.config import SyncConfig
 from gateway.errors import Answer, AnswerTooLarge, BadRequest
 from gateway.exchange import Exchange, Kind, Outcome
 from gateway.routes import ResultRoute
+from gateway.sync.formatter import Formatter
 from gateway.sync.hold import ResultHold
-from gateway.sync.orchestrator import Orchestrator
-from gateway.sync.reader import Reader
+from gateway.sync.parsing import ParsingThread
 from gateway.sync.results import Results
 from gateway.sync.watcher import Watcher
 from gateway.upstream.messages import Purpose, Reply
@@ -28,6 +29,9 @@ from tests.sync.theeye import (
     finished,
     identity_of,
     job,
+    orchestrator,
+    plenty,
+    reader,
     reply,
     shown,
 )
@@ -43,14 +47,21 @@ GONE = reply(b'"job not found"', 404)
 class Gateway:
     """The parts a held request passes, in front of ``upstream``."""
 
-    def __init__(self, upstream: TheEye, **config: Any) -> None:
+    def __init__(self, upstream: TheEye, buffers: Buffers | None = None, **config: Any) -> None:
         settings = SyncConfig(**config)
-        orchestrator = Orchestrator(upstream, 100_000)
-        self.watcher = Watcher(orchestrator, now, lambda: 0.5, settings)
+        buffers = buffers or plenty()
+        self.watcher = Watcher(orchestrator(upstream, 100_000, buffers), now, lambda: 0.5, settings)
         self.statuses: list[int] = []
-        reader = Reader(orchestrator, upstream, 100_000)
-        self.results = Results(reader.read, now, settings)
-        self.hold = ResultHold(self.results, self.watcher, self._answered, now, settings)
+        self.results = Results(reader(upstream, 100_000, buffers).read, now, settings)
+        self.hold = ResultHold(
+            self.results,
+            self.watcher,
+            self._answered,
+            now,
+            settings,
+            buffers=buffers,
+            formatter=Formatter(ParsingThread(), settings),
+        )
 
     def _answered(self, _identity: Identity, status: int, _said: Answer | None) -> None:
         self.statuses.append(status)

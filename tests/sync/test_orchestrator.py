@@ -1,12 +1,15 @@
+import asyncio
+
 import pytest
 
+from gateway.admission.buffers import Buffers
 from gateway.admission.identity import Identity
-from gateway.errors import Answer, BadRequest, Field
+from gateway.errors import Answer, BadRequest, Field, MemoryFull
 from gateway.sync.job import NOT_FOUND
 from gateway.sync.listing import Listing, Unlisted
 from gateway.sync.orchestrator import (
+    AT_ONCE_BYTES,
     Failing,
-    Orchestrator,
     Read,
     Refused,
     Seen,
@@ -27,6 +30,7 @@ from tests.sync.theeye import (
     finished,
     identity_of,
     job,
+    orchestrator,
     reply,
 )
 from tests.virtual_time import now, run
@@ -34,7 +38,7 @@ from tests.virtual_time import now, run
 ACME = identity_of("acme")
 NOBODY = identity_of("")
 BY_TOKEN = reading(JOB_ID, "access_token=t", [], ACME, "")
-BY_SECRET = secret_reading(JOB_ID, "5ec", [])
+BY_SECRET = secret_reading(JOB_ID, "5ec", [], NOBODY)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +79,7 @@ def test_job_is_read_with_the_clients_credentials_and_origin_and_nothing_else() 
 
     async def scenario() -> None:
         upstream = TheEye()
-        read = await Orchestrator(upstream, 10_000).read(reading(JOB_ID, "", sent, ACME, ""))
+        read = await orchestrator(upstream, 10_000).read(reading(JOB_ID, "", sent, ACME, ""))
         assert isinstance(read, Seen)
         assert read.fields == (SERVER, ALLOW_ORIGIN)
         (asked,) = upstream.asked
@@ -158,9 +162,9 @@ def test_job_is_read_by_its_secret_from_the_upstreams_own_result(
 ) -> None:
     async def scenario() -> None:
         upstream = TheEye(first=answer)
-        orchestrator = Orchestrator(upstream, 10_000)
-        assert kind(await orchestrator.read(BY_SECRET)) == expected
-        assert await orchestrator.look(BY_SECRET) is look
+        asked = orchestrator(upstream, 10_000)
+        assert kind(await asked.read(BY_SECRET)) == expected
+        assert await asked.look(BY_SECRET) is look
         assert upstream.asked[0].target == (
             f"/job/{JOB_ID}/secret/5ec/result?full&counter=0&limit=1"
         )
@@ -170,11 +174,11 @@ def test_job_is_read_by_its_secret_from_the_upstreams_own_result(
 
 def test_read_by_secret_does_not_wait_for_the_upstreams_own_hold() -> None:
     async def scenario() -> None:
-        orchestrator = Orchestrator(TheEye(latency_seconds=10), 10_000)
-        assert await orchestrator.read(BY_SECRET) == Unfinished()
+        asked = orchestrator(TheEye(latency_seconds=10), 10_000)
+        assert await asked.read(BY_SECRET) == Unfinished()
         assert now() == 1
         # Nor does a look: there are few at a time, for all clients together.
-        assert await orchestrator.look(BY_SECRET) is Look.RUNNING
+        assert await asked.look(BY_SECRET) is Look.RUNNING
         assert now() == 2
 
     run(scenario())
@@ -194,7 +198,7 @@ def test_read_by_secret_does_not_wait_for_the_upstreams_own_hold() -> None:
 )
 def test_look_says_no_more_than_that_something_changed(answer: Reply, look: Look) -> None:
     async def scenario() -> None:
-        assert await Orchestrator(TheEye(first=answer), 10_000).look(BY_TOKEN) is look
+        assert await orchestrator(TheEye(first=answer), 10_000).look(BY_TOKEN) is look
 
     run(scenario())
 
@@ -208,7 +212,7 @@ def listed(upstream: TheEye) -> Listing:
 
     async def scenario() -> Listing:
         other = reading("0" * 24, "access_token=t", [], ACME, "")
-        return await Orchestrator(upstream, 10_000_000).look_at_all([BY_TOKEN, other])
+        return await orchestrator(upstream, 10_000_000).look_at_all([BY_TOKEN, other])
 
     return run(scenario())
 
@@ -236,15 +240,42 @@ def test_list_is_read_up_to_a_bound_and_understood(answer: Reply | None, listing
     assert listed(TheEye(answer)) == listing
 
 
-def test_large_list_is_read_in_a_thread() -> None:
+def test_large_list_is_read() -> None:
     jobs = [BY_TOKEN] * 200
 
     async def scenario() -> None:
         upstream = TheEye(reply(b"[%b]" % b",".join([job(name="x" * 2000)] * 200)))
-        found = await Orchestrator(upstream, 10_000).look_at_all(jobs)
+        found = await orchestrator(upstream, 10_000).look_at_all(jobs)
         assert found == {JOB_ID: Look.RUNNING}
 
     run(scenario())
+
+
+@pytest.mark.parametrize("text", ["x", "\udfff", "\U0001f600"])
+def test_large_job_is_read_whatever_it_holds(text: str) -> None:
+    async def scenario() -> None:
+        upstream = TheEye(reply(finished(output=[text * AT_ONCE_BYTES])))
+        read = await orchestrator(upstream, 10 * AT_ONCE_BYTES * 2).read(BY_TOKEN)
+        assert isinstance(read, Seen)
+        assert len(read.job.output) > AT_ONCE_BYTES
+
+    asyncio.run(scenario())
+
+
+def test_job_for_which_there_is_no_room_may_be_read_later() -> None:
+    async def scenario() -> None:
+        buffers = Buffers(2048, 2048)
+        asked = orchestrator(TheEye(reply(finished(output=["x" * 1000]))), 10_000, buffers)
+        with buffers.of(b"another") as other:
+            other.grow(2048)
+            with pytest.raises(MemoryFull):
+                await asked.read(BY_TOKEN)
+            assert await asked.look(BY_TOKEN) is Look.FAILING
+            assert await asked.look_at_all([BY_TOKEN]) is Unlisted.FAILING
+        assert isinstance(await asked.read(BY_TOKEN), Seen)
+        assert buffers.total == 0
+
+    asyncio.run(scenario())
 
 
 def test_readings_are_of_one_group_where_they_differ_in_nothing_but_the_job() -> None:
@@ -256,7 +287,7 @@ def test_readings_are_of_one_group_where_they_differ_in_nothing_but_the_job() ->
         reading(JOB_ID, "", bearer, ACME, "").group,
         reading(JOB_ID, "access_token=t", [], identity_of("globex"), "").group,
         BY_SECRET.group,
-        secret_reading(JOB_ID, "other", []).group,
+        secret_reading(JOB_ID, "other", [], NOBODY).group,
     ]
     assert len(set(groups)) == len(groups)
     assert reading("0" * 24, "parse&access_token=t", [], ACME, "").group == groups[0]

@@ -10,20 +10,28 @@ import pytest
 from gateway.errors import AnswerTooLarge, BadGateway
 from gateway.sync.orchestrator import (
     Failing,
-    Orchestrator,
     Read,
+    Reading,
     Refused,
     Seen,
     reading,
     secret_reading,
 )
-from gateway.sync.reader import Reader
 from gateway.upstream.messages import Purpose
-from tests.sync.theeye import ALLOW_ORIGIN, JOB_ID, SERVER, finished, identity_of, job, reply
+from tests.sync.theeye import (
+    ALLOW_ORIGIN,
+    JOB_ID,
+    SERVER,
+    finished,
+    identity_of,
+    job,
+    reader,
+    reply,
+)
 from tests.virtual_time import run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gateway.errors import Field
     from gateway.upstream.messages import Reply
@@ -53,6 +61,7 @@ class TheEye:
         *,
         purpose: Purpose,
         max_bytes: int,
+        make_room: Callable[[int], None] | None = None,
     ) -> Reply:
         assert (method, content, purpose) == ("GET", b"", Purpose.READ)
         self.asked.append((target, list(fields)))
@@ -67,13 +76,14 @@ class TheEye:
             raise BadGateway
         if len(answer.content) > max_bytes:
             raise AnswerTooLarge("part")
+        if make_room is not None:
+            make_room(len(answer.content))
         return answer
 
 
-def read(upstream: TheEye, asker: object = READING, *, output_only: bool = True) -> Read:
+def read(upstream: TheEye, asker: Reading = READING, *, output_only: bool = True) -> Read:
     async def scenario() -> Read:
-        reader = Reader(Orchestrator(upstream, 2000), upstream, 2000)
-        return await reader.read(asker, output_only)  # type: ignore[arg-type]
+        return await reader(upstream, 2000).read(asker, output_only)
 
     return run(scenario())
 
@@ -142,7 +152,7 @@ def test_job_that_no_list_tells_of_is_too_large(listed: Reply) -> None:
 def test_job_read_by_its_secret_is_too_large() -> None:
     upstream = TheEye()
     with pytest.raises(AnswerTooLarge, match="whole"):
-        read(upstream, secret_reading(JOB_ID, "5ec", []))
+        read(upstream, secret_reading(JOB_ID, "5ec", [], identity_of("")))
     assert len(upstream.asked) == 1
 
 

@@ -12,11 +12,10 @@ from gateway.config import SyncConfig
 from gateway.errors import BadGateway
 from gateway.sync.credentials import Credentials
 from gateway.sync.job import parse_job
-from gateway.sync.orchestrator import Orchestrator, Read, Reading, Refused, Seen
-from gateway.sync.reader import Reader
+from gateway.sync.orchestrator import Read, Reading, Refused, Seen
 from gateway.sync.results import OVERHEAD_BYTES, SHARE, Results, holder, size
 from gateway.upstream.messages import Reply
-from tests.sync.theeye import ALLOW_ORIGIN, JOB_ID, SERVER, TheEye, finished, job, reply
+from tests.sync.theeye import ALLOW_ORIGIN, JOB_ID, SERVER, TheEye, finished, job, reader, reply
 from tests.virtual_time import now, run
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class Upstream(TheEye):
 
 def read_before(upstream: TheEye) -> Callable[[Reading, bool], Awaitable[Read]]:
     """How clients read jobs of the upstream."""
-    return Reader(Orchestrator(upstream, 100_000_000), upstream, 100_000_000).read
+    return reader(upstream, 100_000_000).read
 
 
 class Kept:
@@ -185,10 +184,13 @@ def test_oldest_results_make_room_for_new_ones() -> None:
     run(scenario())
 
 
-def test_size_counts_every_copy_of_the_content() -> None:
-    found = parse_job(finished(result={"a": "b" * 1000}))
-    assert found is not None
-    assert size(found) > OVERHEAD_BYTES + len(found.raw) + 1000
+def test_size_counts_the_content_and_a_copy_of_it_where_there_is_one() -> None:
+    plain = parse_job(finished(result={"a": "b" * 1000}))
+    surrogates = parse_job(finished(result={"a": "b" * 1000, "c": "\ud800"}))
+    assert plain is not None
+    assert surrogates is not None
+    assert size(plain) == OVERHEAD_BYTES + len(plain.raw)
+    assert size(surrogates) == OVERHEAD_BYTES + 2 * len(surrogates.raw)
 
 
 def test_last_read_goes_on_when_the_client_leaves_and_its_result_is_kept() -> None:

@@ -8,17 +8,22 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
+from gateway.admission.buffers import Buffers
 from gateway.admission.identity import Identity
 from gateway.errors import AnswerTooLarge, BadGateway
 from gateway.exchange import Exchange
+from gateway.sync.orchestrator import Orchestrator
+from gateway.sync.parsing import ParsingThread
+from gateway.sync.reader import Reader
 from gateway.upstream.messages import Purpose, Reply
 from tests.virtual_time import now
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gateway.downstream import Client
     from gateway.errors import Answer, Field
+    from gateway.sync.orchestrator import Upstream
 
 JOB_ID = "6b058e0ff294df5bf4d94f6f"
 SERVER = (b"Server", b"restify")
@@ -76,6 +81,7 @@ class TheEye:
         *,
         purpose: Purpose,
         max_bytes: int,
+        make_room: Callable[[int], None] | None = None,
     ) -> Reply:
         self.asked.append(Asked(now(), method, target, list(fields), content, purpose))
         await asyncio.sleep(self.latency_seconds)
@@ -84,7 +90,26 @@ class TheEye:
             raise BadGateway("not reachable")
         if len(answer.content) > max_bytes:
             raise AnswerTooLarge
+        if make_room is not None:
+            make_room(len(answer.content))
         return answer
+
+
+def orchestrator(
+    upstream: Upstream, max_bytes: int, buffers: Buffers | None = None
+) -> Orchestrator:
+    """How jobs are read, with memory for all that is read."""
+    return Orchestrator(upstream, buffers or plenty(), ParsingThread(), max_bytes)
+
+
+def reader(upstream: Upstream, max_bytes: int, buffers: Buffers | None = None) -> Reader:
+    """How jobs are read for clients."""
+    buffers = buffers or plenty()
+    return Reader(orchestrator(upstream, max_bytes, buffers), upstream, buffers, max_bytes)
+
+
+def plenty() -> Buffers:
+    return Buffers(1 << 30, 1 << 30)
 
 
 class FakeClient:
