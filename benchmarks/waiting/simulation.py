@@ -54,10 +54,13 @@ class SimulatedUpstream:
         await asyncio.sleep(READ_SECONDS)
         return self._at(reading)
 
-    async def look_at_all(self, readings: Sequence[Reading]) -> Listing:
+    async def look_at_all(self, readings: Sequence[Reading], *, only_ended: bool) -> Listing:
         self.looks += self._counts()
         await asyncio.sleep(LIST_SECONDS)
-        return {reading.job_id: self._at(reading) for reading in readings}
+        looks = {reading.job_id: self._at(reading) for reading in readings}
+        return {
+            job_id: look for job_id, look in looks.items() if not only_ended or look is Look.CHANGED
+        }
 
     def _counts(self) -> bool:
         return self.counted[0] <= now() < self.counted[1]

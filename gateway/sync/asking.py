@@ -40,8 +40,9 @@ class Upstream(Protocol):
         """At one job."""
         raise NotImplementedError
 
-    async def look_at_all(self, readings: Sequence[Reading]) -> Listing:
-        """At several of one organization with the same credentials, in one request."""
+    async def look_at_all(self, readings: Sequence[Reading], *, only_ended: bool) -> Listing:
+        """At several of one organization with the same credentials, in one request; where
+        ``only_ended`` those that go on are left out."""
         raise NotImplementedError
 
 
@@ -58,15 +59,25 @@ class Report(Protocol):
 
 
 class Asking:
-    """While the upstream fails ``pace`` is slowed down. ``clock`` gives monotonic seconds."""
+    """While the upstream fails ``pace`` is slowed down. ``clock`` gives monotonic seconds.
+
+    Jobs that have all been listed within ``unlisted_seconds`` are asked for in a list of those that
+    have ended; in the others each has to be seen, or is found missing.
+    """
 
     def __init__(
-        self, upstream: Upstream, report: Report, pace: Pace, clock: Callable[[], float]
+        self,
+        upstream: Upstream,
+        report: Report,
+        pace: Pace,
+        clock: Callable[[], float],
+        unlisted_seconds: float,
     ) -> None:
         self._upstream = upstream
         self._report = report
         self._pace = pace
         self._clock = clock
+        self._unlisted_seconds = unlisted_seconds
         self._refused: TTLCache[bytes, None] = TTLCache(MAX_REFUSED, REFUSED_SECONDS, clock)
         self._failed: TTLCache[bytes, int] = TTLCache(MAX_REFUSED, FAILED_SECONDS, clock)
         """How many lists in a row failed."""
@@ -90,11 +101,16 @@ class Asking:
         if len(jobs) == 1:
             await self._look_at_one(jobs[0])
             return
-        listing, began = await self._list(jobs)
+        only_ended = self._only_ended(jobs)
+        listing, began = await self._list(jobs, only_ended=only_ended)
         if listing is Unlisted.TOO_MUCH:
-            await self._split(jobs)
+            await self._split(jobs, only_ended=only_ended)
         else:
-            self._listed(jobs, listing, began)
+            self._listed(jobs, listing, began, only_ended=only_ended)
+
+    def _only_ended(self, jobs: list[Job]) -> bool:
+        since = self._clock() - self._unlisted_seconds
+        return all(watch.listed_at > since for watch, _ in jobs)
 
     async def _look_at_one(self, job: Job) -> None:
         began = self._clock()
@@ -107,16 +123,17 @@ class Asking:
         self._answered(well=look is not Look.FAILING)
         self._report.settle(job, look, began)
 
-    async def _list(self, jobs: list[Job]) -> tuple[Listing, float]:
+    async def _list(self, jobs: list[Job], *, only_ended: bool) -> tuple[Listing, float]:
         began = self._clock()
         self.requests += 1
+        readings = [reading for _, reading in jobs]
         try:
             async with asyncio.timeout(LOOK_SECONDS):
-                return await self._upstream.look_at_all([reading for _, reading in jobs]), began
+                return await self._upstream.look_at_all(readings, only_ended=only_ended), began
         except TimeoutError:
             return Unlisted.FAILING, began
 
-    def _listed(self, jobs: list[Job], listing: Listing, began: float) -> None:
+    def _listed(self, jobs: list[Job], listing: Listing, began: float, *, only_ended: bool) -> None:
         self._answered(well=listing is not Unlisted.FAILING)
         group = jobs[0][1].group
         if listing is Unlisted.FAILING:
@@ -133,16 +150,22 @@ class Asking:
                 self._refuse(jobs)
                 self._report.retry(jobs)
             case _:
-                self._settle_listed(jobs, listing, began)
+                self._settle_listed(jobs, listing, began, only_ended=only_ended)
 
-    def _settle_listed(self, jobs: list[Job], listing: dict[str, Look], began: float) -> None:
+    def _settle_listed(
+        self, jobs: list[Job], listing: dict[str, Look], began: float, *, only_ended: bool
+    ) -> None:
         missing = []
         for job in jobs:
-            look = listing.get(job[0].job_id)
-            if look is None:
-                missing.append(job)
-            else:
+            watch = job[0]
+            look = listing.get(watch.job_id)
+            if look is not None:
+                watch.listed_at = began
                 self._report.settle(job, look, began)
+            elif only_ended:
+                self._report.settle(job, Look.NOT_ENDED, began)
+            else:
+                missing.append(job)
         # Gone, or not for this token's lists.
         self._ask_alone(missing)
 
@@ -150,7 +173,7 @@ class Asking:
         for job in jobs:
             self._report.settle(job, look, began)
 
-    async def _split(self, jobs: list[Job]) -> None:
+    async def _split(self, jobs: list[Job], *, only_ended: bool) -> None:
         """Fewer might do. One by itself tells first whether it is not the upstream that fails."""
         await self._turn()
         await self._look_at_one(jobs[0])
@@ -171,12 +194,12 @@ class Asking:
                 continue
             await self._turn()
             requests += 1
-            listing, began = await self._list(half)
+            listing, began = await self._list(half, only_ended=only_ended)
             if listing is Unlisted.TOO_MUCH:
                 pending.append(half)
             else:
                 lists += isinstance(listing, dict)
-                self._listed(half, listing, began)
+                self._listed(half, listing, began, only_ended=only_ended)
         if requests > 1 and not lists:
             self._refuse(jobs)
 

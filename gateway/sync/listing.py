@@ -2,6 +2,10 @@
 
 ``GET /:customer/job`` lists a token's own organization's jobs, without their outputs, and leaves
 out those that are gone. It tells too little to answer a client: that takes the job itself.
+
+A list is asked for with all jobs or only with those that have ended. The latter costs next to
+nothing while none has, but does not tell a job that runs from one that is gone, or that this token
+gets no lists of.
 """
 
 from __future__ import annotations
@@ -29,9 +33,12 @@ _ID = "where%5B_id%5D%5B%24in%5D%5B%5D="
 _BYTES_PER_ID = len(_ID) + 24 + 1
 _OTHER_BYTES = 300
 """For method, version, ``Host`` and ``Accept``."""
+_ENDED = "".join(f"&where%5Blifecycle%5D%5B%24in%5D%5B%5D={state}" for state in sorted(FINISHED))
 _LEAST_ANSWER_BYTES = 64 * 1024
-_ANSWER_BYTES_PER_JOB = 8 * 1024
-"""A listed job has about one."""
+_ANSWER_BYTES_PER_JOB = 512 * 1024
+"""A listed job has about one KiB, and the last line that its script printed where TheEye 4.4.3
+stores that as its state."""
+_MOST_ANSWER_BYTES = 16 * 1024 * 1024
 _SPLIT_ANSWERS = frozenset({413, 414, 431})
 _ASK_LATER = frozenset({408, 429})
 
@@ -66,17 +73,18 @@ _decoder = msgspec.json.Decoder(list[_Listed])
 def capacity(reading: Reading) -> int:
     """How many jobs one request with these credentials can ask for."""
     fixed = len(_target(reading)) + sum(len(n) + len(v) + 4 for n, v in reading.credentials.fields)
-    room = (MAX_REQUEST_BYTES - _OTHER_BYTES - fixed) // _BYTES_PER_ID
+    room = (MAX_REQUEST_BYTES - _OTHER_BYTES - len(_ENDED) - fixed) // _BYTES_PER_ID
     return max(1, min(room, MAX_JOBS))
 
 
-def list_target(readings: Sequence[Reading]) -> str:
+def list_target(readings: Sequence[Reading], *, only_ended: bool) -> str:
     """What to ask upstream; all readings have the same credentials and organization."""
-    return _target(readings[0]) + "&".join(_ID + reading.job_id for reading in readings)
+    ids = "&".join(_ID + reading.job_id for reading in readings)
+    return f"{_target(readings[0])}{ids}{_ENDED if only_ended else ''}"
 
 
 def max_answer_bytes(jobs: int) -> int:
-    return _LEAST_ANSWER_BYTES + jobs * _ANSWER_BYTES_PER_JOB
+    return min(_LEAST_ANSWER_BYTES + jobs * _ANSWER_BYTES_PER_JOB, _MOST_ANSWER_BYTES)
 
 
 def understood(status: int, content: bytes) -> Listing:

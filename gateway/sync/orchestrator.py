@@ -197,13 +197,16 @@ class Orchestrator:
             case Failing():
                 return Look.FAILING
 
-    async def look_at_all(self, readings: Sequence[Reading]) -> Listing:
-        """The same for jobs of one organization, with the same credentials, in one request."""
+    async def look_at_all(self, readings: Sequence[Reading], *, only_ended: bool) -> Listing:
+        """The same for jobs of one organization, with the same credentials, in one request.
+
+        ``only_ended``: what it lists are only those that have ended.
+        """
         with self._buffers.of(readings[0].client) as held:
             try:
                 reply = await self._upstream.ask(
                     "GET",
-                    list_target(readings),
+                    list_target(readings, only_ended=only_ended),
                     [_ACCEPT, *readings[0].credentials.fields],
                     purpose=Purpose.POLL,
                     max_bytes=max_answer_bytes(len(readings)),

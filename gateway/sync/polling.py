@@ -59,7 +59,7 @@ class Polling:
         self._config = config
         burst = max(1, round(config.max_polls_per_second * _BURST_SECONDS))
         self._pace = Pace(config.max_polls_per_second, burst)
-        self._asking = Asking(upstream, self, self._pace, clock)
+        self._asking = Asking(upstream, self, self._pace, clock, config.max_poll_seconds)
         self._groups = Groups()
         self._tasks = Tasks()
         self._timer: asyncio.Handle | None = None

@@ -19,6 +19,8 @@ class Look(Enum):
     RUNNING = auto()
     CHANGED = auto()
     """It ended, or is gone: everybody should read it."""
+    NOT_ENDED = auto()
+    """A list of those that have ended does not have it: it goes on, or was removed."""
     REFUSED = auto()
     """Not with these credentials: the clients they belong to should read it."""
     FAILING = auto()
@@ -98,6 +100,8 @@ class Watch:
     """In the order in which they lend their credentials; a waiter of another token than the
     first's has read the job with its own before it came here."""
     is_listable: bool = True
+    listed_at: float = float("-inf")
+    """When the last list was asked for that had it."""
     due: float = 0.0
     """When it is to be looked at next, and since when it has been planned."""
     planned_at: float = 0.0

@@ -319,3 +319,25 @@ async def test_clients_that_are_slow_to_send_keep_nobody_from_a_result(
         async with held(orchestrator, server, job) as [client]:
             orchestrator.finish(job.id, "success", ["1"])
             assert (await client.answer())[1] == b'["1"]'
+
+
+async def test_states_as_long_as_an_output_do_not_keep_lists_from_being_read(
+    orchestrator: Orchestrator, server: Server
+) -> None:
+    """TheEye 4.4.3 stores a script's last line as the job's state: observed/states.txt."""
+    jobs = [orchestrator.create("held") for _ in range(30)]
+    async with AsyncExitStack() as stack:
+        clients = []
+        for job in jobs:
+            client = await stack.enter_async_context(connected(server.url))
+            await client.send(asking(orchestrator, job))
+            clients.append(client)
+        await until(lambda: orchestrator.requests[Purpose.READ] >= len(jobs))
+        await until(lambda: orchestrator.requests[Purpose.LIST] >= 1)
+        before = orchestrator.requests[Purpose.LIST]
+        for job in jobs:
+            orchestrator.finish(job.id, "x" * 400_000, ["1"])
+        for client in clients:
+            head, _ = await client.answer()
+            assert head.startswith(b"HTTP/1.1 200 ")
+    assert orchestrator.requests[Purpose.LIST] - before <= 3

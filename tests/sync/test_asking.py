@@ -121,6 +121,37 @@ def test_job_missing_from_a_list_is_asked_for_by_itself_before_anyone_is_told() 
     assert alone[-1] == ended[0][1]
 
 
+def test_jobs_that_run_are_listed_once_in_a_while_and_else_only_those_that_have_ended() -> None:
+    jobs = job_ids(10)
+    upstream = Watched(dict.fromkeys(jobs, 30.0))
+    ended = run(waits(upstream.watcher(), of("a", jobs)))
+    assert all(verdict is FOUND and at < 33.5 for verdict, at in ended)
+    whole = [one.at for one in upstream.lists_asked if not one.only_ended]
+    assert not upstream.lists_asked[0].only_ended
+    assert len(whole) < len(upstream.lists_asked) / 3
+    pairs = zip(whole, [*whole[1:], ended[0][1]], strict=True)
+    assert all(later - earlier < 5 + 5.5 for earlier, later in pairs)
+
+
+@pytest.mark.parametrize("at", [0.5, 3.0, 20.0, 40.0])
+def test_removed_job_is_missed_although_only_ended_ones_are_listed(at: float) -> None:
+    jobs = job_ids(10)
+    upstream = Watched(gone={jobs[4]: at})
+    ended = run(waits(upstream.watcher(), of("a", jobs)))
+    verdict, told_at = ended.pop(4)
+    assert verdict is FOUND
+    assert at <= told_at < at + 5 + 2 + at / 10
+    assert all(verdict is Verdict.TIME_UP for verdict, _ in ended)
+
+
+def test_upstream_that_lists_all_jobs_whatever_is_asked_for_is_understood() -> None:
+    jobs = job_ids(10)
+    upstream = Watched({jobs[3]: 8.0}, filters=False)
+    ended = run(waits(upstream.watcher(), of("a", jobs), 20))
+    assert [verdict is FOUND for verdict, _ in ended] == [job == jobs[3] for job in jobs]
+    assert all(one.jobs == (jobs[3],) for one in upstream.singles_asked)
+
+
 def test_look_that_takes_too_long_is_a_failure() -> None:
     upstream = Watched({job_ids(1)[0]: 1.0}, latency_seconds=60)
 

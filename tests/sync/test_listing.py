@@ -25,13 +25,25 @@ def test_jobs_are_asked_for_with_the_credentials_as_they_came() -> None:
     first, second = (
         reading("access_token=t%2Bx", job_id, "a/b ñ") for job_id in (JOB_ID, "0" * 24)
     )
-    target = list_target([first, second])
+    target = list_target([first, second], only_ended=False)
     path, _, query = target.partition("?")
     assert path == "/a%2Fb%20%C3%B1/job"
     assert query.startswith("access_token=t%2Bx&where%5B_id%5D%5B%24in%5D%5B%5D=")
     ids = "where[_id][$in][]"
     assert parse_qsl(query)[1:] == [(ids, JOB_ID), (ids, "0" * 24)]
-    assert unquote(list_target([reading("")])) == f"/acme/job?where[_id][$in][]={JOB_ID}"
+    assert (
+        unquote(list_target([reading("")], only_ended=False))
+        == f"/acme/job?where[_id][$in][]={JOB_ID}"
+    )
+
+
+def test_list_of_ended_jobs_names_every_lifecycle_that_is_one() -> None:
+    target = list_target([reading("")], only_ended=True)
+    asked = parse_qsl(target.partition("?")[2])
+    assert asked[0] == ("where[_id][$in][]", JOB_ID)
+    assert {key for key, _ in asked[1:]} == {"where[lifecycle][$in][]"}
+    ends = {"finished", "terminated", "canceled", "expired", "completed"}
+    assert {value for _, value in asked[1:]} == ends
 
 
 @given(st.integers(0, 16_000), st.integers(0, 16_000), st.text(max_size=255))
@@ -42,7 +54,7 @@ def test_request_stays_below_what_the_upstream_takes(
     asker = Credentials("t" * in_query, fields)
     most = capacity(Reading(JOB_ID, customer, asker))
     assert 1 <= most <= MAX_JOBS
-    target = list_target([Reading(one, customer, asker) for one in job_ids(most)])
+    target = list_target([Reading(one, customer, asker) for one in job_ids(most)], only_ended=True)
     if most > 1:
         assert len(target) + in_field < MAX_REQUEST_BYTES
 

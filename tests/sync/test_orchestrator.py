@@ -212,7 +212,9 @@ def listed(upstream: TheEye) -> Listing:
 
     async def scenario() -> Listing:
         other = reading("0" * 24, "access_token=t", [], ACME, "")
-        return await orchestrator(upstream, 10_000_000).look_at_all([BY_TOKEN, other])
+        return await orchestrator(upstream, 10_000_000).look_at_all(
+            [BY_TOKEN, other], only_ended=False
+        )
 
     return run(scenario())
 
@@ -231,7 +233,7 @@ def test_jobs_are_looked_at_together_with_the_first_ones_credentials() -> None:
     ("answer", "listing"),
     [
         (reply(b"[%b]" % job(name="x" * 50_000)), {JOB_ID: Look.RUNNING}),
-        (reply(b"[%b]" % job(name="x" * 100_000)), Unlisted.TOO_MUCH),
+        (reply(b"[%b]" % job(name="x" * 2_000_000)), Unlisted.TOO_MUCH),
         (reply(b'"host is required"', 400), Unlisted.REFUSED),
         (None, Unlisted.FAILING),
     ],
@@ -245,7 +247,7 @@ def test_large_list_is_read() -> None:
 
     async def scenario() -> None:
         upstream = TheEye(reply(b"[%b]" % b",".join([job(name="x" * 2000)] * 200)))
-        found = await orchestrator(upstream, 10_000).look_at_all(jobs)
+        found = await orchestrator(upstream, 10_000).look_at_all(jobs, only_ended=False)
         assert found == {JOB_ID: Look.RUNNING}
 
     run(scenario())

@@ -39,6 +39,7 @@ class Request:
     customer: str
     jobs: tuple[str, ...]
     is_list: bool
+    only_ended: bool = False
 
 
 @dataclass(slots=True)
@@ -52,6 +53,8 @@ class Watched:
     says: Callable[[Reading], Look | None] = lambda _: None
     lists: Callable[[Sequence[Reading]], Listing | None] = lambda _: None
     latency_seconds: float = 0.0
+    filters: bool = True
+    """It leaves out of a list of ended jobs those that go on."""
     requests: list[Request] = field(default_factory=list)
 
     def watcher(self, **settings: float) -> Watcher:
@@ -62,8 +65,8 @@ class Watched:
         await asyncio.sleep(self.latency_seconds)
         return self.says(reading) or self._now(reading.job_id) or Look.CHANGED
 
-    async def look_at_all(self, readings: Sequence[Reading]) -> Listing:
-        self._note(readings, is_list=True)
+    async def look_at_all(self, readings: Sequence[Reading], *, only_ended: bool) -> Listing:
+        self._note(readings, is_list=True, only_ended=only_ended)
         await asyncio.sleep(self.latency_seconds)
         said = self.lists(readings)
         if said is not None:
@@ -71,7 +74,12 @@ class Watched:
         if any(self.says(one) is Look.FAILING for one in readings):
             return Unlisted.TOO_MUCH
         states = {one.job_id: self.says(one) or self._now(one.job_id) for one in readings}
-        return {job_id: look for job_id, look in states.items() if look is not None}
+        left_out = {None, Look.RUNNING} if only_ended and self.filters else {None}
+        return {
+            job_id: look
+            for job_id, look in states.items()
+            if look is not None and look not in left_out
+        }
 
     @property
     def lists_asked(self) -> list[Request]:
@@ -81,11 +89,13 @@ class Watched:
     def singles_asked(self) -> list[Request]:
         return [request for request in self.requests if not request.is_list]
 
-    def _note(self, readings: Sequence[Reading], *, is_list: bool) -> None:
+    def _note(
+        self, readings: Sequence[Reading], *, is_list: bool, only_ended: bool = False
+    ) -> None:
         token, customer = readings[0].credentials.query, readings[0].customer
         assert {(one.credentials.query, one.customer) for one in readings} == {(token, customer)}
         jobs = tuple(one.job_id for one in readings)
-        self.requests.append(Request(now(), token, customer, jobs, is_list))
+        self.requests.append(Request(now(), token, customer, jobs, is_list, only_ended))
 
     def _now(self, job_id: str) -> Look | None:
         if self.gone.get(job_id, float("inf")) <= now():
