@@ -200,17 +200,16 @@ def redirect(reply: Reply, job: Job, location: str) -> Answer:
 
 async def _read(exchange: Exchange, max_bytes: int) -> Passed:
     """The content, cut after the piece that is over ``max_bytes``."""
-    pieces: list[bytes] = []
-    total = 0
-    while total <= max_bytes:
+    # Not a list: pieces of a few bytes would take many times their length.
+    content = bytearray()
+    while len(content) <= max_bytes:
         piece = await exchange.client.read() if exchange.client.has_content else b""
         if not piece:
-            return Passed(b"".join(pieces), ended=True)
+            return Passed(bytes(content), ended=True)
         if exchange.buffered is not None:
             exchange.buffered.grow(len(piece))
-        pieces.append(piece)
-        total += len(piece)
-    return Passed(b"".join(pieces))
+        content += piece
+    return Passed(bytes(content))
 
 
 def _flagged(content: bytes, exchange: Exchange, limits: LimitsConfig) -> bool:

@@ -24,6 +24,10 @@ HEAD_BYTES = 64 * 1024
 """The largest answer head that is accepted, and the largest trailer section or chunk extension."""
 
 
+CHUNK_BYTES = 48
+"""What a piece of content takes besides its bytes: many may have one only."""
+
+
 class StaleConnection(Exception):
     """A kept connection was closed by the upstream before it answered anything."""
 
@@ -60,7 +64,7 @@ class AnswerReader:
         if self.chunks:
             self.chunks = deque()
         self.buffered = 0
-        """Its length in bytes."""
+        """What it takes in memory, in bytes."""
         self.head: Head | None = None
         """The answer's, once it has arrived."""
         self.failure: Exception | None = None
@@ -175,7 +179,7 @@ class AnswerReader:
         """
         if self.chunks:
             chunk = self.chunks.popleft()
-            self.buffered -= len(chunk)
+            self.buffered -= len(chunk) + CHUNK_BYTES
             return chunk
         if self.is_complete:
             return b""
@@ -256,7 +260,7 @@ class AnswerReader:
             self.is_reusable = False
             return
         self.chunks.append(data)
-        self.buffered += len(data)
+        self.buffered += len(data) + CHUNK_BYTES
 
     def on_message_complete(self) -> None:
         head = self.head

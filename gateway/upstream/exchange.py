@@ -174,20 +174,20 @@ class UpstreamExchange:
             Exception: as ``make_room`` raises.
         """
         length = self.head.length or 0
-        chunks: list[bytes] = []
-        total = room = 0
-        while length <= max_bytes and total <= max_bytes:
+        # Not a list: chunks of a few bytes would take many times their length.
+        content = bytearray()
+        room = 0
+        while length <= max_bytes and len(content) <= max_bytes:
             if make_room is not None and room < length:
                 make_room(length)
                 room = length
             chunk = await self.read()
             if not chunk:
-                return b"".join(chunks)
-            chunks.append(chunk)
-            total += len(chunk)
-            if make_room is not None and room < total:
-                make_room(total - room)
-                room = total
+                return bytes(content)
+            content += chunk
+            if make_room is not None and room < len(content):
+                make_room(len(content) - room)
+                room = len(content)
         size = f"{length} bytes" if length else f"more than {max_bytes} bytes"
         raise AnswerTooLarge(f"The upstream's answer has {size}; the limit here is {max_bytes}")
 

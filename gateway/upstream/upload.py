@@ -45,13 +45,12 @@ class Upload:
 
     async def gather(self) -> None:
         """Read as much as is needed for a connection; raises what reading raises."""
-        pieces: list[bytes] = []
-        size = 0
-        while size < PLACE_BYTES and (piece := await self._content.read()):
-            pieces.append(piece)
-            size += len(piece)
-        self.is_whole = size < PLACE_BYTES
-        self.gathered = self._framed(b"".join(pieces))
+        # Not a list: pieces of a few bytes would take many times their length.
+        content = bytearray()
+        while len(content) < PLACE_BYTES and (piece := await self._content.read()):
+            content += piece
+        self.is_whole = len(content) < PLACE_BYTES
+        self.gathered = self._framed(bytes(content))
         if self.is_whole and self._is_chunked:
             self.gathered += _LAST_CHUNK
 

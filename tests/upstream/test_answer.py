@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -240,6 +242,22 @@ def test_trailers_and_chunk_extensions_that_never_end_break_the_answer_off(
     reader = reading(head, beginning, *[endless] * 70)
     with pytest.raises(ContentCut):
         content(reader)
+
+
+def test_content_in_tiny_chunks_counts_with_what_it_takes_in_memory() -> None:
+    """Else a buffer that is bounded by its bytes would hold some thirty times as much."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunks = b"2\r\nok\r\n" * 10_000
+    reader = reading(head)
+    tracemalloc.start()
+    try:
+        reader.feed(chunks)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept / 2 < reader.buffered < kept * 2
+    assert content(reader) == b"ok" * 10_000
+    assert reader.buffered == 0
 
 
 def test_endless_interim_answers_are_no_answer() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import time
+import tracemalloc
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -451,6 +452,22 @@ async def test_an_answer_larger_than_the_limit_names_both_sizes() -> None:
     async with upstream_answering(large) as script, reaching(script.url) as upstream:
         with pytest.raises(AnswerTooLarge, match="2000000 bytes; the limit here is 1048576"):
             await get(upstream)
+
+
+async def test_answer_in_tiny_chunks_is_read_whole_in_little_more_memory_than_it_has() -> None:
+    size = 400_000
+    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer += b"2\r\nok\r\n" * (size // 2) + b"0\r\n\r\n"
+    limits = {"buffer_bytes": 65536}
+    async with upstream_answering(answer) as script, reaching(script.url, **limits) as upstream:
+        assert await get(upstream) == (200, b"ok" * (size // 2))
+        tracemalloc.start()
+        try:
+            await get(upstream)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 10 * size
 
 
 async def test_a_reader_that_is_slow_holds_the_upstream_back() -> None:

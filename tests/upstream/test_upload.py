@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,6 +44,22 @@ async def test_no_more_is_gathered_than_a_connection_needs(size: int) -> None:
     assert content == b"".join(pieces[len(left) :])
     framed, _, _ = await gathered(*pieces, is_chunked=True)
     assert framed == b"%x\r\n%b\r\n" % (len(content), content)
+
+
+async def test_content_in_tiny_pieces_takes_little_more_than_its_bytes() -> None:
+    class Tiny:
+        async def read(self) -> bytes:
+            return bytes(2)
+
+    upload = Upload(Tiny(), is_chunked=False, seconds=1)
+    tracemalloc.start()
+    try:
+        await upload.gather()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(upload.gathered) == PLACE_BYTES
+    assert peak < 4 * PLACE_BYTES
 
 
 async def test_content_of_exactly_that_size_may_have_more_behind_it() -> None:
