@@ -215,13 +215,13 @@ def _rules(rules: Sequence[Rule], *, verifies: bool) -> Iterator[Contradiction]:
         if named and not verifies:
             yield Contradiction(
                 ("limits.rules", "identity.mode"),
-                f"limits.rules: number {number} names {named[0]}, which only identity.mode"
+                f"limits.rules: number {number}: names {named[0]}, which only identity.mode"
                 ' "verify" can know; a token_hash can be named in any mode',
             )
         if not named and rule.token_hash is None:
             yield Contradiction(
                 ("limits.rules",),
-                f"limits.rules: number {number} names no organization, credential, user or"
+                f"limits.rules: number {number}: names no organization, credential, user or"
                 " token_hash, so it would be for everybody",
             )
 

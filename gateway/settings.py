@@ -6,19 +6,19 @@ All problems are found at once, each with where it stands, what it is and what i
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections import deque
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from msgspec import inspect, structs
 
+from gateway import wording
 from gateway.config import Config, Section
-from gateway.contradictions import contradictions
+from gateway.contradictions import Contradiction, contradictions
+from gateway.wording import MASK, meant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=Section)
 
 PREFIX = "GATEWAY_"
-MASK = "****"
-_USERINFO = re.compile(r"(\w+://)\S*@")
-_PARAMETERS = re.compile(r"(://[^\s?]*\?)[^\s#]*")
 
 
 class SettingsError(Exception):
@@ -71,12 +68,14 @@ class Setting:
         return isinstance(info, inspect.Metadata) and bool((info.extra or {}).get("secret"))
 
     @property
-    def is_of_tables(self) -> bool:
-        """Its value is a list of tables; in a variable it is JSON."""
+    def table(self) -> type[Section] | None:
+        """What its value is a list of, where that is tables; in a variable it is JSON."""
         info = inspect.type_info(self.type)
-        return isinstance(info, inspect.VarTupleType) and isinstance(
+        if isinstance(info, inspect.VarTupleType) and isinstance(
             info.item_type, inspect.StructType
-        )
+        ):
+            return info.item_type.cls
+        return None
 
 
 def settings(tree: type[Section] = Config) -> dict[str, Setting]:
@@ -111,14 +110,13 @@ def load(path: Path | None, environ: Mapping[str, str], arguments: Sequence[Give
             values[item.key] = _converted(item, setting)
             origins[item.key] = item.where
         except msgspec.DecodeError as error:
-            problem = f"{shown(item.value, setting)} is not {_allowed(setting)}"
-            problems.append(f"{item.where}: {error if setting.is_of_tables else problem}")
+            problems += [f"{item.where}: {problem}" for problem in _unfit(item, setting, error)]
             rejected.add(item.key)
     config = _with(Config(), values)
     for contradiction in contradictions(config):
         if rejected.isdisjoint(contradiction.keys):
             where = next((origins[key] for key in contradiction.keys if key in origins), "defaults")
-            problems.append(f"{where}: {contradiction.message}")
+            problems.append(_located(where, contradiction))
     if problems:
         raise SettingsError(problems)
     return config
@@ -126,21 +124,7 @@ def load(path: Path | None, environ: Mapping[str, str], arguments: Sequence[Give
 
 def shown(value: object, setting: Setting) -> str:
     """The value as it would be written in the file; secrets are masked."""
-    if setting.is_secret and value:
-        return f'"{MASK}"'
-    if isinstance(value, tuple | list):
-        return f"[{', '.join(shown(item, setting) for item in value)}]"
-    if isinstance(value, Section):
-        fields = [(field.name, getattr(value, field.name)) for field in structs.fields(value)]
-        given = [f"{name} = {shown(item, setting)}" for name, item in fields if not _is_bare(item)]
-        return f"{{ {', '.join(given)} }}"
-    if isinstance(value, str):
-        # TOML's basic strings are JSON's, except that DEL must be escaped.
-        masked = _USERINFO.sub(rf"\1{MASK}@", value)
-        masked = _PARAMETERS.sub(rf"\1{MASK}", masked)
-        text = msgspec.json.encode(masked).decode()
-        return text.replace("\x7f", "\\u007f")
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return f'"{MASK}"' if setting.is_secret and value else wording.shown(value)
 
 
 def to_toml(config: Config) -> str:
@@ -152,11 +136,6 @@ def to_toml(config: Config) -> str:
             lines += ["", f"[{section}]"] if lines else [f"[{section}]"]
         lines.append(f"{name} = {shown(reduce(getattr, key.split('.'), config), setting)}")
     return "\n".join(lines) + "\n"
-
-
-def _is_bare(value: object) -> bool:
-    """Nothing is given: there is no way to write that."""
-    return value is None or (isinstance(value, Section) and value == type(value)())
 
 
 def _from_file(
@@ -184,7 +163,7 @@ def _from_file(
             yield Given(key, f"{path}: {key}", value, is_text=False)
         elif key not in tables:
             candidates = known if "." in key else [*tables, *known]
-            problems.append(f"{path}: {key}: unknown{_meant(key, candidates)}")
+            problems.append(f"{path}: {key}: unknown{meant(key, candidates)}")
         elif not isinstance(value, dict):
             problems.append(f"{path}: {key}: must be a table, [{key}]")
         else:
@@ -200,7 +179,7 @@ def _from_environment(
         if name in by_variable:
             yield Given(by_variable[name], name, text)
         elif name.startswith(PREFIX) and not _is_service_link(name, services):
-            problems.append(f"{name}: unknown{_meant(name, by_variable)}")
+            problems.append(f"{name}: unknown{meant(name, by_variable)}")
 
 
 def _is_service_link(name: str, services: Iterable[str]) -> bool:
@@ -212,16 +191,11 @@ def _is_service_link(name: str, services: Iterable[str]) -> bool:
     )
 
 
-def _meant(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, list(known), n=2, cutoff=0.75)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
-
-
 def _converted(given: Given, setting: Setting) -> object:
     value = given.value
     if not given.is_text or not isinstance(value, str):
         return msgspec.convert(value, setting.type)
-    if setting.is_of_tables:
+    if setting.table is not None:
         return msgspec.json.decode(value, type=setting.type)
     if isinstance(inspect.type_info(setting.type), inspect.VarTupleType):
         value = [member for part in value.split(",") if (member := part.strip())]
@@ -240,26 +214,26 @@ def _with(section: S, values: Mapping[str, object], prefix: str = "") -> S:
     return structs.replace(section, **changes)
 
 
-def _allowed(setting: Setting) -> str:
-    info = inspect.type_info(setting.type)
-    if isinstance(info, inspect.Metadata):
-        info = info.type
-    match info:
-        case inspect.BoolType():
-            return "true or false"
-        case inspect.IntType():
-            return f"a whole number{_range(info)}"
-        case inspect.FloatType():
-            return f"a number{_range(info)}"
-        case inspect.LiteralType():
-            return "one of " + ", ".join(f'"{value}"' for value in info.values)
-        case inspect.VarTupleType():
-            return "a list of texts"
-        case _:
-            return "a text"
+def _unfit(given: Given, setting: Setting, error: msgspec.DecodeError) -> Iterator[str]:
+    """What is wrong with a value that cannot be converted."""
+    if setting.table is None:
+        what = wording.allowed(setting.type, given.value)
+        yield f"{shown(given.value, setting)} is not {what}"
+        return
+    value = given.value
+    if given.is_text and isinstance(value, str):
+        try:
+            value = msgspec.json.decode(value)
+        except msgspec.DecodeError:
+            yield f"is not JSON: {str(error).removeprefix('JSON is malformed: ')}"
+            return
+    yield from wording.unfit_tables(value, setting.table)
 
 
-def _range(info: inspect.IntType | inspect.FloatType) -> str:
-    if info.gt is not None:
-        return f" above {info.gt}, up to {info.le}"
-    return f", {info.ge} to {info.le}"
+def _located(where: str, contradiction: Contradiction) -> str:
+    """The contradiction with where it stands, and the key in it once."""
+    message = contradiction.message
+    for key in contradiction.keys:
+        if message.startswith(key):
+            return f"{where.removesuffix(f': {key}')}: {message}"
+    return f"{where}: {message}"

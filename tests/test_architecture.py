@@ -38,7 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "demo",
     ),
     ("content_coding", "max_forwards"),
-    ("admission", "upstream", "downstream", "contradictions"),
+    ("admission", "upstream", "downstream", "contradictions", "wording"),
     ("exchange", "forwarding", "settings"),
     ("proxy", "sync", "limits"),
     ("ops",),

@@ -239,7 +239,7 @@ def test_every_rule_must_name_whom_it_is_for() -> None:
     rules = (Rule(token_hash="0" * 32, holds=1), Rule(holds=1))
     (found,) = contradictions(Config(limits=LimitsConfig(rules=rules)))
     assert found.keys == ("limits.rules",)
-    assert "number 2 " in found.message
+    assert "number 2: " in found.message
 
 
 @pytest.mark.parametrize("name", ["organization", "credential", "user"])
@@ -247,7 +247,7 @@ def test_rule_by_what_a_token_says_needs_tokens_that_are_verified(name: str) -> 
     limits = LimitsConfig(rules=(msgspec.convert({name: "acme", "holds": 1}, Rule),))
     (found,) = contradictions(Config(limits=limits))
     assert found.keys == ("limits.rules", "identity.mode")
-    assert f"number 1 names {name}, " in found.message
+    assert f"number 1: names {name}, " in found.message
     identity = IdentityConfig(mode="verify", secret="a secret of more than thirty-two bytes")
     assert keys(Config(limits=limits, identity=identity)) == []
 

@@ -102,7 +102,7 @@ def test_all_problems_are_named_at_once_with_place_value_and_what_is_allowed(fil
     assert sorted(found) == sorted(
         [
             f"{file}: log: must be a table, [log]",
-            f'{file}: sync.profile: 4.6 is not one of "4.15", "4.6"',
+            f'{file}: sync.profile: 4.6 is not one of "4.15", "4.6"; did you mean "4.6"?',
             f"{file}: sync.max_hold: unknown; did you mean sync.max_hold_seconds?",
             f"{file}: listen.port: true is not a whole number, 0 to 65535",
             f"{file}: lisen: unknown; did you mean listen?",
@@ -199,21 +199,73 @@ def test_rules_come_from_the_environment_as_json() -> None:
     assert load(None, {**environ, "GATEWAY_LIMITS__RULES": text}).limits.rules == RULES
 
 
+HASH = "a hash, 32 of the characters 0-9 and a-f"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("no JSON", "JSON is malformed"),
-        ("{}", "Expected `array`"),
-        ('[{"organisation":"acme"}]', "unknown field `organisation`"),
-        ('[{"token_hash":"secret"}]', "`$[0].token_hash`"),
-        ('[{"user":"u","create":{"burst":0}}]', "`$[0].create.burst`"),
-        ('[{"holds":3}]', "number 1 names no organization, credential, user or token_hash"),
+        ("no JSON", ["is not JSON: invalid character (byte 4)"]),
+        ("{}", ["{} is not a list of tables"]),
+        ('["acme"]', ['number 1: "acme" is not a table']),
+        (
+            '[{"organisation":"acme"}]',
+            ["number 1: organisation: unknown; did you mean organization?"],
+        ),
+        (
+            '[{"user":"u"},{"user":3,"create":{"burst":0,"brust":1},"result":[]}]',
+            [
+                "number 2: user: 3 is not a text",
+                "number 2: create.burst: 0 is not a whole number, 1 to 1000000",
+                "number 2: create.brust: unknown; did you mean burst?",
+                "number 2: result: [] is not a table",
+            ],
+        ),
+        ('[{"token_hash":"A-TOKEN"}]', [f'number 1: token_hash: "****" is not {HASH}']),
+        (
+            '[{"token_hash":"secret","holds":true}]',
+            [
+                f'number 1: token_hash: "****" is not {HASH}',
+                "number 1: holds: true is not a whole number, 1 to 1000000",
+            ],
+        ),
+        (
+            '[{"holds":3}]',
+            [
+                "limits.rules: number 1: names no organization, credential, user or token_hash,"
+                " so it would be for everybody"
+            ],
+        ),
     ],
 )
-def test_what_is_wrong_with_a_rule_is_named(text: str, said: str) -> None:
-    (problem,) = problems(GATEWAY_LIMITS__RULES=text)
-    assert problem.startswith("GATEWAY_LIMITS__RULES: ")
-    assert said in problem
+def test_what_is_wrong_with_a_rule_is_named_as_of_any_setting(text: str, said: list[str]) -> None:
+    assert problems(GATEWAY_LIMITS__RULES=text) == [f"GATEWAY_LIMITS__RULES: {one}" for one in said]
+
+
+def test_what_is_wrong_with_a_rule_in_the_file_is_named(file: Path) -> None:
+    file.write_text("[[limits.rules]]\nholds = 0\ncreate = { per_second = -1 }\n")
+    assert problems(file) == [
+        f"{file}: limits.rules: number 1: holds: 0 is not a whole number, 1 to 1000000",
+        f"{file}: limits.rules: number 1: create.per_second: -1 is not a number, 0.001 to 100000",
+    ]
+
+
+def test_contradiction_in_the_file_names_its_setting_once(file: Path) -> None:
+    file.write_text("[upstream]\nurl = 'upstream'\n[[limits.rules]]\nholds = 1\n")
+    first, second = problems(file)
+    assert first.startswith(f"{file}: upstream.url must be http://host:port ")
+    assert second.startswith(f"{file}: limits.rules: number 1: names no organization")
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"), [("warn", "warning"), ("INFO", ""), ("err", "error"), ("loud", "")]
+)
+def test_word_that_is_nearly_one_of_a_few_gets_a_hint(given: str, hint: str) -> None:
+    words = '"debug", "error", "info", "warning"'
+    meant = f'; did you mean "{hint}"?' if hint else ""
+    assert problems(GATEWAY_LOG__LEVEL=given) == [
+        f'GATEWAY_LOG__LEVEL: "{given}" is not one of {words}{meant}'
+    ]
 
 
 def test_variables_of_a_kubernetes_service_named_gateway_are_no_settings() -> None:
