@@ -8,7 +8,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Self
 
-from gateway import __version__, redis_client
+from msgspec import structs
+
+from gateway import __version__, descriptors, redis_client
 from gateway.admission.budgets import MemoryBudgets
 from gateway.admission.buffers import BUFFERED_BYTES, Buffers
 from gateway.admission.connections import Connections
@@ -26,6 +28,7 @@ from gateway.ops.admin import ProcessVitals
 from gateway.ops.health import Health
 from gateway.ops.metrics import LimitStats, Metrics, RedisStats, UpstreamStats, WaitStats
 from gateway.pipeline import SHARE, Observer, Pipeline
+from gateway.places import Places
 from gateway.proxy.relay import Relay
 from gateway.proxy.websocket import WebSocketRelay
 from gateway.sync.create import CreateAndWait
@@ -54,13 +57,17 @@ FLUSH_SECONDS = 1.0
 
 class Gateway:
     """All parts, joined; an ``async with`` block is its life. ``listener`` takes clients'
-    connections, ``vitals`` are what operators see."""
+    connections as far as there are ``places``, ``vitals`` are what operators see."""
 
     def __init__(self, config: Config) -> None:
         clock, wall_clock = time.monotonic, time.time  # noqa: TID251 - here clocks come from
         self._config = config
         self._tasks = Tasks()
-        self._upstream = upstream = Upstream(config.upstream, clock)
+        allotment = descriptors.allotted(descriptors.limit(), config)
+        self.places = Places(allotment.clients)
+        self._upstream = upstream = Upstream(
+            structs.replace(config.upstream, max_connections=allotment.upstream), clock
+        )
         forwarding = Forwarding(
             config.listen.trusted_proxies,
             upstream.host,
@@ -161,7 +168,7 @@ class Gateway:
             probe=upstream.probe,
         )
         self.listener = ClientListener(
-            self._pipeline, config.listen, config.limits, self._connections
+            self._pipeline, config.listen, config.limits, self._connections, self.places
         )
         self.vitals = ProcessVitals(health, self._metrics)
 
@@ -224,10 +231,10 @@ class Gateway:
         if self._buffers.refused:
             verdicts[BUFFERED_BYTES, "refused"] = self._buffers.refused
         if self._shared is None:
-            return LimitStats(verdicts, buffered_bytes=self._buffers.total)
+            return LimitStats(verdicts, None, self._buffers.total, self.places.refused)
         stats = self._shared.stats()
         redis = RedisStats(stats.is_answering, stats.failures, stats.decisions, stats.fallbacks)
-        return LimitStats(verdicts, redis, self._buffers.total)
+        return LimitStats(verdicts, redis, self._buffers.total, self.places.refused)
 
 
 def _limits(

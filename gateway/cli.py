@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway import __version__, build
+from gateway import __version__, build, descriptors
 from gateway.admission.token import token_hash
 from gateway.settings import Given, SettingsError, load, to_toml
 
@@ -97,6 +97,8 @@ def _check(options: argparse.Namespace) -> int:
     if config is None:
         return 1
     print(to_toml(config), end="")
+    if shortage := descriptors.shortage(descriptors.most(), config):
+        print(f"{PROGRAM}: warning: {shortage}", file=sys.stderr)
     return 0
 
 

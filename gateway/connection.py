@@ -14,7 +14,7 @@ from aiohttp.web_protocol import ERROR, _ErrInfo
 
 from gateway.admission.connections import SURPLUS
 from gateway.downstream import Client
-from gateway.errors import GatewayError, TooManyRequests
+from gateway.errors import GatewayError, Overloaded, TooManyRequests
 from gateway.inbound import Inbound
 from gateway.malformed import malformed, unknown_method
 from gateway.sockets import peer_address
@@ -23,11 +23,14 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from gateway.admission.connections import Connections
+    from gateway.places import Places
     from gateway.turn import Turn
 
 CONNECTIONS = "connections_per_address"
+DESCRIPTORS = "descriptors"
 LINGER_SECONDS = 5.0
 """How long leftover content is read after an early answer, so that the client gets to see it."""
+_AT_ONCE = ((b"Retry-After", b"1"),)
 _NO_REQUEST = ERROR._replace(raw_headers=())
 """What aiohttp puts in the place of a request that is none; its ``raw_headers`` are a dict."""
 
@@ -45,6 +48,7 @@ class Terms:
     """What is the same for all connections of a listener."""
 
     accept: Accept
+    places: Places
     by_address: Connections | None
     """How many each address has; None without limits."""
     is_enforced: bool
@@ -63,18 +67,26 @@ class Connection(Inbound):
 
     __slots__ = (
         "_counted",
+        "_has_place",
+        "_limit",
         "_parked",
-        "_surplus",
+        "_refusal",
         "_terms",
         "_turn",
     )
 
-    def __init__(self, server: web.Server, terms: Terms, **options: object) -> None:
+    def __init__(
+        self, server: web.Server, terms: Terms, *, has_place: bool = True, **options: object
+    ) -> None:
         super().__init__(server, terms.fields_bytes, **options)
         self._terms = terms
+        self._has_place = has_place
+        """Else it is there to be told that there is none."""
         self._counted = ""
-        self._surplus = 0
-        """By how many connections the client's address was over its bound when it opened this."""
+        self._limit = ""
+        """What it is over."""
+        self._refusal: GatewayError | None = None
+        """What it is told for that."""
         self._turn: Turn | None = None
         """The one that goes by itself, or waits for the task to take it."""
         self._parked: asyncio.Future[None] | None = None
@@ -82,17 +94,42 @@ class Connection(Inbound):
         the same or None, for the sign that there is no request."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        connections, is_enforced = self._terms.by_address, self._terms.is_enforced
-        if connections is not None:
-            peer = transport.get_extra_info("peername")
-            self._counted = connections.key(peer_address(peer))
-            if self._counted:
-                self._surplus = connections.opened(self._counted)
-            if self._surplus and is_enforced:
-                self._keepalive_timeout = min(self._keepalive_timeout, LINGER_SECONDS)
+        surplus = self._count(transport)
+        if self._refusal is not None:
+            self._keepalive_timeout = min(self._keepalive_timeout, LINGER_SECONDS)
         super().connection_made(transport)
-        if self._surplus > SURPLUS and is_enforced:
+        if surplus > SURPLUS and self._terms.is_enforced:
             self.force_close()
+
+    def _count(self, transport: asyncio.BaseTransport) -> int:
+        """Take part in what is counted; by how many connections its address has too many."""
+        places, connections = self._terms.places, self._terms.by_address
+        if not self._has_place:
+            places.refusing += 1
+            self._limit = DESCRIPTORS
+            self._refusal = Overloaded("No more clients can be let in", fields=_AT_ONCE)
+            return 0
+        places.taken += 1
+        if connections is None:
+            return 0
+        self._counted = connections.key(peer_address(transport.get_extra_info("peername")))
+        surplus = connections.opened(self._counted) if self._counted else 0
+        if surplus:
+            self._limit = CONNECTIONS
+            if self._terms.is_enforced:
+                self._refusal = TooManyRequests(
+                    "Too many connections from one address", fields=_AT_ONCE
+                )
+        return surplus
+
+    def _count_off(self) -> None:
+        places, connections = self._terms.places, self._terms.by_address
+        if not self._has_place:
+            places.refusing -= 1
+            return
+        places.taken -= 1
+        if connections is not None and self._counted:
+            connections.closed(self._counted)
 
     def _on_parsed(self, *, is_awaited: bool) -> None:
         if is_awaited:
@@ -101,9 +138,8 @@ class Connection(Inbound):
             self._spoil(cast("Client", self._current_request))
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        if self._terms.by_address is not None and self._counted:
-            self._terms.by_address.closed(self._counted)
-            self._counted = ""
+        if self._manager is not None:
+            self._count_off()
         super().connection_lost(exc)
         # Else the two would keep each other until the collector comes, which is rare.
         self._current_request = None
@@ -153,9 +189,7 @@ class Connection(Inbound):
         self._waiter = None
         client, refusal = self._next_client()
         self._current_request = client  # type: ignore[assignment]
-        self._turn = turn = self._terms.accept(
-            client, refusal, CONNECTIONS if self._surplus else ""
-        )
+        self._turn = turn = self._terms.accept(client, refusal, self._limit)
         if not turn.begin_at_once(self._on_turn):
             self._unpark()
 
@@ -185,13 +219,13 @@ class Connection(Inbound):
             refusal = malformed(message.exc, self.max_line_size)
             method = unknown_method(message.exc)
             message = _NO_REQUEST._replace(method=method) if method else _NO_REQUEST
-        client = Client(message, payload, self, self._terms.idle_seconds, self._terms.floor)
+        terms = self._terms
+        client = Client(
+            message, payload, self, terms.idle_seconds, floor=terms.floor, places=terms.places
+        )
         if client.has_content and self._messages:
             self._spoil(client)
-        if self._surplus and self._terms.is_enforced:
-            told = "Too many connections from one address"
-            refusal = TooManyRequests(told, fields=((b"Retry-After", b"1"),))
-        return client, refusal
+        return client, self._refusal or refusal
 
     def _spoil(self, client: Client) -> None:
         """Tell a request what is wrong with its content.
@@ -218,6 +252,12 @@ class Connection(Inbound):
             self._keep_for_another()
         else:
             self._close = True
+
+    def close_if_idle(self, seconds: float) -> None:
+        """Close it where nothing has been asked for so long."""
+        idle_since = self._next_keepalive_close_time - self._keepalive_timeout
+        if self._waiter is not None and self._loop.time() >= idle_since + seconds:
+            self.force_close()
 
     def _keep_for_another(self) -> None:
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from email.utils import formatdate
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import HttpVersion11, web
@@ -18,7 +16,9 @@ from aiohttp.streams import EmptyStreamReader
 
 from gateway.content import RequestContent
 from gateway.errors import Answer, BadRequest, ClientGone, ContentTooLarge, Field, RequestTimeout
-from gateway.fields import has_length, lowered, value
+from gateway.fields import lowered, value
+from gateway.places import Places
+from gateway.response_head import REASONS, completed, has_content
 from gateway.sockets import peer_address, reset
 
 if TYPE_CHECKING:
@@ -28,10 +28,8 @@ if TYPE_CHECKING:
 
     from gateway.outbox import Outbox
 
-REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 PIECE_BYTES = 64 * 1024
 """So much of an answer that is held as a whole is handed to the transport at a time."""
-NO_CONTENT = frozenset({101, 204, 304})
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -51,6 +49,7 @@ class Client:
         "_content",
         "_idle_seconds",
         "_keep_alive",
+        "_places",
         "_unsent",
         "added",
         "address",
@@ -77,12 +76,15 @@ class Client:
         payload: StreamReader,
         protocol: web.RequestHandler,
         idle_seconds: float,
-        floor: float = 0.0,
+        *,
+        floor: float,
+        places: Places,
     ) -> None:
         self.protocol = protocol
         """aiohttp's connection, for a protocol other than HTTP after a 101."""
         self._idle_seconds = idle_seconds
         self._keep_alive = not message.should_close
+        self._places = places
         self._chunked = False
         self._unsent = b""
         self.method = message.method
@@ -160,15 +162,9 @@ class Client:
 
     async def send(self, answer: Answer) -> None:
         """Send a whole answer."""
-        fields = list(answer.fields)
-        without_content = self.method == "HEAD" or answer.status in NO_CONTENT
-        if answer.status not in NO_CONTENT and not has_length(fields):
-            fields.append((b"Content-Length", b"%d" % len(answer.content)))
-        if value(fields, b"date") is None:
-            fields.append((b"Date", formatdate(usegmt=True).encode("ascii")))
         reason = answer.reason or REASONS.get(answer.status, b"")
-        self.begin(answer.status, reason, fields, is_sized=True)
-        content = b"" if without_content else answer.content
+        self.begin(answer.status, reason, completed(answer), is_sized=True)
+        content = answer.content if has_content(self.method, answer.status) else b""
         self.write(content[:PIECE_BYTES])
         for start in range(PIECE_BYTES, len(content), PIECE_BYTES):
             await self.drain()
@@ -186,7 +182,7 @@ class Client:
         lines += [name + b": " + content for name, content in fields]
         if not 300 <= status < 400:
             lines += [name + b": " + content for name, content in self.added]
-        if not (is_sized or self.method == "HEAD" or status in NO_CONTENT):
+        if not is_sized and has_content(self.method, status):
             if self.is_http_1_1:
                 self._chunked = True
                 lines.append(b"Transfer-Encoding: chunked")
@@ -194,6 +190,9 @@ class Client:
                 self._keep_alive = False
         if self._awaits_continue and self._content and not self._content.is_complete:
             # Whether it will still send its content nobody knows (RFC 9110, 10.1.1).
+            self._keep_alive = False
+        if self._places.are_short and status != 303:
+            # Who was redirected by it is about to come back, and would have to wait for a place.
             self._keep_alive = False
         if status != 101:
             if not self._keep_alive:

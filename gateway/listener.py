@@ -12,13 +12,16 @@ if TYPE_CHECKING:
     from gateway.admission.connections import Connections
     from gateway.config import LimitsConfig, ListenConfig
     from gateway.pipeline import Pipeline
+    from gateway.places import Places
 
+IDLE_SECONDS = 5.0
+"""How long an unused connection is kept where places are short."""
 MAX_FIELDS = 256
 """Field lines of a request."""
 
 
 class ClientListener(web.Server):
-    """A protocol factory for ``create_server``; a handler is cancelled when its client leaves."""
+    """A protocol factory; a handler is cancelled when its client leaves."""
 
     def __init__(
         self,
@@ -26,9 +29,11 @@ class ClientListener(web.Server):
         listen: ListenConfig,
         limits: LimitsConfig,
         connections: Connections | None,
+        places: Places,
     ) -> None:
         self._terms = Terms(
             accept=pipeline.accept,
+            places=places,
             by_address=connections,
             is_enforced=limits.mode == "enforce",
             idle_seconds=listen.idle_seconds,
@@ -37,7 +42,7 @@ class ClientListener(web.Server):
         )
         # aiohttp's own handler is never called: connections hand their requests to ours.
         super().__init__(cast("Any", pipeline.accept), handler_cancellation=True)
-        self._options = {
+        self._options: dict[str, Any] = {
             "access_log": None,
             "auto_decompress": False,
             "keepalive_timeout": listen.keepalive_seconds,
@@ -47,5 +52,15 @@ class ClientListener(web.Server):
             "max_line_size": limits.target_bytes,
         }
 
-    def __call__(self) -> web.RequestHandler:
+    def __call__(self) -> Connection:
         return Connection(self, self._terms, **self._options)
+
+    def refuse(self) -> Connection:
+        """A connection that is told that there is no place for it."""
+        return Connection(self, self._terms, has_place=False, **self._options)
+
+    def close_idle(self) -> None:
+        """Close connections that are kept and have not been used for a while."""
+        for connection in self.connections:
+            assert isinstance(connection, Connection)
+            connection.close_if_idle(IDLE_SECONDS)

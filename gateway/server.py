@@ -9,18 +9,20 @@ import gc
 import logging
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from gateway import descriptors
+from gateway.acceptor import Acceptor
 from gateway.app import Gateway
 from gateway.ops.admin import admin_listening
-from gateway.sockets import BACKLOG, bound, url_of
+from gateway.sockets import bound, url_of
 from gateway.tls import CLOSE_SECONDS as TLS_CLOSE_SECONDS
 from gateway.tls import HANDSHAKE_SECONDS, Certificate, UnusableCertificate
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
     from socket import socket
-    from typing import Any, Self
+    from typing import Self
 
     from gateway.config import Config, LogConfig
     from gateway.ops.admin import Vitals
@@ -39,6 +41,7 @@ CLOSE_SECONDS = 0.5
 def serve(config: Config) -> int:
     """Run until SIGTERM or SIGINT; the process's exit status."""
     log_to_stderr(config.log)
+    take_descriptors(config)
     spare_the_collector()
     spare_the_allocator()
     try:
@@ -56,6 +59,13 @@ def log_to_stderr(log: LogConfig, who: str = "") -> None:
         format=f"%(asctime)s %(levelname)s %(name)s: {who}%(message)s",
         stream=sys.stderr,
     )
+
+
+def take_descriptors(config: Config) -> None:
+    """Raise the limit on file descriptors as far as it goes, and say where that is not enough."""
+    descriptors.ask_for_most()
+    if shortage := descriptors.shortage(descriptors.limit(), config):
+        _log.warning("%s", shortage)
 
 
 def spare_the_collector() -> None:
@@ -146,11 +156,14 @@ class Server:
                 )
             stack.push_async_callback(self._gateway.listener.shutdown, CLOSE_SECONDS)
             stack.callback(self._gateway.cut)
-            self._servers: list[asyncio.Server] = []
-            stack.callback(self._accept_no_more)
-            await self._listen()
-            scheme = "http" if self._certificate is None else "https"
-            self.url = url_of(self._servers[0].sockets[0].getsockname(), scheme)
+            listen = self._config.listen
+            sockets = self._sockets or await bound(listen.host, listen.port)
+            self.url = url_of(
+                sockets[0].getsockname(), "http" if self._certificate is None else "https"
+            )
+            self._acceptor = self._accepting(sockets)
+            stack.push_async_callback(self._acceptor.aclose)
+            self._acceptor.start()
             self._resources = stack.pop_all()
         return self
 
@@ -171,27 +184,26 @@ class Server:
 
     async def drain(self) -> None:
         """Accept nothing new, hand back what is held, let the rest run for ``drain_seconds``."""
-        self._accept_no_more()
+        self._acceptor.drain()
         self._gateway.drain()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._config.listen.drain_seconds):
                 await self._gateway.until_idle()
 
-    async def _listen(self) -> None:
-        loop, listener = asyncio.get_running_loop(), self._gateway.listener
-        options = self._options()
-        listen = self._config.listen
-        for sock in self._sockets or await bound(listen.host, listen.port):
-            self._servers.append(await loop.create_server(listener, sock=sock, **options))
-
-    def _options(self) -> dict[str, Any]:
-        options: dict[str, Any] = {"backlog": BACKLOG}
+    def _accepting(self, sockets: Sequence[socket]) -> Acceptor:
+        listener = self._gateway.listener
+        options: dict[str, Any] = {}
         if self._certificate is not None:
-            options["ssl"] = self._certificate.context
-            options["ssl_handshake_timeout"] = HANDSHAKE_SECONDS
-            options["ssl_shutdown_timeout"] = TLS_CLOSE_SECONDS
-        return options
-
-    def _accept_no_more(self) -> None:
-        for server in self._servers:
-            server.close()
+            options = {
+                "ssl": self._certificate.context,
+                "ssl_handshake_timeout": HANDSHAKE_SECONDS,
+                "ssl_shutdown_timeout": TLS_CLOSE_SECONDS,
+            }
+        return Acceptor(
+            sockets,
+            listener,
+            self._gateway.places,
+            refuse=listener.refuse,
+            on_short=listener.close_idle,
+            **options,
+        )

@@ -9,8 +9,6 @@ import socket
 import struct
 from typing import Any
 
-BACKLOG = 1024
-"""Connections that wait to be accepted."""
 EVERY_INTERFACE = "::"
 """As a host to listen on: all addresses of this machine, of IPv4 and IPv6."""
 _MAPPED = "::ffff:"

@@ -27,6 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "host",
         "malformed",
         "outbox",
+        "places",
         "portions",
         "query",
         "redaction",
@@ -37,8 +38,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "tls",
         "demo",
     ),
-    ("content_coding", "max_forwards"),
-    ("admission", "upstream", "downstream", "contradictions", "wording"),
+    ("content_coding", "max_forwards", "response_head"),
+    (
+        *("admission", "upstream", "downstream", "contradictions", "wording"),
+        *("acceptor", "descriptors"),
+    ),
     ("exchange", "forwarding", "settings"),
     ("proxy", "sync", "limits"),
     ("ops",),
@@ -60,6 +64,7 @@ RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 
 WITHOUT_TESTS_OF_THEIR_OWN = {
     "gateway/__main__.py": "tests/test_cli.py runs it",
+    "gateway/places.py": "counts only; tests/test_acceptor.py holds what is done with them",
     "gateway/config.py": "defaults only; tests/test_settings.py holds them",
     "gateway/upstream/exchange.py": "tests/upstream/test_origin.py: every exchange there is one",
     **{

@@ -192,6 +192,16 @@ def test_check_refuses_a_key_that_is_unreadable_and_shows_none(
     assert "hunter2" not in printed.out + printed.err
 
 
+def test_check_warns_of_too_few_file_descriptors(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.descriptors.most", lambda: 1024)
+    assert main(["check"]) == 0
+    printed = capsys.readouterr()
+    assert "warning" not in printed.out
+    assert ": warning: 1024 file descriptors are too few for the settings: " in printed.err
+
+
 def test_check_prints_all_problems(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

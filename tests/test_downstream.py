@@ -12,6 +12,7 @@ from gateway.config import LimitsConfig, ListenConfig
 from gateway.downstream import PIECE_BYTES
 from gateway.errors import Answer, ClientGone, RequestTimeout
 from gateway.listener import ClientListener
+from gateway.places import Places
 from tests.demo.replay import until
 from tests.e2e.harness import RawClient, connected
 
@@ -71,7 +72,7 @@ class Handler:
 
     def listener(self, idle_seconds: float = 5.0) -> ClientListener:
         listen = ListenConfig(idle_seconds=idle_seconds)
-        return ClientListener(cast("Pipeline", self), listen, LimitsConfig(), None)
+        return ClientListener(cast("Pipeline", self), listen, LimitsConfig(), None, Places(100))
 
     async def failure(self) -> BaseException | None:
         async with asyncio.timeout(5):

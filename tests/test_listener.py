@@ -7,6 +7,8 @@ from contextlib import suppress
 
 import pytest
 
+from gateway.sockets import url_of
+from tests.demo.replay import until
 from tests.e2e.harness import RawClient, connected, gateway_before, once
 from tests.upstream.scripted import Peer, upstream_answering, upstream_doing
 
@@ -210,3 +212,65 @@ async def test_content_that_went_wrong_while_its_request_had_to_wait_is_refused_
         head, _ = await client.answer()
         assert head.startswith(b"HTTP/1.1 400 ")
         assert await client.until_closed() == b""
+
+
+async def test_connection_without_a_place_is_told_so_and_counted_as_nobody_s() -> None:
+    limits = {"mode": "enforce", "connections_per_address": 1}
+    async with gateway_before("http://127.0.0.1:9", limits=limits) as server:
+        gateway = server._gateway
+        refusing = await asyncio.get_running_loop().create_server(
+            gateway.listener.refuse, "127.0.0.1", 0
+        )
+        url = url_of(refusing.sockets[0].getsockname())
+        async with refusing, connected(url) as client:
+            await until(lambda: gateway.places.refusing == 1)
+            assert gateway.places.taken == 0
+            await client.send(HEAD + b"\r\n")
+            head, content = await client.answer()
+            assert head.startswith(b"HTTP/1.1 503 ")
+            assert b"\r\nRetry-After: 1\r\n" in head
+            assert b"\r\nConnection: close\r\n" in head
+            assert b"No more clients can be let in" in content
+            assert await client.until_closed() == b""
+        async with connected(server.url) as client:
+            await client.send(HEAD + b"\r\n")
+            head, _ = await client.answer()
+            assert head.startswith(b"HTTP/1.1 502 ")
+            assert (gateway.places.refusing, gateway.places.taken) == (0, 1)
+
+
+async def test_where_places_are_short_connections_are_given_up_but_for_who_is_about_to_come_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.listener.IDLE_SECONDS", 0.0)
+    redirect = b"HTTP/1.1 303 See Other\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"
+    asked, release = asyncio.Event(), asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        await peer.request()
+        await peer.answer(redirect)
+        await peer.request()
+        asked.set()
+        await release.wait()
+        await peer.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    async with (
+        upstream_doing(serve) as script,
+        gateway_before(script.url) as server,
+        connected(server.url) as client,
+        connected(server.url) as idle,
+    ):
+        gateway = server._gateway
+        await until(lambda: gateway.places.taken == 2)
+        gateway.places.are_short = True
+        await client.send(HEAD + b"\r\n")
+        head, _ = await client.answer()
+        assert b"Connection: close" not in head
+        await client.send(HEAD + b"\r\n")
+        await asked.wait()
+        gateway.listener.close_idle()
+        assert await idle.until_closed() == b""
+        release.set()
+        head, content = await client.answer()
+        assert content == b"ok"
+        assert b"\r\nConnection: close\r\n" in head

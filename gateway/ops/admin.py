@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 from aiohttp import web
 
+from gateway.acceptor import Acceptor
+from gateway.places import Places
 from gateway.sockets import bound, url_of
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ _INDEX = """\
 """
 _FIELDS = {"Cache-Control": "no-store"}
 CLOSE_SECONDS = 1.0
+CONNECTIONS = 16
+"""The most of operators at once; others wait. Descriptors are kept for so many."""
 
 
 class Vitals(Protocol):
@@ -102,14 +106,19 @@ async def admin_listening(vitals: Vitals, admin: AdminConfig) -> AsyncIterator[s
         OSError: the address cannot be had.
     """
     runner = web.AppRunner(admin_app(vitals), access_log=None, shutdown_timeout=CLOSE_SECONDS)
-    try:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(runner.cleanup)
         await runner.setup()
+        server = runner.server
+        assert server is not None
         sockets = await bound(admin.host, admin.port)
-        for sock in sockets:
-            await web.SockSite(runner, sock).start()
-        yield url_of(sockets[0].getsockname())
-    finally:
-        await runner.cleanup()
+        url = url_of(sockets[0].getsockname())
+        acceptor = Acceptor(
+            sockets, server, Places(CONNECTIONS), count=lambda: len(server.connections)
+        )
+        stack.push_async_callback(acceptor.aclose)
+        acceptor.start()
+        yield url
 
 
 def _answer(status: int, body: _Status) -> web.Response:

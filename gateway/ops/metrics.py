@@ -78,6 +78,8 @@ class LimitStats:
     verdicts: Mapping[tuple[str, str], int]
     redis: RedisStats | None = None
     buffered_bytes: int = 0
+    connections_refused: int = 0
+    """Connections that were told that no file descriptor is left for them."""
 
 
 class Durations:
@@ -220,6 +222,11 @@ def _limits(limits: LimitStats) -> Iterator[Metric]:
         "gateway_buffered_bytes",
         "Memory that jobs and results under way take, of limits.buffered_bytes.",
         value=limits.buffered_bytes,
+    )
+    yield CounterMetricFamily(
+        "gateway_connections_refused",
+        "Clients' connections that got 503 for want of file descriptors.",
+        value=limits.connections_refused,
     )
     redis = limits.redis
     if redis is None:

@@ -52,6 +52,7 @@ def serve(config: Config) -> int:
     if count == 1:
         return server.serve(config)
     server.log_to_stderr(config.log)
+    server.take_descriptors(config)
     try:
         return asyncio.run(_until_signalled(config, count))
     except OSError as failure:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from gateway import descriptors
 from gateway.ops.merge import EXCHANGED
 from gateway.server import (
     Server,
@@ -46,6 +47,7 @@ async def _work(sock: socket.socket) -> None:
     if start is None:
         return
     log_to_stderr(start.config.log, f"worker {start.number}: ")
+    descriptors.ask_for_most()
     spare_the_collector()
     spare_the_allocator()
     sockets = [socket.socket(fileno=number) for number in start.sockets]

@@ -247,16 +247,19 @@ class Process:
 
 
 @asynccontextmanager
-async def process(*arguments: str, log_file: str = "", **variables: str) -> AsyncIterator[Process]:
+async def process(
+    *arguments: str, log_file: str = "", descriptors: str = "", **variables: str
+) -> AsyncIterator[Process]:
     """A gateway of its own process, set up by the environment mostly: ``listen__port="0"``.
 
-    Its access log goes to ``log_file`` where that is given.
+    Its access log goes to ``log_file`` where that is given. It may have so many file descriptors.
     """
+    limited = ("sh", "-c", 'ulimit -n "$0" && exec "$@"', descriptors) if descriptors else ()
     given = {f"GATEWAY_{name.upper()}": value for name, value in variables.items()}
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("GATEWAY_")}
     with Path(log_file or os.devnull).open("wb") as file:  # noqa: ASYNC230 - a local file
         running = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway", "serve", *arguments),
+            *(*limited, sys.executable, "-m", "gateway", "serve", *arguments),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=file if log_file else asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -273,10 +276,11 @@ async def process(*arguments: str, log_file: str = "", **variables: str) -> Asyn
 
 @asynccontextmanager
 async def process_before(
-    upstream_url: str, *arguments: str, **variables: str
+    upstream_url: str, *arguments: str, descriptors: str = "", **variables: str
 ) -> AsyncIterator[Process]:
     """A gateway of its own process that listens on free ports."""
-    places = {"listen__host": "127.0.0.1", "listen__port": "0", "admin__port": "0"}
-    async with process(*arguments, **places, upstream__url=upstream_url, **variables) as gateway:
+    variables |= {"listen__host": "127.0.0.1", "listen__port": "0", "admin__port": "0"}
+    variables["upstream__url"] = upstream_url
+    async with process(*arguments, descriptors=descriptors, **variables) as gateway:
         await gateway.until_listening()
         yield gateway

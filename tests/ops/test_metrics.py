@@ -22,7 +22,7 @@ def metrics(push: PushStats | None = None) -> Metrics:
             open=5, idle=4, queued=1, requests={("relay", "2xx"): 11, ("read", "5xx"): 1}
         ),
         lambda: LimitStats(
-            {("create", "refused"): 3, ("other", "admitted"): 9}, RedisStats(False, 2, 40, 5)
+            {("create", "refused"): 3, ("other", "admitted"): 9}, RedisStats(False, 2, 40, 5), 0, 6
         ),
         None if push is None else lambda: push,
     )
@@ -90,6 +90,7 @@ def test_metrics_read_what_the_parts_count() -> None:
         ({"limit": "create", "verdict": "refused"}, 3.0),
         ({"limit": "other", "verdict": "admitted"}, 9.0),
     ]
+    assert found["gateway_connections_refused_total"] == [({}, 6.0)]
     assert found["gateway_redis_answering"] == [({}, 0.0)]
     assert found["gateway_redis_failures_total"] == [({}, 2.0)]
     assert found["gateway_budget_decisions_total"] == [
