@@ -6,7 +6,8 @@ import asyncio
 import random
 import sys
 import time
-from typing import TYPE_CHECKING, Self
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from msgspec import structs
 
@@ -176,9 +177,9 @@ class Gateway:
         if self._push is not None:
             self._push.start()
         if self._access_log is not None:
-            self._tasks.spawn(_flush(self._access_log), name="flush access log")
+            self._tasks.keep(partial(_flush, self._access_log), name="flush access log")
         if self._keys is not None:
-            self._tasks.spawn(self._keys.keep_fresh(), name="keep keys fresh")
+            self._tasks.keep(self._keys.keep_fresh, name="keep keys fresh")
         return self
 
     async def __aexit__(self, *failure: object) -> None:
@@ -269,7 +270,7 @@ def _shared_budgets(
     return RedisBudgets(config.redis, memory, clock, random.random)
 
 
-async def _flush(access_log: AccessLog) -> None:
+async def _flush(access_log: AccessLog) -> NoReturn:
     while True:
         await asyncio.sleep(FLUSH_SECONDS)
         access_log.flush()

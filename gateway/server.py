@@ -16,6 +16,7 @@ from gateway.acceptor import Acceptor
 from gateway.app import Gateway
 from gateway.ops.admin import admin_listening
 from gateway.sockets import bound, url_of
+from gateway.tasks import first_of
 from gateway.tls import CLOSE_SECONDS as TLS_CLOSE_SECONDS
 from gateway.tls import HANDSHAKE_SECONDS, Certificate, UnusableCertificate
 
@@ -114,15 +115,6 @@ async def _until_signalled(config: Config) -> None:
         _log.info("draining for at most %g s; a second signal ends it", config.listen.drain_seconds)
         await first_of(server.drain(), signalled.get())
     _log.info("stopped")
-
-
-async def first_of(*waits: Coroutine[None, None, object]) -> None:
-    """Run all until one ends; cancel the others."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(wait) for wait in waits]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
 
 
 class Server:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING
 
@@ -65,3 +66,29 @@ async def test_access_log_is_written_while_the_gateway_runs(
         await once(server.url, GET)
         await until(has_line)
     assert '"target":"/api"' in written
+
+
+async def test_access_log_goes_on_after_a_failure_that_nobody_foresaw(
+    orchestrator: Orchestrator,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("gateway.app.FLUSH_SECONDS", 0.005)
+    faults = [asyncio.CancelledError(), OSError("a fault")]
+    sleep = asyncio.sleep
+
+    async def failing(seconds: float) -> None:
+        if seconds == 0.005 and faults:
+            raise faults.pop()
+        await sleep(seconds)
+
+    monkeypatch.setattr("gateway.app.asyncio.sleep", failing)
+    async with gateway_before(orchestrator.url, log={"access": True}) as server:
+        await once(server.url, GET)
+        await until(lambda: '"target":"/api"' in capfd.readouterr().out)
+    told = [record.getMessage() for record in caplog.records if record.name == "gateway.tasks"]
+    assert told == [
+        "task flush access log ended with OSError and begins again in 0.1 s",
+        "task flush access log ended with CancelledError and begins again in 0.2 s",
+    ]

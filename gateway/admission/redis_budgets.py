@@ -208,7 +208,7 @@ class RedisBudgets:
             "Redis does not answer (%s): each process keeps its own budgets until it does",
             type(failure).__name__,
         )
-        self._tasks.spawn(self._until_answering(), name="wait for Redis")
+        self._tasks.keep(self._until_answering, name="wait for Redis")
 
     async def _until_answering(self) -> None:
         """Ask again and again, with growing gaps."""

@@ -161,18 +161,28 @@ class Polling:
         """Send what is due, as far as the budget goes."""
         self._timer, self._timer_at = None, NEVER
         now = self._clock() + _GRANULARITY_SECONDS
-        while len(self._tasks) < MAX_IN_FLIGHT:
-            group = self._groups.next()
-            if group is None or max(group.when, self._pace.next_at()) > now:
-                break
+        try:
+            while len(self._tasks) < MAX_IN_FLIGHT:
+                group = self._groups.next()
+                if group is None or max(group.when, self._pace.next_at()) > now:
+                    break
+                self._take_turn(group, now)
+        finally:
+            self._arm()
+
+    def _take_turn(self, group: Group, now: float) -> None:
+        # A fault of ours costs the group its turn; without the next one its waits would sleep on.
+        free_at = now + self._config.max_poll_seconds
+        try:
             jobs = self._due(group, now)
             if jobs:
                 self._pace.take(now)
                 self._send(jobs)
-                self._groups.had_turn(group, now + self._spacing(jobs))
+                free_at = now + self._spacing(jobs)
             else:
-                self._groups.retime(group)
-        self._arm()
+                free_at = group.free_at
+        finally:
+            self._groups.had_turn(group, free_at)
 
     def _spacing(self, jobs: list[Job]) -> float:
         """Seconds until the group's next request: the longer, the fuller that gets. Less where

@@ -11,11 +11,11 @@ import asyncio
 import logging
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from gateway.sync.reliance import Reliance
 from gateway.sync.subscription import Lost
-from gateway.tasks import Tasks
+from gateway.tasks import Tasks, first_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,7 +117,7 @@ class Push:
         self._dropped = 0
 
     def start(self) -> None:
-        self._tasks.spawn(self._run(), name="push")
+        self._tasks.keep(self._run, name="push")
 
     async def aclose(self) -> None:
         await self._tasks.aclose()
@@ -129,7 +129,7 @@ class Push:
         """A job that was waited for has ended, however that was noticed."""
         self._reliance.ended(job_id.lower())
 
-    async def _run(self) -> None:
+    async def _run(self) -> NoReturn:
         failures = 0
         while True:
             began = self._clock()
@@ -147,14 +147,11 @@ class Push:
         try:
             await subscription.open(self._open_seconds)
             self._connected()
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._listen(subscription))
-                group.create_task(self._ping(subscription))
-        except* Lost as lost:
-            reason = str(lost.exceptions[0])
-        except* Exception as failures:
-            # A fault of ours must not end push for as long as this process lives.
-            _log.exception("redis: subscription failed", exc_info=failures)
+            await first_of(self._listen(subscription), self._ping(subscription))
+        except Lost as lost:
+            reason = str(lost)
+        except Exception:
+            _log.exception("redis: subscription failed")
             reason = "an unexpected failure"
         finally:
             self._is_connected = False

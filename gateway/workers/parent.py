@@ -27,7 +27,7 @@ from gateway.ops.admin import admin_listening
 from gateway.ops.health import PROBE_SECONDS, Readiness
 from gateway.ops.merge import Totals
 from gateway.sockets import bound, url_of
-from gateway.tasks import Tasks
+from gateway.tasks import Tasks, first_of
 from gateway.workers.channel import Asking, Channel, Message, Order, Question, Start
 from gateway.workers.supervisor import Supervisor
 
@@ -79,12 +79,12 @@ async def _until_signalled(config: Config, count: int) -> int:
     drain_seconds = config.listen.drain_seconds
     async with Workers(config, count) as workers:
         loop.add_signal_handler(signal.SIGHUP, workers.reload)
-        await server.first_of(workers.supervisor.until_started(), first.wait())
+        await first_of(workers.supervisor.until_started(), first.wait())
         if workers.supervisor.has_started:
             _log.info("listening on %s, for operators on %s", workers.url, workers.admin_url)
             await first.wait()
             _log.info("draining for at most %g s; a second signal ends it", drain_seconds)
-            await server.first_of(workers.drain(), second.wait())
+            await first_of(workers.drain(), second.wait())
         has_failed = workers.supervisor.has_failed
         await workers.stop()
     if has_failed:
@@ -160,7 +160,7 @@ class Process:
         self._channel = channel
         self._asking = Asking(channel)
         self._tasks = Tasks()
-        self._tasks.spawn(self._asking.run(), name=f"answers of process {process.pid}")
+        self._tasks.keep(self._asking.run, name=f"answers of process {process.pid}")
 
     @classmethod
     async def started(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, Self
 
 from gateway.tasks import Tasks
@@ -101,7 +102,9 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in self.numbers:
             started = loop.create_future()
-            keeping = self._tasks.spawn(self._keep(number, started), name=f"keep worker {number}")
+            keeping = self._tasks.keep(
+                partial(self._keep, number, started), name=f"worker {number}"
+            )
             self._started.append(started)
             self._keeping.append(keeping)
         return self

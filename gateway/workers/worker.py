@@ -15,13 +15,12 @@ from gateway import descriptors
 from gateway.ops.merge import EXCHANGED
 from gateway.server import (
     Server,
-    first_of,
     log_to_stderr,
     run,
     spare_the_allocator,
     spare_the_collector,
 )
-from gateway.tasks import Tasks
+from gateway.tasks import Tasks, first_of
 from gateway.tls import UnusableCertificate
 from gateway.workers.channel import Channel, Message, Order, Question, Reply, Start
 

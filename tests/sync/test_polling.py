@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from gateway.config import SyncConfig
-from gateway.sync.listing import Unlisted
+from gateway.sync.listing import Unlisted, capacity
 from gateway.sync.orchestrator import Reading
 from gateway.sync.polling import MAX_IN_FLIGHT
 from gateway.sync.watch import Look, Verdict
@@ -221,3 +221,22 @@ def test_timers_of_uvloop_do_as_well() -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(scenario())
+
+
+def test_turn_that_fails_for_an_unforeseen_reason_is_followed_by_another(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    faults = [ValueError("a fault of ours")] * 3
+
+    def failing(reading: Reading) -> int:
+        if faults:
+            raise faults.pop()
+        return capacity(reading)
+
+    monkeypatch.setattr("gateway.sync.polling.capacity", failing)
+    jobs = job_ids(2)
+    upstream = Watched(dict.fromkeys(jobs, 3.0))
+    ended = run(waits(upstream.watcher(), of("a", jobs)))
+    assert [verdict for verdict, _ in ended] == [FOUND, FOUND]
+    assert caplog.text.count("a fault of ours") == 3
+    assert ended[0][1] < 20

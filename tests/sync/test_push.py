@@ -142,6 +142,8 @@ class Script:
     def __init__(self) -> None:
         self.is_there = True
         self.answers = True
+        self.is_frozen = False
+        """Connecting takes its connection, and nothing comes."""
         self.replies: asyncio.Queue[object] = asyncio.Queue()
         self.attempts: list[float] = []
         self.open = 0
@@ -164,9 +166,15 @@ class _Scripted:
         self._script = script
         self._unanswered = 0
 
-    async def open(self, _seconds: float) -> None:
+    async def open(self, seconds: float) -> None:
         self._script.attempts.append(now())
         self._script.open += 1
+        if self._script.is_frozen:
+            try:
+                async with asyncio.timeout(seconds):
+                    await asyncio.sleep(1e6)
+            except TimeoutError:
+                raise Lost("nothing comes") from None
         if not self._script.is_there:
             raise Lost("not there")
 
@@ -245,6 +253,47 @@ def test_unexpected_failure_is_logged_and_the_subscription_made_again(
 
     run(scenario())
     assert "a fault of ours" in caplog.text
+
+
+def test_redis_that_was_frozen_for_long_is_subscribed_to_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario() -> None:
+        script, hints = Script(), Hints()
+        async with scripted(script, hints) as push:
+            for _ in range(3):
+                script.is_frozen, script.answers = True, False
+                await asyncio.sleep(10)
+                assert not push.stats().is_connected
+                script.is_frozen, script.answers = False, True
+                await asyncio.sleep(10)
+                assert push.stats().is_connected
+            assert hints.count("look at all", None) == 4
+
+    run(scenario())
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+
+
+def test_push_that_ends_for_no_reason_begins_again(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cancelled(_scripted: _Scripted, _seconds: float) -> None:
+        """A time limit that lets its own cancellation out, say."""
+        _scripted._script.open += 1
+        raise asyncio.CancelledError
+
+    async def scenario() -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(_Scripted, "open", cancelled)
+            async with scripted(Script(), Hints()) as push:
+                await asyncio.sleep(1)
+                assert not push.stats().is_connected
+                patched.undo()
+                await asyncio.sleep(10)
+                assert push.stats().is_connected
+
+    run(scenario())
+    assert "task push ended with CancelledError and begins again" in caplog.text
 
 
 def test_silent_redis_is_noticed_within_three_pings() -> None:
@@ -390,13 +439,20 @@ def test_flood_leaves_others_their_turn() -> None:
 
 @asynccontextmanager
 async def pushing(
-    server: RedisServer, *, ping_seconds: float = 2.0
+    server: RedisServer, *, ping_seconds: float = 2.0, attempts: list[Subscription] | None = None
 ) -> AsyncIterator[tuple[Hints, Push, Redis]]:
     """Push over a real Redis, subscribed, and a client to publish with."""
     config = RedisConfig(url=server.url, answer_seconds=5.0)
     hints = Hints()
+
+    def subscription() -> Subscription:
+        made = Subscription(listener(config))
+        if attempts is not None:
+            attempts.append(made)
+        return made
+
     push = Push(
-        lambda: Subscription(listener(config)),
+        subscription,
         hints,
         asyncio.get_running_loop().time,
         lambda: 0.0,
@@ -457,6 +513,25 @@ async def test_hanging_redis_is_noticed_and_used_again_when_it_goes_on(
             while not hints.jobs:
                 await client.publish(CHANNEL, PAYLOAD)
                 await asyncio.sleep(0.01)
+
+
+async def test_redis_that_hung_for_longer_than_connecting_may_take_is_used_again(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    attempts: list[Subscription] = []
+    async with pushing(redis_server, ping_seconds=0.02, attempts=attempts) as (hints, push, client):
+        for _ in range(2):
+            redis_server.hang()
+            await until(lambda: not push.stats().is_connected)
+            attempts.clear()
+            await until(lambda: len(attempts) == 2)
+            redis_server.resume()
+            await until(lambda: push.stats().is_connected)
+        async with asyncio.timeout(20):
+            while not hints.jobs:
+                await client.publish(CHANNEL, PAYLOAD)
+                await asyncio.sleep(0.01)
+    assert "begins again" not in caplog.text
 
 
 async def test_closing_ends_the_subscription_also_while_redis_hangs(

@@ -104,6 +104,24 @@ def test_gaps_grow_while_workers_end_at_once() -> None:
     run(main())
 
 
+def test_worker_that_cannot_be_started_for_an_unforeseen_reason_is_started_again() -> None:
+    async def main() -> None:
+        faults: list[Exception] = [ValueError("a fault of ours"), KeyError()]
+
+        def make() -> Fake:
+            if faults:
+                raise faults.pop()
+            return Fake()
+
+        workers = Workers(make)
+        async with workers.supervisor as supervisor:
+            await asyncio.sleep(1)
+            assert supervisor.has_started
+            assert len(workers.starts) == 3
+
+    run(main())
+
+
 @given(st.floats(0, LONGEST_GAP_SECONDS), st.floats(0, 1e6))
 def test_gap_is_bounded_and_short_again_after_a_long_life(gap: float, lived: float) -> None:
     following = gap_after(gap, lived)
