@@ -111,9 +111,17 @@ class Acceptor:
         self._sockets.clear()
 
     @property
+    def has_connections(self) -> bool:
+        """Also such as are not yet made."""
+        return self._taken + len(self._opening) > 0
+
+    @property
+    def _taken(self) -> int:
+        return self._places.taken if self._count is None else self._count()
+
+    @property
     def _has_place(self) -> bool:
-        taken = self._places.taken if self._count is None else self._count()
-        return taken + len(self._opening) < self._places.most
+        return self._taken + len(self._opening) < self._places.most
 
     def _let_in(self) -> None:
         self._places.are_short = False

@@ -201,9 +201,10 @@ class Gateway:
         self._pipeline.drain()
         self._watcher.drain()
 
-    async def until_idle(self) -> None:
-        """Wait until no request is being answered."""
-        await self._pipeline.until_idle()
+    @property
+    def is_idle(self) -> bool:
+        """No request is being answered, and no answer is still to be sent."""
+        return self._pipeline.is_idle and not self.listener.is_sending
 
     def cut(self) -> None:
         """Give up what is still being answered; no client can take it for complete."""

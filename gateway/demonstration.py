@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 from aiohttp import ClientSession, ClientTimeout
 
+from gateway import descriptors
 from gateway.config import AdminConfig, Config, ListenConfig, LogConfig, UpstreamConfig
 from gateway.demo.orchestrator import Orchestrator
 from gateway.redaction import redact
@@ -170,6 +171,8 @@ class Demonstration:
 def demo(listen: tuple[str, int] | None, check: bool) -> int:
     """Run until Ctrl-C; or, with ``check``, make the calls on free ports. The exit status."""
     verdict: list[int] = []
+    # Each client takes three: the orchestrator is here as well.
+    descriptors.ask_for_most()
 
     async def main() -> None:
         if check:

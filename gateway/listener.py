@@ -59,6 +59,12 @@ class ClientListener(web.Server):
         """A connection that is told that there is no place for it."""
         return Connection(self, self._terms, has_place=False, **self._options)
 
+    @property
+    def is_sending(self) -> bool:
+        """Some client has not taken all that it was sent."""
+        transports = [connection.transport for connection in self.connections]
+        return any(t is not None and t.get_write_buffer_size() > 0 for t in transports)
+
     def close_idle(self) -> None:
         """Close connections that are kept and have not been used for a while."""
         for connection in self.connections:

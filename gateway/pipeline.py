@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from gateway import errors
@@ -87,7 +86,6 @@ class Pipeline:
         self._clock = clock
         self._secret_routes = secret_routes
         self._in_flight: set[Client] = set()
-        self._idle = asyncio.Event()
         self.is_draining = False
 
     def accept(self, client: Client, refusal: GatewayError | None = None, limit: str = "") -> Turn:
@@ -111,8 +109,6 @@ class Pipeline:
     def over(self, exchange: Exchange) -> None:
         """The request was answered, or cannot be any more."""
         self._in_flight.discard(exchange.client)
-        if self.is_draining and not self._in_flight:
-            self._idle.set()
         if exchange.buffered is not None:
             exchange.buffered.release()
         exchange.finished = self._clock()
@@ -126,12 +122,11 @@ class Pipeline:
         self.is_draining = True
         for client in self._in_flight:
             client.close_after_answer()
-        if not self._in_flight:
-            self._idle.set()
 
-    async def until_idle(self) -> None:
-        """After ``drain``: wait until no request is being answered."""
-        await self._idle.wait()
+    @property
+    def is_idle(self) -> bool:
+        """No request is being answered."""
+        return not self._in_flight
 
     def cut(self) -> None:
         """Give up what is still being answered."""

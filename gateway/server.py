@@ -35,6 +35,10 @@ KEPT_BYTES = 4 * 1024 * 1024
 """Freed memory at the heap's end that is not given back."""
 MAPPED_BYTES = 2 * 1024 * 1024
 """From this size on a piece of memory is the kernel's own, and goes back to it when it is freed."""
+QUIET_SECONDS = 0.5
+"""So long without a request, and nobody is about to send one."""
+LOOK_SECONDS = 0.02
+"""The gap between two looks whether anything is being answered."""
 CLOSE_SECONDS = 0.5
 """What requests still running after the drain get to notice that they are cancelled."""
 
@@ -96,7 +100,9 @@ def spare_the_allocator() -> None:
 def run(main: Coroutine[None, None, None]) -> None:
     """Run on uvloop where it exists."""
     if sys.platform == "win32":  # pragma: no cover
-        asyncio.run(main)
+        # Its own loop has no readers, which connections are accepted by.
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(main)
         return
     import uvloop  # noqa: PLC0415 - there is none for Windows
 
@@ -178,9 +184,19 @@ class Server:
         """Accept nothing new, hand back what is held, let the rest run for ``drain_seconds``."""
         self._acceptor.drain()
         self._gateway.drain()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._config.listen.drain_seconds):
-                await self._gateway.until_idle()
+        await self.until_quiet(self._config.listen.drain_seconds)
+
+    async def until_quiet(self, seconds: float) -> None:
+        """Wait until nobody is connected, or nothing has been asked for a while: a client may have
+        sent what was not read yet. At most ``seconds``.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        quiet_at = loop.time() + QUIET_SECONDS
+        while self._acceptor.has_connections and loop.time() < min(until, quiet_at):
+            await asyncio.sleep(LOOK_SECONDS)
+            if not self._gateway.is_idle:
+                quiet_at = loop.time() + QUIET_SECONDS
 
     def _accepting(self, sockets: Sequence[socket]) -> Acceptor:
         listener = self._gateway.listener

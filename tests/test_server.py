@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+from contextlib import AsyncExitStack
 from types import SimpleNamespace
 
 import pytest
 
 from gateway.server import KEPT_BYTES, MAPPED_BYTES, Server, spare_the_allocator
-from tests.e2e.harness import connected, gateway_before, has_ipv6, once, settings
+from tests.e2e.harness import RawClient, connected, gateway_before, has_ipv6, once, settings
 from tests.upstream.scripted import upstream_answering
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -79,6 +81,50 @@ async def test_draining_server_that_is_idle_is_done_at_once() -> None:
         head, _ = await once(server.url, GET)
         assert head.startswith(b"HTTP/1.1 502 ")
         await server.drain()
+
+
+async def test_what_is_on_its_way_when_the_end_comes_is_answered() -> None:
+    async with (
+        upstream_answering(OK) as script,
+        AsyncExitStack() as stack,
+        asyncio.TaskGroup() as group,
+    ):
+        server = await stack.enter_async_context(gateway_before(script.url))
+        host, port = server.url.removeprefix("http://").split(":")
+
+        async def end() -> None:
+            await server.drain()
+            await stack.aclose()
+
+        async with connected(server.url) as kept, connected(server.url) as new:
+            await kept.send(GET)
+            assert (await kept.answer())[1] == b"ok"
+            # The loop has no chance to accept these.
+            waiting = [socket.create_connection((host, int(port))) for _ in range(20)]
+            for sock in waiting:
+                sock.sendall(GET)
+            group.create_task(end())
+            await asyncio.sleep(0.03)
+            with pytest.raises(ConnectionRefusedError):
+                async with connected(server.url):
+                    pass
+            for client in (kept, new):
+                await client.send(GET)
+                head, content = await client.answer()
+                assert content == b"ok"
+                assert b"\r\nConnection: close\r\n" in head
+            for sock in waiting:
+                reader, writer = await asyncio.open_connection(sock=sock)
+                assert (await RawClient(reader, writer).answer())[1] == b"ok"
+                writer.close()
+
+
+async def test_server_ends_though_clients_keep_their_connections() -> None:
+    async with gateway_before("http://127.0.0.1:9") as server, connected(server.url) as client:
+        await client.send(GET)
+        await client.answer()
+        await server.drain()
+    assert await client.until_closed() == b""
 
 
 def free_port() -> int:

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from gateway.ops.admin import Vitals
 
 _log = logging.getLogger("gateway")
+OUTLIVE_SECONDS = 5.0
+"""How long it takes connections without a supervisor."""
+DRAIN_SECONDS = 3.0
+"""How long what is being answered then goes on."""
+LAST_SECONDS = 9
+"""After that it is ended by the kernel."""
 
 
 def main(descriptor: int) -> int:
@@ -80,7 +86,7 @@ class Worker:
         await first_of(self._server.drain(), self._stopping.wait())
 
     async def obey(self) -> None:
-        """Answer and follow the supervisor; where it ends, so does the worker."""
+        """Answer and follow the supervisor, and outlive it a little where it ends."""
         try:
             while (message := await self._channel.receive(Message)) is not None:
                 if message.question is not None:
@@ -92,9 +98,23 @@ class Worker:
                     self._leaving.set()
                 if message.order is Order.STOP:
                     return
+            await self._outlive()
         finally:
             self._leaving.set()
             self._stopping.set()
+
+    async def _outlive(self) -> None:
+        """Nobody replaces this process or tells it to end: serve on while there is something to do,
+        but not so long that whoever starts another supervisor must wait for the port.
+        """
+        # Whatever keeps it.
+        signal.alarm(LAST_SECONDS)
+        until = asyncio.get_running_loop().time() + OUTLIVE_SECONDS + DRAIN_SECONDS
+        if not self._leaving.is_set():
+            _log.warning("its supervisor has ended, so this worker ends soon")
+            await self._server.until_quiet(OUTLIVE_SECONDS)
+            self._leaving.set()
+        await asyncio.sleep(until - asyncio.get_running_loop().time())
 
     async def _answer(self, question: Question) -> None:
         content = msgspec.json.encode(await _content(self._server.vitals, question))

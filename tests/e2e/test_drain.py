@@ -15,6 +15,7 @@ from gateway.demo.faults import Kind as Fault
 from gateway.demo.routes import Purpose
 from tests.demo.replay import until
 from tests.e2e.harness import connected, curl, once, process, process_before
+from tests.upstream.scripted import upstream_answering
 
 if TYPE_CHECKING:
     from gateway.demo.orchestrator import Orchestrator
@@ -197,3 +198,37 @@ async def test_each_request_is_logged_once_whatever_became_of_it(
     ]
     assert {line["job_id"] for line in logged[3:]} == {job.id}
     assert len({line["request_id"] for line in logged}) == len(logged)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_what_was_received_when_the_end_came_is_answered(workers: str) -> None:
+    """Clients ask again and again, on connections that are kept and on new ones."""
+    answered: list[bytes] = []
+
+    async def ask(url: str, fields: bytes) -> None:
+        """Until nobody listens any more."""
+        while True:
+            try:
+                async with connected(url) as client:
+                    head = b""
+                    while b"onnection: close" not in head:
+                        await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n" + fields + b"\r\n")
+                        head, content = await client.answer()
+                        answered.append(content)
+            except ConnectionRefusedError:
+                return
+
+    async with (
+        upstream_answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") as script,
+        process_before(
+            script.url, "--workers", workers, limits__mode="off", log__access="false"
+        ) as gateway,
+        asyncio.TaskGroup() as group,
+    ):
+        for fields in (b"", b"Connection: close\r\n"):
+            for _ in range(10):
+                group.create_task(ask(gateway.url, fields))
+        await until(lambda: len(answered) > 200)
+        gateway.signal(signal.SIGTERM)
+        assert await gateway.ended() == 0
+    assert set(answered) == {b"ok"}

@@ -258,3 +258,42 @@ async def test_lines_of_the_access_logs_are_never_mixed(tmp_path: Path, to_file:
     lines = (log.read_text() if to_file else gateway.logged).splitlines()
     assert len(lines) == 406
     assert len({json.loads(line)["request_id"] for line in lines}) == 406
+
+
+async def test_connections_that_no_worker_has_taken_survive_the_death_of_one() -> None:
+    async with (
+        AsyncExitStack() as stack,
+        upstream_answering(OK) as script,
+        process_before(script.url, "--workers", "2", limits__mode="off") as gateway,
+    ):
+        workers = workers_of(gateway)
+        for pid in workers:
+            kill(pid, signal.SIGSTOP)
+        clients = [await stack.enter_async_context(connected(gateway.url)) for _ in range(50)]
+        for client in clients:
+            await client.send(RELAYED)
+        kill(workers[0], signal.SIGKILL)
+        kill(workers[1], signal.SIGCONT)
+        for client in clients:
+            assert (await client.answer())[1] == b"ok"
+
+
+async def test_workers_serve_on_for_a_moment_where_their_parent_is_killed() -> None:
+    async with (
+        upstream_answering(OK) as script,
+        process_before(script.url, "--workers", "2", limits__mode="off") as gateway,
+    ):
+        workers = workers_of(gateway)
+        async with connected(gateway.url) as client:
+            await client.send(RELAYED)
+            assert (await client.answer())[1] == b"ok"
+            gateway.signal(signal.SIGKILL)
+            await until(lambda: state(gateway.running.pid) in {"", "Z"})
+            # On the connection that was there, and on new ones.
+            await client.send(RELAYED)
+            assert (await client.answer())[1] == b"ok"
+            for _ in range(10):
+                assert (await once(gateway.url, RELAYED))[1] == b"ok"
+            async with asyncio.timeout(10):
+                await until(lambda: not any(state(pid) for pid in workers))
+                assert await client.until_closed() == b""

@@ -7,19 +7,24 @@ import signal
 import socket
 import sys
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
+import pytest
 
 from gateway.ops.health import Readiness
 from gateway.sockets import bound, url_of
+from gateway.tasks import Tasks
 from gateway.workers.channel import Channel, Message, Order, Question, Reply, Start
+from gateway.workers.worker import DRAIN_SECONDS, LAST_SECONDS, OUTLIVE_SECONDS, Worker
 from tests.e2e.harness import connected, once, settings
+from tests.virtual_time import now, run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from gateway.config import Config
+    from gateway.server import Server
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 NOWHERE = "http://127.0.0.1:9"
@@ -89,8 +94,64 @@ async def test_worker_ends_when_its_supervisor_does() -> None:
         await running.ask(Question.LIVE, str)
         async with connected(running.url) as client:
             running.channel.close()
-            assert await running.ended() == (0, "")
+            # It serves on as long as it is there.
+            await client.send(GET)
+            head, _ = await client.answer()
+            assert head.startswith(b"HTTP/1.1 502 ")
+            status, told = await running.ended()
             assert await client.until_closed() == b""
+    assert status == 0
+    assert told.endswith("worker 3: its supervisor has ended, so this worker ends soon\n")
+
+
+class Busy:
+    """A server that is always answering something."""
+
+    is_draining = False
+
+    async def until_quiet(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def drain(self) -> None:
+        self.is_draining = True
+        await asyncio.sleep(3600)
+
+    def reload(self) -> None: ...
+
+
+class Ended:
+    """The channel of a supervisor that has ended."""
+
+    async def receive(self, _: type[Message]) -> None: ...
+
+
+@pytest.mark.parametrize("is_told_to_end", [False, True])
+def test_worker_without_a_supervisor_ends_within_ten_seconds_whatever_keeps_it(
+    is_told_to_end: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alarms: list[int] = []
+    monkeypatch.setattr("signal.alarm", alarms.append)
+
+    async def main() -> None:
+        server, tasks = Busy(), Tasks()
+        worker = Worker(cast("Channel", Ended()), cast("Server", server), tasks)
+        if is_told_to_end:
+            worker._leaving.set()
+        tasks.spawn(worker.obey(), name="obey")
+        ended = tasks.spawn(worker.until_ended(), name="end")
+        await asyncio.sleep(OUTLIVE_SECONDS - 0.1)
+        assert server.is_draining is is_told_to_end
+        await asyncio.sleep(0.2)
+        assert server.is_draining
+        assert not ended.done()
+        await ended
+        assert now() == OUTLIVE_SECONDS + DRAIN_SECONDS
+        await tasks.aclose()
+
+    run(main())
+    # The last resort is not taken before that, and not long after.
+    assert alarms == [LAST_SECONDS]
+    assert OUTLIVE_SECONDS + DRAIN_SECONDS < LAST_SECONDS < 10
 
 
 async def test_worker_that_is_never_told_to_start_ends_with_its_supervisor() -> None:
