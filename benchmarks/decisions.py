@@ -101,6 +101,7 @@ def _identified_and_admitted(count: int, *, with_fields: bool) -> float:
         shared=None,
         holds=Holds(1, time.monotonic),
         is_accepted=identities.is_accepted,
+        trials=identities.trials,
         anonymous=identities.anonymous,
         is_enforced=True,
         with_fields=with_fields,

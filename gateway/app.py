@@ -255,6 +255,7 @@ def _limits(
         shared=shared,
         holds=Holds(limits.holds, clock),
         is_accepted=identities.is_accepted,
+        trials=identities.trials,
         anonymous=identities.anonymous,
         is_enforced=limits.mode == "enforce",
         with_fields=limits.headers,

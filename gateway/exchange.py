@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from gateway.admission.budgets import Budget, Claim
     from gateway.admission.buffers import Buffered
     from gateway.admission.kinds import Limited
+    from gateway.admission.trials import Trial
     from gateway.downstream import Client
     from gateway.routes import Route
 
@@ -44,6 +45,7 @@ class Exchange:
 
     __slots__ = (
         "address",
+        "awaited_trial",
         "awaits_keys",
         "buffered",
         "claim",
@@ -64,6 +66,7 @@ class Exchange:
         "started",
         "status",
         "target",
+        "trial",
     )
 
     def __init__(
@@ -92,6 +95,10 @@ class Exchange:
         self.job_state = ""
         self.limited: Limited | None = None
         """Which rate is for it; None while that is not known, and where there are no limits."""
+        self.trial: Trial | None = None
+        """It is the first with its token."""
+        self.awaited_trial: Trial | None = None
+        """Another is the first with its token, and to be waited for."""
         self.claim: Claim | None = None
         """What it wants of budgets that have to be asked for."""
         self.limit = limit

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gateway.admission.identity import Identity
     from gateway.admission.redis_budgets import RedisBudgets
     from gateway.admission.rules import Rules
+    from gateway.admission.trials import Trials
     from gateway.errors import Field, GatewayError
     from gateway.exchange import Exchange
 
@@ -39,8 +40,9 @@ _RETRY_SOON: Field = (b"Retry-After", b"1")
 
 
 class Limits:
-    """``is_accepted``: whether the upstream is known to take the token of a client; ``anonymous``:
-    who asks from an address without one."""
+    """``is_accepted``: whether the upstream is known to take the token of a client; ``trials``:
+    which of the others are being asked about; ``anonymous``: who asks from an address without
+    one."""
 
     def __init__(
         self,
@@ -50,6 +52,7 @@ class Limits:
         shared: RedisBudgets | None,
         holds: Holds,
         is_accepted: Callable[[Identity], bool],
+        trials: Trials,
         anonymous: Callable[[str], Identity],
         is_enforced: bool,
         with_fields: bool,
@@ -59,14 +62,18 @@ class Limits:
         self._shared = shared
         self._holds = holds
         self._is_accepted = is_accepted
+        self._trials = trials
         self._anonymous = anonymous
         self._is_enforced = is_enforced
         self._with_fields = with_fields
         self._admitted = dict.fromkeys(Limited, 0)
         self._verdicts: dict[tuple[str, str], int] = {}
 
-    def admit(self, exchange: Exchange, query: str) -> None:
+    def admit(self, exchange: Exchange, query: str, *, may_wait: bool = True) -> None:
         """Let a request in; where budgets are shared ``exchange.claim`` is still to be decided.
+
+        Where there is an ``exchange.awaited_trial`` nothing was done: once that has ended it is to
+        be called again.
 
         Raises:
             TooManyRequests: the client has none left.
@@ -83,8 +90,11 @@ class Limits:
         own = Budget(kind, identity.key + policy.suffix, allowance.rate, is_known)
         budgets: tuple[Budget, ...] = (own,)
         use = Use.TAKE
-        if has_token and not is_known:
-            budgets = (own, self._of_address(exchange.address))
+        if identity.token_hash is not None and not is_known:
+            if self._must_wait(exchange, identity.token_hash, may_wait=may_wait):
+                return
+            if exchange.trial is not None or self._is_enforced:
+                budgets = (own, self._of_address(exchange.address))
         elif kind is Limited.RESULT and is_hop(query):
             use = Use.LOOK
             exchange.owed = budgets
@@ -119,6 +129,8 @@ class Limits:
 
     def settle(self, exchange: Exchange) -> None:
         """What can be said of an admitted request only when it is over."""
+        if exchange.trial is not None:
+            exchange.trial.end()
         was_held = exchange.held_seconds >= FREE_HOLD_SECONDS
         if exchange.owed and not was_held and exchange.outcome is not Outcome.DRAINED:
             self._owe(exchange.owed, int(exchange.finished * SECOND))
@@ -130,6 +142,16 @@ class Limits:
         """How many requests passed, were refused or only reported, by (limit, verdict) so far."""
         admitted = {(kind.value, "admitted"): count for kind, count in self._admitted.items()}
         return {**admitted, **self._verdicts}
+
+    def _must_wait(self, exchange: Exchange, token_hash: bytes, *, may_wait: bool) -> bool:
+        """Whether the first request with a token that nobody knows is another one; else it may be
+        this one."""
+        trial = self._trials.of(token_hash)
+        if trial is None:
+            exchange.trial = self._trials.begin(token_hash) if may_wait else None
+        elif may_wait and self._is_enforced and trial.may_be_awaited:
+            exchange.awaited_trial = trial
+        return exchange.awaited_trial is not None
 
     def _check_holds(self, exchange: Exchange, key: bytes, most: int) -> None:
         if self._holds.of(key) >= most:
@@ -161,6 +183,8 @@ class Limits:
             self._admitted[budget.kind] += 1
         else:
             exchange.owed = ()
+            if exchange.trial is not None:
+                exchange.trial.end(was_admitted=not self._is_enforced)
             name = budget.kind.value if budget is budgets[0] else UNKNOWN_TOKEN
             seconds = b"%d" % budget.rate.wait_seconds(level)
             message = _message(name, budget.rate)

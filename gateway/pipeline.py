@@ -188,7 +188,8 @@ class Pipeline:
             exchange.identity = identity
 
     async def _admit_later(self, exchange: Exchange) -> None:
-        """What of it has to be waited for: keys to judge the token by, a shared budget."""
+        """What of it has to be waited for: keys to judge the token by, what the token's first
+        request tells, a shared budget."""
         client, identities, limits = exchange.client, self._identities, self._limits
         kind, exchange.kind = exchange.kind, Kind.REFUSED
         if exchange.awaits_keys:
@@ -198,14 +199,26 @@ class Pipeline:
             identities.check(identity)
             if limits is not None:
                 limits.admit(exchange, query)
-        if limits is not None and exchange.claim is not None:
-            await limits.decide(exchange, exchange.claim)
+        if limits is not None:
+            if exchange.awaited_trial is not None:
+                await self._admit_after_trial(exchange, limits)
+            if exchange.claim is not None:
+                await limits.decide(exchange, exchange.claim)
         exchange.kind = kind
+
+    async def _admit_after_trial(self, exchange: Exchange, limits: Limits) -> None:
+        """Wait for what another request tells of the token; where that is nothing, for the next."""
+        query, began = query_of(exchange.target), self._clock()
+        while (trial := exchange.awaited_trial) is not None:
+            exchange.awaited_trial = None
+            may_wait = await trial.ended(self._clock() - began)
+            self._identities.check(exchange.identity)
+            limits.admit(exchange, query, may_wait=may_wait)
 
     async def answer(self, exchange: Exchange, forwarded: UpstreamExchange | None) -> Answer | None:
         """The answer; None where it was written already."""
         client = exchange.client
-        if exchange.awaits_keys or exchange.claim is not None:
+        if _is_admitted_later(exchange):
             await self._admit_later(exchange)
         if exchange.kind is Kind.WEBSOCKET:
             await self._websocket.relay(exchange)
@@ -246,3 +259,7 @@ class Pipeline:
             first = (*first, EXPOSED)
         fields = (*first, *without(answer.fields, b"server"))
         return Answer(answer.status, answer.content, fields, answer.reason)
+
+
+def _is_admitted_later(exchange: Exchange) -> bool:
+    return exchange.awaits_keys or exchange.claim is not None or exchange.awaited_trial is not None

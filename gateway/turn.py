@@ -185,4 +185,5 @@ def _is_plain(exchange: Exchange) -> bool:
         and not exchange.client.has_content
         and not exchange.awaits_keys
         and exchange.claim is None
+        and exchange.awaited_trial is None
     )

@@ -14,6 +14,7 @@ from gateway.admission.holds import GRACE_SECONDS, Holds
 from gateway.admission.identity import Identity
 from gateway.admission.kinds import Limited
 from gateway.admission.rules import Rules
+from gateway.admission.trials import MOST_WAITING, Trials
 from gateway.config import KindLimits, KindOverride, LimitsConfig, Rule
 from gateway.errors import ContentTooLarge, GatewayError, Overloaded, TooManyRequests
 from gateway.exchange import Exchange, Outcome
@@ -52,6 +53,7 @@ class Stage:
     config: LimitsConfig
     accepted: set[bytes | None] = field(default_factory=lambda: {b"t" * 16})
     now: float = 1000.0
+    trials: Trials = field(default_factory=Trials)
 
     def __post_init__(self) -> None:
         self.limits = Limits(
@@ -62,6 +64,7 @@ class Stage:
             is_accepted=lambda identity: (
                 identity.is_verified or identity.token_hash in self.accepted
             ),
+            trials=self.trials,
             anonymous=anonymous,
             is_enforced=self.config.mode == "enforce",
             with_fields=self.config.headers,
@@ -85,9 +88,13 @@ class Stage:
         return exchange
 
     def ask(self, exchange: Exchange, kind: Limited, query: str = "") -> None:
+        """The answer to one that is admitted comes at once, and tells nothing of its token."""
         exchange.limited = kind
         self.limits.admit(exchange, query)
         assert exchange.claim is None
+        assert exchange.awaited_trial is None
+        if exchange.trial is not None:
+            exchange.trial.end()
 
     def passes(self, kind: Limited = Limited.OTHER, query: str = "", **known: Any) -> bool:
         try:
@@ -167,6 +174,75 @@ def test_token_that_the_upstream_took_is_free_of_its_address() -> None:
     assert [under_test.passes(of=token(b"a")) for _ in range(3)] == [True, True, False]
     under_test.accepted.add(b"a" * 16)
     assert [under_test.passes(of=token(b"a")) for _ in range(19)] == [True] * 18 + [False]
+
+
+def under_way(under_test: Stage, of: Identity, **talk: Any) -> Exchange:
+    """A request that was admitted, or waits, and that the upstream has not answered."""
+    exchange = under_test.request(of, **talk)
+    exchange.limited = Limited.OTHER
+    under_test.limits.admit(exchange, "")
+    return exchange
+
+
+def test_requests_with_a_token_nobody_knows_wait_for_the_first_of_them() -> None:
+    under_test = stage()
+    first = under_way(under_test, token(b"a"))
+    others = [under_way(under_test, token(b"a")) for _ in range(19)]
+    assert first.awaited_trial is None
+    assert all(other.awaited_trial is first.trial is not None for other in others)
+    assert under_test.limits.stats()["other", "admitted"] == 1
+    under_test.accepted.add(b"a" * 16)
+    for other in others:
+        other.awaited_trial = None
+        under_test.ask(other, Limited.OTHER)
+    assert under_test.passes(of=token(b"b"))
+    assert [under_test.passes(of=token(b"a")) for _ in range(2)] == [False, False]
+
+
+def test_request_whose_wait_is_over_takes_of_its_address_too() -> None:
+    under_test = stage()
+    first = under_way(under_test, token(b"a"))
+    other = under_way(under_test, token(b"a"))
+    other.awaited_trial = None
+    under_test.limits.admit(other, "", may_wait=False)
+    assert other.awaited_trial is other.trial is None
+    assert under_test.trials.of(b"a" * 16) is first.trial
+    assert not under_test.passes(of=token(b"b"))
+
+
+def test_no_more_wait_than_may() -> None:
+    under_test = stage()
+    first = under_way(under_test, token(b"a"))
+    assert first.trial is not None
+    first.trial._waiting = MOST_WAITING
+    assert under_way(under_test, token(b"a")).awaited_trial is None
+    assert not under_test.passes(of=token(b"b"))
+
+
+def test_first_request_makes_room_for_the_next_when_it_is_over_or_refused() -> None:
+    under_test = stage()
+    first = under_way(under_test, token(b"a"))
+    under_test.over(first)
+    assert len(under_test.trials) == 0
+    second = under_way(under_test, token(b"a"))
+    assert second.trial is not None
+    refused = under_test.request(token(b"b"))
+    with pytest.raises(TooManyRequests):
+        under_test.ask(refused, Limited.OTHER)
+    assert under_test.trials.of(b"b" * 16) is None
+    under_test.over(second)
+    assert len(under_test.trials) == 0
+
+
+def test_report_makes_nobody_wait() -> None:
+    under_test = stage(mode="report")
+    requests = [under_way(under_test, token(b"a")) for _ in range(20)]
+    assert all(request.awaited_trial is None for request in requests)
+    assert under_test.limits.stats() == {
+        ("create", "admitted"): 0,
+        ("result", "admitted"): 0,
+        ("other", "admitted"): 20,
+    }
 
 
 def test_verified_token_is_free_of_its_address() -> None:

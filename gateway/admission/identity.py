@@ -17,6 +17,7 @@ from cachetools import LRUCache, TTLCache
 from gateway.admission.addresses import MAX_LENGTH, address_key
 from gateway.admission.claims import Claims, claimed, key_id, verified
 from gateway.admission.token import HASH_BYTES, is_plain, presented, token_hash
+from gateway.admission.trials import Trials
 from gateway.errors import Answer, Unauthorized, UnknownToken
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ ANONYMOUS = Identity(bytes(HASH_BYTES), "", "", "", None, False)
 class Identities:
     """``clock`` gives monotonic seconds, ``wall_clock`` those since 1970.
 
-    ``keys`` verify tokens; without them tokens are opaque.
+    ``keys`` verify tokens; without them tokens are opaque, and ``trials`` are told when there is
+    something to learn of one that is not accepted.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Identities:
         self._doubted: TTLCache[bytes, bool] = TTLCache(KNOWN_TOKENS, DOUBT_SECONDS, timer=clock)
         self._last_rejection: Answer | None = None
         self._of_address = lru_cache(ADDRESSES)(_of_address)
+        self.trials = Trials()
         if keys is not None:
             keys.when_replaced = self._known.clear
 
@@ -158,10 +161,14 @@ class Identities:
         elif self._keys is not None:
             if self._doubted and _proves(status):
                 self._doubted.pop(hashed, None)
-        elif hashed not in self._known and _proves(status):
+            return
+        elif hashed in self._known:
+            return
+        elif _proves(status):
             self._known[hashed] = identity, math.inf
             self._seen.pop(hashed, None)
             self._doubted.pop(hashed, None)
+        self.trials.told(hashed)
 
     def is_accepted(self, identity: Identity) -> bool:
         """Whether it is more than a claim: verified here, or accepted by the upstream before."""

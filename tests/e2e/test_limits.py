@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway.admission import trials
+from gateway.admission.token import token_hash
 from gateway.demo.faults import Kind as Fault
 from gateway.demo.routes import Purpose
 from tests.admission.test_keys import Issuer, issuing
@@ -338,6 +340,107 @@ async def test_token_the_upstream_took_is_independent_of_its_address(
     assert [status(head) for head, _ in made_up] == [401] * 2 + [429] * 8
 
 
+@pytest.mark.parametrize("shared", [False, True])
+async def test_good_token_has_its_own_budget_from_its_first_requests_on(
+    orchestrator: Orchestrator, redis_server: RedisServer, shared: bool
+) -> None:
+    redis = {"url": redis_server.url if shared else "", "answer_seconds": 5.0}
+    given = limits(100, anonymous_share=0.05)
+    async with gateway_before(orchestrator.url, limits=given, redis=redis) as server:
+        answers = await asyncio.gather(
+            *(once(server.url, creating(orchestrator)) for _ in range(101))
+        )
+    statuses = sorted(status(head) for head, _ in answers)
+    assert statuses == [303] * 100 + [429]
+    assert orchestrator.requests[Purpose.CREATE] == 100
+
+
+def asking(token: str, path: str = "/acme/job") -> bytes:
+    bearer = token.encode()
+    return b"GET %b HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n\r\n" % (
+        path.encode(),
+        bearer,
+    )
+
+
+async def test_made_up_token_reaches_the_upstream_once_however_often_it_comes(
+    orchestrator: Orchestrator,
+) -> None:
+    async with limited(orchestrator, 20, anonymous_share=0.1) as server:
+        answers = await asyncio.gather(
+            *(once(server.url, asking(f"made.up.{n % 2}")) for n in range(60))
+        )
+        assert [status(head) for head, _ in answers] == [401] * 60
+        assert orchestrator.requests[Purpose.LIST] == 2
+        assert status((await once(server.url, asking("made.up.2")))[0]) == 429
+        assert status((await once(server.url, GET))[0]) == 429
+
+
+@pytest.mark.parametrize("shared", [False, True])
+async def test_token_that_no_answer_tells_of_costs_its_address_each_time(
+    orchestrator: Orchestrator, redis_server: RedisServer, shared: bool
+) -> None:
+    redis = {"url": redis_server.url if shared else "", "answer_seconds": 5.0}
+    given = limits(30, anonymous_share=0.1)
+    async with gateway_before(orchestrator.url, limits=given, redis=redis) as server:
+        answers = await asyncio.gather(
+            *(once(server.url, asking("made.up", "/nowhere/at/all")) for _ in range(20))
+        )
+    statuses = sorted(status(head) for head, _ in answers)
+    assert statuses == [404] * 3 + [429] * 17
+    assert orchestrator.requests[Purpose.OTHER] == 3
+
+
+async def test_others_wait_for_a_tokens_first_request(orchestrator: Orchestrator) -> None:
+    token = orchestrator.tokens["acme-user"]
+    orchestrator.faults.add(Fault.STALL, "/acme/job")
+    async with limited(orchestrator, 20, anonymous_share=0.1) as server:
+        under_way = server._gateway._pipeline._identities.trials
+
+        def waiting() -> int:
+            trial = under_way.of(token_hash(token.encode()))
+            assert trial is not None
+            return trial._waiting
+
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(once(server.url, asking(token)))]
+            await until(lambda: orchestrator.faults.stalled == 1)
+            asked += [group.create_task(once(server.url, asking(token))) for _ in range(10)]
+            await until(lambda: waiting() == 10)
+            assert orchestrator.requests[Purpose.LIST] == 1
+            orchestrator.faults.clear()
+        assert [status(task.result()[0]) for task in asked] == [200] * 11
+        assert len(under_way) == 0
+
+
+async def test_others_wait_for_a_tokens_first_request_no_longer_than_they_may(
+    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trials, "TRIAL_SECONDS", 0.02)
+    token = orchestrator.tokens["acme-user"]
+    orchestrator.faults.add(Fault.STALL, "/acme/job", times=None)
+    async with limited(orchestrator, 20, anonymous_share=0.1) as server:
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(once(server.url, asking(token))) for _ in range(11)]
+            await until(lambda: [task.done() for task in asked].count(True) == 9)
+            orchestrator.faults.clear()
+        statuses = sorted(status(task.result()[0]) for task in asked)
+        assert statuses == [200] * 2 + [429] * 9
+
+
+async def test_client_that_leaves_leaves_no_trial_behind(orchestrator: Orchestrator) -> None:
+    token = orchestrator.tokens["acme-user"]
+    orchestrator.faults.add(Fault.STALL, "/acme/job")
+    async with limited(orchestrator, 20) as server:
+        async with connected(server.url) as first, connected(server.url) as second:
+            await first.send(asking(token))
+            await until(lambda: orchestrator.faults.stalled == 1)
+            await second.send(asking(token))
+            first.writer.transport.abort()
+            assert status((await second.answer())[0]) == 200
+        assert len(server._gateway._pipeline._identities.trials) == 0
+
+
 async def test_report_refuses_nothing_and_shows_what_it_would(orchestrator: Orchestrator) -> None:
     async with limited(orchestrator, mode="report") as server:
         heads = [(await once(server.url, creating(orchestrator)))[0] for _ in range(4)]
@@ -413,6 +516,8 @@ async def test_place_is_given_back_where_no_job_came_to_be(orchestrator: Orchest
     bearer = b"Authorization: Bearer %b\r\n\r\n" % orchestrator.tokens["acme-user"].encode()
     path = f"/task/{orchestrator.tasks['held'].id}/job"
     async with limited(orchestrator, 20, holds_per_token=1) as server:
+        token = orchestrator.tokens["acme-user"]
+        assert status((await once(server.url, asking(token)))[0]) == 200
         for _ in range(3):
             assert status((await once(server.url, missing + bearer))[0]) == 404
         orchestrator.faults.add(Fault.STALL, path)
