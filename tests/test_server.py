@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from contextlib import AsyncExitStack
 from types import SimpleNamespace
 
 import pytest
 
-from gateway.server import KEPT_BYTES, MAPPED_BYTES, Server, spare_the_allocator
+from gateway.server import (
+    KEPT_BYTES,
+    MAPPED_BYTES,
+    SWITCH_SECONDS,
+    Server,
+    share_the_interpreter,
+    spare_the_allocator,
+)
 from tests.e2e.harness import RawClient, connected, gateway_before, has_ipv6, once, settings
 from tests.upstream.scripted import upstream_answering
 
@@ -144,3 +152,12 @@ def test_a_libc_that_cannot_be_told_how_to_allocate_is_left_alone(
     monkeypatch.setattr("gateway.server.ctypes.CDLL", lambda _: SimpleNamespace())
     spare_the_allocator()
     assert len(told) == 2
+
+
+def test_a_thread_that_computes_gives_the_interpreter_away_soon() -> None:
+    before = sys.getswitchinterval()
+    try:
+        share_the_interpreter()
+        assert sys.getswitchinterval() == pytest.approx(SWITCH_SECONDS)
+    finally:
+        sys.setswitchinterval(before)

@@ -17,6 +17,7 @@ from gateway.server import (
     Server,
     log_to_stderr,
     run,
+    share_the_interpreter,
     spare_the_allocator,
     spare_the_collector,
 )
@@ -55,6 +56,7 @@ async def _work(sock: socket.socket) -> None:
     descriptors.ask_for_most()
     spare_the_collector()
     spare_the_allocator()
+    share_the_interpreter()
     sockets = [socket.socket(fileno=number) for number in start.sockets]
     tasks = Tasks()
     async with Server(start.config, sockets) as server:
