@@ -102,11 +102,12 @@ class Gateway:
         self._watcher = Watcher(orchestrator, clock, random.random, config.sync)
         self._push = (
             Push(
-                lambda: Subscription(redis_client.listener(config.redis)),
+                lambda: Subscription(redis_client.connection(config.redis)),
                 self._watcher,
                 clock,
                 random.random,
                 ping_seconds=config.redis.ping_seconds,
+                open_seconds=config.redis.connect_seconds,
             )
             if config.redis.url
             else None

@@ -124,6 +124,7 @@ class LimitsConfig(Section, frozen=True, kw_only=True):
 
 class RedisConfig(Section, frozen=True, kw_only=True):
     url: str = ""
+    connect_seconds: Annotated[float, Meta(ge=0.001, le=60)] = 2.0
     answer_seconds: Annotated[float, Meta(ge=0.001, le=10)] = 0.05
     ping_seconds: Annotated[float, Meta(ge=0.01, le=60)] = 0.25
 

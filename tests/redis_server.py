@@ -1,12 +1,18 @@
-"""A real redis-server on a free port, to be stopped, restarted and made to hang."""
+"""A real redis-server on a free port, to be stopped, restarted and made to hang.
+
+REDIS_SERVER names another program that is to be tested with: Valkey's, say.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from redis.asyncio import Redis
 
 from tests.e2e.harness import program
 
@@ -15,22 +21,28 @@ if TYPE_CHECKING:
 
 
 class RedisServer:
-    """Keeps nothing on disk: a restart begins empty. ``url`` stays the same over restarts."""
+    """Keeps nothing on disk: a restart begins empty. ``url`` stays the same over restarts.
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    ``options``: as on the command line of redis-server; later ones win.
+    """
+
+    def __init__(self, port: int, *options: str) -> None:
+        self.port = port
+        self.options = options
         self._running: asyncio.subprocess.Process | None = None
         self.url = f"redis://127.0.0.1:{port}/0"
 
-    async def start(self) -> None:
+    async def start(self, *, until: bytes = b"Ready to accept connections") -> None:
+        """Start it, and wait until it has said so."""
         self._running = running = await asyncio.create_subprocess_exec(
-            program("redis-server"),
-            *("--bind", "127.0.0.1", "--port", str(self._port), "--save", "", "--dir", "/tmp"),  # noqa: S108
+            program(os.environ.get("REDIS_SERVER", "redis-server")),
+            *("--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--dir", "/tmp"),  # noqa: S108
+            *self.options,
             stdout=asyncio.subprocess.PIPE,
         )
         assert running.stdout is not None
         async with asyncio.timeout(15):
-            while b"Ready to accept connections" not in await running.stdout.readline():
+            while until not in await running.stdout.readline():
                 assert running.returncode is None
 
     async def stop(self) -> None:
@@ -40,6 +52,15 @@ class RedisServer:
             self._running.kill()
             await self._running.communicate()
             self._running = None
+
+    def client(self) -> Redis:
+        """For tests to speak to it with."""
+        return Redis.from_url(self.url)
+
+    async def command(self, *words: str | int) -> Any:
+        """What it answers to one command."""
+        async with self.client() as client:
+            return await client.execute_command(*words)  # type: ignore[no-untyped-call]
 
     def hang(self) -> None:
         """Go on accepting connections, answer nothing."""
@@ -52,10 +73,10 @@ class RedisServer:
 
 
 @asynccontextmanager
-async def redis_serving() -> AsyncIterator[RedisServer]:
+async def redis_serving(*options: str) -> AsyncIterator[RedisServer]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    server = RedisServer(port)
+    server = RedisServer(port, *options)
     await server.start()
     try:
         yield server

@@ -27,8 +27,6 @@ AT_ONCE = 32
 MAX_CHANNEL_BYTES = 128
 FIRST_GAP_SECONDS = 0.1
 MAX_GAP_SECONDS = 5.0
-OPEN_SECONDS = 2.0
-"""What connecting and subscribing may take; nobody waits for it."""
 STEADY_SECONDS = 30.0
 """A subscription that is lost sooner counts as one more failure."""
 _CHANNEL = re.compile(rb"[^:]+:(?:workflow-)?job-finished:([0-9a-fA-F]{24})")
@@ -89,7 +87,7 @@ class Push:
     """Keeps one subscription for the whole process; ``clock`` gives monotonic seconds.
 
     ``subscribe`` makes a new subscription, not yet open. A Redis that hangs is noticed within
-    three times ``ping_seconds``.
+    three times ``ping_seconds``; connecting and subscribing may take ``open_seconds``.
     """
 
     def __init__(
@@ -100,7 +98,7 @@ class Push:
         chance: Callable[[], float],
         *,
         ping_seconds: float,
-        open_seconds: float = OPEN_SECONDS,
+        open_seconds: float,
     ) -> None:
         self._subscribe = subscribe
         self._watcher = watcher

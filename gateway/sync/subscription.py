@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from gateway.redis_client import reason
+
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 
@@ -17,7 +19,6 @@ MAX_UNANSWERED = 2
 """PINGs without an answer. One may be due to this process having been busy."""
 _PONGS = ([b"pong", b""], b"PONG")
 """Within a subscription as RESP2 has it, and as RESP3 has it."""
-_REASON_LENGTH = 200
 
 
 class Lost(Exception):
@@ -51,7 +52,7 @@ class Subscription:
         except Lost:
             raise
         except Exception as failure:
-            raise Lost(_reason(failure)) from failure
+            raise Lost(reason(failure)) from failure
 
     async def message(self) -> object:
         """What Redis says next, but for its answers to PING; it may be anything.
@@ -82,14 +83,14 @@ class Subscription:
         try:
             await self._connection.send_command(*command, check_health=False)
         except Exception as failure:
-            raise Lost(_reason(failure)) from failure
+            raise Lost(reason(failure)) from failure
 
     async def _read(self) -> object:
         try:
             reply: object = await self._connection.read_response(push_request=True)
         except Exception as failure:
             # Whatever makes the parser fail: it is no Redis then, or is one no more.
-            raise Lost(_reason(failure)) from failure
+            raise Lost(reason(failure)) from failure
         return reply
 
 
@@ -98,7 +99,3 @@ def _confirmed(reply: object) -> bytes:
     if isinstance(reply, list) and len(reply) == 3 and reply[0] == b"psubscribe":
         return reply[1] if isinstance(reply[1], bytes) else b""
     return b""
-
-
-def _reason(failure: Exception) -> str:
-    return f"{type(failure).__name__}: {str(failure)[:_REASON_LENGTH]!r}"

@@ -12,7 +12,7 @@ from gateway.config import RedisConfig
 from gateway.demo import publisher
 from gateway.demo.jobs import Ending
 from gateway.demo.orchestrator import Orchestrator
-from gateway.redis_client import listener
+from gateway.redis_client import connection
 from gateway.sync.push import job_named
 from gateway.sync.subscription import Subscription
 from tests.demo.replay import ask, until
@@ -39,7 +39,7 @@ def test_message_is_theeyes_to_the_letter() -> None:
 
 
 async def test_every_end_is_published_once(redis_server: RedisServer) -> None:
-    subscription = Subscription(listener(RedisConfig(url=redis_server.url)))
+    subscription = Subscription(connection(RedisConfig(url=redis_server.url)))
     await subscription.open(5)
     async with Orchestrator.serving(redis_url=redis_server.url) as orchestrator:
         ended = [orchestrator.create("held") for _ in range(20)]
@@ -57,7 +57,7 @@ async def test_every_end_is_published_once(redis_server: RedisServer) -> None:
 
 
 async def test_messages_can_be_lost(redis_server: RedisServer) -> None:
-    subscription = Subscription(listener(RedisConfig(url=redis_server.url)))
+    subscription = Subscription(connection(RedisConfig(url=redis_server.url)))
     await subscription.open(5)
     async with Orchestrator.serving(redis_url=redis_server.url) as orchestrator:
         lost, told = orchestrator.create("held"), orchestrator.create("held")
@@ -73,7 +73,7 @@ async def test_messages_can_be_lost(redis_server: RedisServer) -> None:
 async def test_restarted_redis_is_told_again(
     redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    before = Subscription(listener(RedisConfig(url=redis_server.url)))
+    before = Subscription(connection(RedisConfig(url=redis_server.url)))
     await before.open(5)
     async with Orchestrator.serving(redis_url=redis_server.url) as orchestrator:
         orchestrator.create("instant")
@@ -83,7 +83,7 @@ async def test_restarted_redis_is_told_again(
         orchestrator.create("instant")
         await until(lambda: "messages are lost" in caplog.text)
         await redis_server.start()
-        subscription = Subscription(listener(RedisConfig(url=redis_server.url)))
+        subscription = Subscription(connection(RedisConfig(url=redis_server.url)))
         await subscription.open(5)
         job = orchestrator.create("instant")
         assert job_named(await subscription.message()) == job.id
@@ -105,7 +105,7 @@ async def test_what_redis_does_not_take_is_bounded_and_stopping_does_not_wait(
 
 
 async def test_process_publishes_to_the_redis_it_is_given(redis_server: RedisServer) -> None:
-    subscription = Subscription(listener(RedisConfig(url=redis_server.url)))
+    subscription = Subscription(connection(RedisConfig(url=redis_server.url)))
     await subscription.open(5)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway.demo", "--port", "0", "--redis", redis_server.url),

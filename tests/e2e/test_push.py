@@ -6,18 +6,14 @@ import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from gateway.config import RedisConfig
 from gateway.demo.faults import Kind as Fault
 from gateway.demo.orchestrator import Orchestrator
 from gateway.demo.routes import Purpose
-from gateway.redis_client import connect
 from tests.demo.replay import until
 from tests.e2e.harness import RawClient, connected, gateway_before, once
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from redis.asyncio import Redis
 
     from gateway.demo.jobs import Job
     from gateway.server import Server
@@ -92,10 +88,6 @@ async def installed(
         assert len(gateway._push._tasks) == 0
 
 
-def client_of(redis: RedisServer) -> Redis:
-    return connect(RedisConfig(url=redis.url, answer_seconds=5.0), max_connections=1)
-
-
 async def assert_answered(client: RawClient, content: bytes = b'["1"]') -> None:
     head, answered = await client.answer()
     assert head.startswith(b"HTTP/1.1 200 ")
@@ -111,7 +103,7 @@ async def test_end_of_the_job_is_pushed_to_everybody_who_waits(redis_server: Red
             for number, client in enumerate(clients[:-1]):
                 await assert_answered(client, f'["{number}"]'.encode())
             await assert_answered(clients[-1], b'["0"]')
-    async with client_of(redis_server) as asking:
+    async with redis_server.client() as asking:
         assert await asking.pubsub_numpat() == 0
 
 
@@ -127,7 +119,7 @@ async def test_message_that_is_lost_only_delays_the_result(redis_server: RedisSe
 
 
 async def test_message_before_the_wait_keeps_none_from_ending_it(redis_server: RedisServer) -> None:
-    async with installed(redis_server) as it, client_of(redis_server) as publisher:
+    async with installed(redis_server) as it, redis_server.client() as publisher:
         job = it.orchestrator.create("held")
         await publisher.publish(f"{job.organization.id}:job-finished:{job.id}", b"")
         await until(lambda: it.hints == 1)
@@ -137,7 +129,7 @@ async def test_message_before_the_wait_keeps_none_from_ending_it(redis_server: R
 
 
 async def test_message_is_a_hint_and_ends_no_wait_by_itself(redis_server: RedisServer) -> None:
-    async with installed(redis_server) as it, client_of(redis_server) as publisher:
+    async with installed(redis_server) as it, redis_server.client() as publisher:
         job = it.orchestrator.create("held")
         async with it.waiting(job) as [client]:
             before = it.asked
@@ -205,7 +197,7 @@ async def test_gateway_starts_without_its_redis_and_finds_it_later(
 
 
 async def test_flood_of_messages_delays_nobody_for_long(redis_server: RedisServer) -> None:
-    async with installed(redis_server) as it, client_of(redis_server) as publisher:
+    async with installed(redis_server) as it, redis_server.client() as publisher:
         job = it.orchestrator.create("held")
         async with it.waiting(job) as [client]:
             for _ in range(20):

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.config import RedisConfig
-from gateway.redis_client import connect, listener
+from gateway.redis_client import connection
 from gateway.sync.push import (
     AT_ONCE,
     MAX_GAP_SECONDS,
@@ -195,7 +195,7 @@ class _Scripted:
 
 @asynccontextmanager
 async def scripted(script: Script, hints: Hints) -> AsyncIterator[Push]:
-    push = Push(script.subscription, hints, now, lambda: 1.0, ping_seconds=0.25)
+    push = Push(script.subscription, hints, now, lambda: 1.0, ping_seconds=0.25, open_seconds=2.0)
     push.start()
     await asyncio.sleep(0.001)
     yield push
@@ -442,11 +442,11 @@ async def pushing(
     server: RedisServer, *, ping_seconds: float = 2.0, attempts: list[Subscription] | None = None
 ) -> AsyncIterator[tuple[Hints, Push, Redis]]:
     """Push over a real Redis, subscribed, and a client to publish with."""
-    config = RedisConfig(url=server.url, answer_seconds=5.0)
+    config = RedisConfig(url=server.url)
     hints = Hints()
 
     def subscription() -> Subscription:
-        made = Subscription(listener(config))
+        made = Subscription(connection(config))
         if attempts is not None:
             attempts.append(made)
         return made
@@ -460,7 +460,7 @@ async def pushing(
         open_seconds=0.1,
     )
     push.start()
-    async with connect(config, max_connections=1) as client:
+    async with server.client() as client:
         try:
             await until(lambda: push.stats().is_connected)
             yield hints, push, client

@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from redis.asyncio import Redis
 
 from gateway.config import RedisConfig
-from gateway.redis_client import connect, listener
+from gateway.redis_client import connection
 from gateway.sync.subscription import PATTERNS, Lost, Subscription
 from tests.upstream.scripted import Peer, upstream_doing
 
@@ -24,7 +25,7 @@ SECONDS = 5.0
 @asynccontextmanager
 async def subscription(url: str) -> AsyncIterator[Subscription]:
     """Not open yet; closed in the end."""
-    made = Subscription(listener(RedisConfig(url=url)))
+    made = Subscription(connection(RedisConfig(url=url)))
     try:
         yield made
     finally:
@@ -32,7 +33,7 @@ async def subscription(url: str) -> AsyncIterator[Subscription]:
 
 
 async def publish(url: str, *messages: tuple[str, bytes]) -> None:
-    async with connect(RedisConfig(url=url, answer_seconds=5.0), max_connections=1) as client:
+    async with Redis.from_url(url) as client:
         for channel, payload in messages:
             await client.publish(channel, payload)
 
@@ -99,12 +100,7 @@ async def test_redis_that_accepts_and_hangs_is_given_up_in_time(redis_server: Re
 
 
 async def test_user_who_may_not_subscribe_is_told_so(redis_server: RedisServer) -> None:
-    async with connect(
-        RedisConfig(url=redis_server.url, answer_seconds=5.0), max_connections=1
-    ) as client:
-        await client.execute_command(
-            "ACL", "SETUSER", "some", "on", ">word", "+@all", "resetchannels"
-        )  # type: ignore[no-untyped-call]
+    await redis_server.command("ACL", "SETUSER", "some", "on", ">word", "+@all", "resetchannels")
     url = redis_server.url.replace("//", "//some:word@")
     async with subscription(url) as refused:
         with pytest.raises(Lost, match="NoPermissionError") as lost:
