@@ -25,6 +25,7 @@ COMPILED = (
     "gateway/content.py",
     "gateway/content_coding.py",
     "gateway/downstream.py",
+    "gateway/durations.py",
     "gateway/exchange.py",
     "gateway/fields.py",
     "gateway/forwarding.py",
@@ -33,6 +34,7 @@ COMPILED = (
     "gateway/max_forwards.py",
     "gateway/ops/access_log.py",
     "gateway/ops/metrics.py",
+    "gateway/ops/visible.py",
     "gateway/outbox.py",
     "gateway/pipeline.py",
     "gateway/places.py",
@@ -52,6 +54,7 @@ COMPILED = (
     "gateway/upstream/origin.py",
     "gateway/upstream/pool.py",
     "gateway/upstream/shares.py",
+    "gateway/upstream/signs.py",
     "gateway/upstream/upload.py",
 )
 """Not ``inbound.py`` and ``connection.py``: mypyc compiles no subclass of a class with slots."""

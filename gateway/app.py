@@ -27,7 +27,8 @@ from gateway.listener import ClientListener
 from gateway.ops.access_log import AccessLog
 from gateway.ops.admin import ProcessVitals
 from gateway.ops.health import Health
-from gateway.ops.metrics import LimitStats, Metrics, RedisStats, UpstreamStats, WaitStats
+from gateway.ops.metrics import Metrics
+from gateway.ops.parts import LimitStats, RedisStats, UpstreamStats, WaitStats
 from gateway.pipeline import SHARE, Observer, Pipeline
 from gateway.places import Places
 from gateway.proxy.relay import Relay
@@ -127,15 +128,16 @@ class Gateway:
             config=config.sync,
             limits=config.limits,
         )
+        self._access_log = log = (
+            AccessLog(sys.stdout, config.log.format, wall_clock) if config.log.access else None
+        )
         self._metrics = Metrics(
             __version__,
             self._wait_stats,
             self._upstream_stats,
             self._limit_stats,
-            self._push.stats if self._push is not None else None,
-        )
-        self._access_log = (
-            AccessLog(sys.stdout, config.log.format, wall_clock) if config.log.access else None
+            push=self._push.stats if self._push is not None else None,
+            lines_dropped=(lambda: log.dropped) if log is not None else None,
         )
         observers: list[Observer] = [self._metrics]
         if self._access_log is not None:
@@ -166,7 +168,7 @@ class Gateway:
         health = Health(
             clock=clock,
             is_draining=lambda: self._pipeline.is_draining,
-            upstream_failing_since=lambda: upstream.failing_since,
+            upstream_failing_since=lambda: upstream.signs.failing_since,
             probe=upstream.probe,
         )
         self.listener = ClientListener(
@@ -222,7 +224,8 @@ class Gateway:
     def _upstream_stats(self) -> UpstreamStats:
         stats = self._upstream.stats()
         pool = stats.pool
-        return UpstreamStats(pool.busy + pool.idle, pool.idle, pool.queued, stats.requests)
+        opened = pool.busy + pool.idle
+        return UpstreamStats(opened, pool.idle, pool.queued, stats.requests, stats.seconds)
 
     def _limit_stats(self) -> LimitStats:
         verdicts = {} if self._limits is None else self._limits.stats()

@@ -33,6 +33,11 @@ class Outcome(StrEnum):
     """How a request ended."""
 
     OK = "ok"
+    """Answered as the upstream or the sync mode had it, whatever the status."""
+    REFUSED = "refused"
+    """Not let pass by the gateway: its own 4xx, and its 503."""
+    FAILED = "failed"
+    """The gateway has nothing to answer with: its own 500, 502, 504."""
     CLIENT_CLOSED = "client_closed"
     CUT = "cut"
     """The answer had begun and could not be completed, so the client's connection was cut."""
@@ -61,12 +66,15 @@ class Exchange:
         "limited",
         "outcome",
         "owed",
+        "reason",
         "request_id",
         "route",
         "started",
         "status",
         "target",
         "trial",
+        "upstream_seconds",
+        "upstream_status",
     )
 
     def __init__(
@@ -91,6 +99,12 @@ class Exchange:
         self.outcome = Outcome.OK
         self.status = 0
         """The status sent, 0 while there is none."""
+        self.reason = ""
+        """The code of the error that the gateway answers with, empty where it does not."""
+        self.upstream_status = 0
+        """Of the upstream's last answer to a request for this one; 0 where there was none."""
+        self.upstream_seconds = 0.0
+        """How long the upstream took to begin such answers, or to fail; all of them together."""
         self.job_id = ""
         self.job_state = ""
         self.limited: Limited | None = None

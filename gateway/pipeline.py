@@ -11,7 +11,7 @@ from gateway.admission.holds import Place
 from gateway.admission.kinds import limited_kind
 from gateway.cross_origin import EXPOSED, carried_fields, is_preflight
 from gateway.errors import Answer, BadRequest, MemoryFull, TooManyRequests, UnknownToken
-from gateway.exchange import Exchange, Kind
+from gateway.exchange import Exchange, Kind, Outcome
 from gateway.fields import value, without
 from gateway.max_forwards import final_answer, max_forwards
 from gateway.proxy.relay import Resumed
@@ -181,11 +181,11 @@ class Pipeline:
         if identity is None:
             exchange.awaits_keys = True
         else:
+            exchange.identity = identity
             identities.check(identity)
             if not identity.is_verified and may_take_none(path):
                 # No answer can be taken for a proof of the token.
-                identity = identities.anonymous(exchange.address)
-            exchange.identity = identity
+                exchange.identity = identities.anonymous(exchange.address)
 
     async def _admit_later(self, exchange: Exchange) -> None:
         """What of it has to be waited for: keys to judge the token by, what the token's first
@@ -250,6 +250,9 @@ class Pipeline:
         """What the client is told of a failure."""
         if isinstance(failure, TooManyRequests) and not exchange.limit:
             exchange.limit = SHARE
+        exchange.reason = failure.code
+        is_refused = failure.status < 500 or failure.status == 503
+        exchange.outcome = Outcome.REFUSED if is_refused else Outcome.FAILED
         if isinstance(failure, MemoryFull):
             exchange.limit = BUFFERED_BYTES
         answer = errors.answer(failure, exchange.request_id)

@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "routes",
         "config",
         "content",
+        "durations",
         "fields",
         "host",
         "malformed",

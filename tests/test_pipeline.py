@@ -84,7 +84,7 @@ async def test_unexpected_failure_is_500_and_shows_nothing_internal(
     request_id = body.pop("requestId")
     assert body == {"statusCode": 500, "message": "Internal Server Error", "code": "Internal"}
     assert [(one.request_id, one.status, one.outcome) for one in observed] == [
-        (request_id, 500, Outcome.OK)
+        (request_id, 500, Outcome.FAILED)
     ]
     assert f"request {request_id} failed" in caplog.text
     assert "an internal detail" in caplog.text

@@ -7,16 +7,13 @@ stands still costs lines, never requests.
 from __future__ import annotations
 
 import logging
-import os
-import re
-import select
 from collections import deque
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import quote
 
-from gateway.redaction import SHOWN_CHARACTERS, redact
+from gateway.ops.sink import Sink
+from gateway.ops.visible import are_plain, shown, shown_address, shown_name
+from gateway.redaction import SHOWN_CHARACTERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,18 +28,19 @@ WRITE_BYTES = 16 * 1024
 PIECE_BYTES = 4096
 """POSIX: what a writable pipe takes whole, never mixed with other writers' lines (PIPE_BUF)."""
 CLOSE_MILLISECONDS = 1000
-_WORD_CHARACTERS = 128
-_ADDRESS = re.compile(r"[0-9A-Fa-f.:]{0,45}")
-_UNSAFE = re.compile(r'[^!-~]|["\\]')
-
 
 _FIELDS = (
     *("time", "request_id", "kind", "method", "target", "status", "outcome"),
-    *("bytes_in", "bytes_out", "handling_seconds", "held_seconds", "job_id", "limit", "client"),
+    *("reason", "bytes_in", "bytes_out", "handling_seconds", "held_seconds"),
+    *("upstream_status", "upstream_seconds", "job_id", "limit"),
+    *("token_hash", "organization", "user", "client"),
 )
 """What is logged of a request, in order; ``time`` is when it ended: RFC 3339, UTC."""
-_NUMBERS = {"status", "bytes_in", "bytes_out", "handling_seconds", "held_seconds"}
-_NOT_HELD = "0.000000"
+_NUMBERS = {
+    *("status", "bytes_in", "bytes_out", "handling_seconds", "held_seconds"),
+    *("upstream_status", "upstream_seconds"),
+}
+_NO_TIME = "0.000000"
 
 # All text is visible ASCII without quotes and backslashes, so it may stand in both forms as it is.
 _FORMS = {
@@ -66,7 +64,7 @@ class AccessLog:
         wall_clock: Callable[[], float],
         capacity_bytes: int = CAPACITY_BYTES,
     ) -> None:
-        self._sink = _Sink(stream)
+        self._sink = Sink(stream)
         self._line: list[str] = []
         """What stands between the values of a line, with room for them."""
         for text in _FORMS[form].split("%"):
@@ -131,25 +129,36 @@ class AccessLog:
 
     def _values(self, exchange: Exchange) -> tuple[str, ...]:
         """One for each of the fields."""
-        client = exchange.client
+        client, identity, nothing = exchange.client, exchange.identity, self._nothing
+        token_hash = identity.token_hash
+        organization = user = ""
+        if identity.is_verified:
+            # What else a token says of its bearer anybody may have written.
+            organization, user = shown_name(identity.customer), shown_name(identity.user)
         request_id, method, job_id = exchange.request_id, client.method, exchange.job_id
-        if not _are_plain(request_id + method + job_id):
-            request_id, method, job_id = _shown(request_id), _shown(method), _shown(job_id)
+        if not are_plain(request_id + method + job_id):
+            request_id, method, job_id = shown(request_id), shown(method), shown(job_id)
         return (
             self._time(),
             request_id,
             exchange.kind,
             method,
-            _shown(client.target, SHOWN_CHARACTERS),
+            shown(client.target, SHOWN_CHARACTERS),
             str(exchange.status),
             exchange.outcome,
+            exchange.reason or nothing,
             str(client.bytes_received),
             str(client.bytes_sent),
             f"{exchange.handling_seconds:.6f}",
-            f"{exchange.held_seconds:.6f}" if exchange.held_seconds else _NOT_HELD,
-            job_id or self._nothing,
-            exchange.limit or self._nothing,
-            _shown_address(exchange.address) or self._nothing,
+            f"{exchange.held_seconds:.6f}" if exchange.held_seconds else _NO_TIME,
+            str(exchange.upstream_status),
+            f"{exchange.upstream_seconds:.6f}" if exchange.upstream_seconds else _NO_TIME,
+            job_id or nothing,
+            exchange.limit or nothing,
+            nothing if token_hash is None else token_hash.hex(),
+            organization or nothing,
+            user or nothing,
+            shown_address(exchange.address) or nothing,
         )
 
     def _time(self) -> str:
@@ -162,61 +171,3 @@ class AccessLog:
                 self._prefix = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
             self._shown_time = f"{self._prefix}.{rest:03d}Z"
         return self._shown_time
-
-
-def _are_plain(words: str) -> bool:
-    """Whether they are shown as they are, as nearly all ids and methods."""
-    return words.isalnum() and words.isascii() and len(words) <= _WORD_CHARACTERS
-
-
-def _shown(value: str, most: int = _WORD_CHARACTERS) -> str:
-    return redact(value if _is_safe(value) else _UNSAFE.sub(_percent_encoded, value))[:most]
-
-
-def _is_safe(value: str) -> bool:
-    # The same as not _UNSAFE.search(value), several times faster.
-    return (
-        value.isascii()
-        and value.isprintable()
-        and " " not in value
-        and '"' not in value
-        and "\\" not in value
-    )
-
-
-@lru_cache(maxsize=1024)
-def _shown_address(address: str) -> str:
-    return address if _ADDRESS.fullmatch(address) else _shown(address)
-
-
-def _percent_encoded(match: re.Match[str]) -> str:
-    return quote(match[0], safe="", errors="surrogateescape")
-
-
-class _Sink:
-    """The stream's file descriptor; a stream in memory has none and takes everything."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._poll: select.poll | None = None
-        try:
-            self._descriptor = stream.fileno()
-        except OSError:
-            return
-        self._poll = select.poll()
-        self._poll.register(self._descriptor, select.POLLOUT)
-
-    def is_writable(self, patience_milliseconds: int) -> bool:
-        """A piece can be written; also when writing it will fail, as nobody reads any more."""
-        return self._poll is None or bool(self._poll.poll(patience_milliseconds))
-
-    def write(self, piece: bytes) -> bool:
-        """Whether it was written."""
-        try:
-            if self._poll is None:
-                self._stream.write(piece.decode())
-            else:
-                os.write(self._descriptor, piece)
-        except OSError:
-            return False
-        return True

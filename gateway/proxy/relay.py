@@ -76,7 +76,7 @@ class Relay:
         if content is None:
             return False
         head = forwarded.head
-        self._begin(exchange, head)
+        self._begin(exchange, forwarded)
         if head.status == 401:
             self._rejected(exchange, head, content)
         exchange.client.finish_with(content, self._upstream.outbox)
@@ -90,26 +90,31 @@ class Relay:
             ContentCut: the answer broke off after it had begun.
         """
         client = exchange.client
-        async with forwarded as answer:
-            head = answer.head
-            self._begin(exchange, head)
-            beginning = b""
-            while (chunk := answer.take()) != b"":
-                if chunk is None:
-                    client.flush()
-                    await answer.arrived()
-                else:
-                    client.write(chunk)
-                    if head.status == 401 and len(beginning) <= MOST_BYTES:
-                        beginning += chunk
-                    if client.is_full:
-                        await client.drain()
+        try:
+            async with forwarded as answer:
+                head = answer.head
+                self._begin(exchange, answer)
+                beginning = b""
+                while (chunk := answer.take()) != b"":
+                    if chunk is None:
+                        client.flush()
+                        await answer.arrived()
+                    else:
+                        client.write(chunk)
+                        if head.status == 401 and len(beginning) <= MOST_BYTES:
+                            beginning += chunk
+                        if client.is_full:
+                            await client.drain()
+        finally:
+            exchange.upstream_seconds = forwarded.seconds
         if head.status == 401:
             self._rejected(exchange, head, beginning)
         client.finish()
 
-    def _begin(self, exchange: Exchange, head: Head) -> None:
-        exchange.status = head.status
+    def _begin(self, exchange: Exchange, answer: UpstreamExchange) -> None:
+        head = answer.head
+        exchange.status = exchange.upstream_status = head.status
+        exchange.upstream_seconds = answer.seconds
         if head.status != 401:
             self._answered(exchange.identity, head.status, None)
         exchange.client.begin(

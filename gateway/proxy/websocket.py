@@ -73,11 +73,19 @@ class WebSocketRelay:
             upgrade=True,
             holder=self._holder(exchange),
         )
-        async with self._upstream.exchange(outbound) as answer:
+        forwarded = self._upstream.exchange(outbound)
+        try:
+            await self._pass(exchange, forwarded)
+        finally:
+            exchange.upstream_seconds = forwarded.seconds
+
+    async def _pass(self, exchange: Exchange, forwarded: UpstreamExchange) -> None:
+        client = exchange.client
+        async with forwarded as answer:
             head = answer.head
             if head.status == 101 and not _grants(head):
                 raise BadGateway("The upstream changed to a protocol that was not asked for")
-            exchange.status = head.status
+            exchange.status = exchange.upstream_status = head.status
             if head.status != 401:
                 self._answered(exchange.identity, head.status, None)
             passed = head.passed_on()

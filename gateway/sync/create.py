@@ -26,7 +26,7 @@ from gateway.sync.parameters import (
     result_location,
 )
 from gateway.tasks import Tasks
-from gateway.upstream.messages import Purpose
+from gateway.upstream.messages import Heard, Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -159,15 +159,20 @@ class CreateAndWait:
         return redirect(reply, job, location)
 
     async def _asked(self, exchange: Exchange, content: bytes, buffered: Buffered) -> Reply:
+        heard = Heard()
         with buffered:
-            return await self._upstream.ask(
-                exchange.client.method,
-                exchange.target,
-                self._outbound(exchange),
-                content,
-                purpose=Purpose.CREATE,
-                max_bytes=self._limits.result_bytes,
-            )
+            try:
+                return await self._upstream.ask(
+                    exchange.client.method,
+                    exchange.target,
+                    self._outbound(exchange),
+                    content,
+                    purpose=Purpose.CREATE,
+                    max_bytes=self._limits.result_bytes,
+                    heard=heard,
+                )
+            finally:
+                exchange.upstream_status, exchange.upstream_seconds = heard.status, heard.seconds
 
     async def aclose(self, grace_seconds: float) -> None:
         """Let the jobs that are being created come to be, for ``grace_seconds`` at most."""

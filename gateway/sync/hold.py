@@ -126,7 +126,11 @@ class ResultHold:
                 reading,
                 holder(reading, exchange.identity),
             )
-            answer = await self._held(exchange, wait)
+            try:
+                answer = await self._held(exchange, wait)
+            finally:
+                heard = reading.heard
+                exchange.upstream_status, exchange.upstream_seconds = heard.status, heard.seconds
         except GatewayError as error:
             error.fields += job_fields(route.job_id, exchange.job_state)
             raise

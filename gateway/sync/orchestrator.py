@@ -20,7 +20,7 @@ from gateway.sync.listing import Listing, Unlisted, list_target, max_answer_byte
 from gateway.sync.listing import understood as list_understood
 from gateway.sync.refusal import is_gone, is_refusal
 from gateway.sync.watch import Look
-from gateway.upstream.messages import Purpose
+from gateway.upstream.messages import Heard, Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,6 +58,7 @@ class Upstream(Protocol):
         purpose: Purpose,
         max_bytes: int,
         make_room: Callable[[int], None] | None = None,
+        heard: Heard | None = None,
     ) -> Reply:
         """Send a request and read the whole answer, making room for it; raises GatewayError."""
         raise NotImplementedError
@@ -76,6 +77,8 @@ class Reading:
     """As it stands in the path; empty without one."""
     client: bytes = field(default=b"", repr=False)
     """In whose share of memory the job is read."""
+    heard: Heard = field(default_factory=Heard, repr=False, compare=False)
+    """What the upstream said to reads for the client."""
 
     @property
     def group(self) -> bytes:
@@ -237,6 +240,7 @@ class Orchestrator:
                     purpose=purpose,
                     max_bytes=self._max_bytes,
                     make_room=held.grow,
+                    heard=reading.heard if purpose is Purpose.READ else None,
                 )
             except (AnswerTooLarge, MemoryFull):
                 raise

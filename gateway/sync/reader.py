@@ -90,6 +90,7 @@ class Reader:
                     purpose=Purpose.READ,
                     max_bytes=self._max_bytes,
                     make_room=held.grow,
+                    heard=reading.heard,
                 )
             except (AnswerTooLarge, MemoryFull):
                 raise

@@ -1,13 +1,14 @@
 """The way to the orchestrator: connections, time limits, failures mapped to ours."""
 
 from gateway.upstream.exchange import UpstreamExchange
-from gateway.upstream.messages import Head, Outbound, Purpose, Reply
+from gateway.upstream.messages import Head, Heard, Outbound, Purpose, Reply
 from gateway.upstream.origin import Upstream, UpstreamStats
 from gateway.upstream.upload import Content
 
 __all__ = [
     "Content",
     "Head",
+    "Heard",
     "Outbound",
     "Purpose",
     "Reply",

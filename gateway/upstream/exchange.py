@@ -5,7 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Self
 
-from gateway.errors import AnswerTooLarge, BadGateway, ClientGone, ContentCut, GatewayError
+from gateway.errors import (
+    AnswerTooLarge,
+    BadGateway,
+    ClientGone,
+    ContentCut,
+    GatewayError,
+    GatewayTimeout,
+)
 from gateway.fields import has_length
 from gateway.upstream.answer import StaleConnection
 from gateway.upstream.messages import IDEMPOTENT, Head, Outbound
@@ -30,6 +37,11 @@ def _told_at_once(failure: Exception) -> Exception:
     )
 
 
+def is_the_upstreams(failure: Exception) -> bool:
+    """Whether it speaks of the upstream's health."""
+    return isinstance(failure, BadGateway | GatewayTimeout)
+
+
 class UpstreamExchange:
     """One request sent and its answer read; leaving the block frees or closes the connection."""
 
@@ -41,9 +53,12 @@ class UpstreamExchange:
         "_is_counted",
         "_outbound",
         "_sending",
+        "_sent_at",
         "_upload",
         "_upstream",
         "head",
+        "seconds",
+        "status",
     )
 
     head: Head
@@ -61,10 +76,15 @@ class UpstreamExchange:
         else:
             is_chunked = not has_length(outbound.fields)
             seconds = upstream.config.response_seconds
-            self._upload = Upload(content, is_chunked=is_chunked, seconds=seconds)
+            self._upload = Upload(content, upstream.clock, is_chunked=is_chunked, seconds=seconds)
         self._connection: Connection | None = None
         self._sending: asyncio.Task[None] | None = None
         """Sends what of the content was not at hand."""
+        self._sent_at = 0.0
+        self.status = 0
+        """The answer's, 0 while there is none."""
+        self.seconds = 0.0
+        """How long the upstream took to begin its answer, or to fail; 0 while neither was."""
         self._is_counted = False
         """Among those whose number says whether small writes are gathered."""
 
@@ -93,9 +113,14 @@ class UpstreamExchange:
         head = connection.answer.head
         assert head is not None, "an answer is whole with its head"
         self.head = head
-        self._upstream.count(self._outbound.purpose, STATUS_CLASSES[head.status // 100], None)
+        self._answered(head.status)
         self._give_back()
         return content
+
+    def time_out(self) -> None:
+        """Note that its user's patience has ended, also where nothing was answered yet."""
+        if not self.status:
+            self._failed(GatewayTimeout())
 
     def pause(self) -> None:
         """Tell nothing more; the block is to go on with it, however long that takes."""
@@ -108,7 +133,7 @@ class UpstreamExchange:
         self._give_back()
 
     async def __aenter__(self) -> Self:
-        upstream, outbound = self._upstream, self._outbound
+        upstream = self._upstream
         if self._upload is not None:
             await self._gather(self._upload)
         try:
@@ -129,9 +154,9 @@ class UpstreamExchange:
             if isinstance(failure, GatewayError):
                 is_stalled = self._upload is not None and self._upload.awaits_client
                 # An upstream that loses patience with a client is not failing.
-                upstream.count(outbound.purpose, "failed", ContentCut() if is_stalled else failure)
+                self._failed(ContentCut() if is_stalled else failure)
             raise
-        upstream.count(outbound.purpose, STATUS_CLASSES[self.head.status // 100], None)
+        self._answered(self.head.status)
         return self
 
     async def __aexit__(
@@ -197,8 +222,28 @@ class UpstreamExchange:
         assert self._connection is not None
         return self._connection
 
+    def _answered(self, status: int) -> None:
+        upstream = self._upstream
+        now = upstream.clock()
+        self.status = status
+        self.seconds = now - self._waited_since()
+        upstream.count(self._outbound.purpose, STATUS_CLASSES[status // 100], now, self.seconds)
+
+    def _failed(self, failure: Exception) -> None:
+        upstream = self._upstream
+        now = upstream.clock()
+        if self._sent_at and is_the_upstreams(failure):
+            self.seconds = now - self._waited_since()
+        upstream.count_failure(self._outbound.purpose, failure, now, self.seconds)
+
+    def _waited_since(self) -> float:
+        """From when on it was the upstream's turn: what a client sends slowly is no time of its."""
+        upload = self._upload
+        return self._sent_at if upload is None else max(self._sent_at, upload.passed_on_at)
+
     def _begin(self, connection: Connection) -> None:
         self._connection = connection
+        self._sent_at = self._upstream.clock()
         outbound, upload = self._outbound, self._upload
         content = self._content if upload is None else upload.gathered
         message = outbound.head() + content

@@ -109,3 +109,19 @@ class Reply:
     reason: bytes
     fields: Sequence[Field]
     content: bytes
+
+
+class Heard:
+    """What the upstream said to requests that are made for one of a client's."""
+
+    __slots__ = ("seconds", "status")
+
+    def __init__(self) -> None:
+        self.status = 0
+        """Of its last answer; 0 where there is none."""
+        self.seconds = 0.0
+        """How long it took to begin its answers, or to fail; all of them together."""
+
+    def note(self, status: int, seconds: float) -> None:
+        self.status = status
+        self.seconds += seconds

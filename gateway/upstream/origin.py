@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.content_coding import InflatesTooFar, Undecodable, codings, inflated
+from gateway.durations import ANSWER_SECONDS, Durations
 from gateway.errors import AnswerTooLarge, BadGateway, ContentCut, GatewayTimeout
 from gateway.fields import without
 from gateway.outbox import Outbox
 from gateway.upstream.address import Address
-from gateway.upstream.exchange import UpstreamExchange
-from gateway.upstream.messages import Outbound, Purpose, Reply
+from gateway.upstream.exchange import UpstreamExchange, is_the_upstreams
+from gateway.upstream.messages import Heard, Outbound, Purpose, Reply
 from gateway.upstream.pool import Pool, PoolStats
+from gateway.upstream.signs import Signs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,6 +36,8 @@ class UpstreamStats:
 
     pool: PoolStats
     requests: Mapping[tuple[str, str], int]
+    seconds: Mapping[str, Durations]
+    """How long answers took to begin, or the upstream to fail, by purpose."""
 
 
 class Upstream:
@@ -43,16 +47,16 @@ class Upstream:
         self.config = config
         self._address = Address(config)
         self.host = self._address.host
-        self._clock = clock
+        self.clock = clock
         self.outbox = Outbox()
         """For small writes to either side; counts the exchanges that go by callbacks."""
         self.pool = Pool(self._address.dial, config, self.outbox)
         self._requests: dict[tuple[str, str], int] = {}
-        self.failing_since: float | None = None
-        """When the upstream was first not reachable since it last answered; None while it is."""
+        self._seconds: dict[str, Durations] = {}
+        self.signs = Signs()
 
     def stats(self) -> UpstreamStats:
-        return UpstreamStats(self.pool.stats(), dict(self._requests))
+        return UpstreamStats(self.pool.stats(), dict(self._requests), dict(self._seconds))
 
     async def probe(self) -> bool:
         """Whether the upstream accepts a connection, one of its own, however busy the others."""
@@ -60,10 +64,10 @@ class Upstream:
             async with asyncio.timeout(self.config.connect_seconds):
                 transport, _ = await self._address.dial(asyncio.Protocol)
         except (OSError, TimeoutError):
-            self.count(Purpose.PROBE, "failed", BadGateway())
+            self.count_failure(Purpose.PROBE, BadGateway(), self.clock(), 0.0)
             return False
         transport.close()
-        self.count(Purpose.PROBE, "2xx", None)
+        self.count(Purpose.PROBE, "2xx", self.clock(), 0.0)
         return True
 
     def exchange(self, outbound: Outbound, content: Content | bytes = b"") -> UpstreamExchange:
@@ -80,12 +84,14 @@ class Upstream:
         purpose: Purpose,
         max_bytes: int,
         make_room: Callable[[int], None] | None = None,
+        heard: Heard | None = None,
     ) -> Reply:
         """Send a request of our own, or one held as a whole, and read the whole answer.
 
         ``Host`` and ``Content-Length`` are added to ``fields`` where they are missing. A request of
         our own is answered without a content coding, for which ``max_bytes`` holds as well.
         ``make_room`` is asked for so many bytes of the answer before they are kept, and may raise.
+        ``heard`` is told what became of it.
 
         Raises:
             BadGateway: not reachable, no HTTP, or cut.
@@ -102,15 +108,19 @@ class Upstream:
         is_own = purpose in _OWN
         if is_own:
             complete.append(_IDENTITY)
-        outbound = Outbound(method, target, complete, purpose)
+        answer = self.exchange(Outbound(method, target, complete, purpose), content)
         try:
             async with asyncio.timeout(self.config.response_seconds):
-                async with self.exchange(outbound, content) as answer:
+                async with answer:
                     body = await answer.read_all(max_bytes, make_room)
         except TimeoutError:
+            answer.time_out()
             raise GatewayTimeout("The upstream did not end its answer in time") from None
         except ContentCut:
             raise BadGateway("The upstream's answer ended early") from None
+        finally:
+            if heard is not None:
+                heard.note(answer.status, answer.seconds)
         head = answer.head
         kept = head.passed_on()
         if head.length is None and body:
@@ -127,14 +137,29 @@ class Upstream:
     def close(self) -> None:
         self.pool.close()
 
-    def count(self, purpose: Purpose, result: str, failure: Exception | None) -> None:
-        """Keep the books on one request; ``result`` is a status class or "failed"."""
+    def count(self, purpose: Purpose, result: str, now: float, seconds: float) -> None:
+        """Keep the books on an answer by its status class; it began after ``seconds``."""
         key = purpose, result
         self._requests[key] = self._requests.get(key, 0) + 1
-        if failure is None:
-            self.failing_since = None
-        elif isinstance(failure, BadGateway | GatewayTimeout) and self.failing_since is None:
-            self.failing_since = self._clock()
+        self._took(purpose, seconds)
+        self.signs.answered(now, is_refusal=result == "5xx")
+
+    def count_failure(
+        self, purpose: Purpose, failure: Exception, now: float, seconds: float
+    ) -> None:
+        """The same where there is none; ``seconds`` is 0 where nothing was sent."""
+        key = purpose, "failed"
+        self._requests[key] = self._requests.get(key, 0) + 1
+        if seconds > 0:
+            self._took(purpose, seconds)
+        if is_the_upstreams(failure):
+            self.signs.failed(now, is_silent=seconds > 0 and isinstance(failure, GatewayTimeout))
+
+    def _took(self, purpose: Purpose, seconds: float) -> None:
+        durations = self._seconds.get(purpose)
+        if durations is None:
+            durations = self._seconds[purpose] = Durations(ANSWER_SECONDS)
+        durations.add(seconds)
 
 
 def _plain(reply: Reply, max_bytes: int) -> Reply:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 from gateway.errors import ContentCut, GatewayError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.upstream.connection import Connection
 
 PLACE_BYTES = 64 * 1024
@@ -28,11 +30,24 @@ class Content(Protocol):
 
 class Upload:
     """``is_chunked``: it goes in the chunked coding (RFC 9112, 7.1). ``seconds``: the upstream may
-    take as long for each piece, and to begin its answer behind the last."""
+    take as long for each piece, and to begin its answer behind the last. ``clock`` gives monotonic
+    seconds."""
 
-    __slots__ = ("_content", "_is_chunked", "_seconds", "awaits_client", "gathered", "is_whole")
+    __slots__ = (
+        "_clock",
+        "_content",
+        "_is_chunked",
+        "_seconds",
+        "awaits_client",
+        "gathered",
+        "is_whole",
+        "passed_on_at",
+    )
 
-    def __init__(self, content: Content, *, is_chunked: bool, seconds: float) -> None:
+    def __init__(
+        self, content: Content, clock: Callable[[], float], *, is_chunked: bool, seconds: float
+    ) -> None:
+        self._clock = clock
         self._content = content
         self._is_chunked = is_chunked
         self._seconds = seconds
@@ -42,6 +57,8 @@ class Upload:
         """That is all of the content, so that it could be sent twice."""
         self.awaits_client = False
         """The client is waited for, not the upstream."""
+        self.passed_on_at = 0.0
+        """When the client's last piece came, or its end; 0 while there was none behind the head."""
 
     async def gather(self) -> None:
         """Read as much as is needed for a connection; raises what reading raises."""
@@ -70,6 +87,7 @@ class Upload:
         self.awaits_client = True
         piece = await self._content.read()
         self.awaits_client = False
+        self.passed_on_at = self._clock()
         connection.extend(self._seconds)
         return piece
 

@@ -52,7 +52,7 @@ async def gateway_with(
 
 
 def failing_since(server: Server) -> float | None:
-    return server._gateway._upstream.failing_since
+    return server._gateway._upstream.signs.failing_since
 
 
 @asynccontextmanager

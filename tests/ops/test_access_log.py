@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.admission.identity import Identity
 from gateway.exchange import Exchange, Kind, Outcome
 from gateway.ops.access_log import PIECE_BYTES, AccessLog
 from tests.ops.records import exchange
@@ -42,6 +43,8 @@ def held() -> Exchange:
         status=303,
         finished=103.5,
         held_seconds=3.25,
+        upstream_status=200,
+        upstream_seconds=0.125,
         bytes_in=2,
         bytes_out=1653,
         job_id=JOB,
@@ -59,12 +62,18 @@ def test_log_tells_all_of_a_request_in_one_json_line() -> None:
         "target": f"/job/{JOB}/result?access_token=***&counter=1",
         "status": 303,
         "outcome": "drained",
+        "reason": "",
         "bytes_in": 2,
         "bytes_out": 1653,
         "handling_seconds": 0.25,
         "held_seconds": 3.25,
+        "upstream_status": 200,
+        "upstream_seconds": 0.125,
         "job_id": JOB,
         "limit": "",
+        "token_hash": "",
+        "organization": "",
+        "user": "",
         "client": "192.0.2.7",
     }
 
@@ -73,10 +82,33 @@ def test_log_tells_all_of_a_request_in_one_text_line() -> None:
     assert logged(held(), "text") == (
         "time=2023-11-14T22:13:20.250Z request_id=r1 kind=result method=POST"
         f" target=/job/{JOB}/result?access_token=***&counter=1 status=303 outcome=drained"
-        f" bytes_in=2 bytes_out=1653 handling_seconds=0.250000 held_seconds=3.250000 job_id={JOB}"
-        " limit=- client=192.0.2.7\n"
+        " reason=- bytes_in=2 bytes_out=1653 handling_seconds=0.250000 held_seconds=3.250000"
+        f" upstream_status=200 upstream_seconds=0.125000 job_id={JOB} limit=-"
+        " token_hash=- organization=- user=- client=192.0.2.7\n"
     )
     assert " job_id=- " in logged(exchange(), "text")
+
+
+def named(name: str, *, is_verified: bool) -> Identity:
+    return Identity(b"k" * 16, name, name, "", bytes(range(16)), is_verified)
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_log_names_who_asked_only_as_far_as_that_is_proved(form: Form) -> None:
+    known = logged(exchange(identity=named("acme", is_verified=True)), form)
+    claimed = logged(exchange(identity=named("acme", is_verified=False)), form)
+    assert known.count("acme") == 3
+    assert claimed.count("acme") == 1
+    for line in (known, claimed):
+        assert "000102030405060708090a0b0c0d0e0f" in line
+
+
+@given(name=st.text(max_size=300), form=st.sampled_from(["json", "text"]))
+def test_log_stays_sound_whatever_a_verified_user_is_called(name: str, form: Form) -> None:
+    line = logged(exchange(identity=named(name, is_verified=True)), form)
+    assert line.isascii()
+    assert line[:-1].isprintable()
+    assert len(json.loads(line) if form == "json" else line.split()) == 20
 
 
 def test_log_times_are_rfc_3339_whichever_way_the_clock_goes() -> None:
@@ -104,7 +136,7 @@ def test_log_writes_one_sound_line_whatever_the_client_sent(text: str, form: For
     else:
         pairs = line.split()
         assert [pair.split("=")[0] for pair in pairs][4:6] == ["target", "status"]
-        assert len(pairs) == 14
+        assert len(pairs) == 20
 
 
 def test_log_survives_bytes_that_are_no_utf_8() -> None:
@@ -114,7 +146,10 @@ def test_log_survives_bytes_that_are_no_utf_8() -> None:
 
 def test_log_line_fits_one_atomic_write_whatever_the_client_sent() -> None:
     long = '"\x00é' * 20_000
-    line = logged(exchange(long, long, request_id=long, address=long, job_id=long))
+    identity = named(long, is_verified=True)
+    line = logged(
+        exchange(long, long, request_id=long, address=long, job_id=long, identity=identity)
+    )
     assert len(line) <= PIECE_BYTES
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from gateway.ops.admin import ProcessVitals, admin_app
 from gateway.ops.health import Health
-from gateway.ops.metrics import LimitStats, Metrics, UpstreamStats, WaitStats
+from gateway.ops.metrics import Metrics
+from gateway.ops.parts import LimitStats, UpstreamStats, WaitStats
 
 if TYPE_CHECKING:
     from aiohttp.test_utils import TestClient
@@ -31,7 +32,7 @@ async def client(
     metrics = Metrics(
         "1",
         lambda: WaitStats(0, {}),
-        lambda: UpstreamStats(0, 0, 0, {}),
+        lambda: UpstreamStats(0, 0, 0, {}, {}),
         lambda: LimitStats({}),
     )
     return await aiohttp_client(admin_app(ProcessVitals(health, metrics)))

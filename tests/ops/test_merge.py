@@ -13,8 +13,10 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from gateway.durations import ANSWER_SECONDS, Durations
 from gateway.ops.merge import EXCHANGED, Totals
-from gateway.ops.metrics import LimitStats, Metrics, UpstreamStats, WaitStats
+from gateway.ops.metrics import Metrics
+from gateway.ops.parts import LimitStats, UpstreamStats, WaitStats
 from tests.test_app import numbers
 
 if TYPE_CHECKING:
@@ -114,10 +116,12 @@ def test_no_sum_ever_shrinks_whatever_ends_or_stays_silent(
 def test_page_of_real_workers_has_the_form_asked_for(accept: str) -> None:
     merged = totals()
     for number in (1, 2):
+        took = Durations(ANSWER_SECONDS)
+        took.add(0.25 * number)
         metrics = Metrics(
             "7",
             lambda: WaitStats(1, {"ended": 2}),
-            lambda: UpstreamStats(3, 1, 0, {}),
+            lambda took=took: UpstreamStats(3, 1, 0, {}, {"relay": took}),  # type: ignore[misc]
             lambda: LimitStats({}),
         )
         merged.update(number, metrics.render(EXCHANGED)[0].decode())

@@ -4,8 +4,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import build
+from gateway.durations import ANSWER_SECONDS, Durations
 from gateway.exchange import Kind
-from gateway.ops.metrics import LimitStats, Metrics, RedisStats, UpstreamStats, WaitStats
+from gateway.ops.metrics import Metrics
+from gateway.ops.parts import LimitStats, RedisStats, UpstreamStats, WaitStats
 from gateway.sync.push import PushStats
 from tests.ops.records import exchange
 
@@ -15,16 +17,24 @@ Labels = dict[str, str]
 
 
 def metrics(push: PushStats | None = None) -> Metrics:
+    took = Durations(ANSWER_SECONDS)
+    took.add(0.3)
+    took.add(70)
     return Metrics(
         "1.2.3",
         lambda: WaitStats(3, {"ended": 7, "time_up": 2}),
         lambda: UpstreamStats(
-            open=5, idle=4, queued=1, requests={("relay", "2xx"): 11, ("read", "5xx"): 1}
+            open=5,
+            idle=4,
+            queued=1,
+            requests={("relay", "2xx"): 11, ("read", "5xx"): 1},
+            seconds={"relay": took},
         ),
         lambda: LimitStats(
             {("create", "refused"): 3, ("other", "admitted"): 9}, RedisStats(False, 2, 40, 5), 0, 6
         ),
-        None if push is None else lambda: push,
+        push=None if push is None else lambda: push,
+        lines_dropped=lambda: 8,
     )
 
 
@@ -55,6 +65,24 @@ def test_metrics_count_requests_by_closed_sets_of_labels(
         source.observe(exchange(method, kind=Kind.RELAY, status=status))
     expected = {"kind": "relay", "method": labels[0], "status": labels[1]}
     assert read(source)["gateway_requests_total"] == [(expected, 2.0)]
+
+
+def test_metrics_count_the_gateways_own_errors_by_their_code() -> None:
+    source = metrics()
+    for reason in ("UnknownToken", "", "UnknownToken", "BadGateway"):
+        source.observe(exchange(status=401, reason=reason))
+    assert read(source)["gateway_errors_total"] == [
+        ({"reason": "UnknownToken"}, 2.0),
+        ({"reason": "BadGateway"}, 1.0),
+    ]
+
+
+def test_metrics_tell_how_long_the_upstream_took_and_what_the_log_lost() -> None:
+    found = read(metrics())
+    buckets = {labels["le"]: count for labels, count in found["gateway_upstream_seconds_bucket"]}
+    assert (buckets["0.25"], buckets["0.5"], buckets["60.0"], buckets["+Inf"]) == (0, 1, 1, 2)
+    assert found["gateway_upstream_seconds_sum"] == [({"purpose": "relay"}, 70.3)]
+    assert found["gateway_access_log_lines_dropped_total"] == [({}, 8.0)]
 
 
 def test_metrics_keep_time_held_apart_from_time_handling() -> None:

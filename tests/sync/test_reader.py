@@ -17,7 +17,7 @@ from gateway.sync.orchestrator import (
     reading,
     secret_reading,
 )
-from gateway.upstream.messages import Purpose
+from gateway.upstream.messages import Heard, Purpose
 from tests.sync.theeye import (
     ALLOW_ORIGIN,
     JOB_ID,
@@ -62,6 +62,7 @@ class TheEye:
         purpose: Purpose,
         max_bytes: int,
         make_room: Callable[[int], None] | None = None,
+        heard: Heard | None = None,
     ) -> Reply:
         assert (method, content, purpose) == ("GET", b"", Purpose.READ)
         self.asked.append((target, list(fields)))
@@ -72,6 +73,8 @@ class TheEye:
             answer = self._listed
         else:
             raise AnswerTooLarge("whole")
+        if heard is not None:
+            heard.note(0 if answer is None else answer.status, 0.5)
         if answer is None:
             raise BadGateway
         if len(answer.content) > max_bytes:

@@ -15,7 +15,7 @@ from gateway.exchange import Exchange
 from gateway.sync.orchestrator import Orchestrator
 from gateway.sync.parsing import ParsingThread
 from gateway.sync.reader import Reader
-from gateway.upstream.messages import Purpose, Reply
+from gateway.upstream.messages import Heard, Purpose, Reply
 from tests.virtual_time import now
 
 if TYPE_CHECKING:
@@ -82,10 +82,13 @@ class TheEye:
         purpose: Purpose,
         max_bytes: int,
         make_room: Callable[[int], None] | None = None,
+        heard: Heard | None = None,
     ) -> Reply:
         self.asked.append(Asked(now(), method, target, list(fields), content, purpose))
         await asyncio.sleep(self.latency_seconds)
         answer = self.first if now() < self.changes_at else self.then
+        if heard is not None:
+            heard.note(answer.status if answer else 0, self.latency_seconds)
         if answer is None:
             raise BadGateway("not reachable")
         if len(answer.content) > max_bytes:

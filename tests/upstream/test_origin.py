@@ -241,10 +241,10 @@ async def test_an_upstream_that_refuses_is_a_bad_gateway_and_known_to_fail() -> 
     async with upstream_answering(OK) as script:
         url = script.url
     async with reaching(url) as upstream:
-        assert upstream.failing_since is None
+        assert upstream.signs.failing_since is None
         with pytest.raises(BadGateway):
             await get(upstream)
-        assert upstream.failing_since is not None
+        assert upstream.signs.failing_since is not None
         assert not await upstream.probe()
         assert upstream.stats().requests == {("read", "failed"): 1, ("probe", "failed"): 1}
         assert upstream.pool.stats() == (type(upstream.pool.stats()))(0, 0, 0)
@@ -253,7 +253,7 @@ async def test_an_upstream_that_refuses_is_a_bad_gateway_and_known_to_fail() -> 
 async def test_a_probe_finds_the_upstream_reachable() -> None:
     async with upstream_answering(OK) as script, reaching(script.url) as upstream:
         assert await upstream.probe()
-        assert upstream.failing_since is None
+        assert upstream.signs.failing_since is None
 
 
 async def test_an_upstream_that_says_nothing_is_a_gateway_timeout() -> None:

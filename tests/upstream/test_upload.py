@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import RequestTimeout
 from gateway.upstream.upload import PLACE_BYTES, Upload
+from tests.virtual_time import now
 
 
 class Pieces:
@@ -22,7 +23,7 @@ class Pieces:
 
 async def gathered(*pieces: bytes, is_chunked: bool) -> tuple[bytes, bool, list[bytes]]:
     content = Pieces(*pieces)
-    upload = Upload(content, is_chunked=is_chunked, seconds=1)
+    upload = Upload(content, now, is_chunked=is_chunked, seconds=1)
     await upload.gather()
     return upload.gathered, upload.is_whole, content.left
 
@@ -51,7 +52,7 @@ async def test_content_in_tiny_pieces_takes_little_more_than_its_bytes() -> None
         async def read(self) -> bytes:
             return bytes(2)
 
-    upload = Upload(Tiny(), is_chunked=False, seconds=1)
+    upload = Upload(Tiny(), now, is_chunked=False, seconds=1)
     tracemalloc.start()
     try:
         await upload.gather()
@@ -73,4 +74,4 @@ async def test_client_that_stops_before_it_has_a_connection_fails_by_itself() ->
             raise RequestTimeout
 
     with pytest.raises(RequestTimeout):
-        await Upload(Stopping(), is_chunked=False, seconds=1).gather()
+        await Upload(Stopping(), now, is_chunked=False, seconds=1).gather()

@@ -1,0 +1,155 @@
+"""What an operator reads when something goes wrong: the access log, the metrics, stderr."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import signal
+from asyncio.subprocess import PIPE, STDOUT
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.admission.token import token_hash
+from tests.admission.tokens import UNKNOWN
+from tests.e2e.harness import Process, curl, once, process_before
+from tests.upstream.scripted import Peer, upstream_doing
+
+if TYPE_CHECKING:
+    from gateway.demo.orchestrator import Orchestrator
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+GONE = "http://127.0.0.1:1"
+"""Where nobody listens."""
+
+
+def get(target: str, token: str = "good") -> bytes:  # noqa: S107 - nobody's
+    return (
+        f"GET {target} HTTP/1.1\r\nHost: gateway.test\r\nAuthorization: Bearer {token}\r\n\r\n"
+    ).encode()
+
+
+async def lines_of(gateway: Process) -> list[dict[str, Any]]:
+    """Its access log, once it has ended."""
+    gateway.signal(signal.SIGTERM)
+    assert await gateway.ended() == 0
+    return [json.loads(line) for line in gateway.logged.splitlines()]
+
+
+async def metrics_of(gateway: Process) -> str:
+    (shown,) = await curl(f"{gateway.admin_url}/metrics")
+    return shown.content.decode()
+
+
+async def test_log_tells_of_each_request_what_became_of_it_upstream_and_why_it_was_refused() -> (
+    None
+):
+    async def answer(peer: Peer) -> None:
+        while head := await peer.request():
+            refused = b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n%b" % (len(UNKNOWN), UNKNOWN)
+            missing = b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"
+            known = missing if b"/missing" in head else OK
+            await peer.answer(refused if b"unknown" in head else known)
+
+    async with (
+        upstream_doing(answer) as upstream,
+        process_before(
+            upstream.url, limits__create__burst="1", limits__create__per_second="0.001"
+        ) as gateway,
+    ):
+        for target, token in (
+            ("/job", "good"),
+            ("/missing", "good"),
+            ("/job", "unknown"),
+            ("/job", "unknown"),
+        ):
+            await once(gateway.url, get(target, token))
+        for _ in range(3):
+            create = get("/task/64ac0b46c06feba9b89ad795/job").replace(b"GET", b"POST")
+            await once(gateway.url, create)
+        await once(gateway.url, b"GET /job HTTP/1.1\r\nHost: a b\r\n\r\n")
+        page = await metrics_of(gateway)
+        lines = await lines_of(gateway)
+    told = ("status", "outcome", "reason", "limit", "upstream_status")
+    assert [tuple(line[name] for name in told) for line in lines] == [
+        (200, "ok", "", "", 200),
+        (404, "ok", "", "", 404),
+        (401, "ok", "", "", 401),
+        (401, "refused", "UnknownToken", "", 0),
+        (200, "ok", "", "", 200),
+        (429, "refused", "TooManyRequests", "create", 0),
+        (429, "refused", "TooManyRequests", "create", 0),
+        (400, "refused", "BadRequest", "", 0),
+    ]
+    hashes = {name: token_hash(name.encode()).hex() for name in ("good", "unknown")}
+    assert [line["token_hash"] for line in lines] == [
+        *(hashes[name] for name in ("good", "good", "unknown", "unknown", "good", "good", "good")),
+        "",
+    ]
+    assert all((line["upstream_seconds"] > 0) is (line["upstream_status"] > 0) for line in lines)
+    assert all(line["upstream_seconds"] <= line["handling_seconds"] for line in lines)
+    assert 'gateway_errors_total{reason="UnknownToken"} 1.0' in page
+    assert 'gateway_errors_total{reason="TooManyRequests"} 2.0' in page
+    assert 'gateway_upstream_seconds_count{purpose="relay"} 4.0' in page
+    assert "gateway_access_log_lines_dropped_total 0.0" in page
+
+
+async def test_log_tells_of_a_wait_what_the_orchestrator_said(orchestrator: Orchestrator) -> None:
+    token = orchestrator.tokens["acme-user"]
+    task = orchestrator.tasks["hello"].id
+    async with process_before(orchestrator.url) as gateway:
+        target = f"{gateway.url}/task/{task}/job?wait_result=true&access_token={token}"
+        shown = await curl("--location", "--data", "[]", target)
+        assert shown[-1].status == 200
+        page = await metrics_of(gateway)
+        lines = await lines_of(gateway)
+    assert [(line["kind"], line["upstream_status"]) for line in lines[:2]] == [
+        ("create", 200),
+        ("result", 200),
+    ]
+    assert all(line["upstream_seconds"] > 0 for line in lines)
+    assert 'gateway_upstream_seconds_count{purpose="create"} 1.0' in page
+    assert 'gateway_upstream_seconds_count{purpose="read"}' in page
+
+
+async def test_log_tells_a_failing_upstream_from_a_refusal() -> None:
+    async with process_before(GONE) as gateway:
+        await once(gateway.url, get("/job"))
+        (unreachable,) = await lines_of(gateway)
+    assert (unreachable["status"], unreachable["outcome"]) == (502, "failed")
+    assert (unreachable["reason"], unreachable["upstream_seconds"]) == ("BadGateway", 0)
+
+    async def say_nothing(peer: Peer) -> None:
+        await peer.request()
+        await peer.request()
+
+    async with (
+        upstream_doing(say_nothing) as upstream,
+        process_before(upstream.url, upstream__response_seconds="0.05") as gateway,
+    ):
+        await once(gateway.url, get("/job"))
+        page = await metrics_of(gateway)
+        (silent,) = await lines_of(gateway)
+    assert (silent["status"], silent["outcome"]) == (504, "failed")
+    assert silent["reason"] == "GatewayTimeout"
+    assert silent["upstream_status"] == 0
+    assert silent["upstream_seconds"] >= 0.05
+    assert 'gateway_upstream_seconds_count{purpose="relay"} 1.0' in page
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_prometheus_own_tool_finds_nothing_wrong_with_the_metrics(
+    workers: str, orchestrator: Orchestrator
+) -> None:
+    async with process_before(orchestrator.url, "--workers", workers) as gateway:
+        for _ in range(3):
+            await once(gateway.url, get("/nowhere"))
+        page = await metrics_of(gateway)
+    tool = await asyncio.create_subprocess_exec(
+        *("promtool", "check", "metrics"), stdin=PIPE, stdout=PIPE, stderr=STDOUT
+    )
+    said, _ = await tool.communicate(page.encode())
+    complaints = [line for line in said.decode().splitlines() if line.startswith("gateway_")]
+    assert not complaints, complaints
