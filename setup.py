@@ -34,6 +34,7 @@ COMPILED = (
     "gateway/max_forwards.py",
     "gateway/ops/access_log.py",
     "gateway/ops/metrics.py",
+    "gateway/ops/notices.py",
     "gateway/ops/visible.py",
     "gateway/outbox.py",
     "gateway/pipeline.py",

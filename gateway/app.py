@@ -28,6 +28,7 @@ from gateway.ops.access_log import AccessLog
 from gateway.ops.admin import ProcessVitals
 from gateway.ops.health import Health
 from gateway.ops.metrics import Metrics
+from gateway.ops.notices import LimitNotices
 from gateway.ops.parts import LimitStats, RedisStats, UpstreamStats, WaitStats
 from gateway.pipeline import SHARE, Observer, Pipeline
 from gateway.places import Places
@@ -139,7 +140,7 @@ class Gateway:
             push=self._push.stats if self._push is not None else None,
             lines_dropped=(lambda: log.dropped) if log is not None else None,
         )
-        observers: list[Observer] = [self._metrics]
+        observers: list[Observer] = [self._metrics, LimitNotices(identities.accountable)]
         if self._access_log is not None:
             observers.append(self._access_log)
         self._pipeline = Pipeline(

@@ -89,7 +89,7 @@ def _serve(options: argparse.Namespace) -> int:
         from gateway.server import serve  # noqa: PLC0415
     else:
         from gateway.workers.parent import serve  # noqa: PLC0415
-    return serve(config)
+    return serve(config, options.config)
 
 
 def _check(options: argparse.Namespace) -> int:

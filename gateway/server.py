@@ -15,6 +15,7 @@ from gateway import descriptors
 from gateway.acceptor import Acceptor
 from gateway.app import Gateway
 from gateway.ops.admin import admin_listening
+from gateway.ops.start import start_line
 from gateway.sockets import bound, url_of
 from gateway.tasks import first_of
 from gateway.tls import CLOSE_SECONDS as TLS_CLOSE_SECONDS
@@ -22,6 +23,7 @@ from gateway.tls import HANDSHAKE_SECONDS, Certificate, UnusableCertificate
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
+    from pathlib import Path
     from socket import socket
     from typing import Self
 
@@ -45,15 +47,15 @@ CLOSE_SECONDS = 0.5
 """What requests still running after the drain get to notice that they are cancelled."""
 
 
-def serve(config: Config) -> int:
-    """Run until SIGTERM or SIGINT; the process's exit status."""
+def serve(config: Config, settings_file: Path | None = None) -> int:
+    """Run until SIGTERM or SIGINT; the process's exit status. The file is only spoken of."""
     log_to_stderr(config.log)
     take_descriptors(config)
     spare_the_collector()
     spare_the_allocator()
     share_the_interpreter()
     try:
-        run(_until_signalled(config))
+        run(_until_signalled(config, settings_file))
     except (OSError, UnusableCertificate) as failure:
         _log.error("cannot listen: %s", failure)
         return 1
@@ -123,14 +125,17 @@ def run(main: Coroutine[None, None, None]) -> None:
     uvloop.run(main)
 
 
-async def _until_signalled(config: Config) -> None:
+async def _until_signalled(config: Config, settings_file: Path | None) -> None:
     signalled: asyncio.Queue[int] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signalled.put_nowait, number)
     async with Server(config) as server:
         loop.add_signal_handler(signal.SIGHUP, server.reload)
-        _log.info("listening on %s, for operators on %s", server.url, server.admin_url)
+        line = start_line(
+            config, settings_file, workers=1, url=server.url, admin_url=server.admin_url
+        )
+        _log.info("%s", line)
         await signalled.get()
         _log.info("draining for at most %g s; a second signal ends it", config.listen.drain_seconds)
         await first_of(server.drain(), signalled.get())

@@ -28,7 +28,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     """What the server is started with, instead of starting it."""
     configs: list[Config] = []
 
-    def serve(config: Config) -> int:
+    def serve(config: Config, _: Path | None) -> int:
         configs.append(config)
         return 7
 
@@ -134,7 +134,7 @@ def test_serve_takes_the_number_of_workers_that_it_is_told(
 ) -> None:
     monkeypatch.setattr("os.environ", {"GATEWAY_LISTEN__WORKERS": "3"})
 
-    def serve_with_workers(config: Config) -> int:
+    def serve_with_workers(config: Config, _: Path | None) -> int:
         served.append(config)
         return 8
 

@@ -26,6 +26,7 @@ from gateway import server
 from gateway.ops.admin import admin_listening
 from gateway.ops.health import PROBE_SECONDS, Readiness
 from gateway.ops.merge import Totals
+from gateway.ops.start import start_line
 from gateway.sockets import bound, url_of
 from gateway.tasks import Tasks, first_of
 from gateway.workers.channel import Asking, Channel, Message, Order, Question, Start
@@ -33,6 +34,7 @@ from gateway.workers.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from prometheus_client.metrics_core import Metric
 
@@ -46,15 +48,15 @@ END_SECONDS = 5.0
 """What workers get beyond the time they have for what they do."""
 
 
-def serve(config: Config) -> int:
-    """Run until SIGTERM or SIGINT; the process's exit status."""
+def serve(config: Config, settings_file: Path | None = None) -> int:
+    """Run until SIGTERM or SIGINT; the process's exit status. The file is only spoken of."""
     count = config.listen.workers or usable_processors()
     if count == 1:
-        return server.serve(config)
+        return server.serve(config, settings_file)
     server.log_to_stderr(config.log)
     server.take_descriptors(config)
     try:
-        return asyncio.run(_until_signalled(config, count))
+        return asyncio.run(_until_signalled(config, count, settings_file))
     except OSError as failure:
         _log.error("cannot listen: %s", failure)
         return 1
@@ -67,7 +69,7 @@ def usable_processors() -> int:
     return os.cpu_count() or 1
 
 
-async def _until_signalled(config: Config, count: int) -> int:
+async def _until_signalled(config: Config, count: int, settings_file: Path | None) -> int:
     first, second = asyncio.Event(), asyncio.Event()
 
     def signalled() -> None:
@@ -81,7 +83,10 @@ async def _until_signalled(config: Config, count: int) -> int:
         loop.add_signal_handler(signal.SIGHUP, workers.reload)
         await first_of(workers.supervisor.until_started(), first.wait())
         if workers.supervisor.has_started:
-            _log.info("listening on %s, for operators on %s", workers.url, workers.admin_url)
+            line = start_line(
+                config, settings_file, workers=count, url=workers.url, admin_url=workers.admin_url
+            )
+            _log.info("%s", line)
             await first.wait()
             _log.info("draining for at most %g s; a second signal ends it", drain_seconds)
             await first_of(workers.drain(), second.wait())

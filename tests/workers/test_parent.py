@@ -180,7 +180,7 @@ def test_processors_are_all_counted_where_they_cannot_be_kept_from(
 def test_single_processor_takes_no_supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[Config] = []
 
-    def alone(config: Config) -> int:
+    def alone(config: Config, _: Path | None) -> int:
         served.append(config)
         return 7
 
