@@ -118,7 +118,6 @@ class Gateway:
             Reader(orchestrator, upstream, buffers, largest).read,
             clock,
             config.sync,
-            self._push.ended if self._push is not None else None,
         )
         self._create = CreateAndWait(
             upstream,
@@ -161,6 +160,7 @@ class Gateway:
                 config.sync,
                 buffers=buffers,
                 formatter=Formatter(self._thread, config.sync),
+                ended=self._push.ended if self._push is not None else None,
             ),
             observers=observers,
             clock=clock,

@@ -77,7 +77,9 @@ class ResultHold:
     A client that follows its redirect at once waits on without another read: the watch goes on
     where it was, and will notice if its credentials are good no more.
 
-    ``answered`` is told the status with which the upstream answers a client.
+    ``answered`` is told the status with which the upstream answers a client, ``ended`` of each job
+    that was waited for and has ended: its id, and when the last request began, in the clock's
+    seconds, that did not find it ended.
     """
 
     def __init__(
@@ -90,12 +92,14 @@ class ResultHold:
         *,
         buffers: Buffers,
         formatter: Formatter,
+        ended: Callable[[str, float], None] | None = None,
     ) -> None:
         self._results = results
         self._watcher = watcher
         self._answered = answered
         self._buffers = buffers
         self._formatter = formatter
+        self._ended = ended
         self._clock = clock
         self._config = config
         self._sights: TTLCache[tuple[bytes, str, bytes | None], _Sight] = TTLCache(
@@ -198,13 +202,15 @@ class ResultHold:
                 exchange.job_state = read.job.state
                 if read.job.is_finished:
                     if seen is not None:
-                        self._learn(read.job)
+                        self._learn(read.job, seen.sighting)
                     made = await self._formatter.result(exchange, read.job, wait.format)
                     return made_here(made, read.fields)
         return None
 
-    def _learn(self, job: Job) -> None:
+    def _learn(self, job: Job, sighting: Sighting) -> None:
         """Of a job that was waited for; one that had ended before says nothing about waits."""
+        if self._ended is not None:
+            self._ended(job.id, sighting.unended_at)
         seconds = job.run_seconds
         if job.task_id and seconds is not None:
             self._watcher.learn((job.customer_name, job.task_id), job.id, seconds)

@@ -34,6 +34,7 @@ _BURST_SECONDS = 0.25
 """The part of a second's budget that may be used at once."""
 _GRANULARITY_SECONDS = 0.001
 """Of the loop's timers: what is due so soon is due now."""
+_UNENDED = frozenset({Look.RUNNING, Look.NOT_ENDED})
 _AHEAD_SECONDS = 1e6
 """A look that is due since so long goes ahead of all that are merely late."""
 
@@ -233,6 +234,8 @@ class Polling:
         if _land(watch) is None:
             return
         watch.failures = watch.failures + 1 if look is Look.FAILING else 0
+        if look in _UNENDED:
+            watch.unended_at = began
         self._told(watch, reading, look, began)
         # An upstream that takes its time is asked less often.
         self._replan(watch, self._clock() - began)

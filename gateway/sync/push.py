@@ -123,9 +123,10 @@ class Push:
     def stats(self) -> PushStats:
         return PushStats(self._is_connected, self._matched, self._dropped, self._reliance.missing)
 
-    def ended(self, job_id: str) -> None:
-        """A job that was waited for has ended, however that was noticed."""
-        self._reliance.ended(job_id.lower())
+    def ended(self, job_id: str, unended_at: float) -> None:
+        """A job that was waited for has ended, however that was noticed; when the last request
+        began that did not find it ended."""
+        self._reliance.ended(job_id.lower(), unended_at)
 
     async def _run(self) -> NoReturn:
         failures = 0

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 LATE_SECONDS = 1.0
 """A message that comes so long after its job was seen to have ended is as good as none."""
-SETTLING_SECONDS = 15.0
-"""How long after subscribing jobs may be seen to have ended whose message was sent before."""
 DISTRUST_SECONDS = 60.0
 """How long messages are not relied on, at least, after one was missing."""
 HINT_SECONDS = 60.0
@@ -53,11 +51,14 @@ class Reliance:
         """A message came."""
         self._hinted[job_id] = None
 
-    def ended(self, job_id: str) -> None:
-        """A job that was waited for was seen to have ended."""
-        now = self._clock()
-        if self._began is not None and now - self._began > SETTLING_SECONDS:
-            self._ended.append((now, job_id))
+    def ended(self, job_id: str, unended_at: float) -> None:
+        """A job that was waited for was seen to have ended.
+
+        The last request that did not find it ended began at ``unended_at``. Where that was before
+        the subscription its message may have been sent before, too, and says nothing.
+        """
+        if self._began is not None and unended_at >= self._began:
+            self._ended.append((self._clock(), job_id))
 
     def review(self) -> bool:
         """Whether to rely on messages now, by the jobs that ended a while ago."""

@@ -52,7 +52,6 @@ class Results:
     """Reads jobs with ``read`` and keeps the finished ones; ``clock`` gives monotonic seconds.
 
     ``read`` is told whether nothing but the job's output is wanted once it has ended.
-    ``ended`` is told the id of each job that was said to have ended, and has.
     """
 
     def __init__(
@@ -60,10 +59,8 @@ class Results:
         read: Callable[[Reading, bool], Awaitable[Read]],
         clock: Callable[[], float],
         config: SyncConfig,
-        ended: Callable[[str], None] | None = None,
     ) -> None:
         self._read = read
-        self._ended = ended
         self._is_on = config.result_cache_seconds > 0
         self._largest = config.result_cache_bytes // SHARE
         self._kept: TTLCache[_Key, Job] = TTLCache(
@@ -82,18 +79,13 @@ class Results:
         ``has_ended``: it is said to have ended; then the read goes on also if the client leaves.
         """
         if holder is None or not self._is_on:
-            read = await self._read(reading, output_only)
-        elif has_ended:
+            return await self._read(reading, output_only)
+        if has_ended:
             reads = self._tasks.spawn(
                 self._remembered(reading, holder, output_only), name="last read"
             )
-            read = await asyncio.shield(reads)
-        else:
-            read = await self._remembered(reading, holder, output_only)
-        is_over = has_ended and isinstance(read, Seen) and read.job.is_finished
-        if is_over and self._ended is not None:
-            self._ended(reading.job_id)
-        return read
+            return await asyncio.shield(reads)
+        return await self._remembered(reading, holder, output_only)
 
     async def aclose(self) -> None:
         await self._tasks.aclose()

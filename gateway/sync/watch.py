@@ -50,9 +50,11 @@ class Sighting:
     """Its watch's, when its client's last request ended."""
     watched_until: float = field(init=False)
     """When its client's last request ended: hints since then reached nobody."""
+    unended_at: float = field(init=False)
+    """When the last request began, anybody's, that did not find the job ended."""
 
     def __post_init__(self) -> None:
-        self.watched_until = self.shown_at
+        self.watched_until = self.unended_at = self.shown_at
 
 
 @dataclass(eq=False, slots=True)
@@ -105,6 +107,8 @@ class Watch:
     due: float = 0.0
     """When it is to be looked at next, and since when it has been planned."""
     planned_at: float = 0.0
+    unended_at: float = float("-inf")
+    """When the last look began that did not find it ended."""
     failures: int = 0
     """How many looks in a row, or reads that one led to, told nothing."""
     group: bytes | None = None

@@ -189,6 +189,7 @@ class Watcher:
             sighting.looked_at = watch.planned_at
             sighting.failures = watch.failures
             sighting.watched_until = self._clock()
+            sighting.unended_at = max(sighting.unended_at, watch.unended_at)
         del watch.waiters[waiter]
         if watch.group is None and waiter.has_time_up and not watch.apart:
             # It has ended, but this one's turn to be woken had not come.
@@ -246,6 +247,7 @@ class Watcher:
         if shared is not watch:
             self._polling.remove(watch)
             shared.born = min(shared.born, watch.born)
+            shared.unended_at = max(shared.unended_at, watch.unended_at)
             for waiter in watch.waiters:
                 waiter.watch = shared
             shared.waiters |= watch.waiters

@@ -6,6 +6,8 @@ import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from gateway.demo.faults import Kind as Fault
 from gateway.demo.orchestrator import Orchestrator
 from gateway.demo.routes import Purpose
@@ -116,6 +118,22 @@ async def test_message_that_is_lost_only_delays_the_result(redis_server: RedisSe
             await assert_answered(client)
         assert it.push_connected
         assert it.hints == 0
+
+
+async def test_message_that_is_lost_right_after_subscribing_is_missing(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.sync.reliance.LATE_SECONDS", 0.02)
+    async with installed(redis_server, ping_seconds=0.02, **SOON) as it:
+        push = it.server._gateway._push
+        assert push is not None
+        it.lose_messages()
+        job = it.orchestrator.create("held")
+        async with it.waiting(job) as [client]:
+            it.orchestrator.finish(job.id, output=["1"])
+            await assert_answered(client)
+        await until(lambda: push.stats().missing == 1)
+        assert it.push_connected
 
 
 async def test_message_before_the_wait_keeps_none_from_ending_it(redis_server: RedisServer) -> None:

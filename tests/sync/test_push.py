@@ -21,7 +21,7 @@ from gateway.sync.push import (
     job_named,
     retry_gap,
 )
-from gateway.sync.reliance import LATE_SECONDS, SETTLING_SECONDS
+from gateway.sync.reliance import LATE_SECONDS
 from gateway.sync.subscription import Lost, Subscription
 from tests.demo.replay import until
 from tests.sync.theeye import JOB_ID
@@ -371,7 +371,7 @@ def test_every_change_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
 def end(script: Script, push: Push, *, told: bool) -> None:
     if told:
         script.say(message(CHANNEL.encode()))
-    push.ended(JOB_ID.upper())
+    push.ended(JOB_ID.upper(), now())
 
 
 def test_jobs_that_end_without_messages_are_looked_for_at_full_pace(
@@ -380,7 +380,6 @@ def test_jobs_that_end_without_messages_are_looked_for_at_full_pace(
     async def scenario() -> None:
         script, hints = Script(), Hints()
         async with scripted(script, hints) as push:
-            await asyncio.sleep(SETTLING_SECONDS + 1)
             for _ in range(3):
                 end(script, push, told=False)
             await asyncio.sleep(LATE_SECONDS + 0.5)
@@ -402,7 +401,6 @@ def test_messages_are_relied_on_again_when_they_have_come_again_for_a_while() ->
     async def scenario() -> None:
         script, hints = Script(), Hints()
         async with scripted(script, hints) as push:
-            await asyncio.sleep(SETTLING_SECONDS + 1)
             end(script, push, told=False)
             await asyncio.sleep(100)
             assert hints.told == [*CONNECTED, ("rely", False)], "no message, no proof"

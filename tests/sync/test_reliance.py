@@ -7,7 +7,6 @@ from gateway.sync.reliance import (
     HINT_SECONDS,
     LATE_SECONDS,
     MAX_JOBS,
-    SETTLING_SECONDS,
     Reliance,
 )
 from tests.sync.theeye import JOB_ID
@@ -31,16 +30,20 @@ def time() -> Time:
 
 @pytest.fixture
 def reliance(time: Time) -> Reliance:
-    """Of a subscription that has settled."""
+    """Of a subscription that has just begun."""
     found = Reliance(time)
     found.begin()
-    time.passes(SETTLING_SECONDS + 1)
     return found
+
+
+def ended(reliance: Reliance, time: Time, job_id: str = JOB_ID) -> None:
+    """A job that was seen running now is seen to have ended right after."""
+    reliance.ended(job_id, time.now)
 
 
 def missed(reliance: Reliance, time: Time) -> None:
     """A job ends without a message, and that is noticed."""
-    reliance.ended("0" * 24)
+    ended(reliance, time, "0" * 24)
     time.passes(LATE_SECONDS)
     assert not reliance.review()
 
@@ -60,14 +63,14 @@ def test_message_ahead_of_the_end_being_seen_keeps_the_reliance(
 ) -> None:
     reliance.hinted(JOB_ID)
     time.passes(seconds)
-    reliance.ended(JOB_ID)
+    ended(reliance, time)
     time.passes(LATE_SECONDS)
     assert reliance.review()
     assert reliance.missing == 0
 
 
 def test_message_a_little_behind_keeps_the_reliance(reliance: Reliance, time: Time) -> None:
-    reliance.ended(JOB_ID)
+    ended(reliance, time)
     time.passes(LATE_SECONDS / 2)
     assert reliance.review()
     reliance.hinted(JOB_ID)
@@ -80,7 +83,7 @@ def test_job_that_ends_without_a_message_ends_the_reliance_after_a_moment(
     reliance: Reliance, time: Time
 ) -> None:
     reliance.hinted("f" * 24)
-    reliance.ended(JOB_ID)
+    ended(reliance, time)
     time.passes(LATE_SECONDS / 2)
     assert reliance.review()
     time.passes(LATE_SECONDS / 2)
@@ -89,7 +92,7 @@ def test_job_that_ends_without_a_message_ends_the_reliance_after_a_moment(
 
 
 def test_message_that_comes_late_is_as_good_as_none(reliance: Reliance, time: Time) -> None:
-    reliance.ended(JOB_ID)
+    ended(reliance, time)
     time.passes(LATE_SECONDS)
     assert not reliance.review()
     reliance.hinted(JOB_ID)
@@ -104,7 +107,7 @@ def test_reliance_comes_back_with_messages_and_not_before_its_time(
         time.passes(seconds)
         assert not reliance.review(), "no message, no proof"
         reliance.hinted(JOB_ID)
-        reliance.ended(JOB_ID)
+        ended(reliance, time)
         time.passes(LATE_SECONDS)
         assert reliance.review() is is_given
 
@@ -118,23 +121,48 @@ def test_another_subscription_is_trusted_no_more_than_the_last(
     assert not reliance.review()
 
 
-def test_jobs_that_ended_while_nobody_listened_say_nothing_about_messages(time: Time) -> None:
+def test_message_that_is_lost_right_after_subscribing_is_missing(time: Time) -> None:
     reliance = Reliance(time)
-    reliance.ended(JOB_ID)
+    for _ in range(2):
+        reliance.begin()
+        time.passes(0.1)
+        reliance.ended(JOB_ID, time.now)
+        time.passes(LATE_SECONDS)
+        assert not reliance.review()
+        reliance.stop()
+    assert reliance.missing == 2
+
+
+@pytest.mark.parametrize("seconds", [0.1, 14, 16, 3600])
+def test_job_that_may_have_ended_before_subscribing_says_nothing(
+    time: Time, seconds: float
+) -> None:
+    reliance = Reliance(time)
+    unended_at = time.now
+    time.passes(0.1)
     reliance.begin()
-    reliance.ended(JOB_ID)
-    time.passes(SETTLING_SECONDS + 1)
+    time.passes(seconds)
+    reliance.ended(JOB_ID, unended_at)
+    time.passes(LATE_SECONDS)
     assert reliance.review()
-    reliance.ended(JOB_ID)
+    assert reliance.missing == 0
+
+
+def test_jobs_that_ended_while_nobody_listened_say_nothing_about_messages(
+    reliance: Reliance, time: Time
+) -> None:
+    ended(reliance, time)
     reliance.stop()
+    ended(reliance, time, "f" * 24)
+    time.passes(LATE_SECONDS)
     reliance.begin()
     time.passes(LATE_SECONDS)
     assert reliance.review()
     assert reliance.missing == 0
 
 
-def test_what_is_remembered_is_bounded(reliance: Reliance) -> None:
+def test_what_is_remembered_is_bounded(reliance: Reliance, time: Time) -> None:
     for number in range(MAX_JOBS + 100):
         reliance.hinted(f"{number:024x}")
-        reliance.ended(f"{number:024x}")
+        ended(reliance, time, f"{number:024x}")
     assert len(reliance._hinted) == len(reliance._ended) == MAX_JOBS

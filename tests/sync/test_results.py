@@ -264,21 +264,3 @@ def test_holder_of_a_secret_is_known_by_its_hash_and_is_no_holder_of_a_token() -
     first, same, other = (holder(read, whoever(OTHER, ONE)) for read in by_secret)
     assert first == same != other
     assert first != ONE
-
-
-@pytest.mark.parametrize("by", [ONE, None])
-def test_end_is_told_of_jobs_that_were_waited_for_and_have_ended(by: bytes | None) -> None:
-    async def scenario() -> None:
-        told: list[str] = []
-        upstream = Upstream(reply(job()))
-        results = Results(read_before(upstream), now, SyncConfig(), told.append)
-        await results.read(reading(), by, has_ended=True, output_only=False)
-        upstream.says(GONE)
-        await results.read(reading(), by, has_ended=True, output_only=False)
-        upstream.says(reply(finished()))
-        await results.read(reading(), by, has_ended=False, output_only=False)
-        assert told == []
-        await results.read(reading(), by, has_ended=True, output_only=False)
-        assert told == [JOB_ID]
-
-    run(scenario())

@@ -7,7 +7,7 @@ from gateway.sync.pace import Pace
 from gateway.sync.watch import Look, Sighting, Verdict
 from gateway.sync.watcher import MAX_HINTS, TRUST_SECONDS
 from tests.sync.theeye import JOB_ID
-from tests.sync.watched import Watched, is_empty, job_ids, reading
+from tests.sync.watched import Watched, is_empty, job_ids, of, reading
 from tests.virtual_time import now, run
 
 
@@ -562,5 +562,27 @@ def test_reading_that_times_out_by_itself_is_no_drain() -> None:
     async def scenario() -> None:
         with pytest.raises(TimeoutError):
             await Watched().watcher().unless_drained(time_out())
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("number", [1, 5])
+def test_wait_tells_when_the_job_was_last_found_running(number: int) -> None:
+    """By single looks, and by lists of those that run or of those that have ended."""
+    jobs = job_ids(number)
+    upstream = Watched(dict.fromkeys(jobs, 20.0))
+
+    async def scenario() -> None:
+        watcher = upstream.watcher()
+        sightings = [Sighting(now()) for _ in jobs]
+        waits = (
+            watcher.wait(one, 55, sighting=sighting)
+            for one, sighting in zip(of("a", jobs), sightings, strict=True)
+        )
+        await asyncio.gather(*waits)
+        before = [request.at for request in upstream.requests if request.at < 20]
+        assert {sighting.unended_at for sighting in sightings} <= set(before)
+        assert min(sighting.unended_at for sighting in sightings) > 15
+        await watcher.aclose()
 
     run(scenario())
