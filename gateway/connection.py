@@ -256,7 +256,8 @@ class Connection(Inbound):
     def close_if_idle(self, seconds: float) -> None:
         """Close it where nothing has been asked for so long."""
         idle_since = self._next_keepalive_close_time - self._keepalive_timeout
-        if self._waiter is not None and self._loop.time() >= idle_since + seconds:
+        is_idle = self._waiter is not None and not self._rest
+        if is_idle and self._loop.time() >= idle_since + seconds:
             self.force_close()
 
     def _keep_for_another(self) -> None:

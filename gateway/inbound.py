@@ -15,7 +15,7 @@ from aiohttp.web_protocol import _ErrInfo
 from gateway.admission.message import LENGTH_DIGITS
 from gateway.errors import FieldsTooLarge
 from gateway.malformed import HeadTooLong
-from gateway.portions import LINES, Overhead, next_piece
+from gateway.portions import LINES, Overhead, framing_lines, next_piece
 
 # Each time, finding it by super() takes longer than all that is done here.
 _feed = web.RequestHandler.data_received
@@ -90,12 +90,15 @@ class Inbound(web.RequestHandler):
         lines = 0
         while start < len(data) and lines < LINES and not self._is_held:
             if self._upgraded:
-                end = len(data)
-            else:
-                content = 0 if self._filling.is_eof() else self._length - self._filling.total_bytes
-                end, more = next_piece(data, start, content)
-                lines += more
+                self._parse(data[start:])
+                return len(data)
+            filling, seen = self._filling, self._filling.total_bytes
+            content = 0 if filling.is_eof() else self._length - seen
+            end, more = next_piece(data, start, content)
             self._parse(data[start:end])
+            if self._filling is filling:
+                more = framing_lines(more, end - start, filling.total_bytes - seen)
+            lines += more
             start = len(data) if self._is_overlong else end
         return start
 
@@ -130,7 +133,10 @@ class Inbound(web.RequestHandler):
 
     def _resume_transport_reading(self) -> None:
         """Go on, which to aiohttp is to read: first comes what was read."""
-        self._go_on_soon()
+        if self._rest or self._is_overlong:
+            self._go_on_soon()
+        else:
+            super()._resume_transport_reading()
 
     def _parse(self, data: bytes) -> None:
         waiter, self._waiter = self._waiter, None

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 LINES = 128
 """Lines that are parsed at once, and the most of a piece."""
+PIECE_LINES = 4
+"""As many lines as cost what a piece does."""
 FRAMING_BYTES = 16 * 1024
 """Bytes that may frame a request's content in any case."""
 FRAMING_SHARE = 16
 """Bytes that may frame a byte of content. A chunk of one byte has five of them."""
-_EMPTY_LINE = b"\r\n"
+_LINE_END = b"\r\n"
 
 
 def next_piece(data: bytes, start: int, content: int = 0) -> tuple[int, int]:
@@ -27,13 +29,20 @@ def next_piece(data: bytes, start: int, content: int = 0) -> tuple[int, int]:
         return min(start + content, len(data)), 0
     line = start
     for lines in range(1, LINES + 1):
-        end = data.find(b"\n", line) + 1
-        if end == 0:
+        end = data.find(_LINE_END, line) + len(_LINE_END)
+        if end < len(_LINE_END):
             return len(data), lines
-        if end - line == len(_EMPTY_LINE):
+        if end - line == len(_LINE_END):
             return end, lines
         line = end
     return line, LINES
+
+
+def framing_lines(lines: int, size: int, content: int) -> int:
+    """How many of a piece's lines at most were not content, where ``content`` bytes of it were, and
+    what the piece costs.
+    """
+    return min(lines, (size - content) // len(_LINE_END) + PIECE_LINES)
 
 
 class Overhead:

@@ -80,12 +80,14 @@ async def test_chunks_of_one_byte_take_many_turns(first: bytes) -> None:
         assert iterations.count > 2 * chunks / LINES
 
 
-async def test_content_in_large_pieces_takes_few_turns() -> None:
-    content = b"\n" * 200_000
+@pytest.mark.parametrize("is_sized", [True, False])
+async def test_content_in_large_pieces_takes_few_turns(is_sized: bool) -> None:
+    content = b"\r\n" * 100_000
 
     async def serve(peer: Peer) -> None:
         while await peer.request():
-            assert await peer.reader.readexactly(len(content)) == content
+            whole = peer.reader.readexactly(len(content)) if is_sized else content_of(peer)
+            assert await whole == content
             await peer.answer(OK)
 
     async with (
@@ -95,7 +97,8 @@ async def test_content_in_large_pieces_takes_few_turns() -> None:
         Iterations.counted() as iterations,
     ):
         head = b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(content)
-        await client.send(head + content)
+        chunked = CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content)
+        await client.send(head + content if is_sized else chunked)
         assert (await client.answer())[1] == b"ok"
         assert iterations.count < len(content) / LINES
 

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.portions import FRAMING_BYTES, FRAMING_SHARE, LINES, Overhead, next_piece
+from gateway.portions import (
+    FRAMING_BYTES,
+    FRAMING_SHARE,
+    LINES,
+    PIECE_LINES,
+    Overhead,
+    framing_lines,
+    next_piece,
+)
 
 CHUNK = b"1\r\na\r\n"
 
@@ -17,16 +25,16 @@ def pieces(data: bytes) -> list[bytes]:
         end, lines = next_piece(data, start)
         found.append(data[start:end])
         # What has no end counts, too.
-        assert lines - found[-1].count(b"\n") in {0, 1}
+        assert lines - found[-1].count(b"\r\n") in {0, 1}
         start = end
     return found
 
 
-@given(st.lists(st.sampled_from([b"\n", b"a" * 100, b"\r\n", CHUNK * 300])).map(b"".join))
+@given(st.lists(st.sampled_from([b"\n", b"\r", b"a" * 100, b"\r\n", CHUNK * 300])).map(b"".join))
 def test_pieces_have_so_many_lines_at_most_and_are_all_there_is(data: bytes) -> None:
     found = pieces(data)
     assert b"".join(found) == data
-    assert all(piece.count(b"\n") <= LINES for piece in found)
+    assert all(piece.count(b"\r\n") <= LINES for piece in found)
 
 
 @given(st.lists(st.sampled_from([b"GET / HTTP/1.1\r\n", b"A: b\r\n", b"\r\n"])).map(b"".join))
@@ -40,10 +48,16 @@ def test_what_has_few_lines_is_one_piece_however_long_it_is() -> None:
 
 
 def test_content_of_a_known_length_is_one_piece_and_what_follows_is_none_of_it() -> None:
-    data = b"\n" * 10_000 + CHUNK * 10_000
+    data = b"\r\n" * 5_000 + CHUNK * 10_000
     assert next_piece(data, 0, 10_000) == (10_000, 0)
     assert next_piece(data, 0, 10**9) == (len(data), 0)
     assert next_piece(data, 10_000) == (10_000 + LINES // 2 * len(CHUNK), LINES)
+
+
+def test_lines_of_content_are_none_of_the_framing() -> None:
+    assert framing_lines(128, 32_768, 32_768) == PIECE_LINES
+    assert framing_lines(128, 32_768, 32_768 - len(b"8000\r\n\r\n")) < 8 + PIECE_LINES
+    assert framing_lines(128, 64 * len(CHUNK), 64) == 128
 
 
 def test_head_without_end_is_too_much() -> None:
