@@ -17,7 +17,7 @@ from gateway.admission.buffers import BUFFERED_BYTES, Buffers
 from gateway.admission.connections import Connections
 from gateway.admission.holds import Holds, Place
 from gateway.admission.identity import Identities
-from gateway.admission.keys import keys_of
+from gateway.admission.keys import FileKey, keys_of
 from gateway.admission.rules import Rules
 from gateway.connection import CONNECTIONS
 from gateway.fields import without
@@ -213,6 +213,13 @@ class Gateway:
     def cut(self) -> None:
         """Give up what is still being answered; no client can take it for complete."""
         self._pipeline.cut()
+
+    @property
+    def renewals(self) -> dict[str, Callable[[], None]]:
+        """What reads a file again, by the setting that names it; each may raise UnusableKey, and
+        has changed nothing then."""
+        keys = self._keys
+        return {keys.setting: keys.renew} if isinstance(keys, FileKey) else {}
 
     def _place(self, exchange: Exchange) -> Place:
         """A place for a wait whose job is still to be created."""

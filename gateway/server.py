@@ -16,6 +16,7 @@ from gateway.acceptor import Acceptor
 from gateway.app import Gateway
 from gateway.ops.admin import admin_listening
 from gateway.ops.start import start_line
+from gateway.signing_keys import UnusableKey
 from gateway.sockets import bound, url_of
 from gateway.tasks import first_of
 from gateway.tls import CLOSE_SECONDS as TLS_CLOSE_SECONDS
@@ -58,6 +59,9 @@ def serve(config: Config, settings_file: Path | None = None) -> int:
         run(_until_signalled(config, settings_file))
     except (OSError, UnusableCertificate) as failure:
         _log.error("cannot listen: %s", failure)
+        return 1
+    except UnusableKey as failure:
+        _log.error("cannot verify tokens: %s", failure)
         return 1
     return 0
 
@@ -188,16 +192,19 @@ class Server:
         await self._resources.aclose()
 
     def reload(self) -> None:
-        """Show a renewed certificate from now on; one that cannot be used changes nothing."""
-        if self._certificate is None:
-            _log.info("nothing to reload: there is no certificate")
-            return
-        try:
-            self._certificate.renew()
-        except UnusableCertificate as failure:
-            _log.error("the certificate stays as it was: %s", failure)
-        else:
-            _log.info("the certificate was read again")
+        """Take up files that were renewed; one that cannot be used changes nothing."""
+        renewals = self._gateway.renewals
+        if self._certificate is not None:
+            renewals["the certificate"] = self._certificate.renew
+        if not renewals:
+            _log.info("nothing to reload: there is no certificate, and no key in a file")
+        for name, renew in renewals.items():
+            try:
+                renew()
+            except (UnusableCertificate, UnusableKey) as failure:
+                _log.error("%s stays as it was: %s", name, failure)
+            else:
+                _log.info("%s was read again", name)
 
     async def drain(self) -> None:
         """Accept nothing new, hand back what is held, let the rest run for ``drain_seconds``."""

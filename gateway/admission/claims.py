@@ -41,6 +41,16 @@ class Key:
 
     algorithm: str
     material: bytes | PublicKeyTypes = field(repr=False)
+    key_id: str | None = None
+    """``kid`` in its set; None without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a token says of how it is signed."""
+
+    key_id: str | None
+    algorithm: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,9 @@ class Claims:
     """``user_id``, which no other user ever gets; else the user's name."""
     expires: float = math.inf
     """``exp`` in seconds since 1970; infinite where there is none, minus that where it is no
+    number."""
+    begins: float = -math.inf
+    """``nbf``, from when on it counts; minus infinite where there is none, infinite where it is no
     number."""
 
 
@@ -80,7 +93,7 @@ def claimed(token: bytes) -> Claims:
 def verified(token: bytes, key: Key) -> Claims | None:
     """What the token says, None where it is not signed with this key by the key's algorithm.
 
-    Its expiry is not judged.
+    When it counts is not judged.
     """
     if len(token) > MAX_TOKEN_BYTES:
         return None
@@ -90,8 +103,8 @@ def verified(token: bytes, key: Key) -> Claims | None:
         return None
 
 
-def key_id(token: bytes) -> str | None:
-    """The id of the key that the token says it is signed with; None where it names none.
+def signature(token: bytes) -> Signature:
+    """How the token says that it is signed.
 
     Raises:
         ValueError: it is no signed token at all.
@@ -99,10 +112,13 @@ def key_id(token: bytes) -> str | None:
     if len(token) > MAX_TOKEN_BYTES or _COMPACT.fullmatch(token) is None:
         raise ValueError
     try:
-        name = _SIGNATURES.get_unverified_header(token).get("kid")
+        header = _SIGNATURES.get_unverified_header(token)
     except _UNREADABLE:
         raise ValueError from None
-    return name if isinstance(name, str) else None
+    key_id, algorithm = header.get("kid"), header.get("alg")
+    if not isinstance(algorithm, str):
+        raise ValueError
+    return Signature(key_id if isinstance(key_id, str) else None, algorithm)
 
 
 def _read(payload: bytes) -> Claims:
@@ -120,7 +136,8 @@ def _read(payload: bytes) -> Claims:
         user,
         _name(claims, "credential"),
         _name(claims, "user_id") or user,
-        _expiry(claims.get("exp")),
+        _seconds(claims.get("exp"), without=math.inf),
+        _seconds(claims.get("nbf"), without=-math.inf),
     )
 
 
@@ -133,11 +150,12 @@ def _is_name(name: str) -> bool:
     return 0 < len(name) <= MAX_NAME_LENGTH and name.isprintable()
 
 
-def _expiry(given: object) -> float:
+def _seconds(given: object, without: float) -> float:
+    """A time; where it is none, the one at which nothing counts."""
     if given is None:
-        return math.inf
+        return without
     if isinstance(given, bool) or not isinstance(given, int | float):
-        return -math.inf
+        return -without
     try:
         return float(given)
     except OverflowError:

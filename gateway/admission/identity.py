@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from cachetools import LRUCache, TTLCache
 
 from gateway.admission.addresses import MAX_LENGTH, address_key
-from gateway.admission.claims import Claims, claimed, key_id, verified
+from gateway.admission.claims import Claims, claimed, signature, verified
 from gateway.admission.token import HASH_BYTES, is_plain, presented, token_hash
 from gateway.admission.trials import Trials
 from gateway.errors import Answer, Unauthorized, UnknownToken
@@ -122,8 +122,8 @@ class Identities:
         """
         assert self._keys is not None
         token = presented(query, fields, names)
-        key = await self._keys.named(key_id(token))
-        return self._judged(token, token_hash(token), key)
+        keys = await self._keys.named(signature(token))
+        return self._judged(token, token_hash(token), keys)
 
     def anonymous(self, address: str) -> Identity:
         """Whoever asks from ``address`` without a token."""
@@ -189,13 +189,11 @@ class Identities:
         if hashed in self._rejected:
             return self._unproven(token, hashed)
         try:
-            name = key_id(token)
+            signed = signature(token)
         except ValueError:
             return self._unproven(token, hashed)
-        key = keys.at_hand(name)
-        if key is None and keys.may_come(name):
-            return None
-        return self._judged(token, hashed, key)
+        identity = self._judged(token, hashed, keys.at_hand(signed))
+        return None if not identity.is_verified and keys.may_come(signed) else identity
 
     def accountable(self, identity: Identity, address: str) -> Identity:
         """Who answers for a request from ``address``: its token once that is accepted, for anybody
@@ -214,13 +212,15 @@ class Identities:
             self._seen[hashed] = identity
         return identity
 
-    def _judged(self, token: bytes, hashed: bytes, key: Key | None) -> Identity:
-        claims = None if key is None else verified(token, key)
+    def _judged(self, token: bytes, hashed: bytes, keys: Sequence[Key]) -> Identity:
+        claims = next(filter(None, (verified(token, key) for key in keys)), None)
         if claims is None:
             return self._unproven(token, hashed)
-        expires = claims.expires if self._verify_expiry else math.inf
-        if not self._wall_clock() < expires:
-            return self._unproven(token, hashed)
+        expires = math.inf
+        if self._verify_expiry:
+            expires = claims.expires
+            if not claims.begins <= self._wall_clock() < expires:
+                return self._unproven(token, hashed)
         identity = Identity(
             _subject_key(claims, hashed),
             claims.customer,

@@ -132,7 +132,7 @@ class Workers:
         await self._resources.aclose()
 
     def reload(self) -> None:
-        """Let all workers show a renewed certificate."""
+        """Let all workers take up files that were renewed."""
         self.supervisor.order(Order.RELOAD)
 
     async def drain(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -21,6 +22,7 @@ from gateway.server import (
     spare_the_allocator,
     spare_the_collector,
 )
+from gateway.signing_keys import UnusableKey
 from gateway.tasks import Tasks, first_of
 from gateway.tls import UnusableCertificate
 from gateway.workers.channel import Channel, Message, Order, Question, Reply, Start
@@ -39,10 +41,15 @@ LAST_SECONDS = 9
 
 def main(descriptor: int) -> int:
     """Run until the supervisor, whose channel it is, orders the end or ends; the exit status."""
+    # Kept until the process is gone: whoever hangs up is killed, with its reason untold perhaps.
+    os.dup(descriptor)
     try:
         run(_work(socket.socket(fileno=descriptor)))
     except (OSError, UnusableCertificate) as failure:
         _log.error("cannot listen: %s", failure)
+        return 1
+    except UnusableKey as failure:
+        _log.error("cannot verify tokens: %s", failure)
         return 1
     return 0
 

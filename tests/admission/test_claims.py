@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.admission.claims import NO_CLAIMS, Claims, Key, claimed, key_id, verified
+from gateway.admission.claims import NO_CLAIMS, Claims, Key, Signature, claimed, verified
+from gateway.admission.claims import signature as signature_of
 from tests.admission.tokens import ACME, RSA, SECRET, signed, unsigned
 
 HMAC = Key("HS256", SECRET.encode())
@@ -79,6 +80,22 @@ def test_expiry_is_a_number_or_none_is_given(given_expiry: object, expires: floa
     assert claimed(signed(exp=given_expiry)).expires == expires
 
 
+@pytest.mark.parametrize(
+    ("given_beginning", "begins"),
+    [
+        (1690000000, 1690000000.0),
+        (1.5, 1.5),
+        (None, -math.inf),
+        ("1690000000", math.inf),
+        (False, math.inf),
+        ({}, math.inf),
+        (-1, -1.0),
+    ],
+)
+def test_beginning_is_a_number_or_it_never_comes(given_beginning: object, begins: float) -> None:
+    assert claimed(signed(nbf=given_beginning)).begins == begins
+
+
 @pytest.mark.parametrize("number", [b"9" * 400, b"9" * 310])
 def test_expiry_beyond_all_numbers_is_never(number: bytes) -> None:
     assert claimed(unsigned(b'{"exp":%b}' % number)).expires == math.inf
@@ -99,7 +116,7 @@ def test_no_token_makes_reading_fail(presented: bytes) -> None:
         assert verified(token, HMAC) is None
         assert verified(token, PUBLIC) is None
         with suppress(ValueError):
-            key_id(token)
+            signature_of(token)
 
 
 def test_signature_of_the_key_is_taken() -> None:
@@ -168,21 +185,29 @@ def test_key_shows_nothing_of_itself() -> None:
     ],
 )
 def test_key_that_a_token_names_is_known(token: bytes, name: str | None) -> None:
-    assert key_id(token) == name
+    assert signature_of(token) == Signature(name, "HS256")
 
 
 @pytest.mark.parametrize(
-    "token", [b"garbage", unsigned(b"{}", b'{"kid":["a"]}'), ACME + b"x" * 60_000]
+    "token",
+    [
+        b"garbage",
+        unsigned(b"{}", b'{"alg":"HS256","kid":["a"]}'),
+        unsigned(b"{}", b'{"alg":["HS256"]}'),
+        unsigned(b"{}", b'{"kid":"a"}'),
+        unsigned(b"{}", b"[]"),
+        ACME + b"x" * 60_000,
+    ],
 )
 def test_no_token_at_all_names_no_key(token: bytes) -> None:
     with pytest.raises(ValueError, match=r"^$"):
-        key_id(token)
+        signature_of(token)
 
 
 @pytest.mark.parametrize("added", [b"&", b"%", b"!", b"=", b" ", b".x"])
 def test_token_with_characters_that_no_signed_token_has_is_none(added: bytes) -> None:
     """RFC 7515, 7.1: base64url and two dots; a lenient decoder would skip the others."""
     token = signed("s" * 32, org_uuid="acme")
-    assert key_id(token) is None
+    assert signature_of(token) == Signature(None, "HS256")
     with pytest.raises(ValueError, match=r"^$"):
-        key_id(token + added)
+        signature_of(token + added)

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.admission import identity as module
-from gateway.admission.claims import Claims, Key, verified
+from gateway.admission.claims import Claims, Key, Signature, verified
 from gateway.admission.identity import ANONYMOUS, Identities, Identity
-from gateway.admission.keys import Keys, KeySet, OneKey
+from gateway.admission.key_set import KeySet
+from gateway.admission.keys import Keys, OneKey
 from gateway.admission.token import token_hash
 from gateway.config import IdentityConfig
 from gateway.errors import Answer, KeysUnavailable, Unauthorized
@@ -306,6 +307,37 @@ async def test_expiry_that_is_none_is_over_where_it_is_verified(expiry: object) 
     assert await gateway.refuses(signed(org_uuid="acme", exp=expiry))
 
 
+@pytest.mark.parametrize("beginning", [100, 99.5])
+async def test_verified_token_begins_with_its_nbf_where_its_expiry_is_verified(
+    beginning: float,
+) -> None:
+    token = signed(org_uuid="acme", user_id="7", nbf=beginning, exp=200)
+    gateway, lenient = verifying(verify_expiry=True), verifying()
+    gateway.seconds = lenient.seconds = 99
+    assert await gateway.refuses(token)
+    assert not await lenient.refuses(token)
+    gateway.seconds = 100
+    assert not await gateway.refuses(token)
+    gateway.seconds = 200
+    assert await gateway.refuses(token)
+
+
+@pytest.mark.parametrize("beginning", ["0", True, float("inf"), {}])
+async def test_beginning_that_is_none_never_comes_where_it_is_verified(beginning: object) -> None:
+    gateway = verifying(verify_expiry=True)
+    gateway.seconds = 1e12
+    assert await gateway.refuses(signed(org_uuid="acme", nbf=beginning))
+
+
+async def test_token_is_verified_with_each_key_that_may_have_signed_it() -> None:
+    first, second = Key("HS256", b"f" * 40), Key("HS256", SECRET.encode())
+    keys = KeySet("", lambda: 0.0)
+    keys._hold((first, second))
+    gateway = Gateway(keys)
+    assert (await gateway.identify(ACME)).is_verified
+    assert await gateway.refuses(signed("another secret" * 5, org_uuid="acme"))
+
+
 async def test_token_without_an_expiry_never_ends() -> None:
     gateway = verifying(verify_expiry=True)
     gateway.seconds = 1e12
@@ -345,11 +377,11 @@ class Fetched(KeySet):
         super().__init__("", lambda: 0.0)
         self.comes = comes
 
-    async def named(self, key_id: str | None) -> Key | None:
+    async def named(self, signature: Signature) -> tuple[Key, ...]:
         if self.comes is None:
             raise KeysUnavailable
-        self._hold({key_id: self.comes})
-        return self.comes
+        self._hold((self.comes,))
+        return self.at_hand(signature)
 
 
 async def test_no_token_passes_while_there_are_no_keys() -> None:

@@ -40,12 +40,14 @@ def unsigned(payload: bytes, header: bytes = b'{"alg":"none"}') -> bytes:
     )
 
 
+def plain(key: RSAPrivateKey, **changes: object) -> dict[str, object]:
+    """The public key as a member of a JWKS."""
+    return {**json.loads(RSAAlgorithm.to_jwk(key.public_key())), **changes}
+
+
 def key_set(**keys: RSAPrivateKey) -> bytes:
     """A JWKS with these keys by their ids."""
-    members = [
-        {**json.loads(RSAAlgorithm.to_jwk(key.public_key())), "kid": name, "use": "sig"}
-        for name, key in keys.items()
-    ]
+    members = [plain(key, kid=name, use="sig") for name, key in keys.items()]
     return json.dumps({"keys": members}).encode()
 
 

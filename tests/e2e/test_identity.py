@@ -9,14 +9,26 @@ import re
 import signal
 from typing import TYPE_CHECKING
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import ECAlgorithm
 
 from gateway.demo.faults import Kind as Fault
 from gateway.demo.routes import Purpose
 from gateway.demo.sessions import SIGNING_KEY
-from tests.admission.test_keys import Issuer, issuing
-from tests.admission.tokens import RSA, UNKNOWN, key_set, rsa_key, signed, signed_by, unsigned
+from tests.admission.issuer import Issuer, issuing
+from tests.admission.tokens import (
+    RSA,
+    UNKNOWN,
+    key_set,
+    plain,
+    rsa_key,
+    signed,
+    signed_by,
+    unsigned,
+)
 from tests.demo.replay import until
 from tests.e2e.harness import connected, gateway_before, once, process_before
 from tests.upstream.scripted import Peer, upstream_answering, upstream_doing
@@ -415,7 +427,7 @@ async def issuer() -> AsyncIterator[Issuer]:
 async def test_keys_are_fetched_and_follow_a_rotation(
     issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.admission.keys.GAP_SECONDS", 0.0)
+    monkeypatch.setattr("gateway.admission.key_set.GAP_SECONDS", 0.0)
     new = rsa_key("new")
     old_token, new_token = signed_by("k1", RSA), signed_by("k2", new)
     async with (
@@ -428,6 +440,66 @@ async def test_keys_are_fetched_and_follow_a_rotation(
         issuer.content = key_set(k2=new)
         assert await statuses(server, get("/", signed_by("k3", RSA))) == [401]
         assert await statuses(server, get("/", old_token), get("/", new_token)) == [401, 200]
+
+
+async def test_keys_without_an_id_or_with_the_same_are_all_kept(issuer: Issuer) -> None:
+    first, second, other = RSA, rsa_key("second"), rsa_key("other")
+    elliptic = ec.generate_private_key(ec.SECP256R1())
+    public = json.loads(ECAlgorithm.to_jwk(elliptic.public_key()))
+    members = [plain(first), plain(second), plain(other, kid="k1"), {**public, "kid": "k1"}]
+    issuer.content = json.dumps({"keys": members}).encode()
+    by_curve = jwt.encode({}, elliptic, algorithm="ES256", headers={"kid": "k1"}).encode()
+    async with (
+        upstream_answering(OK) as upstream,
+        gateway_before(upstream.url, identity={"mode": "verify", "jwks_url": issuer.url}) as server,
+    ):
+        assert (
+            await statuses(
+                server,
+                get("/", signed_by(None, first)),
+                get("/", signed_by(None, second)),
+                get("/", signed_by("not in the set", second)),
+                get("/", signed_by("k1", other)),
+                get("/", by_curve),
+                get("/", signed_by("k1", first)),
+                get("/", signed_by("not in the set", other)),
+                get("/", signed_by(None, rsa_key("nobody's"))),
+            )
+            == [200] * 5 + [401] * 3
+        )
+
+
+async def test_renewed_key_file_is_taken_up_on_sighup_and_an_unusable_one_is_not(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "secret"
+    old, new = "old secret" * 5, "new secret" * 5
+    file.write_text(old)
+    messages = [get("/acme/job", signed(secret, org_uuid="acme")) for secret in (old, new)]
+
+    async def answers(url: str) -> list[int]:
+        return [status((await once(url, message))[0]) for message in messages]
+
+    async with (
+        upstream_answering(OK) as upstream,
+        process_before(
+            upstream.url, identity__mode="verify", identity__secret_file=str(file)
+        ) as gateway,
+    ):
+        assert await answers(gateway.url) == [200, 401]
+        file.write_text("")
+        gateway.signal(signal.SIGHUP)
+        line = await gateway.until_told("stays as it was")
+        assert line.endswith("identity.secret_file stays as it was: there is no secret in it\n")
+        assert await answers(gateway.url) == [200, 401]
+        file.write_text(new)
+        gateway.signal(signal.SIGHUP)
+        await gateway.until_told("identity.secret_file was read again")
+        assert await answers(gateway.url) == [401, 200]
+        gateway.signal(signal.SIGTERM)
+        assert await gateway.ended() == 0
+    assert "Traceback" not in gateway.told
+    assert not any(secret in gateway.told for secret in (old, new))
 
 
 async def test_flood_of_key_ids_fetches_once(issuer: Issuer) -> None:

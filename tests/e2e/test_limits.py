@@ -16,7 +16,7 @@ from gateway.admission import trials
 from gateway.admission.token import token_hash
 from gateway.demo.faults import Kind as Fault
 from gateway.demo.routes import Purpose
-from tests.admission.test_keys import Issuer, issuing
+from tests.admission.issuer import Issuer, issuing
 from tests.admission.tokens import RSA, signed_by
 from tests.demo.replay import until
 from tests.e2e.harness import connected, gateway_before, once, process_before

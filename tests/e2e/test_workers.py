@@ -16,6 +16,7 @@ import pytest
 
 from gateway.demo.faults import Kind as Fault
 from gateway.demo.routes import Purpose
+from tests.admission.tokens import signed
 from tests.certificates import self_signed
 from tests.demo.replay import until
 from tests.e2e.harness import Process, connected, curl, once, process, process_before
@@ -223,6 +224,51 @@ async def test_renewed_certificate_is_taken_up_by_every_worker(tmp_path: Path) -
                     await once(gateway.url, RELAYED, before)
         gateway.signal(signal.SIGTERM)
         assert await gateway.ended() == 0
+    assert "Traceback" not in gateway.told
+
+
+async def test_renewed_key_file_is_taken_up_by_every_worker(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    old, new = "old secret" * 5, "new secret" * 5
+    file.write_text(old)
+    messages = [
+        b"GET /acme/job HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n\r\n"
+        % signed(secret, org_uuid="acme")
+        for secret in (old, new)
+    ]
+    given = {"identity__mode": "verify", "identity__secret_file": str(file)}
+    async with (
+        upstream_answering(OK) as script,
+        process_before(script.url, "--workers", "2", **given) as gateway,
+    ):
+        for content, told, expected in (
+            ("", "stays as it was", [200, 401]),
+            (new, "identity.secret_file was read again", [401, 200]),
+        ):
+            file.write_text(content)
+            gateway.signal(signal.SIGHUP)
+            for _ in workers_of(gateway):
+                await gateway.until_told(told)
+            for worker in workers_of(gateway):
+                async with only(worker, gateway):
+                    heads = [(await once(gateway.url, message))[0] for message in messages]
+                    assert [int(head.split()[1]) for head in heads] == expected
+
+
+async def test_worker_that_finds_no_key_says_so_and_the_others_go_on(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("old secret" * 5)
+    given = {"identity__mode": "verify", "identity__secret_file": str(file)}
+    async with (
+        upstream_answering(OK) as script,
+        process_before(script.url, "--workers", "2", **given) as gateway,
+    ):
+        file.unlink()
+        kill(workers_of(gateway)[0], signal.SIGKILL)
+        line = await gateway.until_told("cannot verify tokens")
+        assert "identity.secret_file: No such file or directory" in line
+        await gateway.until_told("worker 1 ended with status 1")
+        assert (await once(gateway.url, RELAYED))[1] == b"ok"
     assert "Traceback" not in gateway.told
 
 

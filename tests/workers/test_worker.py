@@ -195,7 +195,9 @@ async def test_what_a_worker_says_has_its_number() -> None:
         running.channel.send(Message(order=Order.STOP))
         status, told = await running.ended()
     assert status == 0
-    assert told.endswith("INFO gateway: worker 3: nothing to reload: there is no certificate\n")
+    assert told.endswith(
+        "INFO gateway: worker 3: nothing to reload: there is no certificate, and no key in a file\n"
+    )
 
 
 async def test_certificate_that_has_become_unusable_is_told() -> None:
