@@ -10,6 +10,7 @@ second one would cut what the first had handed back.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,6 +19,7 @@ import msgspec
 from gateway.config import Config
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from socket import socket
     from typing import Self
 
@@ -31,6 +33,7 @@ class Question(StrEnum):
     """Answered once the worker takes connections."""
     READY = "ready"
     METRICS = "metrics"
+    """Answered unasked, too, at the worker's end."""
 
 
 class Order(StrEnum):
@@ -90,12 +93,23 @@ class Channel:
     def close(self) -> None:
         self._writer.close()
 
+    async def flush(self, seconds: float) -> None:
+        """Wait until what was sent is on its way, so long at most."""
+        with suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(seconds):
+                self._writer.transport.set_write_buffer_limits(0)
+                await self._writer.drain()
+
 
 class Asking:
-    """The supervisor's side: of each question one is open at most, which all who ask it share."""
+    """The supervisor's side: of each question one is open at most, which all who ask it share.
 
-    def __init__(self, channel: Channel) -> None:
+    ``told`` is given every reply, also those to nothing that is open.
+    """
+
+    def __init__(self, channel: Channel, told: Callable[[Reply], None]) -> None:
         self._channel = channel
+        self._told = told
         self._open: dict[Question, asyncio.Future[msgspec.Raw | None]] = {}
         self._has_ended = False
 
@@ -113,6 +127,7 @@ class Asking:
     async def run(self) -> None:
         """Take the answers until the worker ends."""
         while (reply := await self._channel.receive(Reply)) is not None:
+            self._told(reply)
             answer = self._open.pop(reply.to, None)
             if answer is not None:
                 answer.set_result(reply.content)

@@ -17,33 +17,29 @@ import socket
 import sys
 import time
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from gateway import server
 from gateway.ops.admin import admin_listening
-from gateway.ops.health import PROBE_SECONDS, Readiness
-from gateway.ops.merge import Totals
 from gateway.ops.start import start_line
 from gateway.sockets import bound, url_of
 from gateway.tasks import Tasks, first_of
 from gateway.workers.channel import Asking, Channel, Message, Order, Question, Start
 from gateway.workers.supervisor import Supervisor
+from gateway.workers.vitals import WorkersVitals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from prometheus_client.metrics_core import Metric
-
     from gateway.config import Config, ListenConfig
+    from gateway.workers.channel import Reply
     from gateway.workers.supervisor import Worker
 
 _log = logging.getLogger("gateway")
-ANSWER_SECONDS = 1.0
-"""What a worker gets to answer in, without the time that a probe of the upstream may take."""
 END_SECONDS = 5.0
 """What workers get beyond the time they have for what they do."""
 
@@ -117,7 +113,7 @@ class Workers:
             self._sockets = await bound(listen.host, listen.port)
             stack.callback(self._close_sockets)
             self.url = url_of(self._sockets[0].getsockname(), _scheme(listen))
-            vitals = WorkersVitals()
+            vitals = self._vitals = WorkersVitals()
             self.admin_url = await stack.enter_async_context(
                 admin_listening(vitals, self._config.admin)
             )
@@ -150,7 +146,8 @@ class Workers:
         await self.supervisor.end(order, seconds + creating + END_SECONDS)
 
     async def _start(self, number: int) -> Worker:
-        return await Process.started(number, self._config, self._sockets)
+        told = partial(self._vitals.told, number)
+        return await Process.started(number, self._config, self._sockets, told)
 
     def _close_sockets(self) -> None:
         for sock in self._sockets:
@@ -160,18 +157,28 @@ class Workers:
 class Process:
     """A worker as its supervisor has it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, channel: Channel) -> None:
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        channel: Channel,
+        told: Callable[[Reply], None],
+    ) -> None:
         self._process = process
         self._channel = channel
-        self._asking = Asking(channel)
+        self._asking = Asking(channel, told)
         self._tasks = Tasks()
         self._tasks.keep(self._asking.run, name=f"answers of process {process.pid}")
 
     @classmethod
     async def started(
-        cls, number: int, config: Config, sockets: Sequence[socket.socket]
+        cls,
+        number: int,
+        config: Config,
+        sockets: Sequence[socket.socket],
+        told: Callable[[Reply], None],
     ) -> Process:
-        """A new one; its channel is the only thing that ties it to this process.
+        """A new one; its channel is the only thing that ties it to this process. ``told`` is given
+        all that it replies.
 
         Raises:
             OSError
@@ -193,7 +200,7 @@ class Process:
                 raise
         channel = await Channel.over(ours)
         channel.send(Start(number, descriptors, config))
-        return cls(process, channel)
+        return cls(process, channel, told)
 
     async def ended(self) -> int:
         status = await self._process.wait()
@@ -210,67 +217,6 @@ class Process:
     def kill(self) -> None:
         with suppress(ProcessLookupError):
             self._process.kill()
-
-
-class WorkersVitals:
-    """What operators are told of all workers together, within little more than ``PROBE_SECONDS``.
-
-    They live while each of them answers, and are ready when one of them is.
-    """
-
-    supervisor: Supervisor
-
-    def __init__(self) -> None:
-        self.totals = Totals(self._supervised)
-
-    async def liveness(self) -> str:
-        answers = await self._ask(Question.LIVE)
-        silent = [str(number) for number in self.supervisor.numbers if number not in answers]
-        return f"no answer of worker {', '.join(silent)}" if silent else ""
-
-    async def readiness(self) -> Readiness:
-        if self.supervisor.is_leaving:
-            return Readiness("draining")
-        found = Readiness("no worker answers")
-        async with asyncio.TaskGroup() as group:
-            asked = [
-                group.create_task(worker.ask(Question.READY, PROBE_SECONDS + ANSWER_SECONDS))
-                for worker in self.supervisor.running.values()
-            ]
-            for completed in asyncio.as_completed(asked):
-                answer = await completed
-                if answer is not None:
-                    found = msgspec.json.decode(answer, type=Readiness)
-                    if not found.reason:
-                        break
-            for task in asked:
-                task.cancel()
-        return found
-
-    async def metrics(self, accept: str) -> tuple[bytes, str]:
-        for number, answer in (await self._ask(Question.METRICS)).items():
-            self.totals.update(number, msgspec.json.decode(answer, type=str))
-        return self.totals.render(accept)
-
-    async def _ask(self, question: Question) -> dict[int, msgspec.Raw]:
-        """The answers of those that answered, and still run."""
-        running = dict(self.supervisor.running)
-        answers = await asyncio.gather(*(w.ask(question, ANSWER_SECONDS) for w in running.values()))
-        return {
-            number: answer
-            for (number, worker), answer in zip(running.items(), answers, strict=True)
-            if answer is not None and self.supervisor.running.get(number) is worker
-        }
-
-    def _supervised(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily(
-            "gateway_workers", "Worker processes.", value=len(self.supervisor.running)
-        )
-        yield CounterMetricFamily(
-            "gateway_workers_replaced",
-            "Worker processes that ended without having been told to.",
-            value=self.supervisor.replaced,
-        )
 
 
 def _scheme(listen: ListenConfig) -> str:

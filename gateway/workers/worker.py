@@ -35,6 +35,8 @@ OUTLIVE_SECONDS = 5.0
 """How long it takes connections without a supervisor."""
 DRAIN_SECONDS = 3.0
 """How long what is being answered then goes on."""
+FLUSH_SECONDS = 1.0
+"""What its last words get to be on their way in, should the supervisor stand still."""
 LAST_SECONDS = 9
 """After that it is ended by the kernel."""
 
@@ -70,7 +72,11 @@ async def _work(sock: socket.socket) -> None:
         worker = Worker(channel, server, tasks)
         tasks.spawn(worker.obey(), name="obey the supervisor")
         await worker.until_ended()
+        vitals = server.vitals
     await tasks.aclose()
+    # What was counted since it was last asked.
+    channel.send(await _reply(vitals, Question.METRICS))
+    await channel.flush(FLUSH_SECONDS)
     channel.close()
 
 
@@ -126,8 +132,12 @@ class Worker:
         await asyncio.sleep(until - asyncio.get_running_loop().time())
 
     async def _answer(self, question: Question) -> None:
-        content = msgspec.json.encode(await _content(self._server.vitals, question))
-        self._channel.send(Reply(question, msgspec.Raw(content)))
+        self._channel.send(await _reply(self._server.vitals, question))
+
+
+async def _reply(vitals: Vitals, question: Question) -> Reply:
+    content = msgspec.json.encode(await _content(vitals, question))
+    return Reply(question, msgspec.Raw(content))
 
 
 async def _content(vitals: Vitals, question: Question) -> Any:

@@ -192,7 +192,7 @@ async def test_each_request_is_logged_once_whatever_became_of_it(
     assert [(line["kind"], int(line["status"]), line["outcome"]) for line in logged] == [
         ("relay", 200, "ok"),
         ("relay", 200, "cut"),
-        ("refused", 400, "ok"),
+        ("refused", 400, "refused"),
         ("result", 0, "client_closed"),
         ("result", 303, "drained"),
     ]

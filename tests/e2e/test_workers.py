@@ -34,6 +34,7 @@ pytestmark = pytest.mark.skipif(
     not Path("/proc/self/task").exists(), reason="this system does not tell a process's children"
 )
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+UPSTREAM_TIMES = 'gateway_upstream_seconds_count{purpose="relay"}'
 RELAYS = 'gateway_requests_total{kind="relay",method="GET",status="2xx"}'
 
 
@@ -158,6 +159,24 @@ async def test_what_a_killed_worker_had_counted_stays() -> None:
         kill(workers[0], signal.SIGKILL)
         await gateway.until_told("another one starts")
         assert (await scraped(gateway))[RELAYS] == 6
+
+
+async def test_what_a_worker_counted_to_its_end_stays_also_where_nobody_asked_before() -> None:
+    async with (
+        upstream_answering(OK) as script,
+        process_before(script.url, "--workers", "2") as gateway,
+    ):
+        worker, other = workers_of(gateway)
+        async with only(worker, gateway):
+            for _ in range(3):
+                await once(gateway.url, RELAYED)
+        kill(worker, signal.SIGTERM)
+        await gateway.until_told("ended with status 0; another one starts")
+        await until(lambda: len(workers_of(gateway)) == 2)
+        assert other in workers_of(gateway)
+        told = await scraped(gateway)
+        assert told[RELAYS] == 3
+        assert told[UPSTREAM_TIMES] == 3
 
 
 async def test_worker_told_to_end_by_itself_is_replaced_after_it_has_finished(

@@ -14,7 +14,7 @@ from gateway.tasks import Tasks
 from gateway.workers.channel import Asking, Channel, Message, Order, Question, Reply, Start
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 
 @asynccontextmanager
@@ -29,10 +29,12 @@ async def channels() -> AsyncIterator[tuple[Channel, Channel]]:
 
 
 @asynccontextmanager
-async def asking() -> AsyncIterator[tuple[Asking, Channel]]:
+async def asking(
+    told: Callable[[Reply], None] = lambda _: None,
+) -> AsyncIterator[tuple[Asking, Channel]]:
     tasks = Tasks()
     async with channels() as (ours, theirs):
-        asked = Asking(ours)
+        asked = Asking(ours, told)
         tasks.spawn(asked.run(), name="answers")
         try:
             yield asked, theirs
@@ -116,3 +118,37 @@ async def test_worker_that_ends_answers_nothing_more() -> None:
         worker.close()
         assert await answer is None
         assert await asked.ask(Question.LIVE, 60) is None
+
+
+async def test_whatever_a_worker_replies_is_told_asked_or_not() -> None:
+    told: list[Reply] = []
+    async with asking(told.append) as (asked, worker):
+        worker.send(reply(Question.METRICS, "unasked"))
+        worker.send(reply(Question.LIVE, ""))
+        assert await asked.ask(Question.LIVE, 5) is not None
+        assert told == [reply(Question.METRICS, "unasked"), reply(Question.LIVE, "")]
+
+
+async def test_flush_waits_until_all_that_was_sent_is_on_its_way() -> None:
+    ours, theirs = socket.socketpair()
+    channel = await Channel.over(ours)
+    with theirs:
+        theirs.setblocking(False)
+        channel.send(reply(Question.METRICS, "x" * 4_000_000))
+        flushing = asyncio.ensure_future(channel.flush(5))  # noqa: TID251 - awaited below
+        loop, received = asyncio.get_running_loop(), 0
+        while received < 4_000_000:
+            assert not flushing.done() or received > 3_000_000
+            received += len(await loop.sock_recv(theirs, 65536))
+        await flushing
+    channel.close()
+
+
+async def test_flush_gives_up_where_nobody_reads() -> None:
+    ours, theirs = socket.socketpair()
+    channel = await Channel.over(ours)
+    with theirs:
+        channel.send(reply(Question.METRICS, "x" * 4_000_000))
+        await channel.flush(0.01)
+    await channel.flush(1)
+    channel.close()
