@@ -30,6 +30,7 @@ from gateway.ops.health import Health
 from gateway.ops.metrics import Metrics
 from gateway.ops.notices import LimitNotices
 from gateway.ops.parts import LimitStats, RedisStats, UpstreamStats, WaitStats
+from gateway.ops.upstream_watch import UpstreamWatch
 from gateway.pipeline import SHARE, Observer, Pipeline
 from gateway.places import Places
 from gateway.proxy.relay import Relay
@@ -169,8 +170,11 @@ class Gateway:
         health = Health(
             clock=clock,
             is_draining=lambda: self._pipeline.is_draining,
-            upstream_failing_since=lambda: upstream.signs.failing_since,
+            signs=upstream.signs,
             probe=upstream.probe,
+        )
+        self._watch = UpstreamWatch(
+            upstream.signs, health.probe_unless_fresh, upstream.pool.waiting_since, clock
         )
         self.listener = ClientListener(
             self._pipeline, config.listen, config.limits, self._connections, self.places
@@ -182,6 +186,7 @@ class Gateway:
             self._push.start()
         if self._access_log is not None:
             self._tasks.keep(partial(_flush, self._access_log), name="flush access log")
+        self._tasks.keep(self._watch.run, name="watch the upstream")
         if self._keys is not None:
             self._tasks.keep(self._keys.keep_fresh, name="keep keys fresh")
         return self

@@ -45,12 +45,20 @@ class Connection(asyncio.Protocol):
         self._deadline = 0.0
         self._closes_at_deadline = False
         self.answer = AnswerReader()
+        self.sent_at: float | None = None
+        """When the last request was sent; monotonic seconds."""
         self.when_writable: Callable[[], None] | None = None
         """Called when the upstream takes data again, for who writes without waiting."""
 
     @property
     def is_open(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def waiting_since(self) -> float | None:
+        """Since when the upstream owes the beginning of an answer; None while it does not."""
+        owes = self.answer.head is None and self.is_open and self._deadline < math.inf
+        return self.sent_at if owes else None
 
     @property
     def is_reusable(self) -> bool:

@@ -243,7 +243,7 @@ class UpstreamExchange:
 
     def _begin(self, connection: Connection) -> None:
         self._connection = connection
-        self._sent_at = self._upstream.clock()
+        self._sent_at = connection.sent_at = self._upstream.clock()
         outbound, upload = self._outbound, self._upload
         content = self._content if upload is None else upload.gathered
         message = outbound.head() + content

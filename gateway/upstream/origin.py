@@ -13,10 +13,11 @@ from gateway.errors import AnswerTooLarge, BadGateway, ContentCut, GatewayTimeou
 from gateway.fields import without
 from gateway.outbox import Outbox
 from gateway.upstream.address import Address
-from gateway.upstream.exchange import UpstreamExchange, is_the_upstreams
+from gateway.upstream.connection import Connection
+from gateway.upstream.exchange import STATUS_CLASSES, UpstreamExchange, is_the_upstreams
 from gateway.upstream.messages import Heard, Outbound, Purpose, Reply
 from gateway.upstream.pool import Pool, PoolStats
-from gateway.upstream.signs import Signs
+from gateway.upstream.signs import Signs, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 
 _OWN = frozenset({Purpose.READ, Purpose.POLL})
+PROBED = "/api"
+"""Answered by TheEye without a token and without looking anything up (recording health)."""
 _IDENTITY = (b"Accept-Encoding", b"identity")
 
 
@@ -58,17 +61,48 @@ class Upstream:
     def stats(self) -> UpstreamStats:
         return UpstreamStats(self.pool.stats(), dict(self._requests), dict(self._seconds))
 
-    async def probe(self) -> bool:
-        """Whether the upstream accepts a connection, one of its own, however busy the others."""
+    async def probe(self, seconds: float) -> bool:
+        """Whether the upstream answers within ``seconds``, and not with 5xx, on a connection of its
+        own, however busy the others."""
+        made: list[Connection] = []
+
+        def protocol() -> Connection:
+            made.append(Connection(_forget, self.config.buffer_bytes, self.outbox))
+            return made[-1]
+
+        timed_out = False
         try:
-            async with asyncio.timeout(self.config.connect_seconds):
-                transport, _ = await self._address.dial(asyncio.Protocol)
-        except (OSError, TimeoutError):
-            self.count_failure(Purpose.PROBE, BadGateway(), self.clock(), 0.0)
+            async with asyncio.timeout(seconds):
+                await self._address.dial(protocol)
+                await self._probe_on(made[-1], seconds)
+        except TimeoutError:
+            timed_out = True
+        except OSError:
+            made.clear()
+        finally:
+            for connection in made:
+                connection.close()
+        head = made[-1].answer.head if made else None
+        now = self.clock()
+        if head is None:
+            self._count(Purpose.PROBE, "failed")
+            is_silent = timed_out and bool(made) and made[-1].sent_at is not None
+            self.signs.failed(now, Trouble.SILENT if is_silent else Trouble.UNREACHABLE)
             return False
-        transport.close()
-        self.count(Purpose.PROBE, "2xx", self.clock(), 0.0)
+        self._count(Purpose.PROBE, STATUS_CLASSES[head.status // 100])
+        if head.status >= 500:
+            self.signs.failed(now, Trouble.REFUSING)
+            return False
+        self.signs.reached(now)
         return True
+
+    async def _probe_on(self, connection: Connection, seconds: float) -> None:
+        fields = [(b"Host", self.host), (b"Connection", b"close")]
+        connection.sent_at = self.clock()
+        connection.send(Outbound("GET", PROBED, fields, Purpose.PROBE).head(), method="GET")
+        answer = connection.answer
+        while answer.head is None and answer.failure is None:
+            await connection.arrived(2 * seconds)
 
     def exchange(self, outbound: Outbound, content: Content | bytes = b"") -> UpstreamExchange:
         """A request and its answer, to be used as an ``async with`` block."""
@@ -139,8 +173,7 @@ class Upstream:
 
     def count(self, purpose: Purpose, result: str, now: float, seconds: float) -> None:
         """Keep the books on an answer by its status class; it began after ``seconds``."""
-        key = purpose, result
-        self._requests[key] = self._requests.get(key, 0) + 1
+        self._count(purpose, result)
         self._took(purpose, seconds)
         self.signs.answered(now, is_refusal=result == "5xx")
 
@@ -148,18 +181,26 @@ class Upstream:
         self, purpose: Purpose, failure: Exception, now: float, seconds: float
     ) -> None:
         """The same where there is none; ``seconds`` is 0 where nothing was sent."""
-        key = purpose, "failed"
-        self._requests[key] = self._requests.get(key, 0) + 1
+        self._count(purpose, "failed")
         if seconds > 0:
             self._took(purpose, seconds)
         if is_the_upstreams(failure):
-            self.signs.failed(now, is_silent=seconds > 0 and isinstance(failure, GatewayTimeout))
+            is_silent = seconds > 0 and isinstance(failure, GatewayTimeout)
+            self.signs.failed(now, Trouble.SILENT if is_silent else Trouble.UNREACHABLE)
+
+    def _count(self, purpose: Purpose, result: str) -> None:
+        key = purpose, result
+        self._requests[key] = self._requests.get(key, 0) + 1
 
     def _took(self, purpose: Purpose, seconds: float) -> None:
         durations = self._seconds.get(purpose)
         if durations is None:
             durations = self._seconds[purpose] = Durations(ANSWER_SECONDS)
         durations.add(seconds)
+
+
+def _forget(connection: Connection) -> None:
+    """Nothing is kept of a probe's connection."""
 
 
 def _plain(reply: Reply, max_bytes: int) -> Reply:

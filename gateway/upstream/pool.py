@@ -69,6 +69,11 @@ class Pool:
         queued = len(self._queue) + self._shares.queued
         return PoolStats(len(self._open) - idle, idle, queued, self._refused)
 
+    def waiting_since(self) -> float | None:
+        """When the oldest request was sent to which no answer has begun; None without any."""
+        since = [connection.waiting_since for connection in self._open]
+        return min((at for at in since if at is not None), default=None)
+
     def take(self, holder: bytes = b"") -> Connection | None:
         """A kept connection, if there is one; for a relayed request, if it may have one."""
         if holder and not self._shares.may_take(holder):

@@ -153,3 +153,46 @@ async def test_prometheus_own_tool_finds_nothing_wrong_with_the_metrics(
     said, _ = await tool.communicate(page.encode())
     complaints = [line for line in said.decode().splitlines() if line.startswith("gateway_")]
     assert not complaints, complaints
+
+
+async def readiness_of(gateway: Process) -> tuple[int, dict[str, Any]]:
+    (shown,) = await curl(f"{gateway.admin_url}/ready")
+    return shown.status, json.loads(shown.content)
+
+
+async def test_upstream_that_takes_connections_and_answers_nothing_is_not_ready() -> None:
+    async def say_nothing(peer: Peer) -> None:
+        await peer.request()
+        await peer.request()
+
+    async with upstream_doing(say_nothing) as upstream, process_before(upstream.url) as gateway:
+        status, body = await readiness_of(gateway)
+    assert (status, body["status"]) == (503, "upstream silent")
+
+
+async def test_upstream_that_goes_and_comes_back_is_told_of_on_stderr() -> None:
+    answers = True
+
+    async def serve(peer: Peer) -> None:
+        while await peer.request():
+            if answers:
+                await peer.answer(OK)
+            else:
+                peer.reset()
+                return
+
+    async with (
+        upstream_doing(serve) as upstream,
+        process_before(upstream.url, limits__mode="off") as gateway,
+    ):
+        await once(gateway.url, get("/job"))
+        answers = False
+        await once(gateway.url, get("/job"))
+        line = await gateway.until_told("upstream")
+        assert "WARNING gateway.upstream: the upstream cannot be reached" in line
+        answers = True
+        line = await gateway.until_told("upstream")
+        assert "the upstream answers again, after " in line
+        gateway.signal(signal.SIGTERM)
+        assert await gateway.ended() == 0
+    assert gateway.told.count("the upstream ") == 2

@@ -8,6 +8,7 @@ from gateway.ops.admin import ProcessVitals, admin_app
 from gateway.ops.health import Health
 from gateway.ops.metrics import Metrics
 from gateway.ops.parts import LimitStats, UpstreamStats, WaitStats
+from gateway.upstream.signs import Signs, Trouble
 
 if TYPE_CHECKING:
     from aiohttp.test_utils import TestClient
@@ -20,13 +21,19 @@ if TYPE_CHECKING:
 async def client(
     aiohttp_client: AiohttpClient, *, draining: bool = False, reachable: bool = True
 ) -> Client:
-    async def probe() -> bool:
+    signs = Signs()
+
+    async def probe(_: float) -> bool:
+        if reachable:
+            signs.reached(10.0)
+        else:
+            signs.failed(7.5, Trouble.UNREACHABLE)
         return reachable
 
     health = Health(
         clock=lambda: 10.0,
         is_draining=lambda: draining,
-        upstream_failing_since=lambda: None if reachable else 7.5,
+        signs=signs,
         probe=probe,
     )
     metrics = Metrics(

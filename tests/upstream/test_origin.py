@@ -24,7 +24,9 @@ from gateway.errors import (
 )
 from gateway.upstream import Outbound, Purpose, Upstream
 from gateway.upstream.pool import PoolStats
+from gateway.upstream.signs import Trouble
 from gateway.upstream.upload import PLACE_BYTES
+from tests.demo.replay import until
 from tests.upstream.scripted import Peer, upstream_answering, upstream_doing
 
 if TYPE_CHECKING:
@@ -245,14 +247,14 @@ async def test_an_upstream_that_refuses_is_a_bad_gateway_and_known_to_fail() -> 
         with pytest.raises(BadGateway):
             await get(upstream)
         assert upstream.signs.failing_since is not None
-        assert not await upstream.probe()
+        assert not await upstream.probe(5)
         assert upstream.stats().requests == {("read", "failed"): 1, ("probe", "failed"): 1}
         assert upstream.pool.stats() == (type(upstream.pool.stats()))(0, 0, 0)
 
 
 async def test_a_probe_finds_the_upstream_reachable() -> None:
     async with upstream_answering(OK) as script, reaching(script.url) as upstream:
-        assert await upstream.probe()
+        assert await upstream.probe(5)
         assert upstream.signs.failing_since is None
 
 
@@ -294,19 +296,60 @@ async def test_an_answer_that_trickles_is_given_up_in_time(beginning: bytes) -> 
 
 
 async def test_a_probe_needs_no_place_among_the_connections() -> None:
-    async def silent(peer: Peer) -> None:
+    async def answering_the_second(peer: Peer) -> None:
         await peer.request()
+        if peer.number > 1:
+            await peer.answer(OK)
         await peer.request()
 
     async with (
-        upstream_doing(silent) as script,
+        upstream_doing(answering_the_second) as script,
         reaching(script.url, max_connections=1) as upstream,
     ):
         waiting = asyncio.get_running_loop().create_task(get(upstream))
-        await asyncio.sleep(0)
-        assert await upstream.probe()
+        await until(lambda: script.connections == 1)
+        assert await upstream.probe(5)
+        assert upstream.pool.waiting_since() is not None
         waiting.cancel()
         await asyncio.wait([waiting])
+
+
+@pytest.mark.parametrize(
+    ("answer", "trouble"),
+    [
+        (b"", Trouble.SILENT),
+        (b"HTTP/1.1 200", Trouble.SILENT),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", Trouble.UNREACHABLE),
+        (b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", Trouble.REFUSING),
+    ],
+)
+async def test_a_probe_counts_answers_not_connections(answer: bytes, trouble: Trouble) -> None:
+    async def serve(peer: Peer) -> None:
+        await peer.request()
+        await peer.answer(answer)
+        await peer.request()
+
+    async with upstream_doing(serve) as script, reaching(script.url) as upstream:
+        assert not await upstream.probe(0.05)
+        assert upstream.signs.failure is trouble
+        assert upstream.signs.failing_since is not None
+
+
+async def test_a_probe_takes_any_answer_but_5xx_and_has_no_token() -> None:
+    missing = b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"
+    async with upstream_answering(missing) as script, reaching(script.url) as upstream:
+        assert await upstream.probe(5)
+        assert upstream.stats().requests == {("probe", "4xx"): 1}
+        (head,) = script.heads
+        assert head.startswith(b"GET /api HTTP/1.1\r\nHost: ")
+        assert b"uthorization" not in head
+
+
+async def test_requests_that_wait_for_an_answer_are_known_by_the_oldest() -> None:
+    async with upstream_answering(OK) as script, reaching(script.url) as upstream:
+        await get(upstream)
+        assert upstream.pool.stats().idle == 1
+        assert upstream.pool.waiting_since() is None
 
 
 async def test_content_that_stalls_is_cut() -> None:
