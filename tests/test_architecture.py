@@ -19,6 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gateway",),
     ("errors",),
     (
+        "aiohttp_names",
         "cross_origin",
         "routes",
         "config",
