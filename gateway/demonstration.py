@@ -16,7 +16,6 @@ from aiohttp import ClientSession, ClientTimeout
 from gateway import descriptors
 from gateway.config import AdminConfig, Config, ListenConfig, LogConfig, UpstreamConfig
 from gateway.demo.orchestrator import Orchestrator
-from gateway.redaction import redact
 from gateway.server import Server, run
 
 if TYPE_CHECKING:
@@ -44,9 +43,14 @@ class Call:
     content: str = '["arg1","arg2","arg3"]'
     fields: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
 
-    def target(self, task_id: str, token: str) -> str:
-        options = f"&{self.options}" if self.options else ""
-        return f"/task/{task_id}/job?access_token={token}{options}"
+    @property
+    def variable(self) -> str:
+        """The shell's name for the task's id."""
+        return "task" if self.task == "hello" else self.task
+
+    def target(self, task_id: str) -> str:
+        """Where the job is created."""
+        return f"/task/{task_id}/job" + (f"?{self.options}" if self.options else "")
 
 
 def _member(name: str, value: Any) -> Callable[[bytes], bool]:
@@ -153,18 +157,30 @@ class Demonstration:
     async def __aexit__(self, *failure: object) -> None:
         await self._stack.aclose()
 
+    @property
+    def token(self) -> str:
+        """A user's, who may run all tasks."""
+        return self.orchestrator.tokens[USER]
+
     def target(self, call: Call) -> str:
-        task = self.orchestrator.tasks[call.task]
-        return call.target(task.id, self.orchestrator.tokens[USER])
+        """Where the call's job is created."""
+        return call.target(self.orchestrator.tasks[call.task].id)
+
+    def variables(self) -> str:
+        """What the commands name, as assignments for a shell."""
+        tasks = {call.variable: self.orchestrator.tasks[call.task].id for call in CALLS}
+        return "\n".join(
+            f"{name}={value}" for name, value in {"token": self.token, **tasks}.items()
+        )
 
     def curl(self, call: Call) -> str:
-        """The call as a command to paste."""
+        """The call as a command to paste, once the variables are set."""
         follow = "" if call.statuses == (200,) else "--location "
         fields = "".join(f" --header {shlex.quote(f'{k}: {v}')}" for k, v in call.fields.items())
-        url = shlex.quote(self.server.url + self.target(call))
         return (
-            f"curl {follow}--include --request POST{fields} "
-            f"--data {shlex.quote(call.content)} {url}"
+            f'curl {follow}--include --request POST --header "Authorization: Bearer $token"{fields}'
+            f" --data {shlex.quote(call.content)}"
+            f' "{self.server.url}{call.target(f"${call.variable}")}"'
         )
 
 
@@ -196,7 +212,10 @@ async def _show(listen: tuple[str, int]) -> None:
         print(f"An orchestrator of its own:  {running.orchestrator.url}")
         print(f"The gateway in front of it:  {running.server.url}")
         print(f"For operators:               {running.server.admin_url}\n")
-        print("Paste into another terminal:\n")
+        print("Its agent runs one job after the other, as TheEye's do: calls pasted side by side")
+        print("wait for each other.\n")
+        print("Paste into another terminal, these first:\n")
+        print(f"{running.variables()}\n")
         for call in CALLS:
             print(f"# {call.title}\n{running.curl(call)}\n")
         print("Ctrl-C ends it.", flush=True)
@@ -220,9 +239,13 @@ async def _make(running: Demonstration, client: ClientSession, call: Call) -> bo
     method, target, data, fields = "POST", running.target(call), call.content, call.fields
     statuses: list[int] = []
     while True:
-        print(f"> {method} {redact(target)}" + (f" {data}" if data else ""))
+        print(f"> {method} {target}" + (f" {data}" if data else ""))
         async with client.request(
-            method, running.server.url + target, data=data, headers=fields, allow_redirects=False
+            method,
+            running.server.url + target,
+            data=data,
+            headers={**fields, "Authorization": f"Bearer {running.token}"},
+            allow_redirects=False,
         ) as answer:
             content = await answer.read()
             statuses.append(answer.status)
@@ -231,7 +254,7 @@ async def _make(running: Demonstration, client: ClientSession, call: Call) -> bo
         print(f"< {answer.status} {answer.reason} {shown}{'…' * (len(content) > SHOWN_BYTES)}")
         if answer.status != 303 or len(statuses) > MAX_REDIRECTS:
             break
-        print(f"  Location: {redact(location)}")
+        print(f"  Location: {location}")
         method, target, data, fields = "GET", location, "", {}
     is_right = _as_expected(tuple(statuses), call.statuses) and call.is_right(content)
     print("  as documented\n" if is_right else f"  NOT as documented: {call.statuses}\n")
