@@ -6,9 +6,9 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 COPY requirements.lock requirements-build.lock ./
 # What the gateway stands on is installed here too: the compiler reads its types.
-RUN pip install --require-hashes --requirement requirements-build.lock --requirement requirements.lock \
+RUN pip install --no-deps --require-hashes --requirement requirements-build.lock --requirement requirements.lock \
     && python -m venv --without-pip /opt/gateway \
-    && pip --python /opt/gateway/bin/python install --require-hashes --requirement requirements.lock
+    && pip --python /opt/gateway/bin/python install --no-deps --require-hashes --requirement requirements.lock
 COPY pyproject.toml setup.py README.md LICENSE ./
 COPY gateway ./gateway
 RUN GATEWAY_COMPILE=1 pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheels . \

@@ -4,18 +4,21 @@
 VENV := .venv
 BIN := $(VENV)/bin
 COMPILED := build/compiled
+LOWEST := build/lowest
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# A lock is complete. Resolved again it would depend on what was released since.
+INSTALL := install --no-deps --require-hashes --requirement
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-strip-extras --no-header \
 	--no-emit-index-url --no-emit-find-links
 # Most tests compute, so two at a time halve what a run takes on two cores; ARGS="-n 0" runs one.
 SIDE_BY_SIDE := --numprocesses 2 --dist worksteal
 
 # The first of these that is new enough makes the environment; PYTHON=... overrides.
-PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python)
+PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test compiled lint format bench waits lock clean
+.PHONY: help demo test compiled lowest lint format bench waits lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -29,6 +32,9 @@ test: $(VENV)/.dev ## Run all tests with the coverage gate (ARGS=tests/sync: onl
 compiled: $(COMPILED)/.done ## Run the tests on the compiled build, but those with made-up parts
 	@cd $(COMPILED) && GATEWAY_COMPILE=1 $(abspath $(BIN))/python -m pytest \
 		$(SIDE_BY_SIDE) -m "not fakes" --ignore tests/test_packaging.py $(ARGS)
+
+lowest: $(LOWEST)/.done ## Run the tests with the lowest releases that pyproject.toml admits
+	@$(LOWEST)/bin/python -m pytest $(SIDE_BY_SIDE) --ignore tests/test_packaging.py $(ARGS)
 
 lint: $(VENV)/.dev ## Check format, lint rules and types
 	@$(BIN)/ruff format --check .
@@ -50,6 +56,8 @@ lock: $(VENV)/.dev ## Renew the lock files from pyproject.toml (ARGS=--upgrade f
 	@$(LOCK) $(ARGS) pyproject.toml --all-extras --output-file requirements.lock
 	@$(LOCK) $(ARGS) pyproject.toml --all-extras --group dev --constraints requirements.lock \
 		--output-file requirements-dev.lock
+	@$(LOCK) $(ARGS) pyproject.toml --all-extras --resolution lowest-direct \
+		--output-file requirements-lowest.lock
 
 clean: ## Remove all that was made here, the environment too
 	@rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache
@@ -74,7 +82,7 @@ $(VENV)/.python:
 	@touch $@
 
 $(VENV)/.runtime: $(VENV)/.python requirements.lock
-	@$(PIP) install --no-deps --require-hashes --requirement requirements.lock
+	@$(PIP) $(INSTALL) requirements.lock
 	@touch $@
 
 $(COMPILED)/.done: $(VENV)/.dev setup.py pyproject.toml $(shell find gateway tests config ! -path '*__pycache__*')
@@ -84,7 +92,15 @@ $(COMPILED)/.done: $(VENV)/.dev setup.py pyproject.toml $(shell find gateway tes
 	@cd $(COMPILED) && GATEWAY_COMPILE=1 $(abspath $(BIN))/python setup.py --quiet build_ext --inplace
 	@touch $@
 
+$(LOWEST)/.done: $(VENV)/.dev requirements-lowest.lock
+	@echo "Setting up $(LOWEST); this takes a minute."
+	@$(BIN)/python -m venv --clear $(LOWEST)
+	@for lock in requirements-dev.lock requirements-lowest.lock; do \
+		$(LOWEST)/bin/python -m pip --disable-pip-version-check --quiet $(INSTALL) $$lock || exit 1; \
+	done
+	@touch $@
+
 $(VENV)/.dev: $(VENV)/.python requirements-dev.lock pyproject.toml
-	@$(PIP) install --no-deps --require-hashes --requirement requirements-dev.lock
+	@$(PIP) $(INSTALL) requirements-dev.lock
 	@$(PIP) install --no-deps --no-build-isolation --no-index --editable .
 	@touch $@ $(VENV)/.runtime

@@ -194,7 +194,7 @@ def _redis(redis: RedisConfig) -> Iterator[Contradiction]:
     if find_spec("redis") is None:
         yield Contradiction(
             ("redis.url",),
-            'redis.url needs the extra "redis": pip install "theeye-sync-gateway[redis]"',
+            'redis.url needs the extra "redis": pip install "redis>=6,<9"',
         )
     elif not redis_client.is_url(redis.url):
         yield Contradiction(

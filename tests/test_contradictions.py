@@ -255,7 +255,7 @@ def test_rule_by_what_a_token_says_needs_tokens_that_are_verified(name: str) -> 
 def test_redis_needs_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.contradictions.find_spec", lambda _name: None)
     (found,) = contradictions(Config(redis=RedisConfig(url="redis://redis")))
-    assert 'pip install "theeye-sync-gateway[redis]"' in found.message
+    assert 'pip install "redis>=6,<9"' in found.message
 
 
 def test_certificate_may_be_a_pair_of_files(tmp_path: Path) -> None:

@@ -232,6 +232,7 @@ def test_ci_runs_what_a_developer_runs() -> None:
         "make test",
         "make lint",
         "make compiled",
+        "make lowest",
     ]
 
 

@@ -107,7 +107,7 @@ async def test_job_that_comes_as_gzip_without_being_asked_for_is_waited_for_and_
     known = {"id": JOB, "customer_name": "acme", "state": "success", "output": ['{"a":1}']}
 
     def zipped(body: object) -> bytes:
-        packed = gzip.compress(json.dumps(body).encode())
+        packed = gzip.compress(json.dumps(body).encode(), mtime=0)
         fields = b"Content-Encoding: gzip\r\nContent-Length: %d" % len(packed)
         return b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n\r\n" + packed
 

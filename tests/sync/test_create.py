@@ -119,7 +119,7 @@ def test_newer_upstreams_own_redirect_is_replaced() -> None:
 
 
 def test_compressed_answer_stays_as_it_is() -> None:
-    content = gzip.compress(CREATED.content)
+    content = gzip.compress(CREATED.content, mtime=0)
     answer = create(post("wait_result=true"), TheEye(reply(content, 200, GZIP)))
     assert isinstance(answer, Answer)
     assert (answer.status, answer.content) == (303, content)
@@ -134,7 +134,7 @@ def test_compressed_answer_stays_as_it_is() -> None:
         reply(b"{}"),
         reply(b"{}", 303, (b"Location", b"/elsewhere")),
         reply(b"no gzip", 200, GZIP),
-        reply(gzip.compress(CREATED.content)[:-9], 200, GZIP),
+        reply(gzip.compress(CREATED.content, mtime=0)[:-9], 200, GZIP),
         reply(CREATED.content, 200, (b"Content-Encoding", b"br")),
     ],
 )
@@ -183,7 +183,7 @@ def test_wait_is_asked_by_the_content(content: bytes, fields: tuple[Field, ...])
 
 
 def test_wait_is_asked_by_compressed_content() -> None:
-    content = gzip.compress(FLAG)
+    content = gzip.compress(FLAG, mtime=0)
     upstream = TheEye(CREATED)
     assert isinstance(create(post("", JSON, GZIP, pieces=[content]), upstream), Answer)
     assert upstream.asked[0].content == content
@@ -198,7 +198,7 @@ def test_wait_is_asked_by_compressed_content() -> None:
         ((JSON,), b'{"wait_result":true'),
         ((JSON,), b'{"a":1}'),
         ((JSON, GZIP), FLAG),
-        ((JSON, GZIP), gzip.compress(FLAG + b" " * 4000)),
+        ((JSON, GZIP), gzip.compress(FLAG + b" " * 4000, mtime=0)),
         ((JSON, (b"Content-Encoding", b"br")), FLAG),
     ],
 )

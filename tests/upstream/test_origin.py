@@ -446,7 +446,7 @@ async def test_a_client_that_fails_to_send_its_content_ends_the_request() -> Non
 
 
 def zipped(content: bytes, coding: bytes = b"gzip") -> bytes:
-    packed = gzip.compress(content)
+    packed = gzip.compress(content, mtime=0)
     fields = b"Content-Encoding: %b\r\nContent-Length: %d" % (coding, len(packed))
     return b"HTTP/1.1 200 OK\r\nA: b\r\n" + fields + b"\r\n\r\n" + packed
 
