@@ -15,7 +15,7 @@ from aiohttp.web_protocol import _ErrInfo
 from gateway.admission.message import LENGTH_DIGITS
 from gateway.errors import FieldsTooLarge
 from gateway.malformed import HeadTooLong
-from gateway.portions import LINES, Overhead, framing_lines, next_piece
+from gateway.portions import LINES, Chunks, Overhead, next_piece
 
 # Each time, finding it by super() takes longer than all that is done here.
 _feed = web.RequestHandler.data_received
@@ -31,6 +31,7 @@ class Inbound(web.RequestHandler):
     """
 
     __slots__ = (
+        "_chunks",
         "_fields_bytes",
         "_filling",
         "_goes_on",
@@ -44,6 +45,7 @@ class Inbound(web.RequestHandler):
     def __init__(self, server: web.Server, fields_bytes: int, **options: object) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **options)  # type: ignore[arg-type]
         self._fields_bytes = fields_bytes
+        self._chunks = Chunks()
         self._overhead = Overhead(self.max_line_size + fields_bytes)
         self._filling = EMPTY_PAYLOAD
         """The content of the last request, which may still be coming."""
@@ -92,15 +94,19 @@ class Inbound(web.RequestHandler):
             if self._upgraded:
                 self._parse(data[start:])
                 return len(data)
-            filling, seen = self._filling, self._filling.total_bytes
-            content = 0 if filling.is_eof() else self._length - seen
-            end, more = next_piece(data, start, content)
+            end, more = self._next_piece(data, start)
             self._parse(data[start:end])
-            if self._filling is filling:
-                more = framing_lines(more, end - start, filling.total_bytes - seen)
             lines += more
             start = len(data) if self._is_overlong else end
         return start
+
+    def _next_piece(self, data: bytes, start: int) -> tuple[int, int]:
+        if self._filling.is_eof():
+            return next_piece(data, start)
+        if self._length:
+            # Content whose length is known has no lines, whatever is in it.
+            return min(start + self._length - self._filling.total_bytes, len(data)), 0
+        return self._chunks.next_piece(data, start)
 
     def _go_on_soon(self, seconds: float = 0.0) -> None:
         if not self._goes_on:
@@ -147,6 +153,7 @@ class Inbound(web.RequestHandler):
             self._bound(len(data))
         else:
             self._overhead.begin()
+            self._chunks.begin()
             message, self._filling = self._messages[-1]
             self._length = 0
             if self._filling is not EMPTY_PAYLOAD and not isinstance(message, _ErrInfo):

@@ -8,25 +8,25 @@ thousand such lines.
 
 from __future__ import annotations
 
+import re
+
 LINES = 128
 """Lines that are parsed at once, and the most of a piece."""
-PIECE_LINES = 4
-"""As many lines as cost what a piece does."""
 FRAMING_BYTES = 16 * 1024
 """Bytes that may frame a request's content in any case."""
 FRAMING_SHARE = 16
 """Bytes that may frame a byte of content. A chunk of one byte has five of them."""
 _LINE_END = b"\r\n"
+_LINES_OF_CHUNK = 2
+_LINE_BYTES = 64
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[;\r]")
 
 
-def next_piece(data: bytes, start: int, content: int = 0) -> tuple[int, int]:
+def next_piece(data: bytes, start: int) -> tuple[int, int]:
     """Where the piece of ``data`` ends that begins at ``start``, and how many lines it has.
 
     It ends with a head, so that what follows and is malformed does not take the head with it.
-    ``content``: so many bytes from ``start`` on have no lines, whatever is in them.
     """
-    if content > 0:
-        return min(start + content, len(data)), 0
     line = start
     for lines in range(1, LINES + 1):
         end = data.find(_LINE_END, line) + len(_LINE_END)
@@ -38,11 +38,66 @@ def next_piece(data: bytes, start: int, content: int = 0) -> tuple[int, int]:
     return line, LINES
 
 
-def framing_lines(lines: int, size: int, content: int) -> int:
-    """How many of a piece's lines at most were not content, where ``content`` bytes of it were, and
-    what the piece costs.
+class Chunks:
+    """Follows the chunks of a request's content (RFC 9112, 7.1), so as not to look for lines in it.
+
+    What is not in order is left to the parser.
     """
-    return min(lines, (size - content) // len(_LINE_END) + PIECE_LINES)
+
+    __slots__ = ("_are_over", "_left", "_line")
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """The first chunk comes next."""
+        self._are_over = False
+        """The last one has begun, or what came is none: all that follows is lines."""
+        self._left = 0
+        """How much of a chunk is still to come, with the line end behind it."""
+        self._line = b""
+        """What has come of the line before a chunk."""
+
+    def next_piece(self, data: bytes, start: int) -> tuple[int, int]:
+        """The same as the function does."""
+        at = start
+        for chunks in range(LINES // _LINES_OF_CHUNK):
+            lines = chunks * _LINES_OF_CHUNK
+            if self._are_over:
+                return next_piece(data, at) if at == start else (at, lines)
+            at += self._left
+            if at > len(data):
+                self._left = at - len(data)
+                return len(data), lines + 1
+            at = self._begin_chunk(data, at)
+            if at == len(data):
+                return at, lines + 1
+        return at, LINES
+
+    def _begin_chunk(self, data: bytes, at: int) -> int:
+        """Take the line before a chunk; where it ends."""
+        self._left = 0
+        if self._line.endswith(b"\r") and data.startswith(b"\n", at):
+            end, line = at + 1, self._line
+        else:
+            end = data.find(_LINE_END, at) + len(_LINE_END)
+            if end < len(_LINE_END):
+                self._line = _shortened(self._line + data[at:])
+                return len(data)
+            line = self._line + data[at:end]
+        self._line = b""
+        size = _CHUNK_SIZE.match(line)
+        length = int(size[1], 16) if size is not None else 0
+        if length:
+            self._left = length + len(_LINE_END)
+        else:
+            self._are_over = True
+        return end
+
+
+def _shortened(line: bytes) -> bytes:
+    """A line without most of its extensions, which may have no end."""
+    return line if len(line) <= _LINE_BYTES else line[: _LINE_BYTES - 1] + line[-1:]
 
 
 class Overhead:

@@ -6,15 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.portions import (
-    FRAMING_BYTES,
-    FRAMING_SHARE,
-    LINES,
-    PIECE_LINES,
-    Overhead,
-    framing_lines,
-    next_piece,
-)
+from gateway.portions import FRAMING_BYTES, FRAMING_SHARE, LINES, Chunks, Overhead, next_piece
 
 CHUNK = b"1\r\na\r\n"
 
@@ -47,17 +39,70 @@ def test_what_has_few_lines_is_one_piece_however_long_it_is() -> None:
     assert pieces(data) == [data]
 
 
-def test_content_of_a_known_length_is_one_piece_and_what_follows_is_none_of_it() -> None:
-    data = b"\r\n" * 5_000 + CHUNK * 10_000
-    assert next_piece(data, 0, 10_000) == (10_000, 0)
-    assert next_piece(data, 0, 10**9) == (len(data), 0)
-    assert next_piece(data, 10_000) == (10_000 + LINES // 2 * len(CHUNK), LINES)
+CHUNKS = st.lists(
+    st.tuples(st.sampled_from([b"", b";a=b", b";" + b"e" * 100]), st.binary(min_size=1)),
+    max_size=200,
+)
 
 
-def test_lines_of_content_are_none_of_the_framing() -> None:
-    assert framing_lines(128, 32_768, 32_768) == PIECE_LINES
-    assert framing_lines(128, 32_768, 32_768 - len(b"8000\r\n\r\n")) < 8 + PIECE_LINES
-    assert framing_lines(128, 64 * len(CHUNK), 64) == 128
+def content_in_chunks(chunks: list[tuple[bytes, bytes]]) -> bytes:
+    """Each with its extension."""
+    parts = [b"%x%b\r\n%b\r\n" % (len(data), extension, data) for extension, data in chunks]
+    return b"".join(parts) + b"0\r\n"
+
+
+@given(CHUNKS, st.lists(st.integers(1, 40)))
+def test_chunks_are_followed_however_they_are_read(
+    chunks: list[tuple[bytes, bytes]], sizes: list[int]
+) -> None:
+    content = content_in_chunks(chunks)
+    followed, rest = Chunks(), content
+    for size in [*sizes, len(content) + 1]:
+        read, rest = rest[:size], rest[size:]
+        start = 0
+        while start < len(read):
+            end, lines = followed.next_piece(read, start)
+            assert start < end
+            assert lines <= LINES
+            start = end
+        # Only the line before the last chunk ends them.
+        assert followed._are_over is not bool(rest)
+
+
+def test_lines_in_chunks_are_not_counted() -> None:
+    content = content_in_chunks([(b"", b"\r\n" * 10_000)])
+    followed = Chunks()
+    assert followed.next_piece(content, 0) == (len(content), 3)
+
+
+def test_small_chunks_are_a_portion_each_64() -> None:
+    followed = Chunks()
+    assert followed.next_piece(CHUNK * 1000, 0) == (LINES // 2 * len(CHUNK) - len(b"a\r\n"), LINES)
+
+
+@pytest.mark.parametrize(
+    "line", [b"0x10", b"1_0", b"+1", b"-1", b"g", b"", b" 1", b"1 ", b"1" * 17]
+)
+def test_what_is_no_chunk_is_lines(line: bytes) -> None:
+    followed = Chunks()
+    end, _ = followed.next_piece(line + b"\r\n" + b"\r\n" * 1000, 0)
+    assert followed._are_over
+    assert end <= len(line) + 2
+    for _ in range(10):
+        start = end
+        end, lines = followed.next_piece(line + b"\r\n" + b"\r\n" * 1000, start)
+        assert (end - start, lines) == (2, 1)
+
+
+def test_extensions_without_end_are_not_kept() -> None:
+    followed = Chunks()
+    followed.next_piece(b"3;", 0)
+    for _ in range(1000):
+        followed.next_piece(b"e" * 1000, 0)
+    assert len(followed._line) < 100
+    data = b"\r\nabc\r\n0\r\n"
+    assert followed.next_piece(data, 0)[0] == len(data)
+    assert followed._are_over
 
 
 def test_head_without_end_is_too_much() -> None:
