@@ -14,7 +14,7 @@ import httptools
 from gateway.errors import BadGateway, ContentCut
 from gateway.fields import keep_alive_seconds, lowered
 from gateway.upstream.field_lines import has_spaced_name, head_end, without_spaces
-from gateway.upstream.framing import framing_of, without_framing
+from gateway.upstream.framing import UNFRAMED, framing_of, without_framing
 from gateway.upstream.messages import Head, passable_reason
 
 if TYPE_CHECKING:
@@ -42,6 +42,10 @@ class AnswerReader:
         """How long the upstream says it keeps the connection, in seconds."""
         self.chunks: deque[bytes] = deque()
         """Content that nobody took yet."""
+        self._head: list[bytes] = []
+        """What was received of a head, until it is complete."""
+        self._to_mend: bytearray | None = None
+        """A head that the parser refused, until it is all there."""
         self._begin("", upgrade=False)
         self.is_complete = True
 
@@ -50,11 +54,6 @@ class AnswerReader:
         self._upgrade = upgrade
         self._raw = False
         self._head_bytes = 0
-        self._head: list[bytes] = []
-        """What was received of it, until it is complete."""
-        self._to_mend: bytearray | None = None
-        """A head that the parser refused, until it is all there."""
-        self._is_mended = False
         self._framing_bytes = 0
         """Received since the last content."""
         self._reason = b""
@@ -228,7 +227,7 @@ class AnswerReader:
         if 100 <= status < 200 and status != 101:
             self._reason, self._fields = b"", []
             return
-        if not b"".join(self._head).lstrip(b"\r\n").startswith(b"HTTP/"):
+        if not self._head[0].startswith(b"HTTP/") and not self._begins_with_http():
             # llhttp takes ICE/1.0 and RTSP/1.0 for the same.
             self.failure = BadGateway("The upstream's answer is not HTTP")
             return
@@ -245,15 +244,19 @@ class AnswerReader:
         self._is_doubtful = framing.is_doubtful
         if b"keep-alive" in names:
             self.keepalive_hint = keep_alive_seconds(fields)
-        fields = without_framing(status, fields, names)
-        self.head = Head(
-            status, passable_reason(self._reason, status), fields, names, framing.length
-        )
+        if status in UNFRAMED:
+            fields = without_framing(fields, names)
+        reason = passable_reason(self._reason, status)
+        self.head = Head(status, reason, fields, names, framing.length)
         self._head = []
         if self._method == "HEAD":
             # llhttp would wait for the content that a HEAD's answer only announces.
             self._complete()
             self._parser = httptools.HttpResponseParser(self)
+
+    def _begins_with_http(self) -> bool:
+        """Whether the head does, however it was split, behind empty lines that llhttp skips."""
+        return b"".join(self._head).lstrip(b"\r\n").startswith(b"HTTP/")
 
     def on_body(self, data: bytes) -> None:
         if self.is_complete:

@@ -18,7 +18,7 @@ NO_CONTENT = frozenset({204, 304})
 """Statuses whose answers have no content (RFC 9110, 6.4.1)."""
 _LENGTH_DIGITS = 18
 """What surely fits where others count lengths; llhttp takes 2^64 - 1 for none."""
-_UNFRAMED = frozenset({101, 204})
+UNFRAMED = frozenset({101, 204})
 """Statuses whose answers have no framing at all (RFC 9110, 8.6; RFC 9112, 6.1)."""
 
 
@@ -27,7 +27,7 @@ class Framing:
 
     __slots__ = ("is_doubtful", "length", "until_close")
 
-    def __init__(self, length: int | None, *, until_close: bool, is_doubtful: bool) -> None:
+    def __init__(self, length: int | None, until_close: bool, is_doubtful: bool) -> None:
         self.length = length
         """The length of the content in bytes where it is named; None without content, too."""
         self.until_close = until_close
@@ -64,16 +64,14 @@ def framing_of(
             raise BadGateway("The upstream's answer has a length that is too large to be true")
         length = int(digits)
     if method == "HEAD" or status in NO_CONTENT or status == 101:
-        is_doubtful = status in _UNFRAMED and (is_chunked or bool(length))
-        return Framing(None, until_close=False, is_doubtful=is_doubtful)
-    return Framing(length, until_close=length is None and not is_chunked, is_doubtful=False)
+        is_doubtful = status in UNFRAMED and (is_chunked or bool(length))
+        return Framing(None, False, is_doubtful)
+    return Framing(length, length is None and not is_chunked, False)
 
 
-def without_framing(status: int, fields: list[Field], names: list[bytes]) -> list[Field]:
-    """The fields that an answer with this status may have: one without framing has no
-    ``Content-Length``. ``names`` is kept in step."""
-    if status not in _UNFRAMED or b"content-length" not in names:
-        return fields
+def without_framing(fields: list[Field], names: list[bytes]) -> list[Field]:
+    """The fields that an answer with such a status may have: none of them is ``Content-Length``.
+    ``names`` is kept in step."""
     kept = [at for at, name in enumerate(names) if name != b"content-length"]
     names[:] = [names[at] for at in kept]
     return [fields[at] for at in kept]

@@ -15,12 +15,13 @@ IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 """Methods that may be sent twice (RFC 9110, 9.2.2)."""
 
 
+_USUAL = frozenset(status.phrase.encode() for status in HTTPStatus)
 _CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 def passable_reason(reason: bytes, status: int) -> bytes:
     """The reason phrase; the usual one where it has control characters (RFC 9112, 4)."""
-    if _CONTROLS.search(reason) is None:
+    if reason in _USUAL or _CONTROLS.search(reason) is None:
         return reason
     try:
         return HTTPStatus(status).phrase.encode("ascii")
