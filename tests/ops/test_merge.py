@@ -17,6 +17,7 @@ from gateway.durations import ANSWER_SECONDS, Durations
 from gateway.ops.merge import EXCHANGED, Totals
 from gateway.ops.metrics import Metrics
 from gateway.ops.parts import LimitStats, UpstreamStats, WaitStats
+from tests.ops.records import exchange
 from tests.test_app import numbers
 
 if TYPE_CHECKING:
@@ -112,6 +113,9 @@ def test_no_sum_ever_shrinks_whatever_ends_or_stays_silent(
         last = told
 
 
+BOUNDS = ("0.1", "0.25", "0.5", "+Inf")
+
+
 @pytest.mark.parametrize("accept", ["", EXCHANGED])
 def test_page_of_real_workers_has_the_form_asked_for(accept: str) -> None:
     merged = totals()
@@ -123,7 +127,10 @@ def test_page_of_real_workers_has_the_form_asked_for(accept: str) -> None:
             lambda: WaitStats(1, {"ended": 2}),
             lambda took=took: UpstreamStats(3, 1, 0, {}, {"relay": took}),  # type: ignore[misc]
             lambda: LimitStats({}),
+            lines_dropped=lambda number=number: number,  # type: ignore[misc]
         )
+        for _ in range(number):
+            metrics.observe(exchange(status=401, reason="UnknownToken"))
         merged.update(number, metrics.render(EXCHANGED)[0].decode())
     content, content_type = merged.render(accept)
     told = numbers(content.decode())
@@ -134,6 +141,11 @@ def test_page_of_real_workers_has_the_form_asked_for(accept: str) -> None:
     assert value == 1
     assert told['gateway_waits_total{verdict="ended"}'] == 4
     assert told['gateway_upstream_connections{state="busy"}'] == 4
+    assert told['gateway_upstream_seconds_sum{purpose="relay"}'] == 0.75
+    below = [told[f'gateway_upstream_seconds_bucket{{le="{le}",purpose="relay"}}'] for le in BOUNDS]
+    assert below == [0, 1, 2, 2]
+    assert told['gateway_errors_total{reason="UnknownToken"}'] == 3
+    assert told["gateway_access_log_lines_dropped_total"] == 3
     names = [line.split()[2] for line in content.decode().splitlines() if "# TYPE" in line]
     assert len(names) == len(set(names))
     if accept:
