@@ -213,7 +213,11 @@ class Identities:
         return identity
 
     def _judged(self, token: bytes, hashed: bytes, keys: Sequence[Key]) -> Identity:
-        claims = next(filter(None, (verified(token, key) for key in keys)), None)
+        claims: Claims | None = None
+        for key in keys:
+            claims = verified(token, key)
+            if claims is not None:
+                break
         if claims is None:
             return self._unproven(token, hashed)
         expires = math.inf
