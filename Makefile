@@ -10,6 +10,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL := install --no-deps --require-hashes --requirement
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-strip-extras --no-header \
 	--no-emit-index-url --no-emit-find-links
+# What is about the project's files, not about the gateway.
+NOT_PACKAGING := --ignore tests/test_packaging.py --ignore tests/test_locks.py
 # Most tests compute, so two at a time halve what a run takes on two cores; ARGS="-n 0" runs one.
 SIDE_BY_SIDE := --numprocesses 2 --dist worksteal
 
@@ -31,10 +33,10 @@ test: $(VENV)/.dev ## Run all tests with the coverage gate (ARGS=tests/sync: onl
 
 compiled: $(COMPILED)/.done ## Run the tests on the compiled build, but those with made-up parts
 	@cd $(COMPILED) && GATEWAY_COMPILE=1 $(abspath $(BIN))/python -m pytest \
-		$(SIDE_BY_SIDE) -m "not fakes" --ignore tests/test_packaging.py $(ARGS)
+		$(SIDE_BY_SIDE) -m "not fakes" $(NOT_PACKAGING) $(ARGS)
 
 lowest: $(LOWEST)/.done ## Run the tests with the lowest releases that pyproject.toml admits
-	@$(LOWEST)/bin/python -m pytest $(SIDE_BY_SIDE) --ignore tests/test_packaging.py $(ARGS)
+	@$(LOWEST)/bin/python -m pytest $(SIDE_BY_SIDE) $(NOT_PACKAGING) $(ARGS)
 
 lint: $(VENV)/.dev ## Check format, lint rules and types
 	@$(BIN)/ruff format --check .
