@@ -49,6 +49,7 @@ COMPILED = (
     "gateway/upstream/answer.py",
     "gateway/upstream/connection.py",
     "gateway/upstream/exchange.py",
+    "gateway/upstream/failures.py",
     "gateway/upstream/field_lines.py",
     "gateway/upstream/framing.py",
     "gateway/upstream/messages.py",

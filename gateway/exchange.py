@@ -100,7 +100,8 @@ class Exchange:
         self.status = 0
         """The status sent, 0 while there is none."""
         self.reason = ""
-        """The code of the error that the gateway answers with, empty where it does not."""
+        """Why the client does not get what it asked for, where that is the gateway's doing: its
+        error's code, or a word like one."""
         self.upstream_status = 0
         """Of the upstream's last answer to a request for this one; 0 where there was none."""
         self.upstream_seconds = 0.0
@@ -123,6 +124,10 @@ class Exchange:
         """What it takes of the memory for jobs and results; released when it is over."""
         self.content_bytes: int | None = None
         """The most content it may have; None where that was decided by its length."""
+
+    def refuse(self, reason: str) -> None:
+        """The gateway does not let it pass."""
+        self.reason, self.outcome = reason, Outcome.REFUSED
 
     @property
     def handling_seconds(self) -> float:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from gateway.upstream import UpstreamExchange
 
 _RELAY = Kind.RELAY
+CONTENT_CUT = "ContentCut"
+"""The reason where an answer that had begun broke off."""
 _log = logging.getLogger(__name__)
 
 
@@ -109,8 +111,10 @@ class Turn:
 
     def abandon(self) -> None:
         """The client is gone, and ``run`` was not called."""
-        if self._forwarded is not None:
-            self._forwarded.abandon()
+        forwarded = self._forwarded
+        if forwarded is not None:
+            forwarded.abandon()
+            self.exchange.upstream_seconds = forwarded.seconds
         self._broke_off(asyncio.CancelledError())
         self._end()
 
@@ -167,8 +171,10 @@ class Turn:
         if isinstance(failure, ClientGone):
             exchange.outcome = Outcome.CLIENT_CLOSED
         elif isinstance(failure, ContentCut):
+            exchange.reason = exchange.reason or CONTENT_CUT
             _log.warning("request %s: answer cut: %s", exchange.request_id, failure)
         else:
+            exchange.reason = exchange.reason or GatewayError.code
             _log.error("request %s: answer failed", exchange.request_id, exc_info=failure)
         client.cut()
 

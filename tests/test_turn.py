@@ -160,6 +160,10 @@ async def test_client_that_leaves_frees_the_upstream_and_is_told_of_once(
         await dropped.wait()
         await until(lambda: bool(observed))
     assert [(one.status, one.outcome) for one in observed] == [(0, Outcome.CLIENT_CLOSED)]
+    [left] = observed
+    # The upstream had it, and said nothing.
+    assert 0 < left.upstream_seconds <= left.handling_seconds
+    assert left.upstream_status == 0
 
 
 async def test_client_that_leaves_takes_no_memory_until_the_collector_comes() -> None:

@@ -121,7 +121,7 @@ class Metrics:
         yield held
         errors = CounterMetricFamily(
             "gateway_errors",
-            "Requests answered with an error of the gateway's own, by its code.",
+            "Requests that did not get what they asked for by the gateway's doing, by reason.",
             labels=("reason",),
         )
         for reason, count in self._errors.items():

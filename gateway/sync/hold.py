@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from gateway.sync.watcher import Watcher
 
 
+INVALID_JOB_ID, OTHER_ORGANIZATION, TIME_UP = "InvalidJobId", "OtherOrganization", "TimeUp"
+"""Reasons of responses that have no code in their content, for they are as TheEye's."""
 MAX_RESUMED = 20_000
 RESUME_SECONDS = 4.0
 """How long after a redirect the client may come to wait on without the job being read again.
@@ -116,6 +118,7 @@ class ResultHold:
         exchange.kind = Kind.RESULT
         client = exchange.client
         if not is_job_id(route.job_id):
+            exchange.refuse(INVALID_JOB_ID)
             return INVALID_ID.with_fields(*cross_origin_fields(value(client.fields, b"origin")))
         exchange.job_id = route.job_id
         exchange.buffered = self._buffers.of(exchange.identity.key)
@@ -167,12 +170,12 @@ class ResultHold:
             false_alarms += verdict is Verdict.ENDED
             remaining = deadline - self._clock()
             if remaining <= 0 or not wait.parameters.may_wait:
-                return self._time_up(wait, seen)
+                return self._time_up(exchange, wait, seen)
             verdict = await self._wait(exchange, wait, remaining, seen, false_alarms)
             if verdict is Verdict.DRAINED:
                 return self._drained(exchange, wait, _carried(wait, seen))
             if verdict is Verdict.TIME_UP and not wait.parameters.is_last:
-                return self._time_up(wait, seen)
+                return self._time_up(exchange, wait, seen)
 
     def _resumed(self, exchange: Exchange, wait: _Wait) -> _Sight | None:
         """What the client saw in the request before, if that is enough to wait on at once."""
@@ -196,6 +199,8 @@ class ResultHold:
                 said = rejection(refused.status, refused.reason, refused.fields, refused.content)
                 self._answered(exchange.identity, refused.status, said)
                 exchange.job_state = ""
+                if read.is_ours:
+                    exchange.refuse(OTHER_ORGANIZATION)
                 return read.answer
             case Seen():
                 self._answered(exchange.identity, 200, None)
@@ -250,11 +255,12 @@ class ResultHold:
         location = drained_location(wait.reading.path, wait.query, self._config)
         return see_other(location, carried)
 
-    def _time_up(self, wait: _Wait, seen: _Sight | None) -> Answer:
+    def _time_up(self, exchange: Exchange, wait: _Wait, seen: _Sight | None) -> Answer:
         """On to the next request, or the end where this was the last."""
         parameters = wait.parameters
         carried = _carried(wait, seen)
         if parameters.is_last:
+            exchange.reason = TIME_UP
             known = seen.known if seen else JobOf408(wait.reading.job_id, None, None)
             return timed_out(known, carried)
         if seen is not None:

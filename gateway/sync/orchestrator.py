@@ -116,6 +116,8 @@ class Refused:
     answer: Answer
     is_gone: bool = False
     """The upstream lets the client in, and has no such job."""
+    is_ours: bool = False
+    """The upstream would give the job, to a client of another organization."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,11 +272,15 @@ def understood(reply: Reply, reading: Reading) -> Read:
         # By secret the status is that of the result, and the secret is proof enough.
         if reading.secret or (reply.status == 200 and job.customer_name == reading.customer):
             return Seen(job, fields)
-        return Refused(NOT_FOUND.with_fields(*fields)) if reply.status == 200 else Failing()
+        return _other_organizations(fields) if reply.status == 200 else Failing()
     if reading.secret and reply.status in _NOT_YET:
         return Unfinished()
     if not is_refusal(reply.status, reply.content):
         return Failing()
     if reply.status == _OTHER_ORGANIZATION:
-        return Refused(NOT_FOUND.with_fields(*fields))
+        return _other_organizations(fields)
     return Refused(passed(reply), is_gone(reply.status, reply.content))
+
+
+def _other_organizations(fields: tuple[Field, ...]) -> Refused:
+    return Refused(NOT_FOUND.with_fields(*fields), is_ours=True)

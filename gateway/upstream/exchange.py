@@ -5,16 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Self
 
-from gateway.errors import (
-    AnswerTooLarge,
-    BadGateway,
-    ClientGone,
-    ContentCut,
-    GatewayError,
-    GatewayTimeout,
-)
+from gateway.errors import AnswerTooLarge, BadGateway, ContentCut, GatewayError, GatewayTimeout
 from gateway.fields import has_length
 from gateway.upstream.answer import StaleConnection
+from gateway.upstream.failures import is_the_upstreams, told_at_once
 from gateway.upstream.messages import IDEMPOTENT, Head, Outbound
 from gateway.upstream.upload import Upload
 
@@ -27,19 +21,6 @@ if TYPE_CHECKING:
     from gateway.upstream.upload import Content
 
 STATUS_CLASSES = {n: f"{n}xx" for n in range(10)}
-
-
-def _told_at_once(failure: Exception) -> Exception:
-    """What to raise where the answer's content broke off before anybody has seen its head."""
-    is_the_upstreams = isinstance(failure, ContentCut) and not isinstance(failure, ClientGone)
-    return (
-        BadGateway("The upstream's answer broke off as it began") if is_the_upstreams else failure
-    )
-
-
-def is_the_upstreams(failure: Exception) -> bool:
-    """Whether it speaks of the upstream's health."""
-    return isinstance(failure, BadGateway | GatewayTimeout)
 
 
 class UpstreamExchange:
@@ -84,7 +65,8 @@ class UpstreamExchange:
         self.status = 0
         """The answer's, 0 while there is none."""
         self.seconds = 0.0
-        """How long the upstream took to begin its answer, or to fail; 0 while neither was."""
+        """How long the upstream took to begin its answer, to fail, or until nobody waited for it
+        any more; 0 while it is waited for."""
         self._is_counted = False
         """Among those whose number says whether small writes are gathered."""
 
@@ -130,6 +112,7 @@ class UpstreamExchange:
 
     def abandon(self) -> None:
         """Nobody waits for the answer any more."""
+        self._left()
         self._give_back()
 
     async def __aenter__(self) -> Self:
@@ -148,13 +131,15 @@ class UpstreamExchange:
                 self.head = answer.head
             else:
                 # It begins with a fault: nothing of it was passed on.
-                raise _told_at_once(answer.failure)
+                raise told_at_once(answer.failure)
         except BaseException as failure:
             await self._leave()
             if isinstance(failure, GatewayError):
                 is_stalled = self._upload is not None and self._upload.awaits_client
                 # An upstream that loses patience with a client is not failing.
                 self._failed(ContentCut() if is_stalled else failure)
+            else:
+                self._left()
             raise
         self._answered(self.head.status)
         return self
@@ -235,6 +220,12 @@ class UpstreamExchange:
         if self._sent_at and is_the_upstreams(failure):
             self.seconds = now - self._waited_since()
         upstream.count_failure(self._outbound.purpose, failure, now, self.seconds)
+
+    def _left(self) -> None:
+        """Its user has gone; the upstream took so long, and would have taken longer."""
+        is_stalled = self._upload is not None and self._upload.awaits_client
+        if self._sent_at and not self.status and not is_stalled:
+            self.seconds = self._upstream.clock() - self._waited_since()
 
     def _waited_since(self) -> float:
         """From when on it was the upstream's turn: what a client sends slowly is no time of its."""

@@ -14,7 +14,8 @@ from gateway.fields import without
 from gateway.outbox import Outbox
 from gateway.upstream.address import Address
 from gateway.upstream.connection import Connection
-from gateway.upstream.exchange import STATUS_CLASSES, UpstreamExchange, is_the_upstreams
+from gateway.upstream.exchange import STATUS_CLASSES, UpstreamExchange
+from gateway.upstream.failures import is_the_upstreams
 from gateway.upstream.messages import Heard, Outbound, Purpose, Reply
 from gateway.upstream.pool import Pool, PoolStats
 from gateway.upstream.signs import Signs, Trouble

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.admission.token import token_hash
 from tests.admission.tokens import UNKNOWN
-from tests.e2e.harness import Process, curl, once, process_before
+from tests.e2e.harness import Process, connected, curl, once, process_before
 from tests.upstream.scripted import Peer, upstream_doing
 
 if TYPE_CHECKING:
@@ -111,6 +111,66 @@ async def test_log_tells_of_a_wait_what_the_orchestrator_said(orchestrator: Orch
     assert all(line["upstream_seconds"] > 0 for line in lines)
     assert 'gateway_upstream_seconds_count{purpose="create"} 1.0' in page
     assert 'gateway_upstream_seconds_count{purpose="read"}' in page
+
+
+async def test_log_tells_why_a_wait_ends_without_a_result(orchestrator: Orchestrator) -> None:
+    job = orchestrator.create("held").id
+    own, other = (orchestrator.tokens[name] for name in ("acme-user", "globex-user"))
+    async with process_before(orchestrator.url) as gateway:
+        for target, token in (
+            ("/job/none/result", own),
+            (f"/job/{job}/result?customer=globex", other),
+            (f"/job/{job}/result?customer=acme", other),
+            (f"/job/{job}/result?limit=1&counter=1", own),
+            (f"/job/{'0' * 24}/result", own),
+        ):
+            await once(gateway.url, get(target, token))
+        page = await metrics_of(gateway)
+        lines = await lines_of(gateway)
+    told = ("status", "outcome", "reason", "upstream_status")
+    assert [tuple(line[name] for name in told) for line in lines] == [
+        (400, "refused", "InvalidJobId", 0),
+        (404, "refused", "OtherOrganization", 200),
+        (404, "refused", "OtherOrganization", 409),
+        (408, "ok", "TimeUp", 200),
+        (404, "ok", "", 404),
+    ]
+    assert 'gateway_errors_total{reason="OtherOrganization"} 2.0' in page
+
+
+async def test_log_tells_how_long_an_upstream_was_waited_for_by_who_left() -> None:
+    asked, dropped = asyncio.Event(), asyncio.Event()
+
+    async def say_nothing(peer: Peer) -> None:
+        await peer.request()
+        asked.set()
+        await peer.reader.read()
+        dropped.set()
+
+    async with upstream_doing(say_nothing) as upstream, process_before(upstream.url) as gateway:
+        async with connected(gateway.url) as client:
+            await client.send(get("/job"))
+            await asked.wait()
+        await dropped.wait()
+        (line,) = await lines_of(gateway)
+    assert (line["outcome"], line["upstream_status"]) == ("client_closed", 0)
+    assert 0 < line["upstream_seconds"] <= line["handling_seconds"]
+
+
+async def test_log_tells_that_an_answer_broke_off() -> None:
+    async def break_off(peer: Peer) -> None:
+        await peer.request()
+        await peer.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}")
+        peer.reset()
+
+    async with upstream_doing(break_off) as upstream, process_before(upstream.url) as gateway:
+        async with connected(gateway.url) as client:
+            await client.send(get("/job"))
+            with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+                await client.answer()
+        (line,) = await lines_of(gateway)
+    told = ("status", "outcome", "reason", "upstream_status")
+    assert tuple(line[name] for name in told) == (200, "cut", "ContentCut", 200)
 
 
 async def test_log_tells_a_failing_upstream_from_a_refusal() -> None:
