@@ -53,7 +53,9 @@ def gap(
             # Here most jobs end.
             seconds -= margin / 2
         else:
-            seconds = max(seconds, _next_look(age_seconds, usual.early) - age_seconds)
+            until_next = _next_look(age_seconds, usual.early) - age_seconds
+            # A look at half the time may come sooner; the one after it is not the later for that.
+            seconds = max(seconds, min(until_next, usual.early / 2))
     return max(least, min(seconds * spread, most))
 
 

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.config import SyncConfig
@@ -36,6 +36,7 @@ def test_end_is_noticed_late_in_proportion_to_the_age(age: float, chance: float)
 
 
 @given(st.floats(0, 100), st.floats(0.5, 1000), CHANCES)
+@example(0.21875, 0.5, 1.0)
 def test_what_was_learned_delays_no_look_beyond_half_the_usual_time(
     age: float, early: float, chance: float
 ) -> None:
