@@ -15,7 +15,7 @@ from aiohttp import ClientSession, ClientTimeout
 
 from gateway import descriptors
 from gateway.config import AdminConfig, Config, ListenConfig, LogConfig, UpstreamConfig
-from gateway.demo.orchestrator import Orchestrator
+from gateway.demo.orchestrator import JOBS_AT_ONCE, Orchestrator
 from gateway.server import Server, run
 
 if TYPE_CHECKING:
@@ -212,8 +212,9 @@ async def _show(listen: tuple[str, int]) -> None:
         print(f"An orchestrator of its own:  {running.orchestrator.url}")
         print(f"The gateway in front of it:  {running.server.url}")
         print(f"For operators:               {running.server.admin_url}\n")
-        print("Its agent runs one job after the other, as TheEye's do: calls pasted side by side")
-        print("wait for each other.\n")
+        print(
+            f"Its agent runs {JOBS_AT_ONCE} jobs at once; more of them wait until one has ended.\n"
+        )
         print("Paste into another terminal, these first:\n")
         print(f"{running.variables()}\n")
         for call in CALLS:

@@ -7,17 +7,21 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gateway import demonstration
-from gateway.demo.orchestrator import Orchestrator
+from gateway.demo.orchestrator import JOBS_AT_ONCE, Orchestrator
 from gateway.demonstration import CALLS, USER, Call, demo
 from tests.e2e.harness import pasted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
+
+ROOT = Path(__file__).parent.parent
 
 
 def test_check_makes_the_documented_calls_and_shows_no_token(
@@ -69,11 +73,17 @@ def test_taken_port_is_told_in_a_sentence(capsys: pytest.CaptureFixture[str]) ->
     assert "choose another address with --listen" in told
 
 
-NAMES = ("token", "task")
+def readme_example() -> str:
+    """The one that needs a token and a task."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    (found,) = re.findall(r"^```sh\n(curl [^`]*\$token[^`]*)```$", text, re.MULTILINE)
+    assert isinstance(found, str)
+    return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_printed_calls_work_when_pasted_until_ctrl_c_ends_it(number: int) -> None:
+@asynccontextmanager
+async def demonstrating() -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """``make demo`` on a free port, and what it has printed."""
     running = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", "demo", "--listen", "127.0.0.1:0"),
         stdout=subprocess.PIPE,
@@ -84,21 +94,39 @@ async def test_printed_calls_work_when_pasted_until_ctrl_c_ends_it(number: int) 
         assert running.stdout is not None
         async with asyncio.timeout(20):
             told = (await running.stdout.readuntil(b"Ctrl-C ends it.\n")).decode()
-        commands = re.findall(r"^curl .*$", told, re.MULTILINE)
-        assert len(commands) == len(CALLS)
-        token, task = (re.findall(rf"^({name}=.*)$", told, re.MULTILINE) for name in NAMES)
-        assert told.count(token[0].removeprefix("token=")) == 1
-        documented = [command for command in commands if "limit=6&timeout=10" in command]
-        created, result = await pasted("\n".join([*token, *task, *documented]))
-        assert (created.status, result.status) == (303, 200)
-        assert is_hello(result.content)
-        running.send_signal(number)
-        async with asyncio.timeout(20):
-            rest, complaints = await running.communicate()
+        yield running, told
     finally:
         if running.returncode is None:
             running.kill()
             await running.wait()
+
+
+async def test_all_that_is_printed_works_when_pasted_and_so_does_the_readme() -> None:
+    async with demonstrating() as (_, told):
+        assert f" {JOBS_AT_ONCE} jobs at once" in told
+        assert told.count(Orchestrator().tokens[USER]) == 1
+        variables = re.findall(r"^[a-z]+=.*$", told, re.MULTILINE)
+        commands = re.findall(r"^curl .*$", told, re.MULTILINE)
+        (url,) = re.findall(r"^The gateway in front of it: +(\S+)$", told, re.MULTILINE)
+        example = readme_example().replace("http://localhost:6090", url)
+        assert url in example
+        called = await asyncio.gather(
+            *(pasted("\n".join([*variables, command])) for command in [*commands, example])
+        )
+    assert len(commands) == len(CALLS)
+    for call, answers in zip(CALLS, called, strict=False):
+        statuses = [answer.status for answer in answers]
+        assert (statuses[0], statuses[-1]) == (call.statuses[0], call.statuses[-1]), call.title
+        assert call.is_right(answers[-1].content), call.title
+    assert is_hello(called[-1][-1].content)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_ctrl_c_ends_it(number: int) -> None:
+    async with demonstrating() as (running, _):
+        running.send_signal(number)
+        async with asyncio.timeout(20):
+            rest, complaints = await running.communicate()
     assert running.returncode == 0
     assert rest.decode() == "\nEnded.\n"
     assert complaints == b""

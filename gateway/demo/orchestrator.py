@@ -27,6 +27,8 @@ from gateway.demo.wire import content_of, write
 
 KEEPALIVE_SECONDS = 5.0
 LINE_BYTES = 16 * 1024
+JOBS_AT_ONCE = 4
+"""What the agent runs; more jobs wait, in the order in which they came."""
 
 
 class Orchestrator:
@@ -42,7 +44,7 @@ class Orchestrator:
         *,
         tasks: Iterable[Task] = CATALOGUE,
         service_seconds: float = 0.0,
-        workers: int = 4,
+        workers: int = JOBS_AT_ONCE,
         redis_url: str = "",
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),

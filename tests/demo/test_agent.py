@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from gateway.demo import agent
 from gateway.demo.agent import Run, ending_of, run
 from gateway.demo.jobs import Job
-from gateway.demo.orchestrator import Orchestrator
+from gateway.demo.orchestrator import JOBS_AT_ONCE, Orchestrator
 from gateway.demo.sessions import ACME
 from gateway.demo.tasks import Task, python
 from tests.demo.replay import until
@@ -161,6 +161,15 @@ async def test_agent_ends_a_job_when_too_many_wait(monkeypatch: pytest.MonkeyPat
     async with Orchestrator.serving(workers=0) as orchestrator:
         waiting, refused = orchestrator.create("hello"), orchestrator.create("hello")
     assert (waiting.state, refused.state) == ("in_progress", "failure")
+
+
+async def test_agent_runs_some_jobs_at_once_and_the_others_after_them(tmp_path: Path) -> None:
+    code = "import os, sys, time; os.mkdir(sys.argv[1] + '/' + str(os.getpid())); time.sleep(60)"
+    task = Task("sleeping", "64ac0b46c06feba9b89ad700", arguments=1, command=python(code))
+    async with Orchestrator.serving(tasks=[task]) as orchestrator:
+        jobs = [orchestrator.create("sleeping", str(tmp_path)) for _ in range(JOBS_AT_ONCE + 1)]
+        await until(lambda: len(_names(tmp_path)) == JOBS_AT_ONCE)
+        assert [job.lifecycle for job in jobs] == ["assigned"] * JOBS_AT_ONCE + ["ready"]
 
 
 async def test_agent_does_not_run_a_job_that_was_ended_before(
