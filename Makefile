@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 COMPILED := build/compiled
 LOWEST := build/lowest
+# The Python for that, 3.11 or newer.
+OLDEST := $(BIN)/python
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # A lock is complete. Resolved again it would depend on what was released since.
 INSTALL := install --no-deps --require-hashes --requirement
@@ -95,8 +97,8 @@ $(COMPILED)/.done: $(VENV)/.dev setup.py pyproject.toml $(shell find gateway tes
 	@touch $@
 
 $(LOWEST)/.done: $(VENV)/.dev requirements-lowest.lock
-	@echo "Setting up $(LOWEST); this takes a minute."
-	@$(BIN)/python -m venv --clear $(LOWEST)
+	@echo "Setting up $(LOWEST) with $$($(OLDEST) --version); this takes a minute."
+	@$(OLDEST) -m venv --clear $(LOWEST)
 	@for lock in requirements-dev.lock requirements-lowest.lock; do \
 		$(LOWEST)/bin/python -m pip --disable-pip-version-check --quiet $(INSTALL) $$lock || exit 1; \
 	done

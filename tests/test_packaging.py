@@ -228,7 +228,7 @@ def test_ci_runs_what_a_developer_runs() -> None:
     subprocess.run(["bash", "-n", str(script)], check=True)
     commands = script.read_text("utf-8").splitlines()
     assert "set -euo pipefail" in commands
-    assert [line for line in commands if line.startswith("make ")] == [
+    assert [line.partition(" OLDEST=")[0] for line in commands if line.startswith("make ")] == [
         "make test",
         "make lint",
         "make compiled",
