@@ -68,6 +68,7 @@ WITHOUT_TESTS_OF_THEIR_OWN = {
     "gateway/__main__.py": "tests/test_cli.py runs it",
     "gateway/places.py": "counts only; tests/test_acceptor.py holds what is done with them",
     "gateway/config.py": "defaults only; tests/test_settings.py holds them",
+    "gateway/sync/outcome.py": "an enum; tests/sync/test_orchestrator.py holds its use",
     "gateway/upstream/exchange.py": "tests/upstream/test_origin.py: every exchange there is one",
     **{
         f"gateway/demo/{name}.py": "tests/demo/test_recordings.py compares it with TheEye"

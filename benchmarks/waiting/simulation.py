@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from gateway.config import SyncConfig
 from gateway.sync.credentials import Credentials
 from gateway.sync.orchestrator import Reading
-from gateway.sync.watch import Look, Sighting
+from gateway.sync.outcome import Look
+from gateway.sync.watch import Sighting
 from gateway.sync.watcher import Watcher
 from tests.virtual_time import now, run
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from cachetools import TTLCache
 
 from gateway.sync.listing import Listing, Unlisted
-from gateway.sync.watch import Look
+from gateway.sync.outcome import Look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -17,8 +17,8 @@ from urllib.parse import quote
 import msgspec
 
 from gateway.admission.rejection import is_failed_lookup
+from gateway.sync.outcome import Look
 from gateway.sync.state import FINISHED
-from gateway.sync.watch import Look
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

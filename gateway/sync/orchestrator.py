@@ -18,8 +18,8 @@ from gateway.sync.javascript import has_surrogates
 from gateway.sync.job import NOT_FOUND, Job, parse_job
 from gateway.sync.listing import Listing, Unlisted, list_target, max_answer_bytes
 from gateway.sync.listing import understood as list_understood
+from gateway.sync.outcome import Look
 from gateway.sync.refusal import is_gone, is_refusal
-from gateway.sync.watch import Look
 from gateway.upstream.messages import Heard, Purpose
 
 if TYPE_CHECKING:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from gateway.sync.asking import Asking
 from gateway.sync.groups import NEVER, Groups
 from gateway.sync.listing import MAX_JOBS, capacity
+from gateway.sync.outcome import Look
 from gateway.sync.pace import Pace
 from gateway.sync.schedule import gap, safety_gap
-from gateway.sync.watch import Flight, Look
+from gateway.sync.watch import Flight
 from gateway.tasks import Tasks
 
 if TYPE_CHECKING:

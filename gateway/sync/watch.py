@@ -1,9 +1,9 @@
-"""The state of watching: who waits for a job, what a look at it said, how a wait ended."""
+"""The state of watching: who waits for a job, and how a wait ended."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum, StrEnum, auto
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,20 +11,6 @@ if TYPE_CHECKING:
 
     from gateway.sync.history import TaskKey, Usual
     from gateway.sync.orchestrator import Reading
-
-
-class Look(Enum):
-    """What one look at a job says."""
-
-    RUNNING = auto()
-    CHANGED = auto()
-    """It ended, or is gone: everybody should read it."""
-    NOT_ENDED = auto()
-    """A list of those that have ended does not have it: it goes on, or was removed."""
-    REFUSED = auto()
-    """Not with these credentials: the clients they belong to should read it."""
-    FAILING = auto()
-    """The upstream did not say."""
 
 
 class Verdict(StrEnum):

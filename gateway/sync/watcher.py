@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, TypeVar
 from cachetools import TTLCache
 
 from gateway.sync.history import History
+from gateway.sync.outcome import Look
 from gateway.sync.pace import Pace
 from gateway.sync.polling import Polling
-from gateway.sync.watch import Look, Sighting, Verdict, Waiter, Watch
+from gateway.sync.watch import Sighting, Verdict, Waiter, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -7,7 +7,8 @@ import pytest
 from gateway.sync.asking import FAILED_SECONDS, MAX_FAILED_LISTS, REFUSED_SECONDS
 from gateway.sync.listing import Unlisted
 from gateway.sync.orchestrator import Reading
-from gateway.sync.watch import Look, Verdict
+from gateway.sync.outcome import Look
+from gateway.sync.watch import Verdict
 from tests.sync.watched import Watched, job_ids, of, waits
 from tests.virtual_time import run
 

@@ -16,7 +16,7 @@ from gateway.sync.listing import (
     understood,
 )
 from gateway.sync.orchestrator import Reading
-from gateway.sync.watch import Look
+from gateway.sync.outcome import Look
 from tests.sync.theeye import JOB_ID, LOOKUP_FAILED, finished, job
 from tests.sync.watched import job_ids, reading
 

@@ -19,7 +19,7 @@ from gateway.sync.orchestrator import (
     secret_reading,
     understood,
 )
-from gateway.sync.watch import Look
+from gateway.sync.outcome import Look
 from gateway.upstream.messages import Purpose, Reply
 from tests.sync.theeye import (
     ALLOW_ORIGIN,

@@ -8,8 +8,9 @@ import pytest
 from gateway.config import SyncConfig
 from gateway.sync.listing import Unlisted, capacity
 from gateway.sync.orchestrator import Reading
+from gateway.sync.outcome import Look
 from gateway.sync.polling import MAX_IN_FLIGHT
-from gateway.sync.watch import Look, Verdict
+from gateway.sync.watch import Verdict
 from gateway.sync.watcher import Watcher
 from tests.sync.watched import Watched, is_empty, job_ids, of, reading, waits
 from tests.virtual_time import now, run

@@ -3,8 +3,9 @@ from itertools import pairwise
 
 import pytest
 
+from gateway.sync.outcome import Look
 from gateway.sync.pace import Pace
-from gateway.sync.watch import Look, Sighting, Verdict
+from gateway.sync.watch import Sighting, Verdict
 from gateway.sync.watcher import MAX_HINTS, TRUST_SECONDS
 from tests.sync.theeye import JOB_ID
 from tests.sync.watched import Watched, is_empty, job_ids, of, reading

@@ -11,7 +11,8 @@ from gateway.sync.asking import LOOK_SECONDS
 from gateway.sync.credentials import Credentials
 from gateway.sync.listing import Listing, Unlisted
 from gateway.sync.orchestrator import Reading
-from gateway.sync.watch import Look, Verdict
+from gateway.sync.outcome import Look
+from gateway.sync.watch import Verdict
 from gateway.sync.watcher import Watcher
 from tests.sync.theeye import JOB_ID
 from tests.virtual_time import now
