@@ -17,22 +17,22 @@ from typing import TYPE_CHECKING, cast
 from redis.asyncio import Redis
 
 from benchmarks.processes import free_port
-from gateway.admission.budgets import Budget, MemoryBudgets, Use
-from gateway.admission.gcra import Rate
-from gateway.admission.holds import Holds
-from gateway.admission.identity import Identities, Identity
-from gateway.admission.kinds import Limited, limited_kind
-from gateway.admission.redis_budgets import RedisBudgets
-from gateway.admission.rules import Rules
+from gateway.admission.identity.identities import Identities, Identity
+from gateway.admission.limits.gcra import Rate
+from gateway.admission.limits.holds import Holds
+from gateway.admission.limits.kinds import Limited, limited_kind
+from gateway.admission.limits.memory_budgets import Budget, MemoryBudgets, Use
+from gateway.admission.limits.redis_budgets import RedisBudgets
+from gateway.admission.limits.rules import Rules
 from gateway.config import IdentityConfig, KindLimits, LimitsConfig, RedisConfig
-from gateway.exchange import Exchange
-from gateway.fields import lowered
-from gateway.limits import Limits
+from gateway.downstream.exchange import Exchange
+from gateway.protocols.http.fields import lowered
+from gateway.proxy.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gateway.downstream import Client
+    from gateway.downstream.request import Client
 
 MEMORY_MICROSECONDS = 15.0
 """What a decision in memory may take."""

@@ -12,49 +12,49 @@ from typing import TYPE_CHECKING, NoReturn, Self
 from msgspec import structs
 
 from gateway import __version__, descriptors, redis_client
-from gateway.admission.budgets import MemoryBudgets
-from gateway.admission.buffers import BUFFERED_BYTES, Buffers
 from gateway.admission.connections import Connections
-from gateway.admission.holds import Holds, Place
-from gateway.admission.identity import Identities
-from gateway.admission.keys import FileKey, keys_of
-from gateway.admission.rules import Rules
-from gateway.connection import CONNECTIONS
-from gateway.fields import without
-from gateway.forwarding import Forwarding
-from gateway.limits import Limits
-from gateway.listener import ClientListener
-from gateway.ops.access_log import AccessLog
+from gateway.admission.identity.identities import Identities
+from gateway.admission.identity.keys import FileKey, keys_of
+from gateway.admission.limits.buffers import BUFFERED_BYTES, Buffers
+from gateway.admission.limits.holds import Holds, Place
+from gateway.admission.limits.memory_budgets import MemoryBudgets
+from gateway.admission.limits.rules import Rules
+from gateway.downstream.connection import CONNECTIONS
+from gateway.downstream.listener import ClientListener
+from gateway.downstream.listening.places import Places
 from gateway.ops.admin import ProcessVitals
 from gateway.ops.health import Health
+from gateway.ops.log.access_log import AccessLog
+from gateway.ops.log.notices import LimitNotices
+from gateway.ops.log.upstream_watch import UpstreamWatch
 from gateway.ops.metrics import Metrics
-from gateway.ops.notices import LimitNotices
 from gateway.ops.parts import LimitStats, RedisStats, UpstreamStats, WaitStats
-from gateway.ops.upstream_watch import UpstreamWatch
-from gateway.pipeline import SHARE, Observer, Pipeline
-from gateway.places import Places
+from gateway.protocols.http.fields import without
+from gateway.proxy.forwarding import Forwarding
+from gateway.proxy.limits import Limits
+from gateway.proxy.pipeline import SHARE, Observer, Pipeline
 from gateway.proxy.relay import Relay
 from gateway.proxy.websocket import WebSocketRelay
 from gateway.sync.create import CreateAndWait
-from gateway.sync.formatter import Formatter
 from gateway.sync.hold import ResultHold
-from gateway.sync.orchestrator import Orchestrator
-from gateway.sync.parsing import ParsingThread
-from gateway.sync.push import Push
-from gateway.sync.reader import Reader
-from gateway.sync.results import Results
-from gateway.sync.subscription import Subscription
-from gateway.sync.watcher import Watcher
+from gateway.sync.jobs.reader import Orchestrator
+from gateway.sync.jobs.result_reader import Reader
+from gateway.sync.push.hints import Push
+from gateway.sync.push.subscription import Subscription
+from gateway.sync.result_cache import Results
+from gateway.sync.results.formatter import Formatter
+from gateway.sync.results.parsing import ParsingThread
+from gateway.sync.watch.watcher import Watcher
 from gateway.tasks import Tasks
 from gateway.upstream import Upstream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.admission.redis_budgets import RedisBudgets
+    from gateway.admission.limits.redis_budgets import RedisBudgets
     from gateway.config import Config
+    from gateway.downstream.exchange import Exchange
     from gateway.errors import Field
-    from gateway.exchange import Exchange
 
 FLUSH_SECONDS = 1.0
 
@@ -284,7 +284,7 @@ def _shared_budgets(
 ) -> RedisBudgets | None:
     if not config.redis.url or config.limits.mode == "off":
         return None
-    from gateway.admission.redis_budgets import RedisBudgets  # noqa: PLC0415 - an extra
+    from gateway.admission.limits.redis_budgets import RedisBudgets  # noqa: PLC0415 - an extra
 
     return RedisBudgets(config.redis, memory, clock, random.random)
 

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from gateway import __version__, build
+from gateway.cli.sources import load
 from gateway.config import Config
-from gateway.settings import load
 
 ROOT = Path(__file__).parent.parent
 LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock")

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 from benchmarks.waiting.lag import Lag
-from gateway import server
-from gateway.settings import load
+from gateway.cli.sources import load
+from gateway.server import server
 
 
 async def serve(file: Path) -> None:

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.config import SyncConfig
-from gateway.sync.credentials import Credentials
-from gateway.sync.orchestrator import Reading
-from gateway.sync.outcome import Look
-from gateway.sync.watch import Sighting
-from gateway.sync.watcher import Watcher
+from gateway.sync.jobs.access import Credentials
+from gateway.sync.jobs.outcome import Look
+from gateway.sync.jobs.reader import Reading
+from gateway.sync.watch.state import Sighting
+from gateway.sync.watch.watcher import Watcher
 from tests.virtual_time import now, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gateway.sync.listing import Listing
+    from gateway.sync.jobs.listing import Listing
 
 
 READ_SECONDS = 0.004

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 from aiohttp import web
 
-from gateway.acceptor import Acceptor
-from gateway.places import Places
-from gateway.sockets import bound, url_of
+from gateway.downstream.listening.acceptor import Acceptor
+from gateway.downstream.listening.places import Places
+from gateway.downstream.listening.sockets import bound, url_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from gateway.exchange import Exchange, Kind
-    from gateway.sync.push import PushStats
+    from gateway.downstream.exchange import Exchange, Kind
+    from gateway.sync.push.hints import PushStats
 
 METHODS = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"}

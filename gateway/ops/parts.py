@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from gateway.sync.push import PushStats
+    from gateway.sync.push.hints import PushStats
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.admission.rejection import MOST_BYTES, rejection
+from gateway.admission.identity.rejection import MOST_BYTES, rejection
 from gateway.upstream import Outbound, Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.admission.identity import Identity
+    from gateway.admission.identity.identities import Identity
+    from gateway.downstream.exchange import Exchange
     from gateway.errors import Answer
-    from gateway.exchange import Exchange
-    from gateway.forwarding import Forwarding
+    from gateway.proxy.forwarding import Forwarding
     from gateway.upstream import Content, Head, Upstream, UpstreamExchange
 
 

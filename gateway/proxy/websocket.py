@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from gateway.admission.rejection import MOST_BYTES, rejection
+from gateway.admission.identity.rejection import MOST_BYTES, rejection
 from gateway.errors import BadGateway, ContentCut
-from gateway.fields import connection_options, list_members, value, values
+from gateway.protocols.http.fields import connection_options, list_members, value, values
 from gateway.upstream import Outbound, Purpose
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from aiohttp.http_websocket import WebSocketReader
 
-    from gateway.admission.identity import Identity
-    from gateway.downstream import Client
+    from gateway.admission.identity.identities import Identity
+    from gateway.downstream.exchange import Exchange
+    from gateway.downstream.request import Client
     from gateway.errors import Answer
-    from gateway.exchange import Exchange
-    from gateway.forwarding import Forwarding
+    from gateway.proxy.forwarding import Forwarding
     from gateway.upstream import Head, Upstream, UpstreamExchange
-    from gateway.upstream.connection import Connection
+    from gateway.upstream.connections.connection import Connection
 
 _UPGRADE = ((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"))
 

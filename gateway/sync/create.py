@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from gateway.admission.claims import is_customer_name
-from gateway.admission.rejection import rejection
-from gateway.content_coding import InflatesTooFar, Undecodable, inflated
+from gateway.admission.identity.claims import is_customer_name
+from gateway.admission.identity.rejection import rejection
+from gateway.downstream.exchange import Kind
 from gateway.errors import NO_STORE, Answer, ContentTooLarge, MemoryFull, TargetTooLong
-from gateway.exchange import Kind
-from gateway.fields import value as field_value
-from gateway.fields import without
-from gateway.query import query_of
-from gateway.query import values as query_values
-from gateway.sync.job import job_fields, parse_job
-from gateway.sync.orchestrator import Upstream, passed, result_path
-from gateway.sync.parameters import (
+from gateway.protocols.http.content_coding import InflatesTooFar, Undecodable, inflated
+from gateway.protocols.http.fields import value as field_value
+from gateway.protocols.http.fields import without
+from gateway.protocols.http.query import query_of
+from gateway.protocols.http.query import values as query_values
+from gateway.protocols.theeye.job import job_fields, parse_job
+from gateway.sync.jobs.reader import Upstream, passed, result_path
+from gateway.sync.wait_parameters import (
     append,
     asks_to_wait,
     content_asks_to_wait,
@@ -26,20 +26,20 @@ from gateway.sync.parameters import (
     result_location,
 )
 from gateway.tasks import Tasks
-from gateway.upstream.messages import Heard, Purpose
+from gateway.upstream.messages.messages import Heard, Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from gateway.admission.buffers import Buffered, Buffers
-    from gateway.admission.holds import Place
-    from gateway.admission.identity import Identity
+    from gateway.admission.identity.identities import Identity
+    from gateway.admission.limits.buffers import Buffered, Buffers
+    from gateway.admission.limits.holds import Place
     from gateway.config import LimitsConfig, SyncConfig
+    from gateway.downstream.exchange import Exchange
     from gateway.errors import Field
-    from gateway.exchange import Exchange
-    from gateway.routes import CreateRoute
-    from gateway.sync.job import Job
-    from gateway.upstream.messages import Reply
+    from gateway.protocols.theeye.job import Job
+    from gateway.protocols.theeye.routes import CreateRoute
+    from gateway.upstream.messages.messages import Reply
 
 LOCATION_BYTES = 1024
 """What a Location may have besides the query of the request."""

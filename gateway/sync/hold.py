@@ -7,38 +7,38 @@ from typing import TYPE_CHECKING
 
 from cachetools import TTLCache
 
-from gateway.admission.rejection import rejection
-from gateway.cross_origin import cross_origin_fields
+from gateway.admission.identity.rejection import rejection
+from gateway.downstream.exchange import Kind, Outcome
 from gateway.errors import Answer, GatewayError
-from gateway.exchange import Kind, Outcome
-from gateway.fields import value
-from gateway.query import query_of
-from gateway.sync.job import INVALID_ID, is_job_id, job_fields
-from gateway.sync.orchestrator import Reading, Refused, Seen, reading, secret_reading
-from gateway.sync.parameters import (
+from gateway.protocols.http.fields import value
+from gateway.protocols.http.query import query_of
+from gateway.protocols.theeye.cors import cross_origin_fields
+from gateway.protocols.theeye.job import INVALID_ID, is_job_id, job_fields
+from gateway.sync.jobs.reader import Reading, Refused, Seen, reading, secret_reading
+from gateway.sync.responses import JobOf408, made_here, see_other, timed_out
+from gateway.sync.result_cache import Results, holder
+from gateway.sync.results.formats import Format, result_format
+from gateway.sync.wait_parameters import (
     HoldParameters,
     drained_location,
     hold_parameters,
     next_location,
 )
-from gateway.sync.responses import JobOf408, made_here, see_other, timed_out
-from gateway.sync.result import Format, result_format
-from gateway.sync.results import Results, holder
-from gateway.sync.watch import Sighting, Verdict
+from gateway.sync.watch.state import Sighting, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.admission.buffers import Buffers
-    from gateway.admission.identity import Identity
+    from gateway.admission.identity.identities import Identity
+    from gateway.admission.limits.buffers import Buffers
     from gateway.config import SyncConfig
+    from gateway.downstream.exchange import Exchange
     from gateway.errors import Field
-    from gateway.exchange import Exchange
-    from gateway.routes import ResultRoute
-    from gateway.sync.formatter import Formatter
-    from gateway.sync.job import Job
-    from gateway.sync.orchestrator import Read
-    from gateway.sync.watcher import Watcher
+    from gateway.protocols.theeye.job import Job
+    from gateway.protocols.theeye.routes import ResultRoute
+    from gateway.sync.jobs.reader import Read
+    from gateway.sync.results.formatter import Formatter
+    from gateway.sync.watch.watcher import Watcher
 
 
 INVALID_JOB_ID, OTHER_ORGANIZATION, TIME_UP = "InvalidJobId", "OtherOrganization", "TimeUp"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.errors import JSON_CONTENT, NO_STORE, Answer
-from gateway.fields import value, without
+from gateway.protocols.http.fields import value, without
 
 if TYPE_CHECKING:
     from gateway.errors import Field

@@ -6,18 +6,18 @@ import asyncio
 from typing import TYPE_CHECKING, Self
 
 from gateway.errors import AnswerTooLarge, BadGateway, ContentCut, GatewayError, GatewayTimeout
-from gateway.fields import has_length
-from gateway.upstream.answer import StaleConnection
+from gateway.protocols.http.fields import has_length
 from gateway.upstream.failures import is_the_upstreams, told_at_once
-from gateway.upstream.messages import IDEMPOTENT, Head, Outbound
+from gateway.upstream.messages.messages import IDEMPOTENT, Head, Outbound
+from gateway.upstream.messages.response_reader import StaleConnection
 from gateway.upstream.upload import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from gateway.upstream.connection import Connection
-    from gateway.upstream.origin import Upstream
+    from gateway.upstream.client import Upstream
+    from gateway.upstream.connections.connection import Connection
     from gateway.upstream.upload import Content
 
 STATUS_CLASSES = {n: f"{n}xx" for n in range(10)}

@@ -14,7 +14,7 @@ from gateway.errors import ContentCut, GatewayError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.upstream.connection import Connection
+    from gateway.upstream.connections.connection import Connection
 
 PLACE_BYTES = 64 * 1024
 _LAST_CHUNK = b"0\r\n\r\n"

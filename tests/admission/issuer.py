@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from gateway.admission.key_set import KeySet
+from gateway.admission.identity.key_set import KeySet
 from tests.admission.tokens import RSA, key_set
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from gateway.demo import publisher
 from gateway.demo.jobs import Ending
 from gateway.demo.orchestrator import Orchestrator
 from gateway.redis_client import connection
-from gateway.sync.push import job_named
-from gateway.sync.subscription import Subscription
+from gateway.sync.push.hints import job_named
+from gateway.sync.push.subscription import Subscription
 from tests.demo.replay import ask, until
 
 if TYPE_CHECKING:

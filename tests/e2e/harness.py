@@ -18,7 +18,7 @@ import msgspec
 import pytest
 
 from gateway.config import Config
-from gateway.server import Server
+from gateway.server.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -18,7 +18,7 @@ from tests.e2e.harness import RawClient, connected, gateway_before, once
 if TYPE_CHECKING:
     from gateway.demo.jobs import Job
     from gateway.demo.orchestrator import Orchestrator
-    from gateway.server import Server
+    from gateway.server.server import Server
 
 MIB = 1024 * 1024
 LIMITS: dict[str, Any] = {"result_bytes": 5 * MIB, "buffered_bytes": 16 * MIB}

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.demo.orchestrator import Orchestrator
-    from gateway.server import Server
+    from gateway.server.server import Server
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 UNAUTHORIZED = b'"Unauthorized"'
@@ -427,7 +427,7 @@ async def issuer() -> AsyncIterator[Issuer]:
 async def test_keys_are_fetched_and_follow_a_rotation(
     issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.admission.key_set.GAP_SECONDS", 0.0)
+    monkeypatch.setattr("gateway.admission.identity.key_set.GAP_SECONDS", 0.0)
     new = rsa_key("new")
     old_token, new_token = signed_by("k1", RSA), signed_by("k2", new)
     async with (

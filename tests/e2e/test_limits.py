@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.admission import trials
-from gateway.admission.token import token_hash
+from gateway.admission.identity import trials
+from gateway.admission.identity.token import token_hash
 from gateway.demo.faults import Kind as Fault
 from gateway.demo.routes import Purpose
 from tests.admission.issuer import Issuer, issuing
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from gateway.demo.orchestrator import Orchestrator
-    from gateway.server import Server
+    from gateway.server.server import Server
     from tests.redis_server import RedisServer
 
 SLOW = {"per_second": 0.01, "content_bytes": 2048}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway import __version__
-from gateway.admission.token import token_hash
+from gateway.admission.identity.token import token_hash
 from tests.e2e.harness import connected, process_before
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.admission.token import token_hash
+from gateway.admission.identity.token import token_hash
 from tests.admission.tokens import UNKNOWN
 from tests.e2e.harness import Process, connected, curl, once, process_before
 from tests.upstream.scripted import Peer, upstream_doing

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from gateway.demo.jobs import Job
-    from gateway.server import Server
+    from gateway.server.server import Server
     from tests.redis_server import RedisServer
 
 SOON: dict[str, Any] = {"safety_net_seconds": 0.05}
@@ -123,7 +123,7 @@ async def test_message_that_is_lost_only_delays_the_result(redis_server: RedisSe
 async def test_message_that_is_lost_right_after_subscribing_is_missing(
     redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.sync.reliance.LATE_SECONDS", 0.02)
+    monkeypatch.setattr("gateway.sync.push.trust.LATE_SECONDS", 0.02)
     async with installed(redis_server, ping_seconds=0.02, **SOON) as it:
         push = it.server._gateway._push
         assert push is not None

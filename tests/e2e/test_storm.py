@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.pipeline import Pipeline
+from gateway.proxy.pipeline import Pipeline
 from tests.demo.replay import until
 from tests.e2e.harness import RawClient, connected, gateway_before
 from tests.upstream.scripted import Peer, upstream_doing
 
 if TYPE_CHECKING:
-    from gateway.server import Server
+    from gateway.server.server import Server
 
 CLIENTS = 250
 ANSWERS = ["whole"] * 6 + ["pieces", "late", "chunked", "until close", "close", "early", "twice"]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from gateway.demo.jobs import Job
-    from gateway.server import Server
+    from gateway.server.server import Server
 
 JSON = ("--header", "content-type: application/json")
 HELLO = b'{"message":"Hello world!"}'

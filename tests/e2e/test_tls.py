@@ -194,7 +194,7 @@ async def test_server_name_that_is_no_name_is_no_reason_for_a_traceback(files: F
 async def test_client_that_never_completes_its_handshake_is_cut(
     files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.server.HANDSHAKE_SECONDS", 0.02)
+    monkeypatch.setattr("gateway.server.server.HANDSHAKE_SECONDS", 0.02)
     listen = {"tls_cert_file": str(files.cert), "tls_key_file": str(files.key)}
     async with (
         gateway_before("http://127.0.0.1:9", listen=listen) as server,

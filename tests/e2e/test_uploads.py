@@ -17,7 +17,7 @@ from tests.virtual_time import now, run
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from gateway.server import Server
+    from gateway.server.server import Server
     from tests.upstream.scripted import Script, Serve
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from gateway.demo.jobs import Job
-    from gateway.server import Server
+    from gateway.server.server import Server
 
 WAITERS = 200
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, cast
 
-from gateway.downstream import Client
-from gateway.exchange import Exchange
+from gateway.downstream.exchange import Exchange
+from gateway.downstream.request import Client
 
 
 @dataclass

@@ -4,11 +4,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import build
+from gateway.downstream.exchange import Kind
 from gateway.durations import ANSWER_SECONDS, Durations
-from gateway.exchange import Kind
 from gateway.ops.metrics import Metrics
 from gateway.ops.parts import LimitStats, RedisStats, UpstreamStats, WaitStats
-from gateway.sync.push import PushStats
+from gateway.sync.push.hints import PushStats
 from tests.ops.records import exchange
 
 pytestmark = pytest.mark.fakes

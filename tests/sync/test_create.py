@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from gateway.admission.buffers import Buffers
-from gateway.admission.holds import Place
-from gateway.admission.identity import Identity
-from gateway.admission.rejection import rejection
+from gateway.admission.identity.identities import Identity
+from gateway.admission.identity.rejection import rejection
+from gateway.admission.limits.buffers import Buffers
+from gateway.admission.limits.holds import Place
 from gateway.config import LimitsConfig, SyncConfig
+from gateway.downstream.exchange import Exchange, Kind
 from gateway.errors import Answer, BadGateway, BadRequest, ContentTooLarge, Field, TargetTooLong
-from gateway.exchange import Exchange, Kind
-from gateway.routes import CreateRoute
+from gateway.protocols.theeye.routes import CreateRoute
 from gateway.sync.create import CreateAndWait, Passed
-from gateway.sync.orchestrator import passed
-from gateway.upstream.messages import Purpose, Reply
+from gateway.sync.jobs.reader import passed
+from gateway.upstream.messages.messages import Purpose, Reply
 from tests.sync.theeye import (
     ALLOW_ORIGIN,
     JOB_ID,

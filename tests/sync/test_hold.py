@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from gateway.admission.buffers import Buffers
-from gateway.admission.identity import Identity
+from gateway.admission.identity.identities import Identity
+from gateway.admission.limits.buffers import Buffers
 from gateway.config import SyncConfig
+from gateway.downstream.exchange import Exchange, Kind, Outcome
 from gateway.errors import Answer, AnswerTooLarge, BadRequest
-from gateway.exchange import Exchange, Kind, Outcome
-from gateway.routes import ResultRoute
-from gateway.sync.formatter import Formatter
+from gateway.protocols.theeye.routes import ResultRoute
 from gateway.sync.hold import ResultHold
-from gateway.sync.parsing import ParsingThread
-from gateway.sync.results import Results
-from gateway.sync.watcher import Watcher
-from gateway.upstream.messages import Purpose, Reply
+from gateway.sync.result_cache import Results
+from gateway.sync.results.formatter import Formatter
+from gateway.sync.results.parsing import ParsingThread
+from gateway.sync.watch.watcher import Watcher
+from gateway.upstream.messages.messages import Purpose, Reply
 from tests.demo.replay import until
 from tests.sync.theeye import (
     ALLOW_ORIGIN,

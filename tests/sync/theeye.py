@@ -8,22 +8,22 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
-from gateway.admission.buffers import Buffers
-from gateway.admission.identity import Identity
+from gateway.admission.identity.identities import Identity
+from gateway.admission.limits.buffers import Buffers
+from gateway.downstream.exchange import Exchange
 from gateway.errors import AnswerTooLarge, BadGateway
-from gateway.exchange import Exchange
-from gateway.sync.orchestrator import Orchestrator
-from gateway.sync.parsing import ParsingThread
-from gateway.sync.reader import Reader
-from gateway.upstream.messages import Heard, Purpose, Reply
+from gateway.sync.jobs.reader import Orchestrator
+from gateway.sync.jobs.result_reader import Reader
+from gateway.sync.results.parsing import ParsingThread
+from gateway.upstream.messages.messages import Heard, Purpose, Reply
 from tests.virtual_time import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gateway.downstream import Client
+    from gateway.downstream.request import Client
     from gateway.errors import Answer, Field
-    from gateway.sync.orchestrator import Upstream
+    from gateway.sync.jobs.reader import Upstream
 
 JOB_ID = "6b058e0ff294df5bf4d94f6f"
 SERVER = (b"Server", b"restify")

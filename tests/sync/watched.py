@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.config import SyncConfig
-from gateway.sync.asking import LOOK_SECONDS
-from gateway.sync.credentials import Credentials
-from gateway.sync.listing import Listing, Unlisted
-from gateway.sync.orchestrator import Reading
-from gateway.sync.outcome import Look
-from gateway.sync.watch import Verdict
-from gateway.sync.watcher import Watcher
+from gateway.sync.jobs.access import Credentials
+from gateway.sync.jobs.listing import Listing, Unlisted
+from gateway.sync.jobs.outcome import Look
+from gateway.sync.jobs.reader import Reading
+from gateway.sync.watch.poll_requests import LOOK_SECONDS
+from gateway.sync.watch.state import Verdict
+from gateway.sync.watch.watcher import Watcher
 from tests.sync.theeye import JOB_ID
 from tests.virtual_time import now
 

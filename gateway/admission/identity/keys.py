@@ -1,0 +1,134 @@
+"""The keys that tokens are verified with: one of the settings', or a set that is fetched."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from gateway.admission.identity import key_files
+from gateway.admission.identity.claims import Key
+from gateway.admission.identity.key_files import UnusableKey
+from gateway.admission.identity.key_set import KeySet
+
+if TYPE_CHECKING:
+    from gateway.admission.identity.claims import Signature
+    from gateway.config import IdentityConfig
+
+_log = logging.getLogger(__name__)
+SECRET_BYTES = 32
+
+
+class Keys(Protocol):
+    """Where verification gets its keys from."""
+
+    when_replaced: Callable[[], None]
+    """Called when a key that tokens were verified with no longer holds."""
+
+    def at_hand(self, signature: Signature) -> tuple[Key, ...]:
+        """The keys that may have made a signature, few and the likeliest first."""
+        raise NotImplementedError
+
+    def may_come(self, signature: Signature) -> bool:
+        """Whether ``named`` may know others than those at hand, or must say why not."""
+        raise NotImplementedError
+
+    async def named(self, signature: Signature) -> tuple[Key, ...]:
+        """The same as ``at_hand``, after a fetch where that may help.
+
+        Raises:
+            KeysUnavailable: nobody can tell at the moment.
+        """
+        raise NotImplementedError
+
+    async def keep_fresh(self) -> None:
+        """Do, until cancelled, what keeps the keys true."""
+        raise NotImplementedError
+
+
+def keys_of(config: IdentityConfig, clock: Callable[[], float]) -> Keys | None:
+    """What the settings verify tokens with; None where tokens are opaque.
+
+    Raises:
+        UnusableKey: the file that had been read when the settings were checked is so no longer.
+    """
+    if config.mode == "opaque":
+        if config.secret or config.secret_file or config.public_key_file or config.jwks_url:
+            _log.warning('identity.mode is "opaque": no token is verified, though there is a key')
+        return None
+    if config.jwks_url:
+        return KeySet(config.jwks_url, clock)
+    if config.public_key_file:
+        return FileKey("identity.public_key_file", partial(_public_key, config.public_key_file))
+    if config.secret_file:
+        return FileKey("identity.secret_file", partial(_secret_in, config.secret_file))
+    return OneKey(_secret(key_files.checked_secret(config.secret.encode())))
+
+
+def _public_key(path: str) -> Key:
+    return Key("RS256", key_files.public_key(path))
+
+
+def _secret_in(path: str) -> Key:
+    return _secret(key_files.shared_secret(path))
+
+
+def _secret(secret: bytes) -> Key:
+    if len(secret) < SECRET_BYTES:
+        _log.warning(
+            "the secret of identity has less than %d bytes (RFC 7518, 3.2):"
+            " whoever has a token can try to guess it",
+            SECRET_BYTES,
+        )
+    return Key("HS256", secret)
+
+
+class OneKey:
+    """A key for every token, whatever id that names."""
+
+    def __init__(self, key: Key) -> None:
+        self._key = key
+        self.when_replaced: Callable[[], None] = _nothing
+
+    def at_hand(self, signature: Signature) -> tuple[Key, ...]:  # noqa: ARG002 - there is one key
+        return (self._key,)
+
+    def may_come(self, signature: Signature) -> bool:  # noqa: ARG002
+        return False
+
+    async def named(self, signature: Signature) -> tuple[Key, ...]:
+        return self.at_hand(signature)
+
+    async def keep_fresh(self) -> None:
+        """It stays as it is."""
+
+
+class FileKey(OneKey):
+    """The key in the file that ``setting`` names, as ``read`` has last found it.
+
+    Raises:
+        UnusableKey: there is none in it.
+    """
+
+    def __init__(self, setting: str, read: Callable[[], Key]) -> None:
+        try:
+            super().__init__(read())
+        except UnusableKey as failure:
+            raise UnusableKey(f"{setting}: {failure}") from None
+        self.setting = setting
+        self._read = read
+
+    def renew(self) -> None:
+        """Read the file again.
+
+        Raises:
+            UnusableKey: there is no key in it; the last one holds.
+        """
+        key = self._read()
+        if key != self._key:
+            self._key = key
+            self.when_replaced()
+
+
+def _nothing() -> None: ...

@@ -1,0 +1,85 @@
+"""Which rates and bounds hold for whom: the settings, and the first rule that matches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.admission.limits.gcra import Rate
+from gateway.admission.limits.kinds import Limited
+
+if TYPE_CHECKING:
+    from gateway.admission.identity.identities import Identity
+    from gateway.config import KindLimits, LimitsConfig, Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What requests of one kind may do."""
+
+    rate: Rate
+    content_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a client may do."""
+
+    allowances: Mapping[Limited, Allowance]
+    holds: int
+    suffix: bytes = b""
+    """Sets apart what is counted under a rule: one key may come with tokens of several rules."""
+
+
+class Rules:
+    """The first rule that matches decides, for whom none does the settings themselves."""
+
+    def __init__(self, config: LimitsConfig) -> None:
+        self._rules = [
+            (rule, _policy(config, rule, suffix=b"/%d" % number))
+            for number, rule in enumerate(config.rules)
+        ]
+        self._usual = _policy(config)
+        self.anonymous = _policy(config, share=config.anonymous_share)
+        """What clients without a token may do."""
+
+    def policy(self, identity: Identity) -> Policy:
+        """What the client behind a request may do."""
+        if identity.token_hash is None:
+            return self.anonymous
+        for rule, policy in self._rules:
+            if _matches(rule, identity):
+                return policy
+        return self._usual
+
+
+def _matches(rule: Rule, identity: Identity) -> bool:
+    """Whether all that the rule names is so. A name counts only where the token's signature was
+    checked: anybody can make up a token that says anything."""
+    named = (
+        (rule.organization, identity.customer),
+        (rule.credential, identity.credential),
+        (rule.user, identity.user),
+    )
+    for wanted, found in named:
+        if wanted is not None and (wanted != found or not identity.is_verified):
+            return False
+    presented = identity.token_hash.hex() if identity.token_hash is not None else ""
+    return rule.token_hash in {None, presented}
+
+
+def _policy(
+    config: LimitsConfig, rule: Rule | None = None, share: float = 1.0, suffix: bytes = b""
+) -> Policy:
+    allowances = {}
+    for kind in Limited:
+        usual: KindLimits = getattr(config, kind.value)
+        changed = getattr(rule, kind.value) if rule is not None else None
+        per_second = (changed and changed.per_second) or usual.per_second
+        burst = (changed and changed.burst) or usual.burst
+        rate = Rate(per_second * share, max(1, round(burst * share)))
+        content_bytes = (changed and changed.content_bytes) or usual.content_bytes
+        allowances[kind] = Allowance(rate, content_bytes)
+    holds = (rule and rule.holds) or config.holds_per_token
+    return Policy(allowances, holds, suffix)

@@ -1,0 +1,196 @@
+"""The commands: serve, check, demo, hash-token."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway import __version__, build, descriptors
+from gateway.admission.identity.token import token_hash
+from gateway.cli.sources import Given, SettingsError, load, to_toml
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.config import Config
+
+PROGRAM = "theeye-sync-gateway"
+MAX_TOKEN_BYTES = 64 * 1024
+_ABOUT = """\
+A transparent HTTP gateway in front of TheEye's orchestrator. All requests pass through
+untouched; those that create a job with wait_result=true get the job's result.
+"""
+_EXAMPLES = """\
+examples:
+  theeye-sync-gateway serve --upstream http://127.0.0.1:60080
+  theeye-sync-gateway serve --config /etc/theeye/gateway.toml --listen '[::1]:6090'
+  GATEWAY_SYNC__MAX_HOLD_SECONDS=30 theeye-sync-gateway check
+  theeye-sync-gateway demo
+
+Settings: defaults < file < environment < arguments. A setting's variable is named after its
+section and key: sync.max_hold_seconds is GATEWAY_SYNC__MAX_HOLD_SECONDS; lists are separated
+by commas. `check` prints all settings.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command (``sys.argv`` by default) and return its exit status.
+
+    Raises:
+        SystemExit: 2 for bad arguments, 0 after ``--help`` and ``--version``.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    match options.command:
+        case "serve":
+            return _serve(options)
+        case "check":
+            return _check(options)
+        case "demo":
+            return _demo(options)
+        case "hash-token":
+            return _hash_token()
+        case _:
+            parser.print_help()
+            return 0
+
+
+def address(text: str) -> tuple[str, int]:
+    """``HOST:PORT``, an IPv6 address in brackets: ``[::1]:6090``."""
+    host, _, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    host = host[1:-1] if bracketed else host
+    is_port = port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535
+    if not host or not is_port or (":" in host) is not bracketed:
+        message = f"{text!r} is not HOST:PORT, such as 0.0.0.0:6090 or [::1]:6090"
+        raise argparse.ArgumentTypeError(message)
+    return host, int(port)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    given = []
+    if options.upstream is not None:
+        given.append(Given("upstream.url", "--upstream", options.upstream))
+    if options.listen is not None:
+        host, port = options.listen
+        given.append(Given("listen.host", "--listen", host))
+        given.append(Given("listen.port", "--listen", port))
+    if options.workers is not None:
+        given.append(Given("listen.workers", "--workers", options.workers))
+    config = _settings(options.config, given)
+    if config is None or not _is_servable():
+        return 1
+    # The other commands need no server.
+    if config.listen.workers == 1:
+        from gateway.server.server import serve  # noqa: PLC0415
+    else:
+        from gateway.server.parent import serve  # noqa: PLC0415
+    return serve(config, options.config)
+
+
+def _check(options: argparse.Namespace) -> int:
+    config = _settings(options.config)
+    if config is None:
+        return 1
+    print(to_toml(config), end="")
+    if shortage := descriptors.shortage(descriptors.most(), config):
+        print(f"{PROGRAM}: warning: {shortage}", file=sys.stderr)
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    if not _is_servable():
+        return 1
+    from gateway.demo.showcase import demo  # noqa: PLC0415 - the gateway itself needs no demo
+
+    return demo(options.listen, options.check)
+
+
+def _is_servable() -> bool:
+    from gateway.downstream.aiohttp_names import misfit  # noqa: PLC0415 - nor aiohttp
+
+    problem = misfit()
+    if problem:
+        print(f"{PROGRAM}: {problem}", file=sys.stderr)
+    return not problem
+
+
+def _hash_token() -> int:
+    # Not an argument: those stand in the list of processes and in the shell's history.
+    if sys.stdin.isatty():
+        token = getpass.getpass("token: ").encode("utf-8", "replace").strip()
+    else:
+        token = sys.stdin.buffer.read(MAX_TOKEN_BYTES + 1).strip()
+    if not token:
+        print(f"{PROGRAM}: no token on stdin", file=sys.stderr)
+        return 1
+    if len(token) > MAX_TOKEN_BYTES or len(token.split()) > 1:
+        print(f"{PROGRAM}: stdin must have one token and nothing else", file=sys.stderr)
+        return 1
+    print(token_hash(token).hex())
+    return 0
+
+
+def _settings(path: Path | None, arguments: Sequence[Given] = ()) -> Config | None:
+    try:
+        return load(path, os.environ, arguments)
+    except SettingsError as error:
+        for problem in error.problems:
+            print(f"{PROGRAM}: {problem}", file=sys.stderr)
+        return None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        PROGRAM,
+        description=_ABOUT,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    version = f"%(prog)s {__version__} ({build()})"
+    parser.add_argument("--version", action="version", version=version)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    serve = _command(commands, "serve", "run the gateway until SIGTERM or Ctrl-C")
+    check = _command(
+        commands,
+        "check",
+        "print the settings in force, secrets masked, or all problems; exit 1 if there are any",
+    )
+    _command(
+        commands,
+        "hash-token",
+        "print the hash by which a rule in limits.rules names a token; reads the token from stdin",
+    )
+    demo = _command(commands, "demo", "run the gateway in front of an embedded orchestrator")
+    for command in (serve, check):
+        command.add_argument("--config", type=Path, metavar="FILE", help="a TOML settings file")
+    serve.add_argument("--upstream", metavar="URL", help="the orchestrator (upstream.url)")
+    for command in (serve, demo):
+        command.add_argument(
+            "--listen",
+            type=address,
+            metavar="HOST:PORT",
+            help="where clients connect; an IPv6 address in brackets",
+        )
+    serve.add_argument(
+        "--workers",
+        metavar="N",
+        help="how many processes answer clients, 0 for one per core (listen.workers)",
+    )
+    demo.add_argument(
+        "--check",
+        action="store_true",
+        help="make the documented calls on free ports, print them, exit 0 if all is well, else 1",
+    )
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, about: str
+) -> argparse.ArgumentParser:
+    return commands.add_parser(name, help=about, description=f"{about}.", allow_abbrev=False)

@@ -1,0 +1,239 @@
+"""Where the settings come from: defaults < TOML file < environment < command line.
+
+A variable is named after its key, ``GATEWAY_SYNC__MAX_HOLD_SECONDS`` for ``sync.max_hold_seconds``.
+All problems are found at once, each with where it stands, what it is and what is allowed.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections import deque
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+from msgspec import inspect, structs
+
+from gateway import wording
+from gateway.cli.validation import Contradiction, contradictions
+from gateway.config import Config, Section
+from gateway.wording import MASK, meant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+S = TypeVar("S", bound=Section)
+
+PREFIX = "GATEWAY_"
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; ``problems`` has one sentence for each reason."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = list(problems)
+        super().__init__("; ".join(self.problems))
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A value somebody gave for ``key``, and where it stands."""
+
+    key: str
+    where: str
+    value: object
+    is_text: bool = True
+    """It comes from a place that knows only text, so ``"30"`` may be a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting of the tree: its dotted key, type and default."""
+
+    key: str
+    type: Any
+    default: object
+
+    @property
+    def variable(self) -> str:
+        """The name of the environment variable that sets it."""
+        return PREFIX + self.key.replace(".", "__").upper()
+
+    @property
+    def is_secret(self) -> bool:
+        """Its value is shown to nobody: ``Annotated[str, Meta(extra={"secret": True})]``."""
+        info = inspect.type_info(self.type)
+        return isinstance(info, inspect.Metadata) and bool((info.extra or {}).get("secret"))
+
+    @property
+    def table(self) -> type[Section] | None:
+        """What its value is a list of, where that is tables; in a variable it is JSON."""
+        info = inspect.type_info(self.type)
+        if isinstance(info, inspect.VarTupleType) and isinstance(
+            info.item_type, inspect.StructType
+        ):
+            return info.item_type.cls
+        return None
+
+
+def settings(tree: type[Section] = Config) -> dict[str, Setting]:
+    """Every setting there is, by its dotted key, in the order of the file."""
+    return {setting.key: setting for setting in _settings_of(tree())}
+
+
+def _settings_of(section: Section, prefix: str = "") -> Iterator[Setting]:
+    for field in structs.fields(section):
+        key, default = prefix + field.name, getattr(section, field.name)
+        if isinstance(default, Section):
+            yield from _settings_of(default, f"{key}.")
+        else:
+            yield Setting(key, field.type, default)
+
+
+def load(path: Path | None, environ: Mapping[str, str], arguments: Sequence[Given] = ()) -> Config:
+    """The settings in force; ``arguments`` are those of the command line, which win.
+
+    Raises:
+        SettingsError: with all problems of file, environment and arguments.
+    """
+    known = settings()
+    problems: list[str] = []
+    given = [*_from_file(path, known, problems), *_from_environment(environ, known, problems)]
+    values: dict[str, object] = {}
+    origins: dict[str, str] = {}
+    rejected: set[str] = set()
+    for item in [*given, *arguments]:
+        setting = known[item.key]
+        try:
+            values[item.key] = _converted(item, setting)
+            origins[item.key] = item.where
+        except msgspec.DecodeError as error:
+            problems += [f"{item.where}: {problem}" for problem in _unfit(item, setting, error)]
+            rejected.add(item.key)
+    config = _with(Config(), values)
+    for contradiction in contradictions(config):
+        if rejected.isdisjoint(contradiction.keys):
+            where = next((origins[key] for key in contradiction.keys if key in origins), "defaults")
+            problems.append(_located(where, contradiction))
+    if problems:
+        raise SettingsError(problems)
+    return config
+
+
+def shown(value: object, setting: Setting) -> str:
+    """The value as it would be written in the file; secrets are masked."""
+    return f'"{MASK}"' if setting.is_secret and value else wording.shown(value)
+
+
+def to_toml(config: Config) -> str:
+    """The whole tree as a settings file; secrets are masked."""
+    lines: list[str] = []
+    for key, setting in settings().items():
+        section, _, name = key.rpartition(".")
+        if f"[{section}]" not in lines:
+            lines += ["", f"[{section}]"] if lines else [f"[{section}]"]
+        lines.append(f"{name} = {shown(reduce(getattr, key.split('.'), config), setting)}")
+    return "\n".join(lines) + "\n"
+
+
+def _from_file(
+    path: Path | None, known: Mapping[str, Setting], problems: list[str]
+) -> Iterator[Given]:
+    if path is None:
+        return
+    try:
+        tree = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        problems.append(f"{path}: cannot be read: {error.strerror}")
+        return
+    except UnicodeDecodeError:
+        problems.append(f"{path}: is not TOML: not in UTF-8")
+        return
+    except tomllib.TOMLDecodeError as error:
+        problems.append(f"{path}: is not TOML: {error}")
+        return
+    parts = [key.split(".") for key in known]
+    tables = {".".join(part[:end]) for part in parts for end in range(1, len(part))}
+    remaining = deque(tree.items())
+    while remaining:
+        key, value = remaining.popleft()
+        if key in known:
+            yield Given(key, f"{path}: {key}", value, is_text=False)
+        elif key not in tables:
+            candidates = known if "." in key else [*tables, *known]
+            problems.append(f"{path}: {key}: unknown{meant(key, candidates)}")
+        elif not isinstance(value, dict):
+            problems.append(f"{path}: {key}: must be a table, [{key}]")
+        else:
+            remaining.extend((f"{key}.{name}", content) for name, content in value.items())
+
+
+def _from_environment(
+    environ: Mapping[str, str], known: Mapping[str, Setting], problems: list[str]
+) -> Iterator[Given]:
+    by_variable = {setting.variable: setting.key for setting in known.values()}
+    services = [name.removesuffix("_SERVICE_HOST") for name in environ if "_SERVICE_HOST" in name]
+    for name, text in environ.items():
+        if name in by_variable:
+            yield Given(by_variable[name], name, text)
+        elif name.startswith(PREFIX) and not _is_service_link(name, services):
+            problems.append(f"{name}: unknown{meant(name, by_variable)}")
+
+
+def _is_service_link(name: str, services: Iterable[str]) -> bool:
+    # Kubernetes tells every container of all Services of its namespace in such variables, and a
+    # Service may well be called "gateway".
+    return any(
+        name == f"{service}_PORT" or name.startswith((f"{service}_SERVICE_", f"{service}_PORT_"))
+        for service in services
+    )
+
+
+def _converted(given: Given, setting: Setting) -> object:
+    value = given.value
+    if not given.is_text or not isinstance(value, str):
+        return msgspec.convert(value, setting.type)
+    if setting.table is not None:
+        return msgspec.json.decode(value, type=setting.type)
+    if isinstance(inspect.type_info(setting.type), inspect.VarTupleType):
+        value = [member for part in value.split(",") if (member := part.strip())]
+    return msgspec.convert(value, setting.type, strict=False)
+
+
+def _with(section: S, values: Mapping[str, object], prefix: str = "") -> S:
+    """The section with the values that are given for keys beginning with ``prefix``."""
+    changes: dict[str, object] = {}
+    for field in structs.fields(section):
+        key, default = prefix + field.name, getattr(section, field.name)
+        if isinstance(default, Section):
+            changes[field.name] = _with(default, values, f"{key}.")
+        elif key in values:
+            changes[field.name] = values[key]
+    return structs.replace(section, **changes)
+
+
+def _unfit(given: Given, setting: Setting, error: msgspec.DecodeError) -> Iterator[str]:
+    """What is wrong with a value that cannot be converted."""
+    if setting.table is None:
+        what = wording.allowed(setting.type, given.value)
+        yield f"{shown(given.value, setting)} is not {what}"
+        return
+    value = given.value
+    if given.is_text and isinstance(value, str):
+        try:
+            value = msgspec.json.decode(value)
+        except msgspec.DecodeError:
+            yield f"is not JSON: {str(error).removeprefix('JSON is malformed: ')}"
+            return
+    yield from wording.unfit_tables(value, setting.table)
+
+
+def _located(where: str, contradiction: Contradiction) -> str:
+    """The contradiction with where it stands, and the key in it once."""
+    message = contradiction.message
+    for key in contradiction.keys:
+        if message.startswith(key):
+            return f"{where.removesuffix(f': {key}')}: {message}"
+    return f"{where}: {message}"

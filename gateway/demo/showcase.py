@@ -1,0 +1,269 @@
+"""The gateway in front of an embedded orchestrator: calls to paste, or (``--check``) to be made."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import signal
+import sys
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+from aiohttp import ClientSession, ClientTimeout
+
+from gateway import descriptors
+from gateway.config import AdminConfig, Config, ListenConfig, LogConfig, UpstreamConfig
+from gateway.demo.orchestrator import JOBS_AT_ONCE, Orchestrator
+from gateway.server.server import Server, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+USER = "acme-user"
+MAX_REDIRECTS = 20
+SHOWN_BYTES = 300
+_ANY_FREE_PORT = ("127.0.0.1", 0)
+_DEFAULT = ("127.0.0.1", 6090)
+_HELLO = b'{"message":"Hello world!"}'
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One documented call, and what its answers must be."""
+
+    title: str
+    task: str
+    options: str
+    statuses: tuple[int, ...]
+    """Of all answers in turn; the second to the last but one may repeat."""
+    is_right: Callable[[bytes], bool]
+    """Of the last answer's content."""
+    content: str = '["arg1","arg2","arg3"]'
+    fields: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
+
+    @property
+    def variable(self) -> str:
+        """The shell's name for the task's id."""
+        return "task" if self.task == "hello" else self.task
+
+    def target(self, task_id: str) -> str:
+        """Where the job is created."""
+        return f"/task/{task_id}/job" + (f"?{self.options}" if self.options else "")
+
+
+def _member(name: str, value: Any) -> Callable[[bytes], bool]:
+    def has_it(content: bytes) -> bool:
+        found = msgspec.json.decode(content)
+        return isinstance(found, dict) and found.get(name) == value
+
+    return has_it
+
+
+CALLS = (
+    Call(
+        "Without waiting, as ever: the new job", "hello", "", (200,), _member("lifecycle", "ready")
+    ),
+    Call(
+        "Waiting, output (the default): the output array as it is",
+        "hello",
+        "wait_result=true",
+        (303, 200),
+        lambda content: content == b'["{\\"message\\":\\"Hello world!\\"}"]',
+    ),
+    Call(
+        "Waiting, parse: the JSON that the task printed",
+        "hello",
+        "wait_result=true&parse",
+        (303, 200),
+        lambda content: content == _HELLO,
+    ),
+    Call(
+        "Waiting, result: output, log and exit code",
+        "hello",
+        "wait_result=true&result",
+        (303, 200),
+        _member("code", 0),
+    ),
+    Call(
+        "Waiting, full: the whole job",
+        "hello",
+        "wait_result=true&full",
+        (303, 200),
+        _member("lifecycle", "finished"),
+    ),
+    Call(
+        "Waiting asked for in the content",
+        "hello",
+        "",
+        (303, 200),
+        lambda content: content == b'["{\\"message\\":\\"Hello world!\\"}"]',
+        content='{"wait_result":true}',
+    ),
+    Call(
+        "The documented call: at most 6 times 10 seconds, parsed",
+        "hello",
+        "limit=6&timeout=10&wait_result=true&parse",
+        (303, 200),
+        lambda content: content == _HELLO,
+    ),
+    Call(
+        "A job that takes longer than one request is held: redirected until it ends",
+        "sleep",
+        "timeout=1&wait_result=true&parse",
+        (303, 303, 200),
+        lambda content: content == b'{"slept":1.5}',
+        content='["1.5"]',
+    ),
+    Call(
+        "A failing task",
+        "failing",
+        "wait_result=true&parse",
+        (303, 500),
+        lambda content: content == b'{"message":"The disk is full."}',
+    ),
+    Call(
+        "A task that sets its own status",
+        "teapot",
+        "wait_result=true&parse",
+        (303, 418),
+        _member("statusCode", 418),
+    ),
+)
+
+
+class Demonstration:
+    """Both servers, as an ``async with`` block."""
+
+    def __init__(self, listen: tuple[str, int]) -> None:
+        self._listen = listen
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            self.orchestrator = await stack.enter_async_context(Orchestrator.serving())
+            host, port = self._listen
+            config = Config(
+                listen=ListenConfig(host=host, port=port, drain_seconds=1),
+                upstream=UpstreamConfig(url=self.orchestrator.url),
+                admin=AdminConfig(port=0),
+                log=LogConfig(access=False),
+            )
+            self.server = await stack.enter_async_context(Server(config))
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self._stack.aclose()
+
+    @property
+    def token(self) -> str:
+        """A user's, who may run all tasks."""
+        return self.orchestrator.tokens[USER]
+
+    def target(self, call: Call) -> str:
+        """Where the call's job is created."""
+        return call.target(self.orchestrator.tasks[call.task].id)
+
+    def variables(self) -> str:
+        """What the commands name, as assignments for a shell."""
+        tasks = {call.variable: self.orchestrator.tasks[call.task].id for call in CALLS}
+        return "\n".join(
+            f"{name}={value}" for name, value in {"token": self.token, **tasks}.items()
+        )
+
+    def curl(self, call: Call) -> str:
+        """The call as a command to paste, once the variables are set."""
+        follow = "" if call.statuses == (200,) else "--location "
+        fields = "".join(f" --header {shlex.quote(f'{k}: {v}')}" for k, v in call.fields.items())
+        return (
+            f'curl {follow}--include --request POST --header "Authorization: Bearer $token"{fields}'
+            f" --data {shlex.quote(call.content)}"
+            f' "{self.server.url}{call.target(f"${call.variable}")}"'
+        )
+
+
+def demo(listen: tuple[str, int] | None, check: bool) -> int:
+    """Run until Ctrl-C; or, with ``check``, make the calls on free ports. The exit status."""
+    verdict: list[int] = []
+    # Each client takes three: the orchestrator is here as well.
+    descriptors.ask_for_most()
+
+    async def main() -> None:
+        if check:
+            verdict.append(await _check(listen or _ANY_FREE_PORT))
+        else:
+            await _show(listen or _DEFAULT)
+
+    try:
+        run(main())
+    except OSError as failure:
+        print(f"cannot listen: {failure}; choose another address with --listen", file=sys.stderr)
+        return 1
+    return verdict[0] if verdict else 0
+
+
+async def _show(listen: tuple[str, int]) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with Demonstration(listen) as running:
+        print(f"An orchestrator of its own:  {running.orchestrator.url}")
+        print(f"The gateway in front of it:  {running.server.url}")
+        print(f"For operators:               {running.server.admin_url}\n")
+        print(
+            f"Its agent runs {JOBS_AT_ONCE} jobs at once; more of them wait until one has ended.\n"
+        )
+        print("Paste into another terminal, these first:\n")
+        print(f"{running.variables()}\n")
+        for call in CALLS:
+            print(f"# {call.title}\n{running.curl(call)}\n")
+        print("Ctrl-C ends it.", flush=True)
+        await stop.wait()
+        await running.server.drain()
+    print("\nEnded.")
+
+
+async def _check(listen: tuple[str, int]) -> int:
+    async with Demonstration(listen) as running, ClientSession(timeout=ClientTimeout(30)) as client:
+        wrong = [call for call in CALLS if not await _make(running, client, call)]
+    print(f"{len(CALLS) - len(wrong)} of {len(CALLS)} calls were answered as documented")
+    for call in wrong:
+        print(f"NOT as documented: {call.title}")
+    return 1 if wrong else 0
+
+
+async def _make(running: Demonstration, client: ClientSession, call: Call) -> bool:
+    """Make a call, following redirects as clients do, and print what comes."""
+    print(f"# {call.title}")
+    method, target, data, fields = "POST", running.target(call), call.content, call.fields
+    statuses: list[int] = []
+    while True:
+        print(f"> {method} {target}" + (f" {data}" if data else ""))
+        async with client.request(
+            method,
+            running.server.url + target,
+            data=data,
+            headers={**fields, "Authorization": f"Bearer {running.token}"},
+            allow_redirects=False,
+        ) as answer:
+            content = await answer.read()
+            statuses.append(answer.status)
+            location = answer.headers.get("Location", "")
+        shown = content[:SHOWN_BYTES].decode("utf-8", "replace")
+        print(f"< {answer.status} {answer.reason} {shown}{'…' * (len(content) > SHOWN_BYTES)}")
+        if answer.status != 303 or len(statuses) > MAX_REDIRECTS:
+            break
+        print(f"  Location: {location}")
+        method, target, data, fields = "GET", location, "", {}
+    is_right = _as_expected(tuple(statuses), call.statuses) and call.is_right(content)
+    print("  as documented\n" if is_right else f"  NOT as documented: {call.statuses}\n")
+    return is_right
+
+
+def _as_expected(statuses: tuple[int, ...], expected: tuple[int, ...]) -> bool:
+    """Redirects may be more where a machine is slow, never fewer; where none is meant, none."""
+    redirects, wanted = statuses.count(303), expected.count(303)
+    enough = redirects >= wanted if wanted else redirects == 0
+    return enough and statuses[redirects:] == expected[wanted:]

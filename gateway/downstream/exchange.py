@@ -1,0 +1,136 @@
+"""What is known of one request: the stages fill it, the access log and the metrics read it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from gateway.admission.identity.identities import ANONYMOUS
+
+if TYPE_CHECKING:
+    from gateway.admission.identity.trials import Trial
+    from gateway.admission.limits.buffers import Buffered
+    from gateway.admission.limits.kinds import Limited
+    from gateway.admission.limits.memory_budgets import Budget, Claim
+    from gateway.downstream.request import Client
+    from gateway.protocols.theeye.routes import Route
+
+
+class Kind(StrEnum):
+    """What a request is to the gateway."""
+
+    RELAY = "relay"
+    WEBSOCKET = "websocket"
+    CREATE = "create"
+    """A job is created and its result waited for."""
+    RESULT = "result"
+    """A result is fetched or waited for."""
+    REFUSED = "refused"
+    """Not a request that may go upstream."""
+
+
+class Outcome(StrEnum):
+    """How a request ended."""
+
+    OK = "ok"
+    """Answered as the upstream or the sync mode had it, whatever the status."""
+    REFUSED = "refused"
+    """Not let pass by the gateway: its own 4xx, and its 503."""
+    FAILED = "failed"
+    """The gateway has nothing to answer with: its own 500, 502, 504."""
+    CLIENT_CLOSED = "client_closed"
+    CUT = "cut"
+    """The answer had begun and could not be completed, so the client's connection was cut."""
+    DRAINED = "drained"
+    """A held request was handed back because this process is about to stop."""
+
+
+class Exchange:
+    """One request and what became of it. Times are seconds of the gateway's monotonic clock."""
+
+    __slots__ = (
+        "address",
+        "awaited_trial",
+        "awaits_keys",
+        "buffered",
+        "claim",
+        "client",
+        "content_bytes",
+        "finished",
+        "held_seconds",
+        "identity",
+        "job_id",
+        "job_state",
+        "kind",
+        "limit",
+        "limited",
+        "outcome",
+        "owed",
+        "reason",
+        "request_id",
+        "route",
+        "started",
+        "status",
+        "target",
+        "trial",
+        "upstream_seconds",
+        "upstream_status",
+    )
+
+    def __init__(
+        self, client: Client, request_id: str, address: str, started: float, limit: str = ""
+    ) -> None:
+        self.client = client
+        self.request_id = request_id
+        self.address = address
+        """The client's own address, also behind a trusted proxy."""
+        self.started = started
+        self.finished = 0.0
+        self.held_seconds = 0.0
+        """The part of the duration in which we only waited for the job to end."""
+        self.target = ""
+        """The target that may be sent upstream, in origin-form; empty until it was checked."""
+        self.route: Route | None = None
+        """Where the sync mode may have something to do with it."""
+        self.identity = ANONYMOUS
+        self.awaits_keys = False
+        """Its token cannot be judged before keys were fetched."""
+        self.kind = Kind.REFUSED
+        self.outcome = Outcome.OK
+        self.status = 0
+        """The status sent, 0 while there is none."""
+        self.reason = ""
+        """Why the client does not get what it asked for, where that is the gateway's doing: its
+        error's code, or a word like one."""
+        self.upstream_status = 0
+        """Of the upstream's last answer to a request for this one; 0 where there was none."""
+        self.upstream_seconds = 0.0
+        """How long the upstream took to begin such answers, or to fail; all of them together."""
+        self.job_id = ""
+        self.job_state = ""
+        self.limited: Limited | None = None
+        """Which rate is for it; None while that is not known, and where there are no limits."""
+        self.trial: Trial | None = None
+        """It is the first with its token."""
+        self.awaited_trial: Trial | None = None
+        """Another is the first with its token, and to be waited for."""
+        self.claim: Claim | None = None
+        """What it wants of budgets that have to be asked for."""
+        self.limit = limit
+        """The limit that was reached, empty if none was."""
+        self.owed: tuple[Budget, ...] = ()
+        """What it will take of these unless it is held."""
+        self.buffered: Buffered | None = None
+        """What it takes of the memory for jobs and results; released when it is over."""
+        self.content_bytes: int | None = None
+        """The most content it may have; None where that was decided by its length."""
+
+    def refuse(self, reason: str) -> None:
+        """The gateway does not let it pass."""
+        self.reason, self.outcome = reason, Outcome.REFUSED
+
+    @property
+    def handling_seconds(self) -> float:
+        """The duration without the time held."""
+        seconds = self.finished - self.started - self.held_seconds
+        return seconds if seconds > 0 else 0.0

@@ -1,0 +1,173 @@
+"""One line per request, as JSON or ``key=value`` text.
+
+Lines are kept in memory and written in pieces that a pipe takes without blocking, so a reader that
+stands still costs lines, never requests.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from gateway.ops.log.sink import Sink
+from gateway.ops.log.visible import are_plain, shown, shown_address, shown_name
+from gateway.protocols.theeye.redaction import SHOWN_CHARACTERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TextIO
+
+    from gateway.downstream.exchange import Exchange
+
+_log = logging.getLogger(__name__)
+CAPACITY_BYTES = 1024 * 1024
+WRITE_BYTES = 16 * 1024
+"""As much is written at once without waiting for the owner's ``flush``."""
+PIECE_BYTES = 4096
+"""POSIX: what a writable pipe takes whole, never mixed with other writers' lines (PIPE_BUF)."""
+CLOSE_MILLISECONDS = 1000
+
+_FIELDS = (
+    *("time", "request_id", "kind", "method", "target", "status", "outcome"),
+    *("reason", "bytes_in", "bytes_out", "handling_seconds", "held_seconds"),
+    *("upstream_status", "upstream_seconds", "job_id", "limit"),
+    *("token_hash", "organization", "user", "client"),
+)
+"""What is logged of a request, in order; ``time`` is when it ended: RFC 3339, UTC."""
+_NUMBERS = {
+    *("status", "bytes_in", "bytes_out", "handling_seconds", "held_seconds"),
+    *("upstream_status", "upstream_seconds"),
+}
+_NO_TIME = "0.000000"
+
+# All text is visible ASCII without quotes and backslashes, so it may stand in both forms as it is.
+_FORMS = {
+    "json": "{"
+    + ",".join(f'"{name}":%' if name in _NUMBERS else f'"{name}":"%"' for name in _FIELDS)
+    + "}\n",
+    "text": " ".join(f"{name}=%" for name in _FIELDS) + "\n",
+}
+
+
+class AccessLog:
+    """Writes a line for each request observed; ``wall_clock`` gives seconds since 1970.
+
+    Its owner calls ``flush`` at least each second, and ``close`` at the end.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        form: Literal["json", "text"],
+        wall_clock: Callable[[], float],
+        capacity_bytes: int = CAPACITY_BYTES,
+    ) -> None:
+        self._sink = Sink(stream)
+        self._line: list[str] = []
+        """What stands between the values of a line, with room for them."""
+        for text in _FORMS[form].split("%"):
+            self._line += (text, "")
+        del self._line[-1]
+        self._nothing = "" if form == "json" else "-"
+        self._wall_clock = wall_clock
+        self._capacity_bytes = capacity_bytes
+        self._second = self._millisecond = -1
+        self._prefix = self._shown_time = ""
+        self._lines: deque[bytes] = deque()
+        self._bytes = 0
+        self._write_at = WRITE_BYTES
+        self._unreported = 0
+        self.dropped = 0
+        """Lines lost so far because they could not be written fast enough, or at all."""
+
+    def observe(self, exchange: Exchange) -> None:
+        """Log a request that is over."""
+        self._line[1::2] = self._values(exchange)
+        line = "".join(self._line).encode("ascii")
+        if self._bytes + len(line) > self._capacity_bytes:
+            self._drop(1)
+            return
+        self._lines.append(line)
+        self._bytes += len(line)
+        if self._bytes >= self._write_at:
+            self.flush()
+
+    def flush(self, patience_milliseconds: int = 0) -> None:
+        """Write what can be written without waiting longer than that."""
+        while self._lines and self._sink.is_writable(patience_milliseconds):
+            piece, count = self._piece()
+            if not self._sink.write(piece):
+                self._drop(count)
+        self._write_at = self._bytes + WRITE_BYTES
+        if self._unreported and not self._lines:
+            _log.warning("%d access log lines dropped", self._unreported)
+            self._unreported = 0
+
+    def close(self) -> None:
+        """Write what is left, waiting a second at most for a reader that stands still."""
+        self.flush(CLOSE_MILLISECONDS)
+        if self._lines:
+            self._drop(len(self._lines))
+            self._lines.clear()
+            self._bytes = 0
+            self.flush()
+
+    def _drop(self, count: int) -> None:
+        self.dropped += count
+        self._unreported += count
+
+    def _piece(self) -> tuple[bytes, int]:
+        taken = [self._lines.popleft()]
+        size = len(taken[0])
+        while self._lines and size + len(self._lines[0]) <= PIECE_BYTES:
+            taken.append(self._lines.popleft())
+            size += len(taken[-1])
+        self._bytes -= size
+        return b"".join(taken), len(taken)
+
+    def _values(self, exchange: Exchange) -> tuple[str, ...]:
+        """One for each of the fields."""
+        client, identity, nothing = exchange.client, exchange.identity, self._nothing
+        token_hash = identity.token_hash
+        organization = user = ""
+        if identity.is_verified:
+            # What else a token says of its bearer anybody may have written.
+            organization, user = shown_name(identity.customer), shown_name(identity.user)
+        request_id, method, job_id = exchange.request_id, client.method, exchange.job_id
+        if not are_plain(request_id + method + job_id):
+            request_id, method, job_id = shown(request_id), shown(method), shown(job_id)
+        return (
+            self._time(),
+            request_id,
+            exchange.kind,
+            method,
+            shown(client.target, SHOWN_CHARACTERS),
+            str(exchange.status),
+            exchange.outcome,
+            exchange.reason or nothing,
+            str(client.bytes_received),
+            str(client.bytes_sent),
+            f"{exchange.handling_seconds:.6f}",
+            f"{exchange.held_seconds:.6f}" if exchange.held_seconds else _NO_TIME,
+            str(exchange.upstream_status),
+            f"{exchange.upstream_seconds:.6f}" if exchange.upstream_seconds else _NO_TIME,
+            job_id or nothing,
+            exchange.limit or nothing,
+            nothing if token_hash is None else token_hash.hex(),
+            organization or nothing,
+            user or nothing,
+            shown_address(exchange.address) or nothing,
+        )
+
+    def _time(self) -> str:
+        millisecond = int(self._wall_clock() * 1000)
+        if millisecond != self._millisecond:
+            self._millisecond = millisecond
+            second, rest = divmod(millisecond, 1000)
+            if second != self._second:
+                self._second = second
+                self._prefix = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+            self._shown_time = f"{self._prefix}.{rest:03d}Z"
+        return self._shown_time

@@ -1,0 +1,1 @@
+"""Pure rules of what is spoken. No loop, no I/O."""

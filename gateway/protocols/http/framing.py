@@ -1,0 +1,61 @@
+"""Is it a message that may be passed on? What two parties could read differently is refused.
+
+The parser (llhttp, strict) has already refused contradictory lengths, folded lines, control
+characters and the like.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.errors import BadRequest, FieldsTooLarge
+from gateway.protocols.http.fields import values
+from gateway.protocols.http.host import is_host
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.errors import Field
+
+_LINE_OVERHEAD = len(": \r\n")
+LENGTH_DIGITS = 18
+"""What surely fits where others count lengths; llhttp takes 2^64 - 1 for none."""
+
+
+def check(
+    fields: Sequence[Field],
+    names: Sequence[bytes],
+    *,
+    version: tuple[int, int],
+    fields_bytes: int,
+) -> None:
+    """Check a request's field lines; ``names`` are their names in lower case.
+
+    Raises:
+        FieldsTooLarge: together they have more than ``fields_bytes``.
+        BadRequest: neither HTTP/1.0 nor 1.1; no or several ``Host``, or one that is not a host
+            (RFC 9112, 3.2); a transfer coding other than chunked, or in HTTP/1.0 (RFC 9112, 6.1); a
+            length that could overflow (RFC 9110, 8.6).
+    """
+    if version not in {(1, 0), (1, 1)}:
+        raise BadRequest("Only HTTP/1.1 and 1.0 are spoken here")
+    is_http_1_1 = version == (1, 1)
+    size = sum([len(name) + len(value) for name, value in fields]) + len(fields) * _LINE_OVERHEAD
+    if size > fields_bytes:
+        raise FieldsTooLarge.than(fields_bytes)
+    hosts = names.count(b"host")
+    if hosts > 1 or (is_http_1_1 and not hosts):
+        raise BadRequest("A request must have exactly one Host field")
+    if hosts:
+        host = fields[names.index(b"host")][1]
+        # Empty is what a client says that knows no host.
+        if host and not is_host(host):
+            raise BadRequest("Host must name one host, and may name a port")
+    if b"transfer-encoding" in names:
+        codings = values(fields, b"transfer-encoding")
+        if not is_http_1_1 or [coding.strip().lower() for coding in codings] != [b"chunked"]:
+            raise BadRequest("The only transfer coding understood is chunked")
+    if b"content-length" in names:
+        length = fields[names.index(b"content-length")][1]
+        if len(length) > LENGTH_DIGITS:
+            raise BadRequest(f"Content-Length may have {LENGTH_DIGITS} digits")

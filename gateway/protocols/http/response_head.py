@@ -1,0 +1,28 @@
+"""What the head of a response needs beside its own fields (RFC 9110, 6.6.1, 8.6 and 15)."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+from http import HTTPStatus
+
+from gateway.errors import Answer, Field
+from gateway.protocols.http.fields import has_length, value
+
+REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+NO_CONTENT = frozenset({101, 204, 304})
+"""Statuses whose responses have no content."""
+
+
+def has_content(method: str, status: int) -> bool:
+    """Whether content follows the head."""
+    return method != "HEAD" and status not in NO_CONTENT
+
+
+def completed(answer: Answer) -> list[Field]:
+    """The fields of a whole response, with its length and the date where they are missing."""
+    fields = list(answer.fields)
+    if answer.status not in NO_CONTENT and not has_length(fields):
+        fields.append((b"Content-Length", b"%d" % len(answer.content)))
+    if value(fields, b"date") is None:
+        fields.append((b"Date", formatdate(usegmt=True).encode("ascii")))
+    return fields

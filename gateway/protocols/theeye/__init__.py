@@ -1,0 +1,1 @@
+"""TheEye: its routes, its jobs, and how its JavaScript writes JSON."""

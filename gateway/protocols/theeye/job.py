@@ -1,0 +1,172 @@
+"""A job as the upstream tells it. ``output``, ``result`` and the whole are kept byte for byte."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from gateway.errors import Answer, Field
+from gateway.protocols.theeye.ecma_json import without_lone_surrogates
+from gateway.protocols.theeye.job_state import FINISHED, known_state
+
+INVALID_ID = Answer(400, b'"job id is invalid"')
+NOT_FOUND = Answer(404, b'"job not found"')
+"""As the upstream words them."""
+
+T = TypeVar("T")
+
+_ID = re.compile(r"[0-9a-fA-F]{24}")
+_SECRET = re.compile(r"[0-9A-Za-z_-]{1,256}")
+_NULL = msgspec.Raw(b"null")
+_ABSENT = msgspec.Raw(b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    id: str
+    lifecycle: str
+    """Empty where the job has none, as ``customer_name``."""
+    state: str
+    """As ``known_state`` has it, never a text of the job's script."""
+    customer_name: str
+    output_json: msgspec.Raw
+    """``null`` where the job has none; a part of ``raw``, not copied, as ``result_json``."""
+    result_json: msgspec.Raw
+    """Empty where the job has none."""
+    raw: bytes
+    held_bytes: int
+    """What all this takes in memory, but for a few hundred bytes."""
+    secret: str = field(default="", repr=False)
+    """With which anybody may read the job; empty where the upstream has none."""
+    task_id: str = ""
+    created: str = ""
+    """By the upstream's clock (ISO 8601), as ``updated``, which is the end of a finished job."""
+    updated: str = ""
+    is_whole: bool = True
+    """Else it is too large to be held, and only its output was read, and what lists tell."""
+
+    @property
+    def output(self) -> bytes:
+        """A copy of the output."""
+        return bytes(self.output_json)
+
+    @property
+    def result(self) -> bytes:
+        """A copy of the result, empty where the job has none."""
+        return bytes(self.result_json)
+
+    @property
+    def is_finished(self) -> bool:
+        return self.lifecycle in FINISHED
+
+    @property
+    def run_seconds(self) -> float | None:
+        """How long a finished job took from its creation on, None where it does not tell."""
+        try:
+            ran = datetime.fromisoformat(self.updated) - datetime.fromisoformat(self.created)
+        except (ValueError, TypeError):
+            return None
+        return ran.total_seconds()
+
+
+class _Body(msgspec.Struct):
+    id: object = None
+    lifecycle: object = None
+    state: object = None
+    customer_name: object = None
+    secret: object = None
+    task_id: object = None
+    trigger_name: object = None
+    default_state_evaluation: object = None
+    task: msgspec.Raw = _ABSENT
+    creation_date: object = None
+    last_update: object = None
+    output: msgspec.Raw = _NULL
+    result: msgspec.Raw = _ABSENT
+
+
+class _Task(msgspec.Struct):
+    default_state_evaluation: object = None
+
+
+_decoder = msgspec.json.Decoder(_Body)
+_raw_decoder = msgspec.json.Decoder(msgspec.Raw)
+_task_decoder = msgspec.json.Decoder(_Task)
+
+
+def is_job_id(text: str) -> bool:
+    return _ID.fullmatch(text) is not None
+
+
+def parse_job(content: bytes) -> Job | None:
+    """The job a body holds, None where it holds none."""
+    decoded = _decoded(_decoder, content)
+    body, copied_bytes = decoded
+    if body is None or not isinstance(body.id, str) or not is_job_id(body.id):
+        return None
+    return Job(
+        body.id,
+        _text(body.lifecycle),
+        known_state(
+            _text(body.lifecycle), _text(body.state), _text(body.trigger_name), _evaluation(body)
+        ),
+        _text(body.customer_name),
+        body.output,
+        body.result,
+        content,
+        len(content) + copied_bytes,
+        body.secret if isinstance(body.secret, str) and _SECRET.fullmatch(body.secret) else "",
+        _text(body.task_id),
+        _text(body.creation_date),
+        _text(body.last_update),
+    )
+
+
+def with_output(job: Job, output: bytes) -> Job | None:
+    """The job, of which no more is known than lists tell, with its output; None where that is not
+    JSON."""
+    decoded = _decoded(_raw_decoder, output)
+    content, copied_bytes = decoded
+    if content is None:
+        return None
+    held_bytes = job.held_bytes + len(output) + copied_bytes
+    return replace(job, output_json=content, held_bytes=held_bytes, is_whole=False)
+
+
+def job_fields(job_id: str, state: str) -> tuple[Field, Field]:
+    """What every answer of the sync mode carries; ``state`` is a job's, or empty: ``unknown``."""
+    shown = (state or "unknown").encode("ascii")
+    return (b"X-TheEye-Job-Id", job_id.encode()), (b"X-TheEye-Job-State", shown)
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], content: bytes) -> tuple[T | None, int]:
+    """What the content holds, and how large the copy is that it is a part of, 0 where that is the
+    content itself. In a copy lone surrogates, which JavaScript writes, are replaced."""
+    try:
+        return decoder.decode(content), 0
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    copy = without_lone_surrogates(content)
+    try:
+        return decoder.decode(copy), len(copy)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None, 0
+
+
+def _evaluation(body: _Body) -> str:
+    """What the job, or else its task, says that a state of the script's own wording counts as."""
+    own = _text(body.default_state_evaluation)
+    if own or memoryview(body.task)[:1].tobytes() != b"{":
+        return own
+    try:
+        return _text(_task_decoder.decode(body.task).default_state_evaluation)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,153 @@
+"""What a forwarded request says about where it came from, and whom we believe about that."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from gateway.admission.addresses import MAX_LENGTH, parsed
+from gateway.protocols.http.fields import end_to_end, has_length, list_members, value, values
+from gateway.protocols.http.host import is_host
+from gateway.proxy.max_forwards import COUNTED, forwarded_once, max_forwards
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gateway.downstream.request import Client
+    from gateway.errors import Field
+
+_REQUEST_ID = re.compile(rb"[!-~]{1,128}")
+_FORWARDED = b"x-forwarded-"
+_CLAIMS = frozenset({b"forwarded", b"x-request-id"})
+_IDS_AT_ONCE = 256
+_HOST_LENGTH = 256
+"""Longer ones are not kept; no name has as much (RFC 1035, 2.3.4)."""
+
+
+class Forwarding:
+    """Strip, then add. ``trusted_proxies`` are networks in CIDR notation."""
+
+    def __init__(
+        self, trusted_proxies: Iterable[str], upstream_host: bytes, *, preserve_host: bool
+    ) -> None:
+        networks = tuple(map(_network, trusted_proxies))
+
+        @lru_cache(maxsize=4096)
+        def is_trusted(address: str) -> bool:
+            found = parsed(address)
+            return found is not None and any(found in network for network in networks)
+
+        self._is_trusted = is_trusted
+        self._host = None if preserve_host else upstream_host
+        self._ids: list[str] = []
+
+    def is_trusted(self, address: str) -> bool:
+        """Whether an address is a trusted proxy's."""
+        return len(address) <= MAX_LENGTH and self._is_trusted(address)
+
+    def client_address(self, client: Client) -> str:
+        """The client's own address: the right-most hop that no trusted proxy vouches for."""
+        address = client.address
+        if b"x-forwarded-for" in client.names:
+            hops = list_members(values(client.fields, b"x-forwarded-for"))
+            while hops and self.is_trusted(address):
+                address = hops.pop().decode("latin-1")
+        return address
+
+    def request_id(self, client: Client) -> str:
+        """The id a trusted proxy gave the request, else a new one."""
+        if b"x-request-id" in client.names and self.is_trusted(client.address):
+            inbound = value(client.fields, b"x-request-id")
+            if inbound and _REQUEST_ID.fullmatch(inbound):
+                return inbound.decode("ascii")
+        if not self._ids:
+            # One system call for many.
+            digits = os.urandom(16 * _IDS_AT_ONCE).hex()
+            self._ids = [digits[at : at + 32] for at in range(0, len(digits), 32)]
+        return self._ids.pop()
+
+    def outbound(self, client: Client, request_id: str) -> list[Field]:
+        """The field lines to send upstream, those that frame the content included."""
+        host = value(client.fields, b"host") or b""
+        fields = end_to_end(client.fields, client.names)
+        if client.method in COUNTED:
+            left = max_forwards(client.method, client.fields, client.names)
+            fields = fields if left is None else forwarded_once(fields, left)
+        claims: list[Field] = []
+        if _has_claims(client.names):
+            claims = fields if self.is_trusted(client.address) else []
+            fields = [line for line in fields if _is_kept(line, trusted=bool(claims))]
+        fields = self._addressed(fields, host)
+        if claims:
+            fields += _added_to(fields, claims, client, host)
+        else:
+            fields += _provenance(client.address, client.scheme, host)
+        fields.append((b"X-Request-Id", request_id.encode("ascii")))
+        if client.has_content and not has_length(fields):
+            fields.append((b"Transfer-Encoding", b"chunked"))
+        return fields
+
+    def _addressed(self, fields: list[Field], host: bytes) -> list[Field]:
+        """With the ``Host`` to send, where the inbound one stood."""
+        sent = self._host or host
+        for at, (name, _) in enumerate(fields):
+            if len(name) == 4 and name.lower() == b"host":
+                fields[at] = (name, sent)
+                return fields
+        return [(b"Host", sent), *fields]
+
+
+def _has_claims(names: list[bytes]) -> bool:
+    """Whether a proxy says whom it forwards for."""
+    return not _CLAIMS.isdisjoint(names) or _FORWARDED in b" ".join(names)
+
+
+def _is_kept(line: Field, *, trusted: bool) -> bool:
+    """Of the fields by which a proxy says whom it forwards for: those that are not replaced.
+
+    A proxy may pass on as ``X-Forwarded-Host`` whatever its client wrote.
+    """
+    name = line[0].lower()
+    if name in {b"x-request-id", b"x-forwarded-for"}:
+        return False
+    if not trusted:
+        return not (name == b"forwarded" or name.startswith(_FORWARDED))
+    return name != b"x-forwarded-host" or all(map(is_host, list_members([line[1]])))
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """Of IPv4 as such where it is written as IPv6, as addresses are."""
+    network = ipaddress.ip_network(text)
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    return network if mapped is None else ipaddress.ip_network((mapped, network.prefixlen - 96))
+
+
+def _provenance(address: str, scheme: str, host: bytes) -> tuple[Field, ...]:
+    if len(host) > _HOST_LENGTH:
+        return _stated(address, scheme, host)
+    return _kept_provenance(address, scheme, host)
+
+
+def _stated(address: str, scheme: str, host: bytes) -> tuple[Field, ...]:
+    fields = (
+        (b"X-Forwarded-For", address.encode("ascii")),
+        (b"X-Forwarded-Proto", scheme.encode("ascii")),
+        (b"X-Forwarded-Host", host),
+    )
+    return tuple(line for line in fields if line[1])
+
+
+_kept_provenance = lru_cache(maxsize=1024)(_stated)
+
+
+def _added_to(kept: list[Field], claims: list[Field], client: Client, host: bytes) -> list[Field]:
+    """What to add to that which is kept of a trusted proxy's claims, this hop included."""
+    hops = [*values(claims, b"x-forwarded-for"), client.address.encode("ascii")]
+    added = [(b"X-Forwarded-For", b", ".join(list_members(hops)))]
+    for name, content in _provenance(client.address, client.scheme, host):
+        if name != b"X-Forwarded-For" and value(kept, name.lower()) is None:
+            added.append((name, content))
+    return added

@@ -1,0 +1,1 @@
+"""A process that serves, and several of them."""

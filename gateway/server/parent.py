@@ -1,0 +1,223 @@
+"""``serve`` with several workers: processes that share the client port, and one that keeps them.
+
+They share one listening socket, which this process holds: whichever worker is free accepts, and a
+connection that waits to be accepted survives the worker it would have gone to. With SO_REUSEPORT
+each worker has a queue of its own, which stands still while that one is busy and is lost with it.
+
+Workers are started as programs, not forked: this process runs an event loop, threads maybe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gateway.downstream.listening.sockets import bound, url_of
+from gateway.ops.admin import admin_listening
+from gateway.server import server
+from gateway.server.channel import Asking, Channel, Message, Order, Question, Start
+from gateway.server.start_line import start_line
+from gateway.server.supervisor import Supervisor
+from gateway.server.vitals import WorkersVitals
+from gateway.tasks import Tasks, first_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from gateway.config import Config, ListenConfig
+    from gateway.server.channel import Reply
+    from gateway.server.supervisor import Worker
+
+_log = logging.getLogger("gateway")
+END_SECONDS = 5.0
+"""What workers get beyond the time they have for what they do."""
+
+
+def serve(config: Config, settings_file: Path | None = None) -> int:
+    """Run until SIGTERM or SIGINT; the process's exit status. The file is only spoken of."""
+    count = config.listen.workers or usable_processors()
+    if count == 1:
+        return server.serve(config, settings_file)
+    server.log_to_stderr(config.log)
+    server.take_descriptors(config)
+    try:
+        return asyncio.run(_until_signalled(config, count, settings_file))
+    except OSError as failure:
+        _log.error("cannot listen: %s", failure)
+        return 1
+
+
+def usable_processors() -> int:
+    """How many this process may run on; a quota of its control group does not count."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+async def _until_signalled(config: Config, count: int, settings_file: Path | None) -> int:
+    first, second = asyncio.Event(), asyncio.Event()
+
+    def signalled() -> None:
+        (second if first.is_set() else first).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signalled)
+    drain_seconds = config.listen.drain_seconds
+    async with Workers(config, count) as workers:
+        loop.add_signal_handler(signal.SIGHUP, workers.reload)
+        await first_of(workers.supervisor.until_started(), first.wait())
+        if workers.supervisor.has_started:
+            line = start_line(
+                config, settings_file, workers=count, url=workers.url, admin_url=workers.admin_url
+            )
+            _log.info("%s", line)
+            await first.wait()
+            _log.info("draining for at most %g s; a second signal ends it", drain_seconds)
+            await first_of(workers.drain(), second.wait())
+        has_failed = workers.supervisor.has_failed
+        await workers.stop()
+    if has_failed:
+        _log.error("a worker did not start")
+        return 1
+    _log.info("stopped")
+    return 0
+
+
+class Workers:
+    """The workers with the operators' listener, as an ``async with`` block.
+
+    Raises:
+        OSError: an address cannot be had.
+    """
+
+    def __init__(self, config: Config, count: int) -> None:
+        self._config = config
+        self._count = count
+        self._resources = AsyncExitStack()
+
+    async def __aenter__(self) -> Workers:
+        listen = self._config.listen
+        async with AsyncExitStack() as stack:
+            self._sockets = await bound(listen.host, listen.port)
+            stack.callback(self._close_sockets)
+            self.url = url_of(self._sockets[0].getsockname(), _scheme(listen))
+            vitals = self._vitals = WorkersVitals()
+            self.admin_url = await stack.enter_async_context(
+                admin_listening(vitals, self._config.admin)
+            )
+            self.supervisor = vitals.supervisor = Supervisor(
+                self._count, self._start, vitals.totals.retire, time.monotonic
+            )
+            await stack.enter_async_context(self.supervisor)
+            self._resources = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self._resources.aclose()
+
+    def reload(self) -> None:
+        """Let all workers take up files that were renewed."""
+        self.supervisor.order(Order.RELOAD)
+
+    async def drain(self) -> None:
+        """Accept nothing new and let every worker end once it is done."""
+        self._close_sockets()
+        await self._end(Order.DRAIN, self._config.listen.drain_seconds)
+
+    async def stop(self) -> None:
+        """Let every worker end at once."""
+        await self._end(Order.STOP, 0.0)
+
+    async def _end(self, order: Order, seconds: float) -> None:
+        # A job that is being created is waited for, as in a single process.
+        creating = self._config.upstream.response_seconds
+        await self.supervisor.end(order, seconds + creating + END_SECONDS)
+
+    async def _start(self, number: int) -> Worker:
+        told = partial(self._vitals.told, number)
+        return await Process.started(number, self._config, self._sockets, told)
+
+    def _close_sockets(self) -> None:
+        for sock in self._sockets:
+            sock.close()
+
+
+class Process:
+    """A worker as its supervisor has it."""
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        channel: Channel,
+        told: Callable[[Reply], None],
+    ) -> None:
+        self._process = process
+        self._channel = channel
+        self._asking = Asking(channel, told)
+        self._tasks = Tasks()
+        self._tasks.keep(self._asking.run, name=f"answers of process {process.pid}")
+
+    @classmethod
+    async def started(
+        cls,
+        number: int,
+        config: Config,
+        sockets: Sequence[socket.socket],
+        told: Callable[[Reply], None],
+    ) -> Process:
+        """A new one; its channel is the only thing that ties it to this process. ``told`` is given
+        all that it replies.
+
+        Raises:
+            OSError
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            descriptors = [sock.fileno() for sock in sockets]
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    # It runs this package, not one that lies in the working directory.
+                    *(sys.executable, "-P", "-m", "gateway.server.worker", str(theirs.fileno())),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                    pass_fds=[theirs.fileno(), *descriptors],
+                    process_group=0,
+                )
+            except OSError:
+                ours.close()
+                raise
+        channel = await Channel.over(ours)
+        channel.send(Start(number, descriptors, config))
+        return cls(process, channel, told)
+
+    async def ended(self) -> int:
+        status = await self._process.wait()
+        await self._tasks.aclose(END_SECONDS)
+        self._channel.close()
+        return status
+
+    async def ask(self, question: Question, seconds: float) -> msgspec.Raw | None:
+        return await self._asking.ask(question, seconds)
+
+    def order(self, order: Order) -> None:
+        self._channel.send(Message(order=order))
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            self._process.kill()
+
+
+def _scheme(listen: ListenConfig) -> str:
+    return "https" if listen.tls_cert_file else "http"

@@ -1,0 +1,243 @@
+"""Listeners, signals, drain: the life of a process around the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import gc
+import logging
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from gateway import descriptors
+from gateway.admission.identity.key_files import UnusableKey
+from gateway.app import Gateway
+from gateway.downstream.listening.acceptor import Acceptor
+from gateway.downstream.listening.sockets import bound, url_of
+from gateway.downstream.listening.tls import CLOSE_SECONDS as TLS_CLOSE_SECONDS
+from gateway.downstream.listening.tls import HANDSHAKE_SECONDS, Certificate, UnusableCertificate
+from gateway.ops.admin import admin_listening
+from gateway.server.start_line import start_line
+from gateway.tasks import first_of
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+    from pathlib import Path
+    from socket import socket
+    from typing import Self
+
+    from gateway.config import Config, LogConfig
+    from gateway.ops.admin import Vitals
+
+_log = logging.getLogger("gateway")
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""Of glibc's malloc.h."""
+KEPT_BYTES = 4 * 1024 * 1024
+"""Freed memory at the heap's end that is not given back."""
+MAPPED_BYTES = 2 * 1024 * 1024
+"""From this size on a piece of memory is the kernel's own, and goes back to it when it is freed."""
+QUIET_SECONDS = 0.5
+"""So long without a request, and nobody is about to send one."""
+LOOK_SECONDS = 0.02
+"""The gap between two looks whether anything is being answered."""
+SWITCH_SECONDS = 0.0005
+"""How long a thread may keep the interpreter's lock from another."""
+CLOSE_SECONDS = 0.5
+"""What requests still running after the drain get to notice that they are cancelled."""
+
+
+def serve(config: Config, settings_file: Path | None = None) -> int:
+    """Run until SIGTERM or SIGINT; the process's exit status. The file is only spoken of."""
+    log_to_stderr(config.log)
+    take_descriptors(config)
+    spare_the_collector()
+    spare_the_allocator()
+    share_the_interpreter()
+    try:
+        run(_until_signalled(config, settings_file))
+    except (OSError, UnusableCertificate) as failure:
+        _log.error("cannot listen: %s", failure)
+        return 1
+    except UnusableKey as failure:
+        _log.error("cannot verify tokens: %s", failure)
+        return 1
+    return 0
+
+
+def log_to_stderr(log: LogConfig, who: str = "") -> None:
+    """Say what there is to say on stderr; ``who`` is put before each message."""
+    logging.basicConfig(
+        level=log.level.upper(),
+        format=f"%(asctime)s %(levelname)s %(name)s: {who}%(message)s",
+        stream=sys.stderr,
+    )
+
+
+def take_descriptors(config: Config) -> None:
+    """Raise the limit on file descriptors as far as it goes, and say where that is not enough."""
+    descriptors.ask_for_most()
+    if shortage := descriptors.shortage(descriptors.limit(), config):
+        _log.warning("%s", shortage)
+
+
+def spare_the_collector() -> None:
+    """Look for reference cycles rarely.
+
+    What a request leaves behind goes by reference counts; the default thresholds would walk through
+    all requests in flight every few of them, which shows with some hundred clients.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 50)
+
+
+def spare_the_allocator() -> None:
+    """Keep some freed memory for the next piece of content.
+
+    glibc gives what is free at the heap's end back to the kernel, and fetches it again for the next
+    piece: large downloads can spend half their time on that.
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
+        # Setting one of them ends glibc's own adjusting of both.
+        mallopt(_M_MMAP_THRESHOLD, MAPPED_BYTES)
+
+
+def share_the_interpreter() -> None:
+    """Let the event loop go on soon while another thread computes.
+
+    A thread keeps the interpreter's lock for the switch interval although the loop has something
+    to do, and a request waits for it several times. While one client has results of 790 kB parsed,
+    others take 46 ms at the median with 5 ms, Python's own, 9 ms with a tenth of it, and no less is
+    parsed; shorter intervals gain little (``python -m benchmarks.parsing``).
+    """
+    sys.setswitchinterval(SWITCH_SECONDS)
+
+
+def run(main: Coroutine[None, None, None]) -> None:
+    """Run on uvloop where it exists."""
+    if sys.platform == "win32":  # pragma: no cover
+        # Its own loop has no readers, which connections are accepted by.
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(main)
+        return
+    import uvloop  # noqa: PLC0415 - there is none for Windows
+
+    uvloop.run(main)
+
+
+async def _until_signalled(config: Config, settings_file: Path | None) -> None:
+    signalled: asyncio.Queue[int] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signalled.put_nowait, number)
+    async with Server(config) as server:
+        loop.add_signal_handler(signal.SIGHUP, server.reload)
+        line = start_line(
+            config, settings_file, workers=1, url=server.url, admin_url=server.admin_url
+        )
+        _log.info("%s", line)
+        await signalled.get()
+        _log.info("draining for at most %g s; a second signal ends it", config.listen.drain_seconds)
+        await first_of(server.drain(), signalled.get())
+    _log.info("stopped")
+
+
+class Server:
+    """The gateway with its listeners, as an ``async with`` block.
+
+    ``sockets``: bound already and shared with other processes; operators are then answered by
+    another one, which asks ``vitals``. ``admin_url`` is empty.
+    """
+
+    def __init__(self, config: Config, sockets: Sequence[socket] | None = None) -> None:
+        self._config = config
+        self._sockets = sockets
+        self._resources = contextlib.AsyncExitStack()
+        listen = config.listen
+        self._certificate = (
+            Certificate(listen.tls_cert_file, listen.tls_key_file) if listen.tls_cert_file else None
+        )
+        self.admin_url = ""
+
+    @property
+    def vitals(self) -> Vitals:
+        """What operators ask for."""
+        return self._gateway.vitals
+
+    async def __aenter__(self) -> Self:
+        async with contextlib.AsyncExitStack() as stack:
+            self._gateway = await stack.enter_async_context(Gateway(self._config))
+            if self._sockets is None:
+                self.admin_url = await stack.enter_async_context(
+                    admin_listening(self.vitals, self._config.admin)
+                )
+            stack.push_async_callback(self._gateway.listener.shutdown, CLOSE_SECONDS)
+            stack.callback(self._gateway.cut)
+            listen = self._config.listen
+            sockets = self._sockets or await bound(listen.host, listen.port)
+            self.url = url_of(
+                sockets[0].getsockname(), "http" if self._certificate is None else "https"
+            )
+            self._acceptor = self._accepting(sockets)
+            stack.push_async_callback(self._acceptor.aclose)
+            self._acceptor.start()
+            self._resources = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self._resources.aclose()
+
+    def reload(self) -> None:
+        """Take up files that were renewed; one that cannot be used changes nothing."""
+        renewals = self._gateway.renewals
+        if self._certificate is not None:
+            renewals["the certificate"] = self._certificate.renew
+        if not renewals:
+            _log.info("nothing to reload: there is no certificate, and no key in a file")
+        for name, renew in renewals.items():
+            try:
+                renew()
+            except (UnusableCertificate, UnusableKey) as failure:
+                _log.error("%s stays as it was: %s", name, failure)
+            else:
+                _log.info("%s was read again", name)
+
+    async def drain(self) -> None:
+        """Accept nothing new, hand back what is held, let the rest run for ``drain_seconds``."""
+        self._acceptor.drain()
+        self._gateway.drain()
+        await self.until_quiet(self._config.listen.drain_seconds)
+
+    async def until_quiet(self, seconds: float) -> None:
+        """Wait until nobody is connected, or nothing has been asked for a while: a client may have
+        sent what was not read yet. At most ``seconds``.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        quiet_at = loop.time() + QUIET_SECONDS
+        while self._acceptor.has_connections and loop.time() < min(until, quiet_at):
+            await asyncio.sleep(LOOK_SECONDS)
+            if not self._gateway.is_idle:
+                quiet_at = loop.time() + QUIET_SECONDS
+
+    def _accepting(self, sockets: Sequence[socket]) -> Acceptor:
+        listener = self._gateway.listener
+        options: dict[str, Any] = {}
+        if self._certificate is not None:
+            options = {
+                "ssl": self._certificate.context,
+                "ssl_handshake_timeout": HANDSHAKE_SECONDS,
+                "ssl_shutdown_timeout": TLS_CLOSE_SECONDS,
+            }
+        return Acceptor(
+            sockets,
+            listener,
+            self._gateway.places,
+            refuse=listener.refuse,
+            on_short=listener.close_idle,
+            **options,
+        )

@@ -1,0 +1,89 @@
+"""What operators are told of all workers together."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+from gateway.ops.health import PROBE_SECONDS, Readiness
+from gateway.ops.merge import Totals
+from gateway.server.channel import Question
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client.metrics_core import Metric
+
+    from gateway.server.channel import Reply
+    from gateway.server.supervisor import Supervisor
+
+ANSWER_SECONDS = 1.0
+"""What a worker gets to answer in, without the time that a probe of the upstream may take."""
+
+
+class WorkersVitals:
+    """What operators are told of all workers together, within little more than ``PROBE_SECONDS``.
+
+    They live while each of them answers, and are ready when one of them is.
+    """
+
+    supervisor: Supervisor
+
+    def __init__(self) -> None:
+        self.totals = Totals(self._supervised)
+
+    async def liveness(self) -> str:
+        answers = await self._ask(Question.LIVE)
+        silent = [str(number) for number in self.supervisor.numbers if number not in answers]
+        return f"no answer of worker {', '.join(silent)}" if silent else ""
+
+    async def readiness(self) -> Readiness:
+        if self.supervisor.is_leaving:
+            return Readiness("draining")
+        found = Readiness("no worker answers")
+        async with asyncio.TaskGroup() as group:
+            asked = [
+                group.create_task(worker.ask(Question.READY, PROBE_SECONDS + ANSWER_SECONDS))
+                for worker in self.supervisor.running.values()
+            ]
+            for completed in asyncio.as_completed(asked):
+                answer = await completed
+                if answer is not None:
+                    found = msgspec.json.decode(answer, type=Readiness)
+                    if not found.reason:
+                        break
+            for task in asked:
+                task.cancel()
+        return found
+
+    async def metrics(self, accept: str) -> tuple[bytes, str]:
+        await self._ask(Question.METRICS)
+        return self.totals.render(accept)
+
+    def told(self, number: int, reply: Reply) -> None:
+        """A worker has replied; at its end it does so unasked."""
+        if reply.to is Question.METRICS:
+            self.totals.update(number, msgspec.json.decode(reply.content, type=str))
+
+    async def _ask(self, question: Question) -> dict[int, msgspec.Raw]:
+        """The answers of those that answered, and still run."""
+        running = dict(self.supervisor.running)
+        answers = await asyncio.gather(*(w.ask(question, ANSWER_SECONDS) for w in running.values()))
+        return {
+            number: answer
+            for (number, worker), answer in zip(running.items(), answers, strict=True)
+            if answer is not None and self.supervisor.running.get(number) is worker
+        }
+
+    def _supervised(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "gateway_workers", "Worker processes.", value=len(self.supervisor.running)
+        )
+        yield CounterMetricFamily(
+            "gateway_workers_replaced",
+            "Worker processes that ended without having been told to.",
+            value=self.supervisor.replaced,
+        )

@@ -1,0 +1,155 @@
+"""One of several processes that share the client port, ``python -m gateway.workers.worker FD``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from gateway import descriptors
+from gateway.admission.identity.key_files import UnusableKey
+from gateway.downstream.listening.tls import UnusableCertificate
+from gateway.ops.merge import EXCHANGED
+from gateway.server.channel import Channel, Message, Order, Question, Reply, Start
+from gateway.server.server import (
+    Server,
+    log_to_stderr,
+    run,
+    share_the_interpreter,
+    spare_the_allocator,
+    spare_the_collector,
+)
+from gateway.tasks import Tasks, first_of
+
+if TYPE_CHECKING:
+    from gateway.ops.admin import Vitals
+
+_log = logging.getLogger("gateway")
+OUTLIVE_SECONDS = 5.0
+"""How long it takes connections without a supervisor."""
+DRAIN_SECONDS = 3.0
+"""How long what is being answered then goes on."""
+FLUSH_SECONDS = 1.0
+"""What its last words get to be on their way in, should the supervisor stand still."""
+LAST_SECONDS = 9
+"""After that it is ended by the kernel."""
+
+
+def main(descriptor: int) -> int:
+    """Run until the supervisor, whose channel it is, orders the end or ends; the exit status."""
+    # Kept until the process is gone: whoever hangs up is killed, with its reason untold perhaps.
+    os.dup(descriptor)
+    try:
+        run(_work(socket.socket(fileno=descriptor)))
+    except (OSError, UnusableCertificate) as failure:
+        _log.error("cannot listen: %s", failure)
+        return 1
+    except UnusableKey as failure:
+        _log.error("cannot verify tokens: %s", failure)
+        return 1
+    return 0
+
+
+async def _work(sock: socket.socket) -> None:
+    channel = await Channel.over(sock)
+    start = await channel.receive(Start)
+    if start is None:
+        return
+    log_to_stderr(start.config.log, f"worker {start.number}: ")
+    descriptors.ask_for_most()
+    spare_the_collector()
+    spare_the_allocator()
+    share_the_interpreter()
+    sockets = [socket.socket(fileno=number) for number in start.sockets]
+    tasks = Tasks()
+    async with Server(start.config, sockets) as server:
+        worker = Worker(channel, server, tasks)
+        tasks.spawn(worker.obey(), name="obey the supervisor")
+        await worker.until_ended()
+        vitals = server.vitals
+    await tasks.aclose()
+    # What was counted since it was last asked.
+    channel.send(await _reply(vitals, Question.METRICS))
+    await channel.flush(FLUSH_SECONDS)
+    channel.close()
+
+
+class Worker:
+    """Does what the supervisor says with the server it has been given."""
+
+    def __init__(self, channel: Channel, server: Server, tasks: Tasks) -> None:
+        self._channel = channel
+        self._server = server
+        self._tasks = tasks
+        self._leaving = asyncio.Event()
+        self._stopping = asyncio.Event()
+
+    async def until_ended(self) -> None:
+        """Until nothing is left to be done, or must be."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # Only a supervisor can stop it at once: signals come to all processes of a group.
+            loop.add_signal_handler(number, self._leaving.set)
+        loop.add_signal_handler(signal.SIGHUP, self._server.reload)
+        await self._leaving.wait()
+        await first_of(self._server.drain(), self._stopping.wait())
+
+    async def obey(self) -> None:
+        """Answer and follow the supervisor, and outlive it a little where it ends."""
+        try:
+            while (message := await self._channel.receive(Message)) is not None:
+                if message.question is not None:
+                    answer = self._answer(message.question)
+                    self._tasks.spawn(answer, name=f"answer {message.question.value}")
+                if message.order is Order.RELOAD:
+                    self._server.reload()
+                if message.order is Order.DRAIN:
+                    self._leaving.set()
+                if message.order is Order.STOP:
+                    return
+            await self._outlive()
+        finally:
+            self._leaving.set()
+            self._stopping.set()
+
+    async def _outlive(self) -> None:
+        """Nobody replaces this process or tells it to end: serve on while there is something to do,
+        but not so long that whoever starts another supervisor must wait for the port.
+        """
+        # Whatever keeps it.
+        signal.alarm(LAST_SECONDS)
+        until = asyncio.get_running_loop().time() + OUTLIVE_SECONDS + DRAIN_SECONDS
+        if not self._leaving.is_set():
+            _log.warning("its supervisor has ended, so this worker ends soon")
+            await self._server.until_quiet(OUTLIVE_SECONDS)
+            self._leaving.set()
+        await asyncio.sleep(until - asyncio.get_running_loop().time())
+
+    async def _answer(self, question: Question) -> None:
+        self._channel.send(await _reply(self._server.vitals, question))
+
+
+async def _reply(vitals: Vitals, question: Question) -> Reply:
+    content = msgspec.json.encode(await _content(vitals, question))
+    return Reply(question, msgspec.Raw(content))
+
+
+async def _content(vitals: Vitals, question: Question) -> Any:
+    match question:
+        case Question.LIVE:
+            return await vitals.liveness()
+        case Question.READY:
+            return await vitals.readiness()
+        case Question.METRICS:
+            page, _ = await vitals.metrics(EXCHANGED)
+            return page.decode()
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1])))

@@ -1,0 +1,1 @@
+"""Jobs as the orchestrator tells of them."""

@@ -1,0 +1,31 @@
+"""A client's credentials, to be repeated upstream exactly as they came."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gateway.admission.identity.token import is_token_parameter
+from gateway.protocols.http.query import pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gateway.errors import Field
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Lives as long as its request; its repr shows nothing of it."""
+
+    query: str = field(repr=False)
+    """The raw ``access_token=…`` pairs of the query."""
+    fields: tuple[Field, ...] = field(repr=False)
+    """The ``Authorization`` lines."""
+
+
+def credentials(query: str, fields: Iterable[Field]) -> Credentials:
+    return Credentials(
+        "&".join(pair.raw for pair in pairs(query) if is_token_parameter(pair.key)),
+        tuple(line for line in fields if line[0].lower() == b"authorization"),
+    )

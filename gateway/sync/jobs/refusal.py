@@ -1,0 +1,60 @@
+"""Whether a 4xx of the upstream is about the job that was asked for. Pure.
+
+While TheEye's session service fails, TheEye passes its status on, be it 403 or 404, with the stack
+of its own look-up as content. A proxy between may answer the like. Such an answer says nothing
+about the job: only the words that TheEye has for jobs do.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.admission.identity.rejection import is_failed_lookup
+
+_WORDS = {
+    403: frozenset({"forbidden", "invalid secret"}),
+    404: frozenset({"job not found", "organization not found"}),
+}
+"""In lower case: TheEye has both "forbidden" and "Forbidden"."""
+_GONE = "job not found"
+_ASK_LATER = frozenset({408, 429})
+_OF_THE_TOKEN = frozenset({400, 401})
+"""Look-ups fail with these for what the client sent: a token that nobody has, or that cannot be
+looked up."""
+
+
+class _Body(msgspec.Struct):
+    message: object = None
+
+
+_decoder: msgspec.json.Decoder[str | _Body] = msgspec.json.Decoder(str | _Body)
+
+
+def is_refusal(status: int, content: bytes) -> bool:
+    """Whether the upstream will not show the job, whenever it is asked; else it is failing."""
+    if not 400 <= status < 500 or status in _ASK_LATER:
+        return False
+    words = _WORDS.get(status)
+    if words is not None:
+        return _message(content).lower() in words
+    return status in _OF_THE_TOKEN or not is_failed_lookup(content)
+
+
+def is_gone(status: int, content: bytes) -> bool:
+    """Whether the upstream let the client in, and has no such job."""
+    return status == 404 and _message(content) == _GONE
+
+
+def _message(content: bytes) -> str:
+    """What an error says: TheEye's older routes have a string, the newer ones ``message``."""
+    body = _decode(content)
+    if isinstance(body, _Body):
+        return body.message if isinstance(body.message, str) else ""
+    return body
+
+
+def _decode(content: bytes) -> str | _Body:
+    try:
+        return _decoder.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""

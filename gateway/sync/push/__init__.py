@@ -1,0 +1,1 @@
+"""Hints that jobs have ended."""

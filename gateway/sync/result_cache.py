@@ -1,0 +1,107 @@
+"""Results that outlive the upstream: finished jobs, kept for a moment for who has read them.
+
+TheEye keeps only the five newest jobs of a task. A client whose connection broke while its result
+came, or that comes back late, may find its job gone. The upstream is still asked first, each time:
+what is kept here stands in only where it says that there is no such job. So a token that has been
+revoked gets the upstream's 401, not a result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from cachetools import TTLCache
+
+from gateway.protocols.theeye.cors import carried_fields
+from gateway.sync.jobs.reader import Read, Refused, Seen
+from gateway.tasks import Tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from gateway.admission.identity.identities import Identity
+    from gateway.config import SyncConfig
+    from gateway.protocols.theeye.job import Job
+    from gateway.sync.jobs.reader import Reading
+
+SHARE = 8
+"""No job takes more than this part of the bytes, so that one cannot drive out all others."""
+OVERHEAD_BYTES = 1024
+"""What an entry takes besides the job's content."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    holder: bytes
+    customer: str
+    job_id: str
+
+
+def holder(reading: Reading, identity: Identity) -> bytes | None:
+    """A hash of what lets this client read the job, its token or the job's secret; None where
+    it has neither, and nothing is to be kept for it."""
+    if reading.secret:
+        return blake2b(reading.secret.encode(), digest_size=16, person=b"job secret").digest()
+    return identity.token_hash
+
+
+class Results:
+    """Reads jobs with ``read`` and keeps the finished ones; ``clock`` gives monotonic seconds.
+
+    ``read`` is told whether nothing but the job's output is wanted once it has ended.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[Reading, bool], Awaitable[Read]],
+        clock: Callable[[], float],
+        config: SyncConfig,
+    ) -> None:
+        self._read = read
+        self._is_on = config.result_cache_seconds > 0
+        self._largest = config.result_cache_bytes // SHARE
+        self._kept: TTLCache[_Key, Job] = TTLCache(
+            config.result_cache_bytes,
+            config.result_cache_seconds,
+            timer=clock,
+            getsizeof=size,
+        )
+        self._tasks = Tasks()
+
+    async def read(
+        self, reading: Reading, holder: bytes | None, *, has_ended: bool, output_only: bool
+    ) -> Read:
+        """The job as it stands, or as it stood at its end where the upstream has it no more.
+
+        ``has_ended``: it is said to have ended; then the read goes on also if the client leaves.
+        """
+        if holder is None or not self._is_on:
+            return await self._read(reading, output_only)
+        if has_ended:
+            reads = self._tasks.spawn(
+                self._remembered(reading, holder, output_only), name="last read"
+            )
+            return await asyncio.shield(reads)
+        return await self._remembered(reading, holder, output_only)
+
+    async def aclose(self) -> None:
+        await self._tasks.aclose()
+
+    async def _remembered(self, reading: Reading, holder: bytes, output_only: bool) -> Read:
+        read = await self._read(reading, output_only)
+        key = _Key(holder, reading.customer, reading.job_id.lower())
+        if isinstance(read, Seen) and read.job.is_finished and size(read.job) <= self._largest:
+            self._kept[key] = read.job
+        if isinstance(read, Refused) and read.is_gone:
+            job = self._kept.get(key)
+            if job is not None:
+                return Seen(job, carried_fields(reading.origin, read.answer.fields))
+        return read
+
+
+def size(job: Job) -> int:
+    """The bytes that keeping a job takes, roughly."""
+    return OVERHEAD_BYTES + job.held_bytes

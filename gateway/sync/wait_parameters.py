@@ -1,0 +1,158 @@
+"""What a query says of a wait: whether one is asked for, how long, and where to ask next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gateway.errors import BadRequest
+from gateway.protocols.http.query import MAX_PAIRS, pairs, values
+from gateway.protocols.theeye.ecma_json import without_lone_surrogates
+
+if TYPE_CHECKING:
+    from gateway.config import SyncConfig
+
+MAX_HOLDS = 1_000_000
+ADDED_PAIRS = 8
+"""Room for what a Location adds to a query."""
+_MAX_DIGITS = 9
+_DRAINED = "drained"
+"""How often a process that was about to stop has sent the client on. Nobody reads it: it makes each
+address of a chain of redirects another one, for clients take the same one twice for a loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldParameters:
+    counter: int
+    """How many result requests ran before this one."""
+    limit: int
+    """How many may run in all."""
+    hold_seconds: int
+
+    @property
+    def may_wait(self) -> bool:
+        return self.counter < self.limit
+
+    @property
+    def is_last(self) -> bool:
+        """No request may follow."""
+        return self.counter + 1 >= self.limit
+
+    @property
+    def waited_seconds(self) -> int:
+        """How long the requests before this one waited in all."""
+        return min(self.counter, self.limit) * self.hold_seconds
+
+
+class _Flag(msgspec.Struct):
+    """Nothing else of the content is made into objects, however large it is."""
+
+    wait_result: msgspec.Raw = msgspec.Raw(b"")
+
+
+_flag_of = msgspec.json.Decoder(_Flag)
+
+
+def asks_to_wait(query: str) -> bool:
+    """``wait_result=true``, exactly that and once."""
+    return values(query, "wait_result") == ["true"]
+
+
+def content_asks_to_wait(content: bytes) -> bool:
+    """A JSON object with the boolean ``"wait_result": true`` at its top level."""
+    for made_readable in (bytes, without_lone_surrogates):
+        try:
+            return bytes(_flag_of.decode(made_readable(content)).wait_result) == b"true"
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+    return False
+
+
+def hold_parameters(query: str, config: SyncConfig) -> HoldParameters:
+    """
+    Raises:
+        BadRequest: one of them is no whole number in its range, or given twice.
+    """
+    if query.count("&") >= MAX_PAIRS - ADDED_PAIRS:
+        raise BadRequest(f"A query may have {MAX_PAIRS - ADDED_PAIRS} parameters")
+    most = config.max_hold_seconds
+    timeout = _whole_number(
+        query,
+        "timeout",
+        config.default_hold_seconds,
+        f"timeout must be a whole number of seconds, 1 to {most}",
+    )
+    limit = _whole_number(
+        query, "limit", config.default_limit, f"limit must be a whole number, 1 to {MAX_HOLDS}"
+    )
+    message = f"counter must be a whole number, 0 to {MAX_HOLDS}"
+    counter = _whole_number(query, "counter", 0, message, least=0)
+    if limit > MAX_HOLDS:
+        raise BadRequest(f"limit must be a whole number, 1 to {MAX_HOLDS}")
+    if counter > MAX_HOLDS:
+        raise BadRequest(message)
+    return HoldParameters(counter, limit, min(timeout, most))
+
+
+def result_location(path: str, query: str, config: SyncConfig) -> str:
+    """``path`` with the query as it came, and those of counter, limit and timeout it lacks."""
+    given = {pair.key for pair in pairs(query)}
+    defaults = {
+        "counter": 0,
+        "limit": config.default_limit,
+        "timeout": config.default_hold_seconds,
+    }
+    missing = [f"{key}={value}" for key, value in defaults.items() if key not in given]
+    return f"{path}?{append(query, *missing)}"
+
+
+def next_location(path: str, query: str, counter: int, config: SyncConfig) -> str:
+    """The same with the counter's value replaced where it stands."""
+    found = [pair for pair in pairs(query) if pair.key == "counter"]
+    if not found:
+        return result_location(path, append(query, f"counter={counter}"), config)
+    raw, raw_key = found[0].raw, found[0].raw_key
+    parts = [f"{raw_key}={counter}" if part == raw else part for part in query.split("&")]
+    return result_location(path, "&".join(parts), config)
+
+
+def drained_location(path: str, query: str, config: SyncConfig) -> str:
+    """The same request again, at an address that no request of its chain had (RFC 9110, 15.4)."""
+    found = [pair for pair in pairs(query) if pair.key == _DRAINED]
+    given = [int(pair.value) for pair in found if _is_number(pair.value)]
+    counted = f"{_DRAINED}={max(given, default=0) % (10**_MAX_DIGITS - 1) + 1}"
+    if not found:
+        return f"{result_location(path, query, config)}&{counted}"
+    raw = {pair.raw for pair in found}
+    parts = [part for part in query.split("&") if part not in raw]
+    parts.insert(query.split("&").index(found[0].raw), counted)
+    return result_location(path, "&".join(parts), config)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
+
+
+def append(query: str, *parts: str) -> str:
+    """The query with more pairs at its end."""
+    if not parts:
+        return query
+    separator = "&" if query and not query.endswith("&") else ""
+    return query + separator + "&".join(parts)
+
+
+def _whole_number(query: str, key: str, default: int, message: str, least: int = 1) -> int:
+    """The value of ``key``; numbers of more than nine digits read as the largest of nine."""
+    given = values(query, key)
+    if not given:
+        return default
+    text = given[0]
+    if len(given) > 1 or not (text.isascii() and text.isdigit()):
+        raise BadRequest(message)
+    digits = text.lstrip("0") or "0"
+    number = int(digits) if len(digits) <= _MAX_DIGITS else 10**_MAX_DIGITS
+    if number < least:
+        raise BadRequest(message)
+    return number

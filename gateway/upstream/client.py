@@ -1,0 +1,223 @@
+"""The upstream as the rest of the gateway sees it: a request goes in, an answer comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.durations import ANSWER_SECONDS, Durations
+from gateway.errors import AnswerTooLarge, BadGateway, ContentCut, GatewayTimeout
+from gateway.protocols.http.content_coding import InflatesTooFar, Undecodable, codings, inflated
+from gateway.protocols.http.fields import without
+from gateway.upstream.address import Address
+from gateway.upstream.connections.connection import Connection
+from gateway.upstream.connections.pool import Pool, PoolStats
+from gateway.upstream.connections.write_batch import Outbox
+from gateway.upstream.exchange import STATUS_CLASSES, UpstreamExchange
+from gateway.upstream.failures import is_the_upstreams
+from gateway.upstream.messages.messages import Heard, Outbound, Purpose, Reply
+from gateway.upstream.signs import Signs, Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gateway.config import UpstreamConfig
+    from gateway.errors import Field
+    from gateway.upstream.upload import Content
+
+
+_OWN = frozenset({Purpose.READ, Purpose.POLL})
+PROBED = "/api"
+"""Answered by TheEye without a token and without looking anything up (recording health)."""
+_IDENTITY = (b"Accept-Encoding", b"identity")
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamStats:
+    """What was asked of the upstream so far, by purpose and status class ("5xx", "failed")."""
+
+    pool: PoolStats
+    requests: Mapping[tuple[str, str], int]
+    seconds: Mapping[str, Durations]
+    """How long answers took to begin, or the upstream to fail, by purpose."""
+
+
+class Upstream:
+    """One orchestrator at one address. ``clock`` gives monotonic seconds."""
+
+    def __init__(self, config: UpstreamConfig, clock: Callable[[], float]) -> None:
+        self.config = config
+        self._address = Address(config)
+        self.host = self._address.host
+        self.clock = clock
+        self.outbox = Outbox()
+        """For small writes to either side; counts the exchanges that go by callbacks."""
+        self.pool = Pool(self._address.dial, config, self.outbox)
+        self._requests: dict[tuple[str, str], int] = {}
+        self._seconds: dict[str, Durations] = {}
+        self.signs = Signs()
+
+    def stats(self) -> UpstreamStats:
+        return UpstreamStats(self.pool.stats(), dict(self._requests), dict(self._seconds))
+
+    async def probe(self, seconds: float) -> bool:
+        """Whether the upstream answers within ``seconds``, and not with 5xx, on a connection of its
+        own, however busy the others."""
+        made: list[Connection] = []
+
+        def protocol() -> Connection:
+            made.append(Connection(_forget, self.config.buffer_bytes, self.outbox))
+            return made[-1]
+
+        timed_out = False
+        try:
+            async with asyncio.timeout(seconds):
+                await self._address.dial(protocol)
+                await self._probe_on(made[-1], seconds)
+        except TimeoutError:
+            timed_out = True
+        except OSError:
+            made.clear()
+        finally:
+            for connection in made:
+                connection.close()
+        head = made[-1].answer.head if made else None
+        now = self.clock()
+        if head is None:
+            self._count(Purpose.PROBE, "failed")
+            is_silent = timed_out and bool(made) and made[-1].sent_at is not None
+            self.signs.failed(now, Trouble.SILENT if is_silent else Trouble.UNREACHABLE)
+            return False
+        self._count(Purpose.PROBE, STATUS_CLASSES[head.status // 100])
+        if head.status >= 500:
+            self.signs.failed(now, Trouble.REFUSING)
+            return False
+        self.signs.reached(now)
+        return True
+
+    async def _probe_on(self, connection: Connection, seconds: float) -> None:
+        fields = [(b"Host", self.host), (b"Connection", b"close")]
+        connection.sent_at = self.clock()
+        connection.send(Outbound("GET", PROBED, fields, Purpose.PROBE).head(), method="GET")
+        answer = connection.answer
+        while answer.head is None and answer.failure is None:
+            await connection.arrived(2 * seconds)
+
+    def exchange(self, outbound: Outbound, content: Content | bytes = b"") -> UpstreamExchange:
+        """A request and its answer, to be used as an ``async with`` block."""
+        return UpstreamExchange(self, outbound, content)
+
+    async def ask(
+        self,
+        method: str,
+        target: str,
+        fields: Sequence[Field],
+        content: bytes = b"",
+        *,
+        purpose: Purpose,
+        max_bytes: int,
+        make_room: Callable[[int], None] | None = None,
+        heard: Heard | None = None,
+    ) -> Reply:
+        """Send a request of our own, or one held as a whole, and read the whole answer.
+
+        ``Host`` and ``Content-Length`` are added to ``fields`` where they are missing. A request of
+        our own is answered without a content coding, for which ``max_bytes`` holds as well.
+        ``make_room`` is asked for so many bytes of the answer before they are kept, and may raise.
+        ``heard`` is told what became of it.
+
+        Raises:
+            BadGateway: not reachable, no HTTP, or cut.
+            AnswerTooLarge: more than ``max_bytes``.
+            GatewayTimeout: no answer in time.
+            Overloaded: all connections are in use.
+        """
+        names = {name.lower() for name, _ in fields}
+        complete = list(fields)
+        if b"host" not in names:
+            complete.insert(0, (b"Host", self.host))
+        if content and b"content-length" not in names:
+            complete.append((b"Content-Length", b"%d" % len(content)))
+        is_own = purpose in _OWN
+        if is_own:
+            complete.append(_IDENTITY)
+        answer = self.exchange(Outbound(method, target, complete, purpose), content)
+        try:
+            async with asyncio.timeout(self.config.response_seconds):
+                async with answer:
+                    body = await answer.read_all(max_bytes, make_room)
+        except TimeoutError:
+            answer.time_out()
+            raise GatewayTimeout("The upstream did not end its answer in time") from None
+        except ContentCut:
+            raise BadGateway("The upstream's answer ended early") from None
+        finally:
+            if heard is not None:
+                heard.note(answer.status, answer.seconds)
+        head = answer.head
+        kept = head.passed_on()
+        if head.length is None and body:
+            # What was chunked has a length now.
+            kept.append((b"Content-Length", b"%d" % len(body)))
+        reply = Reply(head.status, head.reason, kept, body)
+        if is_own and codings(kept):
+            # It was asked not to have any. In a thread: zlib lets the others run meanwhile.
+            if make_room is not None:
+                make_room(max_bytes - len(body))
+            return await asyncio.to_thread(_plain, reply, max_bytes)
+        return reply
+
+    def close(self) -> None:
+        self.pool.close()
+
+    def count(self, purpose: Purpose, result: str, now: float, seconds: float) -> None:
+        """Keep the books on an answer by its status class; it began after ``seconds``."""
+        self._count(purpose, result)
+        self._took(purpose, seconds)
+        self.signs.answered(now, is_refusal=result == "5xx")
+
+    def count_failure(
+        self, purpose: Purpose, failure: Exception, now: float, seconds: float
+    ) -> None:
+        """The same where there is none; ``seconds`` is 0 where nothing was sent."""
+        self._count(purpose, "failed")
+        if seconds > 0:
+            self._took(purpose, seconds)
+        if is_the_upstreams(failure):
+            is_silent = seconds > 0 and isinstance(failure, GatewayTimeout)
+            self.signs.failed(now, Trouble.SILENT if is_silent else Trouble.UNREACHABLE)
+
+    def _count(self, purpose: Purpose, result: str) -> None:
+        key = purpose, result
+        self._requests[key] = self._requests.get(key, 0) + 1
+
+    def _took(self, purpose: Purpose, seconds: float) -> None:
+        durations = self._seconds.get(purpose)
+        if durations is None:
+            durations = self._seconds[purpose] = Durations(ANSWER_SECONDS)
+        durations.add(seconds)
+
+
+def _forget(connection: Connection) -> None:
+    """Nothing is kept of a probe's connection."""
+
+
+def _plain(reply: Reply, max_bytes: int) -> Reply:
+    """The reply without a content coding.
+
+    Raises:
+        AnswerTooLarge: it has more than ``max_bytes`` then.
+        BadGateway: the coding cannot be undone.
+    """
+    try:
+        content = inflated(reply.content, reply.fields, max_bytes)
+    except InflatesTooFar:
+        message = f"The upstream's answer has more than {max_bytes} bytes, the limit here"
+        raise AnswerTooLarge(message) from None
+    except Undecodable:
+        raise BadGateway("The upstream's answer has a content coding not asked for") from None
+    fields = without(reply.fields, b"content-encoding", b"content-length")
+    fields.append((b"Content-Length", b"%d" % len(content)))
+    return Reply(reply.status, reply.reason, fields, content)

@@ -1,0 +1,1 @@
+"""Messages to and from the orchestrator as bytes. Pure."""

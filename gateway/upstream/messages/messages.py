@@ -1,0 +1,128 @@
+"""What goes to the upstream and what comes back, as plain records and bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from http import HTTPStatus
+
+from gateway.errors import Field
+from gateway.protocols.http.fields import end_to_end
+
+IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
+"""Methods that may be sent twice (RFC 9110, 9.2.2)."""
+
+
+_USUAL = frozenset(status.phrase.encode() for status in HTTPStatus)
+_CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def passable_reason(reason: bytes, status: int) -> bytes:
+    """The reason phrase; the usual one where it has control characters (RFC 9112, 4)."""
+    if reason in _USUAL or _CONTROLS.search(reason) is None:
+        return reason
+    try:
+        return HTTPStatus(status).phrase.encode("ascii")
+    except ValueError:
+        return b""
+
+
+class Purpose(StrEnum):
+    """What a request is sent upstream for; a metric's label."""
+
+    RELAY = "relay"
+    CREATE = "create"
+    READ = "read"
+    """A job, for the client that asked for it."""
+    POLL = "poll"
+    """Jobs that are waited for, to see whether they have ended."""
+    PROBE = "probe"
+
+
+class Outbound:
+    """A request to send: everything but its content.
+
+    ``fields`` are sent as they are, so they hold ``Host`` and the framing of the content.
+    ``upgrade``: a 101 answer is asked for. ``holder``: the client that a relayed request is of, by
+    which connections are shared out.
+    """
+
+    __slots__ = ("fields", "holder", "method", "purpose", "target", "upgrade")
+
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        fields: Sequence[Field],
+        purpose: Purpose,
+        *,
+        upgrade: bool = False,
+        holder: bytes = b"",
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.fields = fields
+        self.purpose = purpose
+        self.upgrade = upgrade
+        self.holder = holder
+
+    def head(self) -> bytes:
+        """The request line and the field lines."""
+        lines = [f"{self.method} {self.target} HTTP/1.1".encode("ascii")]
+        lines += [name + b": " + content for name, content in self.fields]
+        lines.append(b"\r\n")
+        return b"\r\n".join(lines)
+
+
+class Head:
+    """An answer's status line and field lines, as they came."""
+
+    __slots__ = ("fields", "length", "names", "reason", "status")
+
+    def __init__(
+        self,
+        status: int,
+        reason: bytes,
+        fields: Sequence[Field],
+        names: list[bytes],
+        length: int | None,
+    ) -> None:
+        self.status = status
+        self.reason = reason
+        self.fields = fields
+        self.names = names
+        """The fields' names in lower case."""
+        self.length = length
+        """The length of its content in bytes where the upstream names it."""
+
+    def passed_on(self) -> list[Field]:
+        """The field lines that go on to the client."""
+        return end_to_end(self.fields, self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer; ``fields`` are those for the next hop only."""
+
+    status: int
+    reason: bytes
+    fields: Sequence[Field]
+    content: bytes
+
+
+class Heard:
+    """What the upstream said to requests that are made for one of a client's."""
+
+    __slots__ = ("seconds", "status")
+
+    def __init__(self) -> None:
+        self.status = 0
+        """Of its last answer; 0 where there is none."""
+        self.seconds = 0.0
+        """How long it took to begin its answers, or to fail; all of them together."""
+
+    def note(self, status: int, seconds: float) -> None:
+        self.status = status
+        self.seconds += seconds

@@ -1,0 +1,275 @@
+"""What an upstream's bytes say: answers to requests, one at a time, parsed by llhttp. No I/O.
+
+After any doubt about where a message ends the connection must be closed (RFC 9112, 9.3):
+``is_reusable`` is then false.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+import httptools
+
+from gateway.errors import BadGateway, ContentCut
+from gateway.protocols.http.fields import keep_alive_seconds, lowered
+from gateway.upstream.messages.field_lines import has_spaced_name, head_end, without_spaces
+from gateway.upstream.messages.messages import Head, passable_reason
+from gateway.upstream.messages.response_framing import UNFRAMED, framing_of, without_framing
+
+if TYPE_CHECKING:
+    from gateway.errors import Field
+
+HEAD_BYTES = 64 * 1024
+"""The largest answer head that is accepted, and the largest trailer section or chunk extension."""
+
+
+CHUNK_BYTES = 48
+"""What a piece of content takes besides its bytes: many may have one only."""
+
+
+class StaleConnection(Exception):
+    """A kept connection was closed by the upstream before it answered anything."""
+
+
+class AnswerReader:
+    """Reads the answers on one connection; ``expect`` begins each."""
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._served = 0
+        self.keepalive_hint: float | None = None
+        """How long the upstream says it keeps the connection, in seconds."""
+        self.chunks: deque[bytes] = deque()
+        """Content that nobody took yet."""
+        self._head: list[bytes] = []
+        """What was received of a head, until it is complete."""
+        self._to_mend: bytearray | None = None
+        """A head that the parser refused, until it is all there."""
+        self._begin("", upgrade=False)
+        self.is_complete = True
+
+    def _begin(self, method: str, *, upgrade: bool) -> None:
+        self._method = method
+        self._upgrade = upgrade
+        self._raw = False
+        self._head_bytes = 0
+        self._framing_bytes = 0
+        """Received since the last content."""
+        self._reason = b""
+        self._fields: list[Field] = []
+        self._until_close = False
+        self._is_doubtful = False
+        if self.chunks:
+            self.chunks = deque()
+        self.buffered = 0
+        """What it takes in memory, in bytes."""
+        self.head: Head | None = None
+        """The answer's, once it has arrived."""
+        self.failure: Exception | None = None
+        """Why there will be no more of the answer."""
+        self.is_complete = False
+        """The whole answer has arrived, though it may not have been taken."""
+        self.is_reusable = False
+        """It ended where it said, and the connection may be kept."""
+
+    def expect(self, method: str, *, upgrade: bool = False) -> None:
+        """A request was sent, one that may change protocols if ``upgrade``."""
+        self._served += 1
+        self._begin(method, upgrade=upgrade)
+
+    def feed(self, data: bytes) -> None:
+        """Read bytes. What comes where nothing is expected makes the connection unusable."""
+        if self._raw:
+            self.on_body(data)
+            return
+        if self.is_complete:
+            self.is_reusable = False
+            return
+        if self.head is None:
+            self._feed_head(data)
+        else:
+            self._feed_content(data)
+
+    def _feed_head(self, data: bytes) -> None:
+        self._head_bytes += len(data)
+        if self._to_mend is not None:
+            self._mend(data)
+            return
+        self._head.append(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as switched:
+            self._switch(data[switched.args[0] :])
+        except httptools.HttpParserError:
+            received = b"".join(self._head)
+            if self.head is None and self.failure is None and has_spaced_name(received):
+                self._to_mend = bytearray()
+                self._mend(received)
+            else:
+                self._garbled()
+        else:
+            if self.head is None and self._head_bytes > HEAD_BYTES:
+                self._garbled()
+
+    def _feed_content(self, data: bytes) -> None:
+        buffered = self.buffered
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # Behind the answer.
+            self.is_reusable = False
+        except httptools.HttpParserError:
+            self._garbled()
+        else:
+            # The parser keeps what it reads of a trailer's name and value.
+            has_content = self.buffered != buffered
+            self._framing_bytes = 0 if has_content else self._framing_bytes + len(data)
+            if self._framing_bytes > HEAD_BYTES and not self.is_complete:
+                self._garbled()
+
+    def _mend(self, data: bytes) -> None:
+        """Read a head once more, without the spaces before its colons, when it is all there."""
+        received = self._to_mend
+        assert received is not None
+        # Only the last bytes can complete it.
+        at = max(0, len(received) - 3)
+        received += data
+        end = head_end(received) if received.find(b"\r\n\r\n", at) >= 0 else -1
+        if end < 0:
+            if self._head_bytes > HEAD_BYTES:
+                self._garbled()
+            return
+        self._to_mend = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._reason, self._fields = b"", []
+        mended = without_spaces(bytes(received[:end])) + received[end:]
+        try:
+            self._parser.feed_data(mended)
+        except httptools.HttpParserUpgrade as switched:
+            self._switch(mended[switched.args[0] :])
+        except httptools.HttpParserError:
+            self._garbled()
+
+    def feed_eof(self) -> None:
+        """The upstream sends no more, which ends an answer of unknown length."""
+        if self._raw or (self._until_close and self.head is not None):
+            self.is_complete = True
+
+    def lost(self) -> None:
+        """The connection is gone."""
+        # This one and the parser would keep each other until the collector comes, which is rare.
+        self._parser = httptools.HttpResponseParser(None)
+        self.is_reusable = False
+        if self.is_complete or self.failure is not None:
+            return
+        if self.head is not None:
+            self.failure = ContentCut("the upstream closed the connection within its answer")
+        elif self._served > 1 and not self._head_bytes:
+            self.failure = StaleConnection()
+        else:
+            self.failure = BadGateway("The upstream closed the connection without an answer")
+
+    def take(self) -> bytes | None:
+        """The content that has arrived, empty at the end of the answer, None if it is to come.
+
+        Raises:
+            ContentCut: the content ended early.
+        """
+        if self.chunks:
+            chunk = self.chunks.popleft()
+            self.buffered -= len(chunk) + CHUNK_BYTES
+            return chunk
+        if self.is_complete:
+            return b""
+        if self.failure is not None:
+            raise self.failure
+        return None
+
+    def _garbled(self) -> None:
+        if self.is_complete:
+            self.is_reusable = False
+        elif self.failure is None:
+            self.failure = (
+                BadGateway("The upstream's answer is not HTTP")
+                if self.head is None
+                else ContentCut("the upstream's content is not framed as HTTP says")
+            )
+
+    def _switch(self, rest: bytes) -> None:
+        """The upstream changed protocols (RFC 9110, 7.8): what follows is passed on as it is."""
+        if self.head is None or self.head.status != 101:
+            # Unasked, or behind the answer.
+            return
+        self._raw = True
+        if rest:
+            self.on_body(rest)
+
+    # --- llhttp's callbacks, named by httptools
+
+    def on_status(self, reason: bytes) -> None:
+        self._reason += reason
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.head is None:  # else it is a trailer
+            self._fields.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if self.is_complete or self.failure is not None:
+            # A second answer to one request: the peer and we disagree where messages end.
+            self.is_reusable = False
+            return
+        if status == 101 and not (self._upgrade and self._parser.should_upgrade()):
+            # Without Upgrade and Connection, too, nothing was agreed on (RFC 9110, 7.8).
+            self.failure = BadGateway("The upstream changed protocols unasked")
+            return
+        if 100 <= status < 200 and status != 101:
+            self._reason, self._fields = b"", []
+            return
+        if not self._head[0].startswith(b"HTTP/") and not self._begins_with_http():
+            # llhttp takes ICE/1.0 and RTSP/1.0 for the same.
+            self.failure = BadGateway("The upstream's answer is not HTTP")
+            return
+        fields = self._fields
+        names = lowered(fields)
+        try:
+            framing = framing_of(
+                self._method, status, self._parser.get_http_version(), fields, names
+            )
+        except BadGateway as failure:
+            self.failure = failure
+            return
+        self._until_close = framing.until_close
+        self._is_doubtful = framing.is_doubtful
+        if b"keep-alive" in names:
+            self.keepalive_hint = keep_alive_seconds(fields)
+        if status in UNFRAMED:
+            fields = without_framing(fields, names)
+        reason = passable_reason(self._reason, status)
+        self.head = Head(status, reason, fields, names, framing.length)
+        self._head = []
+        if self._method == "HEAD":
+            # llhttp would wait for the content that a HEAD's answer only announces.
+            self._complete()
+            self._parser = httptools.HttpResponseParser(self)
+
+    def _begins_with_http(self) -> bool:
+        """Whether the head does, however it was split, behind empty lines that llhttp skips."""
+        return b"".join(self._head).lstrip(b"\r\n").startswith(b"HTTP/")
+
+    def on_body(self, data: bytes) -> None:
+        if self.is_complete:
+            self.is_reusable = False
+            return
+        self.chunks.append(data)
+        self.buffered += len(data) + CHUNK_BYTES
+
+    def on_message_complete(self) -> None:
+        head = self.head
+        if head is not None and head.status != 101 and not self.is_complete:
+            self._complete()
+
+    def _complete(self) -> None:
+        self.is_complete = True
+        self.is_reusable = self._parser.should_keep_alive() and not self._is_doubtful

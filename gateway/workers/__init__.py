@@ -1,1 +1,0 @@
-"""Several processes that share the client port: a parent, which keeps them, and its workers."""

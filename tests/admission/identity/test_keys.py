@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from gateway.admission.identity.claims import Signature
+from gateway.admission.identity.key_files import UnusableKey
+from gateway.admission.identity.key_set import KeySet
+from gateway.admission.identity.keys import FileKey, OneKey, keys_of
+from gateway.config import IdentityConfig
+from tests.admission.tokens import RSA
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PEM = RSA.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+async def test_settings_say_what_verifies_tokens(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "key.pem").write_bytes(PEM)
+    (tmp_path / "secret").write_bytes(b"s3cret\n")
+
+    def chosen(mode: str = "verify", **config: str) -> object:
+        return keys_of(IdentityConfig(mode=mode, **config), lambda: 0.0)  # type: ignore[arg-type]
+
+    assert chosen("opaque") is None
+    assert caplog.text == ""
+    assert chosen("opaque", secret="s3cret") is None
+    assert caplog.text.count("no token is verified") == 1
+    assert isinstance(chosen(jwks_url="http://127.0.0.1:9"), KeySet)
+    for config, algorithm, material in (
+        ({"secret": "s3cret"}, "HS256", b"s3cret"),
+        ({"secret_file": str(tmp_path / "secret")}, "HS256", b"s3cret"),
+        ({"public_key_file": str(tmp_path / "key.pem")}, "RS256", RSA.public_key()),
+    ):
+        keys = chosen(**config)
+        assert isinstance(keys, OneKey)
+        [key] = await keys.named(Signature("any", "any"))
+        assert (key.algorithm, key.material) == (algorithm, material)
+        await keys.keep_fresh()
+    assert caplog.text.count("the secret of identity has less than 32 bytes") == 2
+    assert "s3cret" not in caplog.text
+    with pytest.raises(UnusableKey, match=r"^identity\.secret_file: No such file"):
+        chosen(secret_file=str(tmp_path / "missing"))
+
+
+def test_renewed_file_is_read_again_and_an_unusable_one_changes_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("first" * 10)
+    keys = keys_of(IdentityConfig(mode="verify", secret_file=str(file)), lambda: 0.0)
+    assert isinstance(keys, FileKey)
+    assert keys.setting == "identity.secret_file"
+    replaced: list[object] = []
+
+    def replacing() -> None:
+        replaced.append(held())
+
+    def held() -> object:
+        [key] = keys.at_hand(Signature(None, "HS256"))
+        return key.material
+
+    keys.when_replaced = replacing
+    keys.renew()
+    for content in (b"", PEM, b"x" * 100_000):
+        file.write_bytes(content)
+        with pytest.raises(UnusableKey):
+            keys.renew()
+    file.unlink()
+    with pytest.raises(UnusableKey):
+        keys.renew()
+    assert held() == b"first" * 10
+    assert replaced == []
+    file.write_text("second" * 10 + "\n")
+    keys.renew()
+    assert replaced == [held()] == [b"second" * 10]

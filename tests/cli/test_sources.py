@@ -1,0 +1,368 @@
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Meta, structs
+
+from gateway.cli.sources import Given, SettingsError, load, settings, shown, to_toml
+from gateway.config import (
+    Config,
+    IdentityConfig,
+    KindLimits,
+    KindOverride,
+    ListenConfig,
+    RedisConfig,
+    Rule,
+    Section,
+    SyncConfig,
+    UpstreamConfig,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REFERENCE = Path(__file__).parents[2] / "config" / "gateway.toml"
+
+
+def problems(
+    path: Path | None = None, arguments: tuple[Given, ...] = (), **environ: str
+) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        load(path, environ, arguments)
+    return caught.value.problems
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "gateway.toml"
+
+
+def test_settings_are_the_defaults_when_nothing_is_given() -> None:
+    assert load(None, {"PATH": "/bin"}) == Config()
+
+
+def test_settings_come_from_defaults_then_file_then_environment_then_arguments(
+    file: Path,
+) -> None:
+    file.write_text("[sync]\ndefault_limit = 2\nmax_hold_seconds = 20\ndefault_hold_seconds = 4\n")
+    environ = {"GATEWAY_SYNC__MAX_HOLD_SECONDS": "30", "GATEWAY_SYNC__DEFAULT_HOLD_SECONDS": "6"}
+    argument = Given("sync.default_hold_seconds", "--hold", "8")
+    assert load(file, environ, [argument]).sync == SyncConfig(
+        default_limit=2, max_hold_seconds=30, default_hold_seconds=8
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "listen"),
+    [
+        ("HOST", "::1", ListenConfig(host="::1")),
+        ("PORT", "0", ListenConfig(port=0)),
+        ("IDLE_SECONDS", "1.5", ListenConfig(idle_seconds=1.5)),
+        ("IDLE_SECONDS", "2", ListenConfig(idle_seconds=2.0)),
+        (
+            "TRUSTED_PROXIES",
+            "10.0.0.0/8, ::1,",
+            ListenConfig(trusted_proxies=("10.0.0.0/8", "::1")),
+        ),
+        ("TRUSTED_PROXIES", "", ListenConfig()),
+    ],
+)
+def test_environment_gives_a_value_of_each_type(
+    variable: str, text: str, listen: ListenConfig
+) -> None:
+    assert load(None, {f"GATEWAY_LISTEN__{variable}": text}).listen == listen
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("true", True), ("1", True), ("false", False), ("0", False)]
+)
+def test_environment_gives_booleans(text: str, value: bool) -> None:
+    assert load(None, {"GATEWAY_UPSTREAM__PRESERVE_HOST": text}).upstream.preserve_host is value
+
+
+def test_all_problems_are_named_at_once_with_place_value_and_what_is_allowed(file: Path) -> None:
+    file.write_text(
+        'log = "loud"\n[sync]\nprofile = 4.6\nmax_hold = 3\n[listen]\nport = true\n[lisen]\n'
+        "[upstream]\nmax_connections = 0\nidle_seconds = nan\n"
+    )
+    found = problems(
+        file,
+        (Given("listen.host", "--listen", 3, is_text=False),),
+        GATEWAY_LISTEN__PORT="65536",
+        GATEWAY_LISTEN__TRUSTED_PROXIES="10.0.0.0/8,nonsense",
+        GATEWAY_LOG__ACCESS="yes",
+        GATEWAY_LOG_LEVEL="info",
+    )
+    assert sorted(found) == sorted(
+        [
+            f"{file}: log: must be a table, [log]",
+            f'{file}: sync.profile: 4.6 is not one of "4.15", "4.6"; did you mean "4.6"?',
+            f"{file}: sync.max_hold: unknown; did you mean sync.max_hold_seconds?",
+            f"{file}: listen.port: true is not a whole number, 0 to 65535",
+            f"{file}: lisen: unknown; did you mean listen?",
+            f"{file}: upstream.max_connections: 0 is not a whole number, 1 to 1000000",
+            f"{file}: upstream.idle_seconds: nan is not a number above 0, up to 86400",
+            "--listen: 3 is not a text",
+            'GATEWAY_LISTEN__PORT: "65536" is not a whole number, 0 to 65535',
+            'GATEWAY_LISTEN__TRUSTED_PROXIES: listen.trusted_proxies: "nonsense" is no IP network,'
+            " such as 10.0.0.0/8 or 192.0.2.7",
+            'GATEWAY_LOG__ACCESS: "yes" is not true or false',
+            "GATEWAY_LOG_LEVEL: unknown; did you mean GATEWAY_LOG__LEVEL?",
+        ]
+    )
+
+
+def test_a_list_must_be_a_list(file: Path) -> None:
+    file.write_text('[listen]\ntrusted_proxies = "10.0.0.0/8"\n')
+    assert problems(file) == [
+        f'{file}: listen.trusted_proxies: "10.0.0.0/8" is not a list of texts'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"[sync", "is not TOML: "),
+        (b"a = '\xff'", "is not TOML: not in UTF-8"),
+        (None, "cannot be read: No such file or directory"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_a_problem(
+    file: Path, content: bytes | None, said: str
+) -> None:
+    if content is not None:
+        file.write_bytes(content)
+    (problem,) = problems(file)
+    assert problem.startswith(f"{file}: {said}")
+
+
+def test_what_contradicts_is_named_where_it_was_set() -> None:
+    assert problems(GATEWAY_SYNC__DEFAULT_HOLD_SECONDS="61") == [
+        "GATEWAY_SYNC__DEFAULT_HOLD_SECONDS: sync.default_hold_seconds (61)"
+        " must not be above sync.max_hold_seconds (60)"
+    ]
+    assert problems(GATEWAY_SYNC__MAX_HOLD_SECONDS="4")[0].startswith(
+        "GATEWAY_SYNC__MAX_HOLD_SECONDS: "
+    )
+
+
+def test_what_is_wrong_by_itself_is_not_also_called_a_contradiction() -> None:
+    found = problems(GATEWAY_SYNC__DEFAULT_HOLD_SECONDS="0", GATEWAY_SYNC__MAX_HOLD_SECONDS="4")
+    assert found == ['GATEWAY_SYNC__DEFAULT_HOLD_SECONDS: "0" is not a whole number, 1 to 3600']
+
+
+def test_a_setting_may_stand_in_a_table_within_a_table(file: Path) -> None:
+    file.write_text("[limits.create]\nburst = 7\n")
+    limits = load(file, {"GATEWAY_LIMITS__CREATE__PER_SECOND": "1.5"}).limits
+    assert limits.create == KindLimits(per_second=1.5, burst=7, content_bytes=2**20)
+    assert limits.other == Config().limits.other
+
+
+def test_problems_within_a_table_within_a_table_are_named(file: Path) -> None:
+    file.write_text("[limits]\nother = 3\n[limits.create]\nbirst = 7\nper_second = 0\n")
+    assert sorted(problems(file)) == [
+        f"{file}: limits.create.birst: unknown;"
+        " did you mean limits.create.burst or limits.result.burst?",
+        f"{file}: limits.create.per_second: 0 is not a number, 0.001 to 100000",
+        f"{file}: limits.other: must be a table, [limits.other]",
+    ]
+
+
+SECRET = "a secret of more than thirty-two bytes"
+RULES = (
+    Rule(organization='a"b', create=KindOverride(per_second=5.0), holds=1),
+    Rule(token_hash="0" * 32, holds=3),
+)
+
+
+def test_rules_come_from_the_file_and_are_printed_as_they_would_stand_there(file: Path) -> None:
+    file.write_text(
+        f"[identity]\nmode = 'verify'\nsecret = '{SECRET}'\n"
+        "[[limits.rules]]\norganization = 'a\"b'\ncreate = { per_second = 5 }\nholds = 1\n"
+        f"[[limits.rules]]\ntoken_hash = '{'0' * 32}'\nholds = 3\n"
+    )
+    config = load(file, {})
+    assert config.limits.rules == RULES
+    file.write_text(to_toml(config))
+    assert load(file, {"GATEWAY_IDENTITY__SECRET": SECRET}) == config
+
+
+def test_rules_come_from_the_environment_as_json() -> None:
+    text = msgspec.json.encode(RULES).decode()
+    environ = {"GATEWAY_IDENTITY__MODE": "verify", "GATEWAY_IDENTITY__SECRET": SECRET}
+    assert load(None, {**environ, "GATEWAY_LIMITS__RULES": text}).limits.rules == RULES
+
+
+HASH = "a hash, 32 of the characters 0-9 and a-f"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("no JSON", ["is not JSON: invalid character (byte 4)"]),
+        ("{}", ["{} is not a list of tables"]),
+        ('["acme"]', ['number 1: "acme" is not a table']),
+        (
+            '[{"organisation":"acme"}]',
+            ["number 1: organisation: unknown; did you mean organization?"],
+        ),
+        (
+            '[{"user":"u"},{"user":3,"create":{"burst":0,"brust":1},"result":[]}]',
+            [
+                "number 2: user: 3 is not a text",
+                "number 2: create.burst: 0 is not a whole number, 1 to 1000000",
+                "number 2: create.brust: unknown; did you mean burst?",
+                "number 2: result: [] is not a table",
+            ],
+        ),
+        ('[{"token_hash":"A-TOKEN"}]', [f'number 1: token_hash: "****" is not {HASH}']),
+        (
+            '[{"token_hash":"secret","holds":true}]',
+            [
+                f'number 1: token_hash: "****" is not {HASH}',
+                "number 1: holds: true is not a whole number, 1 to 1000000",
+            ],
+        ),
+        (
+            '[{"holds":3}]',
+            [
+                "limits.rules: number 1: names no organization, credential, user or token_hash,"
+                " so it would be for everybody"
+            ],
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_rule_is_named_as_of_any_setting(text: str, said: list[str]) -> None:
+    assert problems(GATEWAY_LIMITS__RULES=text) == [f"GATEWAY_LIMITS__RULES: {one}" for one in said]
+
+
+def test_what_is_wrong_with_a_rule_in_the_file_is_named(file: Path) -> None:
+    file.write_text("[[limits.rules]]\nholds = 0\ncreate = { per_second = -1 }\n")
+    assert problems(file) == [
+        f"{file}: limits.rules: number 1: holds: 0 is not a whole number, 1 to 1000000",
+        f"{file}: limits.rules: number 1: create.per_second: -1 is not a number, 0.001 to 100000",
+    ]
+
+
+def test_contradiction_in_the_file_names_its_setting_once(file: Path) -> None:
+    file.write_text("[upstream]\nurl = 'upstream'\n[[limits.rules]]\nholds = 1\n")
+    first, second = problems(file)
+    assert first.startswith(f"{file}: upstream.url must be http://host:port ")
+    assert second.startswith(f"{file}: limits.rules: number 1: names no organization")
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"), [("warn", "warning"), ("INFO", ""), ("err", "error"), ("loud", "")]
+)
+def test_word_that_is_nearly_one_of_a_few_gets_a_hint(given: str, hint: str) -> None:
+    words = '"debug", "error", "info", "warning"'
+    meant = f'; did you mean "{hint}"?' if hint else ""
+    assert problems(GATEWAY_LOG__LEVEL=given) == [
+        f'GATEWAY_LOG__LEVEL: "{given}" is not one of {words}{meant}'
+    ]
+
+
+def test_variables_of_a_kubernetes_service_named_gateway_are_no_settings() -> None:
+    links = {
+        "GATEWAY_SERVICE_HOST": "10.0.0.1",
+        "GATEWAY_SERVICE_PORT": "80",
+        "GATEWAY_SERVICE_PORT_HTTP": "80",
+        "GATEWAY_PORT": "tcp://10.0.0.1:80",
+        "GATEWAY_PORT_80_TCP_ADDR": "10.0.0.1",
+        "GATEWAY_API_SERVICE_HOST": "10.0.0.2",
+        "GATEWAY_API_PORT": "tcp://10.0.0.2:80",
+    }
+    assert load(None, links) == Config()
+    assert len(problems(GATEWAY_PORT="tcp://10.0.0.1:80")) == 1
+
+
+class _Store(Section, frozen=True, kw_only=True):
+    url: str = "redis://user:hunter2@cache/0"
+    password: Annotated[str, Meta(extra={"secret": True})] = ""
+
+
+class _Tree(Section, frozen=True, kw_only=True):
+    store: _Store = _Store()
+
+
+def test_secrets_are_masked() -> None:
+    known = settings(_Tree)
+    assert shown("hunter2", known["store.password"]) == '"****"'
+    assert shown("", known["store.password"]) == '""'
+    assert shown(_Store().url, known["store.url"]) == '"redis://****@cache/0"'
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:hunter2@cache:6379/0",
+        "rediss://user:hunter2@cache",
+        "redis://:a/hunter2@b@cache/0",
+        "redis://:hunter2?@cache/0",
+        "redis://cache/0?db=1&password=hunter2",
+        "unix:///run/redis.sock?password=hunter2#x",
+        "https://cache/jwks?hunter2",
+    ],
+)
+def test_password_in_an_address_is_not_shown_wherever_it_stands(url: str) -> None:
+    config = Config(redis=RedisConfig(url=url), identity=IdentityConfig(secret="hunter2"))
+    assert "hunter2" not in to_toml(config)
+    assert "cache" in shown(url, settings()["redis.url"]) or url.startswith("unix")
+
+
+def test_a_password_in_a_refused_url_is_not_shown() -> None:
+    (problem,) = problems(GATEWAY_UPSTREAM__URL="http://root:hunter2@upstream:60080")
+    assert "hunter2" not in problem
+
+
+def test_settings_are_printed_as_a_file_that_gives_the_same_settings(file: Path) -> None:
+    config = Config(
+        listen=ListenConfig(host='a"b\\c\x7f\té', trusted_proxies=("10.0.0.0/8", "::1")),
+        upstream=UpstreamConfig(preserve_host=True, idle_seconds=1e-7),
+    )
+    file.write_text(to_toml(config), "utf-8")
+    assert load(file, {}) == config
+
+
+@given(text=st.text(st.characters(codec="utf-8")))
+def test_any_text_is_printed_as_toml(text: str) -> None:
+    known = settings()["sync.default_customer"]
+    printed = tomllib.loads(f"value = {shown(text, known)}")["value"]
+    assert printed == text or "****" in printed
+
+
+def test_the_reference_file_has_every_setting_with_its_default() -> None:
+    assert load(REFERENCE, {}) == Config()
+    written = tomllib.loads(REFERENCE.read_text("utf-8"))
+    assert list(keys_of(written)) == list(settings())
+
+
+def keys_of(table: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from keys_of(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def test_the_reference_file_explains_every_setting() -> None:
+    blocks = REFERENCE.read_text("utf-8").split("\n\n")
+    explained = 0
+    for block in blocks[1:]:
+        lines = [line for line in block.splitlines() if not line.startswith("[")]
+        assert lines[0].startswith("# ")
+        assert [line for line in lines if not line.startswith("#")] == lines[-1:]
+        explained += 1
+    assert explained == len(settings())
+
+
+def test_every_section_is_frozen_and_every_setting_has_a_default() -> None:
+    for section in structs.fields(Config):
+        assert section.type.__struct_config__.frozen
+        assert section.type() == section.default

@@ -1,0 +1,232 @@
+"""Connections are taken one at a time, and where there is no place they wait."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import socket
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.downstream.listening.acceptor import CALM_SECONDS, PATIENCE_SECONDS, REFUSING, Acceptor
+from gateway.downstream.listening.places import Places
+from tests.demo.replay import until
+from tests.virtual_time import run
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+
+class Served(asyncio.Protocol):
+    """Takes a place, and says so."""
+
+    def __init__(self, door: Door, *, is_refused: bool = False) -> None:
+        self._door = door
+        self._is_refused = is_refused
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if self._is_refused:
+            self._door.places.refusing += 1
+        else:
+            self._door.places.taken += 1
+            self._door.let_in.append(transport)
+        transport.write(b"no" if self._is_refused else b"ok")
+
+    def connection_lost(self, _: Exception | None) -> None:
+        if self._is_refused:
+            self._door.places.refusing -= 1
+        else:
+            self._door.places.taken -= 1
+
+
+class Door:
+    def __init__(self, most: int, sock: socket.socket, *, tells: bool = True) -> None:
+        self.places = Places(most)
+        self.let_in: list[asyncio.Transport] = []
+        self.shorts = 0
+        self.acceptor = Acceptor(
+            [sock],
+            lambda: Served(self),
+            self.places,
+            refuse=(lambda: Served(self, is_refused=True)) if tells else None,
+            on_short=self._on_short,
+        )
+
+    def _on_short(self) -> None:
+        self.shorts += 1
+
+
+@asynccontextmanager
+async def door(most: int, *, tells: bool = True) -> AsyncIterator[Door]:
+    sock = socket.create_server(("127.0.0.1", 0))
+    opened = Door(most, sock, tells=tells)
+    opened.acceptor.start()
+    try:
+        yield opened
+    finally:
+        await opened.acceptor.aclose()
+        for transport in opened.let_in:
+            transport.abort()
+        await asyncio.sleep(0)
+
+
+@contextmanager
+def clients(address: tuple[str, int], count: int) -> Iterator[list[socket.socket]]:
+    made = [socket.create_connection(address) for _ in range(count)]
+    for client in made:
+        client.setblocking(False)
+    try:
+        yield made
+    finally:
+        for client in made:
+            client.close()
+
+
+def heard(client: socket.socket) -> bytes:
+    """What it has been told so far."""
+    try:
+        return client.recv(2, socket.MSG_PEEK)
+    except BlockingIOError:
+        return b""
+
+
+def address_of(opened: Door) -> tuple[str, int]:
+    [sock] = opened.acceptor._sockets
+    host, port = sock.getsockname()
+    return host, port
+
+
+async def test_processes_that_share_a_socket_share_what_comes_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as sock:
+        doors = [Door(100, sock.dup()) for _ in range(2)]
+        with clients(sock.getsockname(), 64):
+            for opened in doors:
+                opened.acceptor.start()
+            await until(lambda: sum(opened.places.taken for opened in doors) == 64)
+            assert [opened.places.taken for opened in doors] == [32, 32]
+            for opened in doors:
+                await opened.acceptor.aclose()
+        await until(lambda: not any(opened.places.taken for opened in doors))
+
+
+def test_who_comes_while_all_places_are_taken_waits_and_is_let_in_later(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        async with door(3) as opened:
+            with clients(address_of(opened), 6) as made:
+                await until(lambda: opened.places.are_short)
+                await asyncio.sleep(PATIENCE_SECONDS / 2)
+                assert [heard(client) for client in made] == [b"ok"] * 3 + [b""] * 3
+                assert opened.shorts >= 2
+                made[0].close()
+                made[1].close()
+                await until(lambda: len(opened.let_in) == 5)
+                await asyncio.sleep(PATIENCE_SECONDS / 2)
+                assert [heard(client) for client in made[2:]] == [b"ok"] * 3 + [b""]
+                made[2].close()
+                await until(lambda: heard(made[5]) == b"ok")
+                assert not opened.places.are_short
+                assert opened.places.refused == 0
+                await asyncio.sleep(CALM_SECONDS + 1)
+            await until(lambda: not opened.places.taken)
+
+    run(main())
+    assert caplog.messages == ["new clients have to wait: all 3 places are taken"]
+
+
+def test_shortage_is_told_again_only_after_a_calm_time(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with door(1) as opened:
+            for seconds in (CALM_SECONDS / 2, CALM_SECONDS * 2, 0):
+                with clients(address_of(opened), 2) as made:
+                    await until(lambda: opened.places.are_short)
+                    made[0].close()
+                    await until(lambda: heard(made[1]) == b"ok")
+                await until(lambda: not opened.places.taken)
+                await asyncio.sleep(seconds)
+
+    run(main())
+    assert caplog.messages == ["new clients have to wait: all 1 places are taken"] * 2
+
+
+def test_who_waits_in_vain_is_told_a_few_at_once() -> None:
+    async def main() -> None:
+        async with door(2) as opened:
+            with clients(address_of(opened), 2 + 2 * REFUSING) as made:
+                await asyncio.sleep(PATIENCE_SECONDS + 1)
+                assert opened.places.taken == 2
+                assert opened.places.refusing == REFUSING
+                told = [heard(client) for client in made]
+                assert told == [b"ok"] * 2 + [b"no"] * REFUSING + [b""] * REFUSING
+                for client in made[2 : 2 + REFUSING]:
+                    client.close()
+                await until(lambda: heard(made[-1]) == b"no")
+                assert opened.places.refused == 2 * REFUSING
+            await until(lambda: not opened.places.refusing)
+
+    run(main())
+
+
+def test_who_cannot_be_told_waits_on() -> None:
+    async def main() -> None:
+        async with door(1, tells=False) as opened:
+            with clients(address_of(opened), 2) as made:
+                await asyncio.sleep(2 * PATIENCE_SECONDS)
+                assert heard(made[1]) == b""
+                made[0].close()
+                await until(lambda: heard(made[1]) == b"ok")
+
+    run(main())
+
+
+def test_connection_that_no_descriptor_is_left_for_is_not_lost(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        async with door(100) as opened:
+            with clients(address_of(opened), 2) as made, no_descriptor_left():
+                await until(lambda: opened.places.are_short)
+                assert [heard(client) for client in made] == [b""] * 2
+                spare.close()
+                await until(lambda: heard(made[0]) == b"ok")
+
+                resource.setrlimit(resource.RLIMIT_NOFILE, before)
+                await until(lambda: heard(made[1]) == b"ok")
+
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    spare = socket.socket()
+    run(main())
+    assert caplog.messages[0] == "new clients have to wait: Too many open files"
+
+
+@contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    """Within the block this process can open nothing."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    free = [os.dup(0) for _ in range(highest)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(free) + 1, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        for descriptor in free:
+            os.close(descriptor)
+
+
+def test_what_has_come_is_taken_before_the_socket_is_closed() -> None:
+    async def main() -> None:
+        async with door(50) as opened:
+            with clients(address_of(opened), 60) as made:
+                opened.acceptor.drain()
+                await until(lambda: opened.places.taken == 50)
+                assert {heard(client) for client in made[:50]} == {b"ok"}
+            await until(lambda: not opened.places.taken)
+
+    run(main())

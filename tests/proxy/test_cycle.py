@@ -1,0 +1,311 @@
+"""Requests that only pass, on an upstream connection that is already there: what becomes of them
+when something other than a whole answer comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from aiohttp.web import RequestHandler
+
+from gateway.downstream.exchange import Exchange, Outcome
+from gateway.downstream.request import Client
+from gateway.errors import ClientGone
+from gateway.ops.metrics import Metrics
+from gateway.proxy.relay import Relay
+from gateway.upstream.messages.response_reader import AnswerReader
+from tests.demo.replay import until
+from tests.e2e.harness import RawClient, connected, gateway_before
+from tests.upstream.scripted import Peer, Script, upstream_doing
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from gateway.server.server import Server
+
+    Serve = Callable[[Peer], Awaitable[None]]
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@pytest.fixture
+def observed(monkeypatch: pytest.MonkeyPatch) -> list[Exchange]:
+    """The requests that the observers were told of, without the one that warms up."""
+    told: list[Exchange] = []
+
+    def observe(_metrics: Metrics, exchange: Exchange) -> None:
+        if exchange.target != "/warm-up":
+            told.append(exchange)
+
+    monkeypatch.setattr(Metrics, "observe", observe)
+    return told
+
+
+@asynccontextmanager
+async def warm(serve: Serve, **sections: dict[str, object]) -> AsyncIterator[Warm]:
+    """A client whose next request meets a kept connection to an upstream that does ``serve``."""
+
+    async def serve_second(peer: Peer) -> None:
+        if peer.number == 1:
+            await peer.request()
+            await peer.answer(OK)
+        await serve(peer)
+
+    async with (
+        upstream_doing(serve_second) as script,
+        gateway_before(script.url, **sections) as server,
+        connected(server.url) as client,
+        asyncio.timeout(5),
+    ):
+        await client.send(GET.replace(b" / ", b" /warm-up "))
+        await client.answer()
+        yield Warm(script, server, client)
+
+
+class Warm:
+    def __init__(self, script: Script, server: Server, client: RawClient) -> None:
+        self.script = script
+        self.server = server
+        self.client = client
+
+
+async def test_whole_answers_come_in_order_to_requests_sent_at_once() -> None:
+    async def serve(peer: Peer) -> None:
+        while head := await peer.request():
+            target = head.split(b" ")[1]
+            await peer.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n" + target)
+
+    async with warm(serve) as ready:
+        targets = [b"/%02d" % number for number in range(50)]
+        await ready.client.send(b"".join(GET.replace(b"/ ", t + b" ", 1) for t in targets))
+        assert [(await ready.client.answer())[1] for _ in targets] == targets
+        assert ready.script.connections == 1
+
+
+@pytest.mark.parametrize("pieces", [(OK[:20], OK[20:]), (OK[:-1], OK[-1:]), (OK[:-2], b"o", b"k")])
+async def test_answer_in_pieces_is_passed_on(
+    pieces: tuple[bytes, ...], observed: list[Exchange]
+) -> None:
+    async def serve(peer: Peer) -> None:
+        for _ in range(2):
+            await peer.request()
+            for piece in pieces:
+                await peer.answer(piece)
+                await asyncio.sleep(0.01)
+
+    async with warm(serve) as ready:
+        for _ in range(2):
+            await ready.client.send(GET)
+            assert (await ready.client.answer())[1] == b"ok"
+        assert ready.script.connections == 1
+    assert [(one.status, one.outcome) for one in observed] == [(200, Outcome.OK)] * 2
+
+
+async def test_request_on_a_connection_that_was_just_closed_is_sent_again() -> None:
+    async def serve(peer: Peer) -> None:
+        await peer.request()
+        if peer.number > 1:
+            await peer.answer(OK)
+
+    async with warm(serve) as ready:
+        await ready.client.send(GET)
+        assert (await ready.client.answer())[1] == b"ok"
+        assert ready.script.connections == 2
+
+
+async def test_upstream_that_closes_within_its_answer_cuts_the_clients() -> None:
+    async def serve(peer: Peer) -> None:
+        await peer.request()
+        await peer.answer(OK[:-1])
+
+    async with warm(serve) as ready:
+        await ready.client.send(GET)
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
+            await ready.client.answer()
+
+
+async def test_upstream_that_does_not_answer_in_time_is_504(observed: list[Exchange]) -> None:
+    async def serve(peer: Peer) -> None:
+        await peer.request()
+        await peer.reader.read()
+
+    async with warm(serve, upstream={"response_seconds": 0.03}) as ready:
+        await ready.client.send(GET)
+        head, _ = await ready.client.answer()
+        assert head.startswith(b"HTTP/1.1 504 ")
+    assert [one.status for one in observed] == [504]
+
+
+async def test_client_that_leaves_frees_the_upstream_and_is_told_of_once(
+    observed: list[Exchange],
+) -> None:
+    asked, dropped = asyncio.Event(), asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        await peer.request()
+        asked.set()
+        await peer.reader.read()
+        dropped.set()
+
+    async with warm(serve) as ready:
+        await ready.client.send(GET)
+        await asked.wait()
+        ready.client.writer.transport.abort()
+        await dropped.wait()
+        await until(lambda: bool(observed))
+    assert [(one.status, one.outcome) for one in observed] == [(0, Outcome.CLIENT_CLOSED)]
+    [left] = observed
+    # The upstream had it, and said nothing.
+    assert 0 < left.upstream_seconds <= left.handling_seconds
+    assert left.upstream_status == 0
+
+
+async def test_client_that_leaves_takes_no_memory_until_the_collector_comes() -> None:
+    asked = asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        while head := await peer.request():
+            if b" / " in head:
+                asked.set()
+            else:
+                await peer.answer(OK)
+
+    def alive() -> int:
+        return sum(isinstance(it, (RequestHandler, AnswerReader)) for it in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        async with warm(serve) as ready:
+            await ready.client.send(GET)
+            await asked.wait()
+            assert alive() == 2
+            ready.client.writer.transport.abort()
+            await until(lambda: alive() == 0)
+    finally:
+        gc.enable()
+
+
+async def test_drain_waits_for_the_answer_and_closes_the_connection_after_it() -> None:
+    asked, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        await peer.request()
+        asked.set()
+        await goes_on.wait()
+        await peer.answer(OK)
+
+    async with warm(serve) as ready, asyncio.TaskGroup() as group:
+        await ready.client.send(GET)
+        await asked.wait()
+        draining = group.create_task(ready.server.drain())
+        await asyncio.sleep(0.01)
+        assert not draining.done()
+        goes_on.set()
+        head, content = await ready.client.answer()
+        assert b"\r\nConnection: close\r\n" in head
+        assert content == b"ok"
+        assert await ready.client.until_closed() == b""
+
+
+async def test_request_that_waits_at_the_end_of_the_process_is_cut(
+    observed: list[Exchange],
+) -> None:
+    asked = asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        await peer.request()
+        asked.set()
+        await peer.reader.read()
+
+    with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+        async with warm(serve) as ready:
+            await ready.client.send(GET)
+            await asked.wait()
+            await ready.server.__aexit__(None, None, None)
+            await ready.client.answer()
+    assert [one.outcome for one in observed] == [Outcome.CUT]
+
+
+async def test_client_that_takes_no_answer_is_asked_for_no_further_request(
+    observed: list[Exchange],
+) -> None:
+    content = b"x" * 200_000
+
+    async def serve(peer: Peer) -> None:
+        while await peer.request():
+            await peer.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + content)
+
+    async with warm(serve) as ready:
+        await ready.client.send(GET * 200)
+        await until(lambda: len(observed) > 2)
+        await asyncio.sleep(0.05)
+        # Some MB fit into the sockets' buffers.
+        assert len(observed) < 100
+        for _ in range(200):
+            assert (await ready.client.answer())[1] == content
+    assert [one.bytes_sent for one in (e.client for e in observed)] == [200_000] * 200
+
+
+@pytest.mark.fakes
+async def test_client_that_is_gone_before_its_answer_is_written_is_told_of_once(
+    observed: list[Exchange], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_client: Client, _content: bytes, _outbox: object) -> None:
+        raise ClientGone
+
+    async def serve(peer: Peer) -> None:
+        await peer.request()
+        monkeypatch.setattr(Client, "finish_with", gone)
+        await peer.answer(OK)
+        await peer.reader.read()
+
+    async with warm(serve) as ready:
+        await ready.client.send(GET)
+        with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+            await ready.client.answer()
+    assert [one.outcome for one in observed] == [Outcome.CLIENT_CLOSED]
+
+
+@pytest.mark.fakes
+async def test_unexpected_failure_cuts_the_client_and_is_logged(
+    observed: list[Exchange],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fails(*_: object) -> bool:
+        raise ZeroDivisionError("an internal detail")
+
+    async def serve(peer: Peer) -> None:
+        await peer.request()
+        monkeypatch.setattr(Relay, "pass_whole", fails)
+        await peer.answer(OK)
+        await peer.reader.read()
+
+    caplog.set_level(logging.ERROR)
+    async with warm(serve) as ready:
+        await ready.client.send(GET)
+        with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+            await ready.client.answer()
+        await until(lambda: bool(observed))
+    assert [one.outcome for one in observed] == [Outcome.CUT]
+    assert "an internal detail" in caplog.text
+
+
+async def test_connection_is_closed_when_it_was_idle_for_long_but_never_before_its_answer() -> None:
+    async def serve(peer: Peer) -> None:
+        await peer.request()
+        await asyncio.sleep(0.05)
+        await peer.answer(OK)
+        await peer.reader.read()
+
+    async with warm(serve, listen={"keepalive_seconds": 0.02}) as ready:
+        await ready.client.send(GET)
+        assert (await ready.client.answer())[1] == b"ok"
+        assert await ready.client.until_closed() == b""

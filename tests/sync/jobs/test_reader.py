@@ -1,0 +1,295 @@
+import asyncio
+
+import pytest
+
+from gateway.admission.identity.identities import Identity
+from gateway.admission.limits.buffers import Buffers
+from gateway.errors import Answer, BadRequest, Field, MemoryFull
+from gateway.protocols.theeye.job import NOT_FOUND
+from gateway.sync.jobs.listing import Listing, Unlisted
+from gateway.sync.jobs.outcome import Look
+from gateway.sync.jobs.reader import (
+    AT_ONCE_BYTES,
+    Failing,
+    Read,
+    Refused,
+    Seen,
+    Unfinished,
+    passed,
+    reading,
+    secret_reading,
+    understood,
+)
+from gateway.upstream.messages.messages import Purpose, Reply
+from tests.sync.theeye import (
+    ALLOW_ORIGIN,
+    JOB_ID,
+    LOOKUP_FAILED,
+    SERVER,
+    TheEye,
+    finished,
+    identity_of,
+    job,
+    orchestrator,
+    reply,
+)
+from tests.virtual_time import now, run
+
+ACME = identity_of("acme")
+NOBODY = identity_of("")
+BY_TOKEN = reading(JOB_ID, "access_token=t", [], ACME, "")
+BY_SECRET = secret_reading(JOB_ID, "5ec", [], NOBODY)
+
+
+@pytest.mark.parametrize(
+    ("query", "identity", "default", "target"),
+    [
+        ("", ACME, "fallback", f"/acme/job/{JOB_ID}"),
+        ("a=1&access%5Ftoken=t%2Bx", ACME, "", f"/acme/job/{JOB_ID}?access%5Ftoken=t%2Bx"),
+        ("customer=a/b%20%C3%B1", ACME, "", f"/a%2Fb%20%C3%B1/job/{JOB_ID}"),
+        ("", NOBODY, "fallback", f"/fallback/job/{JOB_ID}"),
+        ("", NOBODY, "", f"/-/job/{JOB_ID}"),
+    ],
+)
+def test_organization_is_the_querys_else_the_tokens_else_the_default(
+    query: str, identity: Identity, default: str, target: str
+) -> None:
+    assert reading(JOB_ID, query, [], identity, default).target == target
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("customer=", "customer=.", "customer=..", "customer=%2e%2E", "customer=a%00"),
+        *("customer=a%0Ab", "customer=a&customer=a", "customer=" + "x" * 256),
+    ],
+)
+def test_organization_that_is_no_name_is_refused(query: str) -> None:
+    with pytest.raises(BadRequest):
+        reading(JOB_ID, query, [], ACME, "")
+
+
+def test_job_is_read_with_the_clients_credentials_and_origin_and_nothing_else() -> None:
+    sent: list[Field] = [
+        (b"Host", b"gateway"),
+        (b"authorization", b"Bearer t"),
+        (b"Cookie", b"c"),
+        (b"Origin", b"https://app.example.test"),
+    ]
+
+    async def scenario() -> None:
+        upstream = TheEye()
+        read = await orchestrator(upstream, 10_000).read(reading(JOB_ID, "", sent, ACME, ""))
+        assert isinstance(read, Seen)
+        assert read.fields == (SERVER, ALLOW_ORIGIN)
+        (asked,) = upstream.asked
+        assert (asked.method, asked.purpose, asked.content) == ("GET", Purpose.READ, b"")
+        assert asked.fields == [(b"Accept", b"application/json"), sent[1], sent[3]]
+
+    run(scenario())
+
+
+def kind(read: Read) -> type[Read] | int:
+    return read.answer.status if isinstance(read, Refused) else type(read)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (reply(job()), Seen),
+        (reply(job(id=JOB_ID.upper())), Seen),
+        (reply(job(customer_name="globex")), 404),
+        (reply(job(customer_name=None)), 404),
+        (reply(b'{"message":"Session conflict"}', 409), 404),
+        (reply(b'"job not found"', 404), 404),
+        (reply(b'"Unauthorized"', 401), 401),
+        (reply(b'"forbidden"', 403), 403),
+        (reply(b'"Forbidden"', 403), 403),
+        (reply(b'"organization not found"', 404), 404),
+        (reply(LOOKUP_FAILED, 401), 401),
+        (reply(LOOKUP_FAILED, 403), Failing),
+        (reply(LOOKUP_FAILED, 404), Failing),
+        (reply(LOOKUP_FAILED, 409), Failing),
+        (reply(b"<h1>403 Forbidden</h1>", 403), Failing),
+        (reply(b"", 404), Failing),
+        (reply(b'"job id is invalid"', 400), 400),
+        (reply(b"[]"), Failing),
+        (reply(job(id="0" * 24)), Failing),
+        (reply(job(), 500), Failing),
+        (reply(b"", 302), Failing),
+        (reply(b"", 429), Failing),
+        (reply(b"", 408), Failing),
+        (reply(b"", 503), Failing),
+    ],
+)
+def test_answer_to_a_read_is_understood(answer: Reply, expected: type[Read] | int) -> None:
+    assert kind(understood(answer, BY_TOKEN)) == expected
+
+
+@pytest.mark.parametrize(
+    "answer", [reply(finished(customer_name="globex")), reply(b'{"stack":"x"}', 409)]
+)
+def test_job_of_another_organization_is_not_found_and_shows_nothing(answer: Reply) -> None:
+    refused = understood(answer, BY_TOKEN)
+    assert isinstance(refused, Refused)
+    assert refused.answer == NOT_FOUND.with_fields(SERVER, ALLOW_ORIGIN)
+
+
+def test_refusal_passes_as_it_is() -> None:
+    answer = Reply(
+        401, b"No", [(b"Date", b"x"), (b"Set-Cookie", b"a"), (b"Set-Cookie", b"b")], b"?"
+    )
+    expected = Answer(401, b"?", tuple(answer.fields), b"No")
+    assert passed(answer) == expected
+    assert understood(answer, BY_TOKEN) == Refused(expected)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "look"),
+    [
+        (reply(finished()), Seen, Look.CHANGED),
+        (reply(finished(state="failure"), 500), Seen, Look.CHANGED),
+        (reply(b"{}", 303), Unfinished, Look.RUNNING),
+        (reply(b'"Request Timeout"', 408), Unfinished, Look.RUNNING),
+        (reply(b'"invalid secret"', 403), 403, Look.REFUSED),
+        (reply(b'"job not found"', 404), 404, Look.CHANGED),
+        (reply(b"oops", 500), Failing, Look.FAILING),
+        (None, Failing, Look.FAILING),
+    ],
+)
+def test_job_is_read_by_its_secret_from_the_upstreams_own_result(
+    answer: Reply | None, expected: type[Read] | int, look: Look
+) -> None:
+    async def scenario() -> None:
+        upstream = TheEye(first=answer)
+        asked = orchestrator(upstream, 10_000)
+        assert kind(await asked.read(BY_SECRET)) == expected
+        assert await asked.look(BY_SECRET) is look
+        assert upstream.asked[0].target == (
+            f"/job/{JOB_ID}/secret/5ec/result?full&counter=0&limit=1"
+        )
+
+    run(scenario())
+
+
+def test_read_by_secret_does_not_wait_for_the_upstreams_own_hold() -> None:
+    async def scenario() -> None:
+        asked = orchestrator(TheEye(latency_seconds=10), 10_000)
+        assert await asked.read(BY_SECRET) == Unfinished()
+        assert now() == 1
+        # Nor does a look: there are few at a time, for all clients together.
+        assert await asked.look(BY_SECRET) is Look.RUNNING
+        assert now() == 2
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("answer", "look"),
+    [
+        (reply(job()), Look.RUNNING),
+        (reply(finished()), Look.CHANGED),
+        (reply(b"", 401), Look.REFUSED),
+        (reply(b'"job not found"', 404), Look.CHANGED),
+        (reply(LOOKUP_FAILED, 404), Look.FAILING),
+        (reply(b"", 500), Look.FAILING),
+        (reply(b" " * 20_000), Look.CHANGED),
+    ],
+)
+def test_look_says_no_more_than_that_something_changed(answer: Reply, look: Look) -> None:
+    async def scenario() -> None:
+        assert await orchestrator(TheEye(first=answer), 10_000).look(BY_TOKEN) is look
+
+    run(scenario())
+
+
+def test_secret_is_in_no_repr() -> None:
+    assert "5ec" not in repr(BY_SECRET)
+
+
+def listed(upstream: TheEye) -> Listing:
+    """What one request says of a job and another."""
+
+    async def scenario() -> Listing:
+        other = reading("0" * 24, "access_token=t", [], ACME, "")
+        return await orchestrator(upstream, 10_000_000).look_at_all(
+            [BY_TOKEN, other], only_ended=False
+        )
+
+    return run(scenario())
+
+
+def test_jobs_are_looked_at_together_with_the_first_ones_credentials() -> None:
+    upstream = TheEye(reply(b"[%b]" % finished()))
+    assert listed(upstream) == {JOB_ID: Look.CHANGED}
+    (asked,) = upstream.asked
+    assert (asked.method, asked.purpose) == ("GET", Purpose.POLL)
+    assert asked.target.startswith("/acme/job?access_token=t&where%5B_id%5D%5B%24in%5D%5B%5D=")
+    assert asked.target.endswith("0" * 24)
+    assert asked.fields == [(b"Accept", b"application/json")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "listing"),
+    [
+        (reply(b"[%b]" % job(name="x" * 50_000)), {JOB_ID: Look.RUNNING}),
+        (reply(b"[%b]" % job(name="x" * 2_000_000)), Unlisted.TOO_MUCH),
+        (reply(b'"host is required"', 400), Unlisted.REFUSED),
+        (None, Unlisted.FAILING),
+    ],
+)
+def test_list_is_read_up_to_a_bound_and_understood(answer: Reply | None, listing: Listing) -> None:
+    assert listed(TheEye(answer)) == listing
+
+
+def test_large_list_is_read() -> None:
+    jobs = [BY_TOKEN] * 200
+
+    async def scenario() -> None:
+        upstream = TheEye(reply(b"[%b]" % b",".join([job(name="x" * 2000)] * 200)))
+        found = await orchestrator(upstream, 10_000).look_at_all(jobs, only_ended=False)
+        assert found == {JOB_ID: Look.RUNNING}
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("text", ["x", "\udfff", "\U0001f600"])
+def test_large_job_is_read_whatever_it_holds(text: str) -> None:
+    async def scenario() -> None:
+        upstream = TheEye(reply(finished(output=[text * AT_ONCE_BYTES])))
+        read = await orchestrator(upstream, 10 * AT_ONCE_BYTES * 2).read(BY_TOKEN)
+        assert isinstance(read, Seen)
+        assert len(read.job.output) > AT_ONCE_BYTES
+
+    asyncio.run(scenario())
+
+
+def test_job_for_which_there_is_no_room_may_be_read_later() -> None:
+    async def scenario() -> None:
+        buffers = Buffers(2048, 2048)
+        asked = orchestrator(TheEye(reply(finished(output=["x" * 1000]))), 10_000, buffers)
+        with buffers.of(b"another") as other:
+            other.grow(2048)
+            with pytest.raises(MemoryFull):
+                await asked.read(BY_TOKEN)
+            assert await asked.look(BY_TOKEN) is Look.FAILING
+            assert await asked.look_at_all([BY_TOKEN], only_ended=False) is Unlisted.FAILING
+        assert isinstance(await asked.read(BY_TOKEN), Seen)
+        assert buffers.total == 0
+
+    asyncio.run(scenario())
+
+
+def test_readings_are_of_one_group_where_they_differ_in_nothing_but_the_job() -> None:
+    bearer: list[Field] = [(b"Authorization", b"Bearer t")]
+    groups = [
+        reading(JOB_ID, "access_token=t", [], ACME, "").group,
+        reading(JOB_ID, "access_token=u", [], ACME, "").group,
+        reading(JOB_ID, "access_token=t", bearer, ACME, "").group,
+        reading(JOB_ID, "", bearer, ACME, "").group,
+        reading(JOB_ID, "access_token=t", [], identity_of("globex"), "").group,
+        BY_SECRET.group,
+        secret_reading(JOB_ID, "other", [], NOBODY).group,
+    ]
+    assert len(set(groups)) == len(groups)
+    assert reading("0" * 24, "parse&access_token=t", [], ACME, "").group == groups[0]

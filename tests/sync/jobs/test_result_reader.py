@@ -1,0 +1,194 @@
+"""Jobs that are larger than may be held: what is asked for instead, and what is made of it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.errors import AnswerTooLarge, BadGateway
+from gateway.sync.jobs.reader import (
+    Failing,
+    Read,
+    Reading,
+    Refused,
+    Seen,
+    reading,
+    secret_reading,
+)
+from gateway.upstream.messages.messages import Heard, Purpose
+from tests.sync.theeye import (
+    ALLOW_ORIGIN,
+    JOB_ID,
+    SERVER,
+    finished,
+    identity_of,
+    job,
+    reader,
+    reply,
+)
+from tests.virtual_time import run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gateway.errors import Field
+    from gateway.upstream.messages.messages import Reply
+
+OUTPUT = b'["x","{}"]'
+ALONE = reply(OUTPUT)
+LISTED = reply(b"[%b]" % finished(state="hello", output=None))
+READING = reading(JOB_ID, "access_token=t", [], identity_of("acme"), "")
+BY_FIELD = reading(JOB_ID, "", [(b"Authorization", b"Bearer t")], identity_of("acme"), "")
+
+
+class TheEye:
+    """Has one job that is too large; ``listed`` and ``output`` are its other answers, None for a
+    failure."""
+
+    def __init__(self, listed: Reply | None = LISTED, output: Reply | None = ALONE) -> None:
+        self._listed = listed
+        self._output = output
+        self.asked: list[tuple[str, list[Field]]] = []
+
+    async def ask(
+        self,
+        method: str,
+        target: str,
+        fields: Sequence[Field],
+        content: bytes = b"",
+        *,
+        purpose: Purpose,
+        max_bytes: int,
+        make_room: Callable[[int], None] | None = None,
+        heard: Heard | None = None,
+    ) -> Reply:
+        assert (method, content, purpose) == ("GET", b"", Purpose.READ)
+        self.asked.append((target, list(fields)))
+        path = target.partition("?")[0]
+        if path.endswith("/output"):
+            answer = self._output
+        elif path.endswith("/job"):
+            answer = self._listed
+        else:
+            raise AnswerTooLarge("whole")
+        if heard is not None:
+            heard.note(0 if answer is None else answer.status, 0.5)
+        if answer is None:
+            raise BadGateway
+        if len(answer.content) > max_bytes:
+            raise AnswerTooLarge("part")
+        if make_room is not None:
+            make_room(len(answer.content))
+        return answer
+
+
+def read(upstream: TheEye, asker: Reading = READING, *, output_only: bool = True) -> Read:
+    async def scenario() -> Read:
+        return await reader(upstream, 2000).read(asker, output_only)
+
+    return run(scenario())
+
+
+def test_output_of_a_job_that_is_too_large_is_read_by_itself() -> None:
+    upstream = TheEye()
+    found = read(upstream)
+    assert isinstance(found, Seen)
+    assert (found.job.id, found.job.output, found.job.state) == (JOB_ID, OUTPUT, "success")
+    assert not found.job.is_whole
+    assert found.fields == (SERVER, ALLOW_ORIGIN)
+    assert [target for target, _ in upstream.asked] == [
+        f"/acme/job/{JOB_ID}?access_token=t",
+        f"/acme/job?access_token=t&where%5B_id%5D%5B%24in%5D%5B%5D={JOB_ID}",
+        f"/job/{JOB_ID}/output?access_token=t",
+    ]
+
+
+def test_token_in_a_field_is_sent_in_that() -> None:
+    upstream = TheEye()
+    read(upstream, BY_FIELD)
+    assert [target for target, _ in upstream.asked[1:]] == [
+        f"/acme/job?where%5B_id%5D%5B%24in%5D%5B%5D={JOB_ID}",
+        f"/job/{JOB_ID}/output",
+    ]
+    for _, fields in upstream.asked:
+        assert (b"Authorization", b"Bearer t") in fields
+
+
+def test_job_that_runs_goes_on_without_its_output_being_asked_for() -> None:
+    upstream = TheEye(reply(b"[%b]" % job()))
+    found = read(upstream)
+    assert isinstance(found, Seen)
+    assert not found.job.is_finished
+    assert len(upstream.asked) == 2
+
+
+def test_other_formats_are_told_that_it_is_too_large() -> None:
+    upstream = TheEye()
+    with pytest.raises(AnswerTooLarge, match="whole"):
+        read(upstream, output_only=False)
+    assert len(upstream.asked) == 2
+
+
+def test_output_that_is_too_large_itself_is_refused() -> None:
+    with pytest.raises(AnswerTooLarge, match="part"):
+        read(TheEye(output=reply(json.dumps(["x" * 3000]).encode())))
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        reply(b'"host is required"', 400),
+        reply(b"[]"),
+        reply(b"{}"),
+        reply(b"[%b]" % finished(id="0" * 24)),
+        reply(b"[%b]" % finished(customer_name="globex")),
+        reply(b"[1,%b" % finished()),
+    ],
+)
+def test_job_that_no_list_tells_of_is_too_large(listed: Reply) -> None:
+    with pytest.raises(AnswerTooLarge, match="whole"):
+        read(TheEye(listed))
+
+
+def test_job_read_by_its_secret_is_too_large() -> None:
+    upstream = TheEye()
+    with pytest.raises(AnswerTooLarge, match="whole"):
+        read(upstream, secret_reading(JOB_ID, "5ec", [], identity_of("")))
+    assert len(upstream.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "upstream",
+    [
+        TheEye(None),
+        TheEye(output=None),
+        TheEye(output=reply(b"", 500)),
+        TheEye(output=reply(b"", 404)),
+        TheEye(output=reply(b"<html>")),
+    ],
+)
+def test_upstream_that_fails_in_between_may_tell_later(upstream: TheEye) -> None:
+    assert read(upstream) == Failing()
+
+
+@pytest.mark.parametrize(
+    ("upstream", "status"),
+    [
+        (TheEye(reply(b'"Unauthorized"', 401)), 401),
+        (TheEye(reply(b'{"message":"Session conflict"}', 409)), 404),
+        (TheEye(output=reply(b'{"statusCode":404,"message":"job not found"}', 404)), 404),
+        (TheEye(output=reply(b'"Forbidden"', 403)), 403),
+    ],
+)
+def test_refusal_in_between_is_answered(upstream: TheEye, status: int) -> None:
+    found = read(upstream)
+    assert isinstance(found, Refused)
+    assert found.answer.status == status
+
+
+def test_lone_surrogates_are_replaced_as_in_whole_jobs() -> None:
+    found = read(TheEye(output=reply(rb'["\udfff"]')))
+    assert isinstance(found, Seen)
+    assert found.job.output == rb'["\ufffd"]'

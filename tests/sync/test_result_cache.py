@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.admission.identity.identities import Identity
+from gateway.config import SyncConfig
+from gateway.errors import BadGateway
+from gateway.protocols.theeye.job import parse_job
+from gateway.sync.jobs.access import Credentials
+from gateway.sync.jobs.reader import Read, Reading, Refused, Seen
+from gateway.sync.result_cache import OVERHEAD_BYTES, SHARE, Results, holder, size
+from gateway.upstream.messages.messages import Reply
+from tests.sync.theeye import ALLOW_ORIGIN, JOB_ID, SERVER, TheEye, finished, job, reader, reply
+from tests.virtual_time import now, run
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+GONE = reply(b'"job not found"', 404)
+ONE, OTHER = b"1" * 16, b"2" * 16
+KIB = 1024
+
+
+def reading(job_id: str = JOB_ID, customer: str = "acme", origin: bytes | None = None) -> Reading:
+    return Reading(job_id, customer, Credentials("access_token=t", ()), origin)
+
+
+class Upstream(TheEye):
+    """Says what it is told to."""
+
+    def says(self, answer: Reply | None) -> None:
+        self.first = answer
+
+
+def read_before(upstream: TheEye) -> Callable[[Reading, bool], Awaitable[Read]]:
+    """How clients read jobs of the upstream."""
+    return reader(upstream, 100_000_000).read
+
+
+class Kept:
+    """Results before an upstream."""
+
+    def __init__(self, **config: Any) -> None:
+        self.upstream = Upstream(reply(finished()))
+        self.results = Results(read_before(self.upstream), now, SyncConfig(**config))
+
+    async def read(
+        self, by: bytes | None = ONE, read: Reading | None = None, *, has_ended: bool = False
+    ) -> Read:
+        return await self.results.read(
+            read or reading(), by, has_ended=has_ended, output_only=False
+        )
+
+    async def read_while(
+        self, answer: Reply | None, by: bytes | None = ONE, read: Reading | None = None
+    ) -> Read:
+        self.upstream.says(answer)
+        return await self.read(by, read)
+
+
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_result_is_there_for_its_reader_after_the_upstream_has_removed_it(has_ended: bool) -> None:
+    async def scenario() -> None:
+        kept = Kept()
+        first = await kept.read(has_ended=has_ended)
+        assert isinstance(first, Seen)
+        assert await kept.read_while(GONE) == Seen(first.job, (SERVER, ALLOW_ORIGIN))
+        assert await kept.read_while(GONE, read=reading(JOB_ID.upper())) == await kept.read()
+        assert len(kept.upstream.asked) == 4, "the upstream is asked each time"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("by", "read"),
+    [
+        (OTHER, reading()),
+        (None, reading()),
+        (ONE, reading("0" * 24)),
+        (ONE, reading(customer="globex")),
+    ],
+    ids=["another token", "no token", "another job", "another organization"],
+)
+def test_result_is_for_nobody_and_nothing_else(by: bytes | None, read: Reading) -> None:
+    async def scenario() -> None:
+        kept = Kept()
+        await kept.read()
+        found = await kept.read_while(GONE, by, read)
+        assert isinstance(found, Refused)
+        assert found.answer.status == 404
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        reply(b'"Unauthorized"', 401),
+        reply(b'"forbidden"', 403),
+        reply(b'"Session conflict"', 409),
+        reply(b'"organization not found"', 404),
+        reply(b'{"code":"ResourceNotFound"}', 404),
+        reply(finished(customer_name="globex")),
+        None,
+        reply(b'"Internal Server Error"', 500),
+    ],
+)
+def test_result_stands_in_only_where_the_upstream_says_that_the_job_is_gone(
+    refusal: Reply | None,
+) -> None:
+    async def scenario() -> None:
+        kept = Kept()
+        await kept.read()
+        assert not isinstance(await kept.read_while(refusal), Seen)
+        assert isinstance(await kept.read_while(GONE), Seen)
+
+    run(scenario())
+
+
+def test_job_that_runs_is_not_kept() -> None:
+    async def scenario() -> None:
+        kept = Kept()
+        await kept.read_while(reply(job()))
+        assert isinstance(await kept.read_while(GONE), Refused)
+
+    run(scenario())
+
+
+def test_result_is_kept_for_its_time_after_it_was_last_read_and_no_longer() -> None:
+    async def scenario() -> None:
+        kept = Kept(result_cache_seconds=60)
+        await kept.read()
+        await asyncio.sleep(40)
+        await kept.read()
+        await asyncio.sleep(59)
+        assert isinstance(await kept.read_while(GONE), Seen)
+        await asyncio.sleep(2)
+        assert isinstance(await kept.read(), Refused)
+
+    run(scenario())
+
+
+def test_nothing_is_kept_where_that_is_switched_off() -> None:
+    async def scenario() -> None:
+        kept = Kept(result_cache_seconds=0)
+        await kept.read(has_ended=True)
+        assert isinstance(await kept.read_while(GONE), Refused)
+        assert len(kept.results._kept) == 0
+        assert len(kept.results._tasks) == 0
+
+    run(scenario())
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40 * KIB)), max_size=40))
+def test_results_never_take_more_than_their_bytes(jobs: list[tuple[int, int]]) -> None:
+    async def scenario() -> None:
+        kept = Kept(result_cache_bytes=100 * KIB)
+        for number, length in jobs:
+            job_id = f"{number:024x}"
+            kept.upstream.says(reply(finished(id=job_id, output=["x" * length])))
+            await kept.read(read=reading(job_id))
+            held = list(kept.results._kept.values())
+            assert sum(map(size, held)) == kept.results._kept.currsize <= 100 * KIB
+            assert all(size(one) <= 100 * KIB / SHARE for one in held)
+
+    run(scenario())
+
+
+def test_oldest_results_make_room_for_new_ones() -> None:
+    async def scenario() -> None:
+        kept = Kept(result_cache_bytes=100 * KIB)
+        for number in range(60):
+            job_id = f"{number:024x}"
+            kept.upstream.says(reply(finished(id=job_id, output=["x" * 3 * KIB])))
+            await kept.read(read=reading(job_id))
+        assert isinstance(await kept.read_while(GONE, read=reading(f"{59:024x}")), Seen)
+        assert isinstance(await kept.read_while(GONE, read=reading(f"{0:024x}")), Refused)
+
+    run(scenario())
+
+
+def test_size_counts_the_content_and_a_copy_of_it_where_there_is_one() -> None:
+    plain = parse_job(finished(result={"a": "b" * 1000}))
+    surrogates = parse_job(finished(result={"a": "b" * 1000, "c": "\ud800"}))
+    assert plain is not None
+    assert surrogates is not None
+    assert size(plain) == OVERHEAD_BYTES + len(plain.raw)
+    assert size(surrogates) == OVERHEAD_BYTES + 2 * len(surrogates.raw)
+
+
+def test_last_read_goes_on_when_the_client_leaves_and_its_result_is_kept() -> None:
+    async def scenario() -> None:
+        kept = Kept()
+        kept.upstream.latency_seconds = 2
+        for has_ended in (False, True):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1):
+                    await kept.read(has_ended=has_ended)
+            await asyncio.sleep(2)
+            assert len(kept.results._tasks) == 0
+            assert len(kept.results._kept) == has_ended
+        assert isinstance(await kept.read_while(GONE), Seen)
+
+    run(scenario())
+
+
+def test_last_read_that_fails_for_a_client_that_left_is_nobodys_concern(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fail(_: Reading, _output_only: bool) -> Read:
+        await asyncio.sleep(2)
+        raise BadGateway("too large")
+
+    async def scenario() -> None:
+        results = Results(fail, now, SyncConfig())
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await results.read(reading(), ONE, has_ended=True, output_only=False)
+        await asyncio.sleep(2)
+        assert len(results._tasks) == 0
+        with pytest.raises(BadGateway):
+            await results.read(reading(), ONE, has_ended=True, output_only=False)
+
+    run(scenario())
+    assert caplog.text == ""
+
+
+def test_closing_ends_the_reads_that_go_on() -> None:
+    async def scenario() -> None:
+        kept = Kept()
+        kept.upstream.latency_seconds = 60
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await kept.read(has_ended=True)
+        assert len(kept.results._tasks) == 1
+        await kept.results.aclose()
+        assert len(kept.results._tasks) == 0
+        assert now() == 1
+
+    run(scenario())
+
+
+def whoever(key: bytes, token_hash: bytes | None) -> Identity:
+    return Identity(key, "acme", "", "", token_hash, is_verified=True)
+
+
+def test_holder_of_a_token_is_known_by_its_hash_however_requests_are_counted() -> None:
+    assert holder(reading(), whoever(OTHER, ONE)) == ONE
+
+
+def test_client_without_a_token_is_no_holder() -> None:
+    assert holder(reading(), whoever(OTHER, None)) is None
+
+
+def test_holder_of_a_secret_is_known_by_its_hash_and_is_no_holder_of_a_token() -> None:
+    by_secret = [
+        Reading(JOB_ID, "", Credentials("", ()), secret=secret) for secret in ("a", "a", "b")
+    ]
+    first, same, other = (holder(read, whoever(OTHER, ONE)) for read in by_secret)
+    assert first == same != other
+    assert first != ONE

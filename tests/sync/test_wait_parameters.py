@@ -1,0 +1,216 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.config import SyncConfig
+from gateway.errors import BadRequest
+from gateway.protocols.http.query import pairs, query_of, values
+from gateway.sync.wait_parameters import (
+    HoldParameters,
+    append,
+    asks_to_wait,
+    content_asks_to_wait,
+    drained_location,
+    hold_parameters,
+    next_location,
+    result_location,
+)
+
+CONFIG = SyncConfig()
+TIMEOUT = "timeout must be a whole number of seconds, 1 to 60"
+LIMIT = "limit must be a whole number, 1 to 1000000"
+COUNTER = "counter must be a whole number, 0 to 1000000"
+
+
+@pytest.mark.parametrize(
+    ("query", "waits"),
+    [
+        ("wait_result=true", True),
+        ("a=b&wait%5Fresult=%74rue&parse", True),
+        ("wait_result", False),
+        ("wait_result=", False),
+        ("wait_result=1", False),
+        ("wait_result=TRUE", False),
+        ("wait_result=true+", False),
+        ("wait_result=true&wait_result=true", False),
+        ("wait_result=true&wait_result=false", False),
+        ("", False),
+    ],
+)
+def test_wait_is_asked_by_exactly_true_once(query: str, waits: bool) -> None:
+    assert asks_to_wait(query) is waits
+
+
+@pytest.mark.parametrize(
+    ("content", "waits"),
+    [
+        (b'{"wait_result":true}', True),
+        (b' {"task_arguments":["\\ud800",1e400],"wait_result" : true}', True),
+        (b'{"wait\\u005fresult":true}', True),
+        (b'{"wait_result":false,"wait_result":true}', True),
+        (b'{"wait_result":"true"}', False),
+        (b'{"wait_result":1}', False),
+        (b'{"a":{"wait_result":true}}', False),
+        (b'[{"wait_result":true}]', False),
+        (b'{"wait_result":true', False),
+        (b'{"wait_result":true,"a":NaN}', False),
+        (b'{"wait_result":true,"a":' + b"[" * 100_000, False),
+    ],
+)
+def test_wait_is_asked_by_the_boolean_in_a_json_object(content: bytes, waits: bool) -> None:
+    assert content_asks_to_wait(content) is waits
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", HoldParameters(0, 10, 5)),
+        ("limit=6&timeout=10&parse", HoldParameters(0, 6, 10)),
+        ("timeout=61", HoldParameters(0, 10, 60)),
+        ("timeout=" + "9" * 10_000, HoldParameters(0, 10, 60)),
+        ("timeout=" + "0" * 10_000 + "7", HoldParameters(0, 10, 7)),
+        ("counter=%31&limit=1000000", HoldParameters(1, 1_000_000, 5)),
+    ],
+)
+def test_parameters_are_read_with_their_defaults(query: str, expected: HoldParameters) -> None:
+    assert hold_parameters(query, CONFIG) == expected
+
+
+NOT_WHOLE = ["", "x", "-1", "%2B1", "+1", "1+", "1.0", "1e1", "0x1", "%D9%A1", "%C2%B2", "1%00"]
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        *((f"timeout={value}", TIMEOUT) for value in [*NOT_WHOLE, "0", "5&timeout=5"]),
+        *((f"limit={value}", LIMIT) for value in [*NOT_WHOLE, "0", "1000001", "9" * 5000]),
+        *((f"counter={value}", COUNTER) for value in [*NOT_WHOLE, "1000001", "1&counter=1"]),
+    ],
+)
+def test_parameters_out_of_range_are_refused_by_name(query: str, message: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        hold_parameters(query, CONFIG)
+    assert refused.value.message == message
+
+
+@pytest.mark.parametrize(
+    ("counter", "limit", "may_wait", "is_last", "waited"),
+    [
+        (0, 1, True, True, 0),
+        (4, 6, True, False, 20),
+        (5, 6, True, True, 25),
+        (9, 6, False, True, 30),
+    ],
+)
+def test_limit_is_the_number_of_requests_that_may_run(
+    counter: int, limit: int, may_wait: bool, is_last: bool, waited: int
+) -> None:
+    parameters = HoldParameters(counter, limit, 5)
+    assert parameters.may_wait is may_wait
+    assert parameters.is_last is is_last
+    assert parameters.waited_seconds == waited
+
+
+@pytest.mark.parametrize(
+    ("query", "location"),
+    [
+        ("", "/r?counter=0&limit=10&timeout=5"),
+        ("a=b%20c&a", "/r?a=b%20c&a&counter=0&limit=10&timeout=5"),
+        ("limit=6&timeout=10&parse", "/r?limit=6&timeout=10&parse&counter=0"),
+        ("x&", "/r?x&counter=0&limit=10&timeout=5"),
+        ("timeout=5&counter=3&limit=1", "/r?timeout=5&counter=3&limit=1"),
+    ],
+)
+def test_location_has_the_query_and_what_it_lacks(query: str, location: str) -> None:
+    assert result_location("/r", query, CONFIG) == location
+
+
+@pytest.mark.parametrize(
+    ("query", "location"),
+    [
+        ("counter=0&a=b", "/r?counter=4&a=b&limit=10&timeout=5"),
+        ("a&c%6Funter=3&&limit=9&timeout=1", "/r?a&c%6Funter=4&&limit=9&timeout=1"),
+        ("parse", "/r?parse&counter=4&limit=10&timeout=5"),
+    ],
+)
+def test_next_location_counts_on_in_place(query: str, location: str) -> None:
+    assert next_location("/r", query, 4, CONFIG) == location
+
+
+QUERIES = st.lists(
+    st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="#&"))
+    | st.sampled_from(["counter=2", "limit=3", "timeout=4", "%6cimit=5", "access_token=a.b.c"])
+).map("&".join)
+
+
+@given(QUERIES)
+def test_location_keeps_the_original_query_for_any_query(query: str) -> None:
+    location = result_location("/r", query, CONFIG)
+    assert location.startswith(f"/r?{query}")
+    keys = {pair.key for pair in pairs(location.partition("?")[2])}
+    assert {"counter", "limit", "timeout"} <= keys
+
+
+@given(QUERIES)
+def test_next_location_changes_nothing_but_the_counter(query: str) -> None:
+    before = [p.raw for p in pairs(result_location("", query, CONFIG)[1:]) if p.key != "counter"]
+    after = pairs(next_location("", query, 7, CONFIG)[1:])
+    kept = [pair.raw for pair in after if pair.key != "counter"]
+    assert sorted(kept) == sorted(before)
+    assert "7" in [pair.value for pair in after if pair.key == "counter"]
+
+
+@pytest.mark.parametrize(
+    ("query", "location"),
+    [
+        ("counter=0&limit=10&timeout=5", "/r?counter=0&limit=10&timeout=5&drained=1"),
+        ("parse", "/r?parse&counter=0&limit=10&timeout=5&drained=1"),
+        (
+            "a&draine%64=1&&counter=2&limit=1&timeout=1",
+            "/r?a&drained=2&&counter=2&limit=1&timeout=1",
+        ),
+        ("drained=x&counter=2&limit=1&timeout=1", "/r?drained=1&counter=2&limit=1&timeout=1"),
+        (
+            "drained=9&counter=2&drained=3&limit=1&timeout=1",
+            "/r?drained=10&counter=2&limit=1&timeout=1",
+        ),
+        (
+            "drained=999999999&counter=2&limit=1&timeout=1",
+            "/r?drained=1&counter=2&limit=1&timeout=1",
+        ),
+    ],
+)
+def test_address_after_a_drain_counts_on_and_is_else_the_same(query: str, location: str) -> None:
+    assert drained_location("/r", query, CONFIG) == location
+
+
+@given(
+    QUERIES
+    | st.sampled_from(["drained=7", "a&drained=x&drained=3", "drained=999999999&b", "counter=4"]),
+    st.lists(st.sampled_from(["hop", "drain"]), max_size=30),
+)
+def test_no_address_comes_twice_in_any_chain_of_hops_and_drains(
+    query: str, chain: list[str]
+) -> None:
+    """RFC 9110, 15.4. All of a wait is in its address, so that a restart makes no difference."""
+    location = result_location("/r", query, CONFIG)
+    seen = [location]
+    if len(values(query_of(location), "counter")) > 1:
+        return
+    counter = 0
+    for step in chain:
+        query = query_of(location)
+        if step == "hop":
+            counter = int(values(query, "counter")[0]) + 1
+            location = next_location("/r", query, counter, CONFIG)
+        else:
+            location = drained_location("/r", query, CONFIG)
+        seen.append(location)
+    assert len(set(seen)) == len(seen)
+    own = {"counter", "drained"}
+    kept = [[pair.raw for pair in pairs(query_of(at)) if pair.key not in own] for at in seen]
+    assert all(at == kept[0] for at in kept)
+
+
+def test_nothing_is_appended_when_nothing_is_missing() -> None:
+    assert append("a&") == "a&"
