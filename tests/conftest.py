@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from gateway.demo.orchestrator import Orchestrator
-from tests.redis_server import RedisServer, redis_serving
+from tests.support.redis_server import RedisServer, redis_serving
 
 
 @pytest.fixture

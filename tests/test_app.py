@@ -6,8 +6,8 @@ import asyncio
 import re
 from typing import TYPE_CHECKING
 
-from tests.demo.replay import until
-from tests.e2e.harness import connected, gateway_before, once
+from tests.support.harness import connected, gateway_before, once
+from tests.support.replay import until
 
 if TYPE_CHECKING:
     import pytest

@@ -17,7 +17,7 @@ from gateway.errors import (
     Unauthorized,
     UnknownToken,
 )
-from tests.demo.replay import exchanges_of
+from tests.support.replay import exchanges_of
 
 
 def all_errors() -> list[type[GatewayError]]:

@@ -5,8 +5,8 @@ from redis.exceptions import ResponseError
 
 from gateway.config import RedisConfig
 from gateway.redis_client import connection, has_known_options, reason
-from tests.redis_server import redis_serving
-from tests.upstream.scripted import Peer, upstream_doing
+from tests.support.redis_server import redis_serving
+from tests.support.upstream import Peer, upstream_doing
 
 
 @pytest.mark.parametrize("options", [(), ("--rename-command", "HELLO", "")])

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.errors import BadGateway
 from gateway.tasks import FIRST_GAP_SECONDS, LONGEST_GAP_SECONDS, STEADY_SECONDS, Tasks, first_of
-from tests.virtual_time import now, run
+from tests.support.virtual_time import now, run
 
 
 def test_owner_cancels_what_still_runs_when_closed() -> None:

@@ -14,7 +14,7 @@ from gateway.sync.jobs.outcome import Look
 from gateway.sync.jobs.reader import Reading
 from gateway.sync.watch.state import Sighting
 from gateway.sync.watch.watcher import Watcher
-from tests.virtual_time import now, run
+from tests.support.virtual_time import now, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,7 +18,7 @@ from gateway.config import (
     SyncConfig,
     UpstreamConfig,
 )
-from tests.certificates import self_signed
+from tests.support.certificates import self_signed
 
 PUBLIC_KEY = """\
 -----BEGIN PUBLIC KEY-----

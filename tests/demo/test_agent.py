@@ -19,7 +19,7 @@ from gateway.demo.jobs import Job
 from gateway.demo.orchestrator import JOBS_AT_ONCE, Orchestrator
 from gateway.demo.sessions import ACME
 from gateway.demo.tasks import Task, python
-from tests.demo.replay import until
+from tests.support.replay import until
 
 SLEEPING = python("import time; print('begun', flush=True); time.sleep(60)")
 STUBBORN = python(

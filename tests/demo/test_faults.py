@@ -9,7 +9,7 @@ import pytest
 from gateway.demo.faults import Kind
 from gateway.demo.orchestrator import Orchestrator
 from gateway.demo.routes import Purpose
-from tests.demo.replay import ask, until
+from tests.support.replay import ask, until
 
 HEALTH = b"GET /api HTTP/1.1\r\nHost: demo\r\n\r\n"
 UNKNOWN = b"GET /nowhere HTTP/1.1\r\nHost: demo\r\n\r\n"

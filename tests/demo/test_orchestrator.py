@@ -13,7 +13,7 @@ import pytest
 from gateway.demo import wire
 from gateway.demo.orchestrator import Orchestrator
 from gateway.demo.routes import Purpose
-from tests.demo.replay import Response, ask
+from tests.support.replay import Response, ask
 
 
 async def _get(orchestrator: Orchestrator, path: str, token: str, **fields: str) -> Response:

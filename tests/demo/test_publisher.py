@@ -15,10 +15,10 @@ from gateway.demo.orchestrator import Orchestrator
 from gateway.redis_client import connection
 from gateway.sync.push.hints import job_named
 from gateway.sync.push.subscription import Subscription
-from tests.demo.replay import ask, until
+from tests.support.replay import ask, until
 
 if TYPE_CHECKING:
-    from tests.redis_server import RedisServer
+    from tests.support.redis_server import RedisServer
 
 RECORDED_CHANNEL = "64a000000000000000000001:job-finished:6b05930765f9d16479840267"
 RECORDED_PAYLOAD = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.demo.orchestrator import Orchestrator
-from tests.demo.replay import TASKS, Replay, exchanges_of, scenarios
+from tests.support.replay import TASKS, Replay, exchanges_of, scenarios
 
 DIFFERENCES = {
     (

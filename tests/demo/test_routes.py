@@ -6,7 +6,7 @@ import pytest
 
 from gateway.demo.orchestrator import Orchestrator
 from gateway.demo.routes import Purpose, find
-from tests.demo.replay import ask
+from tests.support.replay import ask
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import pytest
 from gateway.demo import showcase
 from gateway.demo.orchestrator import JOBS_AT_ONCE, Orchestrator
 from gateway.demo.showcase import CALLS, USER, Call, demo
-from tests.e2e.harness import pasted
+from tests.support.harness import pasted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

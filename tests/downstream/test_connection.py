@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.downstream.test_inbound import Iterations
-from tests.e2e.harness import connected, gateway_before
+from tests.support.harness import connected, gateway_before
 
 LIMITS = {"mode": "enforce", "other": {"per_second": 0.001, "burst": 1, "content_bytes": 1024}}
 REQUEST = b"GET /p HTTP/1.1\r\nHost: x\r\n"

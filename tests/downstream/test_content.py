@@ -13,7 +13,7 @@ from aiohttp.base_protocol import BaseProtocol
 
 from gateway.downstream.content import FLOOR_SECONDS, RequestContent
 from gateway.errors import BadRequest, ClientGone, RequestTimeout
-from tests.virtual_time import now, run
+from tests.support.virtual_time import now, run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

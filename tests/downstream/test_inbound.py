@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.downstream.portions import LINES
-from tests.e2e.harness import connected, gateway_before
-from tests.upstream.scripted import Peer, upstream_doing
+from tests.support.harness import connected, gateway_before
+from tests.support.upstream import Peer, upstream_doing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

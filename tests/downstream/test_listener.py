@@ -8,9 +8,9 @@ from contextlib import suppress
 import pytest
 
 from gateway.downstream.listening.sockets import url_of
-from tests.demo.replay import until
-from tests.e2e.harness import RawClient, connected, gateway_before, once
-from tests.upstream.scripted import Peer, upstream_answering, upstream_doing
+from tests.support.harness import RawClient, connected, gateway_before, once
+from tests.support.replay import until
+from tests.support.upstream import Peer, upstream_answering, upstream_doing
 
 CHUNKED = b" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 

@@ -4,8 +4,8 @@ import pytest
 from aiohttp.http_exceptions import BadStatusLine, LineTooLong
 
 from gateway.downstream.parse_errors import HeadTooLong, malformed
-from tests.e2e.harness import connected, gateway_before, once
-from tests.upstream.scripted import upstream_answering
+from tests.support.harness import connected, gateway_before, once
+from tests.support.upstream import upstream_answering
 
 REST = b" /a HTTP/1.1\r\nHost: x\r\n\r\n"
 

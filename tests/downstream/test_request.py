@@ -13,8 +13,8 @@ from gateway.downstream.listener import ClientListener
 from gateway.downstream.listening.places import Places
 from gateway.downstream.request import PIECE_BYTES
 from gateway.errors import Answer, ClientGone, RequestTimeout
-from tests.demo.replay import until
-from tests.e2e.harness import RawClient, connected
+from tests.support.harness import RawClient, connected
+from tests.support.replay import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.harness import RawClient, connected, gateway_before, once
-from tests.upstream.scripted import Peer, Script, upstream_answering, upstream_doing
+from tests.support.harness import RawClient, connected, gateway_before, once
+from tests.support.upstream import Peer, Script, upstream_answering, upstream_doing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import RawTestServer
 
-from tests.e2e.harness import gateway_before, program
+from tests.support.harness import gateway_before, program
 
 if TYPE_CHECKING:
     from pathlib import Path

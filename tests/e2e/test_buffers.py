@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.demo.routes import Purpose
-from tests.demo.replay import until
-from tests.e2e.harness import RawClient, connected, gateway_before, once
+from tests.support.harness import RawClient, connected, gateway_before, once
+from tests.support.replay import until
 
 if TYPE_CHECKING:
     from gateway.demo.jobs import Job

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.harness import Process, connected, once, process_before
 from tests.e2e.test_drain import RELAYED, held_request
+from tests.support.harness import Process, connected, once, process_before
 from tests.test_app import SCRAPE, numbers
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ import pytest
 
 from gateway.demo.faults import Kind as Fault
 from gateway.demo.routes import Purpose
-from tests.demo.replay import until
-from tests.e2e.harness import connected, curl, once, process, process_before
-from tests.upstream.scripted import upstream_answering
+from tests.support.harness import connected, curl, once, process, process_before
+from tests.support.replay import until
+from tests.support.upstream import upstream_answering
 
 if TYPE_CHECKING:
     from gateway.demo.orchestrator import Orchestrator

@@ -18,8 +18,10 @@ from jwt.algorithms import ECAlgorithm
 from gateway.demo.faults import Kind as Fault
 from gateway.demo.routes import Purpose
 from gateway.demo.sessions import SIGNING_KEY
-from tests.admission.issuer import Issuer, issuing
-from tests.admission.tokens import (
+from tests.support.harness import connected, gateway_before, once, process_before
+from tests.support.issuer import Issuer, issuing
+from tests.support.replay import until
+from tests.support.tokens import (
     RSA,
     UNKNOWN,
     key_set,
@@ -29,9 +31,7 @@ from tests.admission.tokens import (
     signed_by,
     unsigned,
 )
-from tests.demo.replay import until
-from tests.e2e.harness import connected, gateway_before, once, process_before
-from tests.upstream.scripted import Peer, upstream_answering, upstream_doing
+from tests.support.upstream import Peer, upstream_answering, upstream_doing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

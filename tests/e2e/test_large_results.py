@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.demo.routes import Purpose
-from tests.demo.replay import until
-from tests.e2e.harness import connected, gateway_before, once
+from tests.support.harness import connected, gateway_before, once
+from tests.support.replay import until
 
 if TYPE_CHECKING:
     from gateway.demo.jobs import Job

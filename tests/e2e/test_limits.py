@@ -16,19 +16,19 @@ from gateway.admission.identity import trials
 from gateway.admission.identity.token import token_hash
 from gateway.demo.faults import Kind as Fault
 from gateway.demo.routes import Purpose
-from tests.admission.issuer import Issuer, issuing
-from tests.admission.tokens import RSA, signed_by
-from tests.demo.replay import until
-from tests.e2e.harness import connected, gateway_before, once, process_before
+from tests.support.harness import connected, gateway_before, once, process_before
+from tests.support.issuer import Issuer, issuing
+from tests.support.replay import until
+from tests.support.tokens import RSA, signed_by
+from tests.support.upstream import Peer, upstream_answering, upstream_doing
 from tests.test_app import SCRAPE, numbers
-from tests.upstream.scripted import Peer, upstream_answering, upstream_doing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from gateway.demo.orchestrator import Orchestrator
     from gateway.server.server import Server
-    from tests.redis_server import RedisServer
+    from tests.support.redis_server import RedisServer
 
 SLOW = {"per_second": 0.01, "content_bytes": 2048}
 """So slow that no test sees a refill."""

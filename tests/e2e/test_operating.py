@@ -10,7 +10,7 @@ import pytest
 
 from gateway import __version__
 from gateway.admission.identity.token import token_hash
-from tests.e2e.harness import connected, process_before
+from tests.support.harness import connected, process_before
 
 if TYPE_CHECKING:
     from gateway.demo.orchestrator import Orchestrator

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.admission.identity.token import token_hash
-from tests.admission.tokens import UNKNOWN
-from tests.e2e.harness import Process, connected, curl, once, process_before
-from tests.upstream.scripted import Peer, upstream_doing
+from tests.support.harness import Process, connected, curl, once, process_before
+from tests.support.tokens import UNKNOWN
+from tests.support.upstream import Peer, upstream_doing
 
 if TYPE_CHECKING:
     from gateway.demo.orchestrator import Orchestrator

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.e2e.harness import RawClient, connected, curl, gateway_before
-from tests.upstream.scripted import Peer, Script, upstream_answering, upstream_doing
+from tests.support.harness import RawClient, connected, curl, gateway_before
+from tests.support.upstream import Peer, Script, upstream_answering, upstream_doing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -11,15 +11,15 @@ import pytest
 from gateway.demo.faults import Kind as Fault
 from gateway.demo.orchestrator import Orchestrator
 from gateway.demo.routes import Purpose
-from tests.demo.replay import until
-from tests.e2e.harness import RawClient, connected, gateway_before, once
+from tests.support.harness import RawClient, connected, gateway_before, once
+from tests.support.replay import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from gateway.demo.jobs import Job
     from gateway.server.server import Server
-    from tests.redis_server import RedisServer
+    from tests.support.redis_server import RedisServer
 
 SOON: dict[str, Any] = {"safety_net_seconds": 0.05}
 """Looks stay frequent while Redis tells of ends; by default the clients here give up before one."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.demo.orchestrator import Orchestrator
-from tests.demo import replay
-from tests.demo.replay import TASKS, Replay, Response, ask, exchanges_of, scenarios
-from tests.e2e.harness import gateway_before, without_what_varies
+from tests.support import replay
+from tests.support.harness import gateway_before, without_what_varies
+from tests.support.replay import TASKS, Replay, Response, ask, exchanges_of, scenarios
 
 if TYPE_CHECKING:
     from collections.abc import Callable

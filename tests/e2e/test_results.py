@@ -8,7 +8,7 @@ import pytest
 
 from gateway.demo.orchestrator import Orchestrator
 from gateway.demo.tasks import Task
-from tests.e2e.harness import connected, gateway_before, once
+from tests.support.harness import connected, gateway_before, once
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

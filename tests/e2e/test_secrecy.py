@@ -11,7 +11,7 @@ import pytest
 
 from gateway.demo.faults import Kind as Fault
 from gateway.demo.sessions import SIGNING_KEY
-from tests.e2e.harness import connected, once, process_before
+from tests.support.harness import connected, once, process_before
 
 if TYPE_CHECKING:
     from gateway.demo.orchestrator import Orchestrator

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.harness import gateway_before, once
-from tests.upstream.scripted import upstream_answering
+from tests.support.harness import gateway_before, once
+from tests.support.upstream import upstream_answering
 
 if TYPE_CHECKING:
     from gateway.demo.orchestrator import Orchestrator

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.demo.orchestrator import Orchestrator
 from gateway.demo.tasks import Task, python
-from tests.e2e.harness import gateway_before, once
+from tests.support.harness import gateway_before, once
 
 if TYPE_CHECKING:
     from gateway.demo.jobs import Job

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.proxy.pipeline import Pipeline
-from tests.demo.replay import until
-from tests.e2e.harness import RawClient, connected, gateway_before
-from tests.upstream.scripted import Peer, upstream_doing
+from tests.support.harness import RawClient, connected, gateway_before
+from tests.support.replay import until
+from tests.support.upstream import Peer, upstream_doing
 
 if TYPE_CHECKING:
     from gateway.server.server import Server

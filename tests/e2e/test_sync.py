@@ -13,7 +13,7 @@ import pytest
 from gateway.demo.faults import Kind as Fault
 from gateway.demo.orchestrator import Orchestrator
 from gateway.demo.routes import Purpose
-from tests.e2e.harness import (
+from tests.support.harness import (
     CROSS_ORIGIN,
     Shown,
     curl,

@@ -16,13 +16,13 @@ from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
 from gateway.demo.faults import Kind as Fault
-from tests.certificates import self_signed
-from tests.e2e.harness import connected, curl, gateway_before, once, process, process_before
-from tests.upstream.scripted import Peer, upstream_answering, upstream_doing
+from tests.support.certificates import self_signed
+from tests.support.harness import connected, curl, gateway_before, once, process, process_before
+from tests.support.upstream import Peer, upstream_answering, upstream_doing
 
 if TYPE_CHECKING:
     from gateway.demo.orchestrator import Orchestrator
-    from tests.certificates import Files
+    from tests.support.certificates import Files
 
 GET = b"GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

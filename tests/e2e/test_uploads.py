@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.upstream.upload import PLACE_BYTES
-from tests.demo.replay import until
-from tests.e2e.harness import RawClient, connected, gateway_before, once
-from tests.upstream.scripted import Peer, upstream_doing
-from tests.virtual_time import now, run
+from tests.support.harness import RawClient, connected, gateway_before, once
+from tests.support.replay import until
+from tests.support.upstream import Peer, upstream_doing
+from tests.support.virtual_time import now, run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from gateway.server.server import Server
-    from tests.upstream.scripted import Script, Serve
+    from tests.support.upstream import Script, Serve
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 LENGTH = PLACE_BYTES + 100_000

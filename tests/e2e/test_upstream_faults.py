@@ -8,8 +8,8 @@ import json
 
 import pytest
 
-from tests.e2e.harness import connected, gateway_before, once
-from tests.upstream.scripted import Peer, upstream_answering, upstream_doing
+from tests.support.harness import connected, gateway_before, once
+from tests.support.upstream import Peer, upstream_answering, upstream_doing
 
 GET = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
 JOB = "64ac6478646bb71ee82e3a72"

@@ -12,9 +12,9 @@ import pytest
 from gateway.demo.faults import Kind as Fault
 from gateway.demo.orchestrator import Orchestrator
 from gateway.demo.routes import Purpose
-from tests.demo.replay import until
-from tests.e2e.harness import RawClient, connected, gateway_before, once
-from tests.sync.watched import is_empty
+from tests.support.harness import RawClient, connected, gateway_before, once
+from tests.support.replay import until
+from tests.support.watched import is_empty
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

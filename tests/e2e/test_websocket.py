@@ -10,8 +10,8 @@ import pytest
 from aiohttp import ClientSession, WSMsgType, WSServerHandshakeError, web
 from aiohttp.test_utils import TestServer
 
-from tests.e2e.harness import connected, gateway_before
-from tests.upstream.scripted import Peer, upstream_doing
+from tests.support.harness import connected, gateway_before
+from tests.support.upstream import Peer, upstream_doing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -16,19 +16,19 @@ import pytest
 
 from gateway.demo.faults import Kind as Fault
 from gateway.demo.routes import Purpose
-from tests.admission.tokens import signed
-from tests.certificates import self_signed
-from tests.demo.replay import until
-from tests.e2e.harness import Process, connected, curl, once, process, process_before
 from tests.e2e.test_drain import RELAYED, held_request
+from tests.support.certificates import self_signed
+from tests.support.harness import Process, connected, curl, once, process, process_before
+from tests.support.replay import until
+from tests.support.tokens import signed
+from tests.support.upstream import upstream_answering
 from tests.test_app import SCRAPE, numbers
-from tests.upstream.scripted import upstream_answering
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from gateway.demo.orchestrator import Orchestrator
-    from tests.e2e.harness import RawClient
+    from tests.support.harness import RawClient
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/task").exists(), reason="this system does not tell a process's children"

@@ -17,7 +17,7 @@ from gateway.durations import ANSWER_SECONDS, Durations
 from gateway.ops.merge import EXCHANGED, Totals
 from gateway.ops.metrics import Metrics
 from gateway.ops.parts import LimitStats, UpstreamStats, WaitStats
-from tests.ops.records import exchange
+from tests.support.records import exchange
 from tests.test_app import numbers
 
 if TYPE_CHECKING:

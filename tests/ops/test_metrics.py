@@ -9,7 +9,7 @@ from gateway.durations import ANSWER_SECONDS, Durations
 from gateway.ops.metrics import Metrics
 from gateway.ops.parts import LimitStats, RedisStats, UpstreamStats, WaitStats
 from gateway.sync.push.hints import PushStats
-from tests.ops.records import exchange
+from tests.support.records import exchange
 
 pytestmark = pytest.mark.fakes
 

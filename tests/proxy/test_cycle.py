@@ -19,9 +19,9 @@ from gateway.errors import ClientGone
 from gateway.ops.metrics import Metrics
 from gateway.proxy.relay import Relay
 from gateway.upstream.messages.response_reader import AnswerReader
-from tests.demo.replay import until
-from tests.e2e.harness import RawClient, connected, gateway_before
-from tests.upstream.scripted import Peer, Script, upstream_doing
+from tests.support.harness import RawClient, connected, gateway_before
+from tests.support.replay import until
+from tests.support.upstream import Peer, Script, upstream_doing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -7,8 +7,8 @@ import pytest
 from gateway.errors import BadRequest, Field
 from gateway.protocols.http.fields import lowered
 from gateway.proxy.max_forwards import final_answer, forwarded_once, max_forwards
-from tests.e2e.harness import connected, gateway_before
-from tests.upstream.scripted import upstream_answering
+from tests.support.harness import connected, gateway_before
+from tests.support.upstream import upstream_answering
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJ1c2VyIjoiYWRhIn0.c2lnbmF0dXJlLXNpZ25hdHVyZQ"

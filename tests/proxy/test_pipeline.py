@@ -13,8 +13,8 @@ from gateway.downstream.exchange import Exchange, Outcome
 from gateway.errors import Answer, BadGateway
 from gateway.ops.metrics import Metrics
 from gateway.proxy.relay import Relay
-from tests.demo.replay import until
-from tests.e2e.harness import connected, gateway_before, once
+from tests.support.harness import connected, gateway_before, once
+from tests.support.replay import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -6,8 +6,8 @@ import asyncio
 
 from gateway.proxy.relay import Resumed
 from gateway.upstream.upload import PLACE_BYTES
-from tests.e2e.harness import connected, gateway_before
-from tests.upstream.scripted import Peer, upstream_doing
+from tests.support.harness import connected, gateway_before
+from tests.support.upstream import Peer, upstream_doing
 
 
 class Rest:

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from tests.e2e.harness import connected, gateway_before
-from tests.upstream.scripted import Peer, upstream_doing
-from tests.virtual_time import run
+from tests.support.harness import connected, gateway_before
+from tests.support.upstream import Peer, upstream_doing
+from tests.support.virtual_time import run
 
 UPGRADE = (
     b"GET /echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"

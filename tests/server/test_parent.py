@@ -12,7 +12,7 @@ import pytest
 from gateway.downstream.listening.sockets import bound
 from gateway.server.channel import Order, Question
 from gateway.server.parent import Process, serve, usable_processors
-from tests.e2e.harness import settings
+from tests.support.harness import settings
 
 if TYPE_CHECKING:
     from gateway.config import Config

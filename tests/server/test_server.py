@@ -18,8 +18,8 @@ from gateway.server.server import (
     share_the_interpreter,
     spare_the_allocator,
 )
-from tests.e2e.harness import RawClient, connected, gateway_before, has_ipv6, once, settings
-from tests.upstream.scripted import upstream_answering
+from tests.support.harness import RawClient, connected, gateway_before, has_ipv6, once, settings
+from tests.support.upstream import upstream_answering
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

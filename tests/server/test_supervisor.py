@@ -20,7 +20,7 @@ from gateway.server.supervisor import (
     Supervisor,
     gap_after,
 )
-from tests.virtual_time import now, run
+from tests.support.virtual_time import now, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,8 +13,8 @@ from gateway.ops.health import PROBE_SECONDS, Readiness
 from gateway.server.channel import Order, Question, Reply
 from gateway.server.supervisor import Supervisor
 from gateway.server.vitals import ANSWER_SECONDS, WorkersVitals
+from tests.support.virtual_time import now, run
 from tests.test_app import numbers
-from tests.virtual_time import now, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,8 +17,8 @@ from gateway.ops.health import Readiness
 from gateway.server.channel import Channel, Message, Order, Question, Reply, Start
 from gateway.server.worker import DRAIN_SECONDS, LAST_SECONDS, OUTLIVE_SECONDS, Worker
 from gateway.tasks import Tasks
-from tests.e2e.harness import connected, once, settings
-from tests.virtual_time import now, run
+from tests.support.harness import connected, once, settings
+from tests.support.virtual_time import now, run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

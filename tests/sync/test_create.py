@@ -18,7 +18,7 @@ from gateway.protocols.theeye.routes import CreateRoute
 from gateway.sync.create import CreateAndWait, Passed
 from gateway.sync.jobs.reader import passed
 from gateway.upstream.messages.messages import Purpose, Reply
-from tests.sync.theeye import (
+from tests.support.theeye import (
     ALLOW_ORIGIN,
     JOB_ID,
     LOOKUP_FAILED,
@@ -29,7 +29,7 @@ from tests.sync.theeye import (
     reply,
     shown,
 )
-from tests.virtual_time import now, run
+from tests.support.virtual_time import now, run
 
 pytestmark = pytest.mark.fakes
 

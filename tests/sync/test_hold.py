@@ -19,8 +19,8 @@ from gateway.sync.results.formatter import Formatter
 from gateway.sync.results.parsing import ParsingThread
 from gateway.sync.watch.watcher import Watcher
 from gateway.upstream.messages.messages import Purpose, Reply
-from tests.demo.replay import until
-from tests.sync.theeye import (
+from tests.support.replay import until
+from tests.support.theeye import (
     ALLOW_ORIGIN,
     JOB_ID,
     SERVER,
@@ -35,8 +35,8 @@ from tests.sync.theeye import (
     reply,
     shown,
 )
-from tests.sync.watched import is_empty
-from tests.virtual_time import now, run
+from tests.support.virtual_time import now, run
+from tests.support.watched import is_empty
 
 pytestmark = pytest.mark.fakes
 

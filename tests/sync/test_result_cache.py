@@ -15,8 +15,8 @@ from gateway.sync.jobs.access import Credentials
 from gateway.sync.jobs.reader import Read, Reading, Refused, Seen
 from gateway.sync.result_cache import OVERHEAD_BYTES, SHARE, Results, holder, size
 from gateway.upstream.messages.messages import Reply
-from tests.sync.theeye import ALLOW_ORIGIN, JOB_ID, SERVER, TheEye, finished, job, reader, reply
-from tests.virtual_time import now, run
+from tests.support.theeye import ALLOW_ORIGIN, JOB_ID, SERVER, TheEye, finished, job, reader, reply
+from tests.support.virtual_time import now, run
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -14,7 +14,7 @@ import pytest
 from gateway.config import UpstreamConfig
 from gateway.errors import BadGateway
 from gateway.upstream import Purpose, Upstream
-from tests.e2e.harness import program
+from tests.support.harness import program
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -26,8 +26,8 @@ from gateway.upstream import Outbound, Purpose, Upstream
 from gateway.upstream.connections.pool import PoolStats
 from gateway.upstream.signs import Trouble
 from gateway.upstream.upload import PLACE_BYTES
-from tests.demo.replay import until
-from tests.upstream.scripted import Peer, upstream_answering, upstream_doing
+from tests.support.replay import until
+from tests.support.upstream import Peer, upstream_answering, upstream_doing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import RequestTimeout
 from gateway.upstream.upload import PLACE_BYTES, Upload
-from tests.virtual_time import now
+from tests.support.virtual_time import now
 
 
 class Pieces:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gateway.admission.identity.claims import NO_CLAIMS, Claims, Key, Signature, claimed, verified
 from gateway.admission.identity.claims import signature as signature_of
-from tests.admission.tokens import ACME, RSA, SECRET, signed, unsigned
+from tests.support.tokens import ACME, RSA, SECRET, signed, unsigned
 
 HMAC = Key("HS256", SECRET.encode())
 PUBLIC = Key("RS256", RSA.public_key())

@@ -16,7 +16,7 @@ from gateway.admission.identity.token import token_hash
 from gateway.config import IdentityConfig
 from gateway.errors import Answer, KeysUnavailable, Unauthorized
 from gateway.protocols.http.fields import lowered
-from tests.admission.tokens import ACME, SECRET, UNKNOWN, signed
+from tests.support.tokens import ACME, SECRET, UNKNOWN, signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from gateway.admission.identity.claims import Claims, Key, Signature, verified
 from gateway.admission.identity.jwks import MOST_TRIED, SET_KEYS, NoKeys, fitting, keys_in
-from tests.admission.tokens import RSA, WEAK, key_set, plain, signed
+from tests.support.tokens import RSA, WEAK, key_set, plain, signed
 
 
 def member(**changes: object) -> bytes:

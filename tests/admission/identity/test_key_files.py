@@ -18,7 +18,7 @@ from gateway.admission.identity.key_files import (
     public_key,
     shared_secret,
 )
-from tests.admission.tokens import RSA, WEAK
+from tests.support.tokens import RSA, WEAK
 
 PEM = RSA.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 SSH = RSA.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)

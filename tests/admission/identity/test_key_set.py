@@ -12,9 +12,9 @@ from gateway.admission.identity import key_set as module
 from gateway.admission.identity.claims import Key, Signature
 from gateway.admission.identity.key_set import GAP_SECONDS, SET_BYTES, KeySet
 from gateway.errors import KeysUnavailable
-from tests.admission.issuer import Issuer, issuing
-from tests.admission.tokens import RSA, key_set, plain, rsa_key
-from tests.demo.replay import until
+from tests.support.issuer import Issuer, issuing
+from tests.support.replay import until
+from tests.support.tokens import RSA, key_set, plain, rsa_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -10,7 +10,7 @@ from gateway.admission.identity.key_files import UnusableKey
 from gateway.admission.identity.key_set import KeySet
 from gateway.admission.identity.keys import FileKey, OneKey, keys_of
 from gateway.config import IdentityConfig
-from tests.admission.tokens import RSA
+from tests.support.tokens import RSA
 
 if TYPE_CHECKING:
     from pathlib import Path

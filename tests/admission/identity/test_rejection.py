@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.admission.identity.rejection import MOST_BYTES, is_failed_lookup, rejection
 from gateway.errors import Answer, Field
-from tests.admission.tokens import UNKNOWN
+from tests.support.tokens import UNKNOWN
 
 RECORDINGS = Path(__file__).parents[2] / "recordings"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from gateway.admission.identity.trials import MOST_WAITING, TRIAL_SECONDS, Trials
-from tests.virtual_time import run
+from tests.support.virtual_time import run
 
 A, B = b"a" * 16, b"b" * 16
 

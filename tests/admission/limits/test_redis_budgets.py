@@ -15,17 +15,17 @@ from gateway.admission.limits.memory_budgets import Budget, MemoryBudgets, Use
 from gateway.admission.limits.redis_budgets import RedisBudgets
 from gateway.admission.limits.redis_script import PREFIX, TRIAL_KEY
 from gateway.config import RedisConfig
-from tests.demo.replay import until
-from tests.redis_server import redis_serving
-from tests.upstream.scripted import Peer, upstream_doing
-from tests.virtual_time import now, run
+from tests.support.redis_server import redis_serving
+from tests.support.replay import until
+from tests.support.upstream import Peer, upstream_doing
+from tests.support.virtual_time import now, run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from redis.asyncio import Redis
 
-    from tests.redis_server import RedisServer
+    from tests.support.redis_server import RedisServer
 
 RATE = Rate(0.01, 10)
 """So slow that no test sees a refill."""

@@ -16,7 +16,7 @@ from gateway.admission.limits.memory_budgets import Budget, MemoryBudgets, Use
 from gateway.admission.limits.redis_script import SCRIPT, SHA, arguments, call, trial
 
 if TYPE_CHECKING:
-    from tests.redis_server import RedisServer
+    from tests.support.redis_server import RedisServer
 
 KEYS = (b"one", b"two")
 

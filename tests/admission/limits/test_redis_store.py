@@ -17,7 +17,7 @@ from gateway.admission.limits.redis_script import Call, call
 from gateway.admission.limits.redis_store import Closed, RedisStore, Unusable
 from gateway.config import RedisConfig
 from gateway.redis_client import connection
-from tests.redis_server import RedisServer, redis_serving
+from tests.support.redis_server import RedisServer, redis_serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -13,8 +13,8 @@ import pytest
 
 from gateway.downstream.listening.acceptor import CALM_SECONDS, PATIENCE_SECONDS, REFUSING, Acceptor
 from gateway.downstream.listening.places import Places
-from tests.demo.replay import until
-from tests.virtual_time import run
+from tests.support.replay import until
+from tests.support.virtual_time import run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from gateway.downstream.listening.sockets import bound, peer_address, url_of
-from tests.e2e.harness import connected, has_ipv6
+from tests.support.harness import connected, has_ipv6
 
 
 async def test_bound_socket_refuses_connections_until_it_listens() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.downstream.listening.tls import Certificate, UnusableCertificate
-from tests.certificates import Files, self_signed
+from tests.support.certificates import Files, self_signed
 
 if TYPE_CHECKING:
     from pathlib import Path

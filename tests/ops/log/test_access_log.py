@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gateway.admission.identity.identities import Identity
 from gateway.downstream.exchange import Exchange, Kind, Outcome
 from gateway.ops.log.access_log import PIECE_BYTES, AccessLog
-from tests.ops.records import exchange
+from tests.support.records import exchange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

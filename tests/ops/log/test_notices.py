@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.admission.addresses import address_key
 from gateway.admission.identity.identities import Identity
 from gateway.ops.log.notices import LINES, PERIOD_SECONDS, LimitNotices
-from tests.ops.records import exchange
+from tests.support.records import exchange
 
 if TYPE_CHECKING:
     from gateway.downstream.exchange import Exchange

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.ops.log.upstream_watch import PATIENCE_SECONDS, QUIET_SECONDS, REFUSALS, UpstreamWatch
 from gateway.upstream.signs import Signs, Trouble
-from tests.virtual_time import run
+from tests.support.virtual_time import run
 
 pytestmark = pytest.mark.fakes
 

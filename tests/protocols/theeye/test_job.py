@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.protocols.theeye.job import is_job_id, job_fields, parse_job
-from tests.sync.theeye import JOB_ID, finished, job
+from tests.support.theeye import JOB_ID, finished, job
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from gateway.sync.jobs.listing import (
 )
 from gateway.sync.jobs.outcome import Look
 from gateway.sync.jobs.reader import Reading
-from tests.sync.theeye import JOB_ID, LOOKUP_FAILED, finished, job
-from tests.sync.watched import job_ids, reading
+from tests.support.theeye import JOB_ID, LOOKUP_FAILED, finished, job
+from tests.support.watched import job_ids, reading
 
 
 def test_jobs_are_asked_for_with_the_credentials_as_they_came() -> None:

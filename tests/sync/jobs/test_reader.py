@@ -21,7 +21,7 @@ from gateway.sync.jobs.reader import (
     understood,
 )
 from gateway.upstream.messages.messages import Purpose, Reply
-from tests.sync.theeye import (
+from tests.support.theeye import (
     ALLOW_ORIGIN,
     JOB_ID,
     LOOKUP_FAILED,
@@ -33,7 +33,7 @@ from tests.sync.theeye import (
     orchestrator,
     reply,
 )
-from tests.virtual_time import now, run
+from tests.support.virtual_time import now, run
 
 ACME = identity_of("acme")
 NOBODY = identity_of("")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.sync.jobs.refusal import is_gone, is_refusal
-from tests.sync.theeye import LOOKUP_FAILED
+from tests.support.theeye import LOOKUP_FAILED
 
 RECORDINGS = Path(__file__).parents[2] / "recordings"
 

@@ -18,7 +18,7 @@ from gateway.sync.jobs.reader import (
     secret_reading,
 )
 from gateway.upstream.messages.messages import Heard, Purpose
-from tests.sync.theeye import (
+from tests.support.theeye import (
     ALLOW_ORIGIN,
     JOB_ID,
     SERVER,
@@ -28,7 +28,7 @@ from tests.sync.theeye import (
     reader,
     reply,
 )
-from tests.virtual_time import run
+from tests.support.virtual_time import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -23,16 +23,16 @@ from gateway.sync.push.hints import (
 )
 from gateway.sync.push.subscription import Lost, Subscription
 from gateway.sync.push.trust import LATE_SECONDS
-from tests.demo.replay import until
-from tests.sync.theeye import JOB_ID
-from tests.virtual_time import now, run
+from tests.support.replay import until
+from tests.support.theeye import JOB_ID
+from tests.support.virtual_time import now, run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from redis.asyncio import Redis
 
-    from tests.redis_server import RedisServer
+    from tests.support.redis_server import RedisServer
 
 CHANNEL = f"64a000000000000000000001:job-finished:{JOB_ID}"
 PAYLOAD = (

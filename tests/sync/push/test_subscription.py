@@ -12,12 +12,12 @@ from redis.asyncio import Redis
 from gateway.config import RedisConfig
 from gateway.redis_client import connection
 from gateway.sync.push.subscription import PATTERNS, Lost, Subscription
-from tests.upstream.scripted import Peer, upstream_doing
+from tests.support.upstream import Peer, upstream_doing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.redis_server import RedisServer
+    from tests.support.redis_server import RedisServer
 
 SECONDS = 5.0
 

@@ -9,7 +9,7 @@ from gateway.sync.push.trust import (
     MAX_JOBS,
     Reliance,
 )
-from tests.sync.theeye import JOB_ID
+from tests.support.theeye import JOB_ID
 
 
 class Time:

@@ -10,7 +10,7 @@ from gateway.errors import JSON_CONTENT, Answer, AnswerTooLarge
 from gateway.protocols.theeye.job import Job, parse_job, with_output
 from gateway.sync.results import formats
 from gateway.sync.results.formats import Profile, task_fields
-from tests.sync.theeye import finished
+from tests.support.theeye import finished
 
 RECORDINGS = Path(__file__).parents[2] / "recordings"
 TEXT = (b"Content-Type", b"text/plain")

@@ -16,7 +16,7 @@ from gateway.sync.results import formatter
 from gateway.sync.results.formats import result_format
 from gateway.sync.results.formatter import AT_ONCE_BYTES, Formatter
 from gateway.sync.results.parsing import ParsingThread
-from tests.sync.theeye import exchange, finished, plenty
+from tests.support.theeye import exchange, finished, plenty
 
 if TYPE_CHECKING:
     from collections.abc import Callable

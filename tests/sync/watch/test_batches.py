@@ -3,8 +3,8 @@ from hypothesis import strategies as st
 
 from gateway.sync.watch.batches import NEVER, Groups
 from gateway.sync.watch.state import Flight, Waiter, Watch
-from tests.sync.theeye import JOB_ID
-from tests.sync.watched import reading
+from tests.support.theeye import JOB_ID
+from tests.support.watched import reading
 
 
 def watch(due: float, asker: str = "a", planned_at: float = 0.0) -> Watch:

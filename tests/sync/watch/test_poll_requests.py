@@ -9,8 +9,8 @@ from gateway.sync.jobs.outcome import Look
 from gateway.sync.jobs.reader import Reading
 from gateway.sync.watch.poll_requests import FAILED_SECONDS, MAX_FAILED_LISTS, REFUSED_SECONDS
 from gateway.sync.watch.state import Verdict
-from tests.sync.watched import Watched, job_ids, of, waits
-from tests.virtual_time import run
+from tests.support.virtual_time import run
+from tests.support.watched import Watched, job_ids, of, waits
 
 FOUND = Verdict.ENDED
 

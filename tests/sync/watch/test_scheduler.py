@@ -12,8 +12,8 @@ from gateway.sync.jobs.reader import Reading
 from gateway.sync.watch.scheduler import MAX_IN_FLIGHT
 from gateway.sync.watch.state import Verdict
 from gateway.sync.watch.watcher import Watcher
-from tests.sync.watched import Watched, is_empty, job_ids, of, reading, waits
-from tests.virtual_time import now, run
+from tests.support.virtual_time import now, run
+from tests.support.watched import Watched, is_empty, job_ids, of, reading, waits
 
 FOUND = Verdict.ENDED
 

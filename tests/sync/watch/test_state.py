@@ -1,9 +1,9 @@
 import asyncio
 
 from gateway.sync.watch.state import Verdict, Waiter, Watch
-from tests.sync.theeye import JOB_ID
-from tests.sync.watched import reading
-from tests.virtual_time import run
+from tests.support.theeye import JOB_ID
+from tests.support.virtual_time import run
+from tests.support.watched import reading
 
 
 def test_waiters_take_turns() -> None:

@@ -7,9 +7,9 @@ from gateway.sync.jobs.outcome import Look
 from gateway.sync.watch.pacer import Pace
 from gateway.sync.watch.state import Sighting, Verdict
 from gateway.sync.watch.watcher import MAX_HINTS, TRUST_SECONDS
-from tests.sync.theeye import JOB_ID
-from tests.sync.watched import Watched, is_empty, job_ids, of, reading
-from tests.virtual_time import now, run
+from tests.support.theeye import JOB_ID
+from tests.support.virtual_time import now, run
+from tests.support.watched import Watched, is_empty, job_ids, of, reading
 
 
 @pytest.mark.parametrize("ends_at", [0.2, 3.0, 30.0])

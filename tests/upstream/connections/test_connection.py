@@ -11,14 +11,14 @@ import pytest
 from gateway.errors import BadGateway, ContentCut, GatewayTimeout
 from gateway.upstream.connections.connection import Connection
 from gateway.upstream.connections.write_batch import Outbox
-from tests.demo.replay import until
-from tests.upstream.scripted import Peer, upstream_doing
-from tests.virtual_time import run
+from tests.support.replay import until
+from tests.support.upstream import Peer, upstream_doing
+from tests.support.virtual_time import run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.upstream.scripted import Serve
+    from tests.support.upstream import Serve
 
 BUFFER_BYTES = 64 * 1024
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

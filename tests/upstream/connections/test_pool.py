@@ -12,8 +12,8 @@ from gateway.config import UpstreamConfig
 from gateway.errors import BadGateway, GatewayTimeout, Overloaded, TooManyRequests
 from gateway.upstream.connections.pool import Pool, PoolStats
 from gateway.upstream.connections.write_batch import Outbox
-from tests.demo.replay import until
-from tests.upstream.scripted import Peer, upstream_doing
+from tests.support.replay import until
+from tests.support.upstream import Peer, upstream_doing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -14,8 +14,8 @@ from gateway.sync.jobs.reader import Reading
 from gateway.sync.watch.poll_requests import LOOK_SECONDS
 from gateway.sync.watch.state import Verdict
 from gateway.sync.watch.watcher import Watcher
-from tests.sync.theeye import JOB_ID
-from tests.virtual_time import now
+from tests.support.theeye import JOB_ID
+from tests.support.virtual_time import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from gateway.admission.identity.key_set import KeySet
-from tests.admission.tokens import RSA, key_set
+from tests.support.tokens import RSA, key_set
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -16,7 +16,7 @@ from gateway.sync.jobs.reader import Orchestrator
 from gateway.sync.jobs.result_reader import Reader
 from gateway.sync.results.parsing import ParsingThread
 from gateway.upstream.messages.messages import Heard, Purpose, Reply
-from tests.virtual_time import now
+from tests.support.virtual_time import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

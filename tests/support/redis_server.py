@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import Redis
 
-from tests.e2e.harness import program
+from tests.support.harness import program
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
