@@ -89,26 +89,30 @@ class Acceptor:
         self._let_in()
 
     def drain(self) -> None:
-        """Take what has come, as far as there are places, and listen no more."""
-        for sock in self._sockets:
-            with suppress(OSError):
+        """Take what has come, as far as there are places, and listen no more.
+
+        The kernel resets who connects between the last look at a socket and its end, so nothing is
+        done in between.
+        """
+        self._look_no_more()
+        while self._sockets:
+            with self._sockets.pop() as sock, suppress(OSError):
                 while self._has_place and self._take(sock, self._factory):
                     pass
-        self._close()
 
     async def aclose(self) -> None:
         """Listen no more, and give up connections that are not yet made."""
-        self._close()
+        self._look_no_more()
+        while self._sockets:
+            self._sockets.pop().close()
         await self._opening.aclose()
 
-    def _close(self) -> None:
+    def _look_no_more(self) -> None:
         for timer in (self._look, self._calm):
             if timer is not None:
                 timer.cancel()
         for sock in self._sockets:
             self._loop.remove_reader(sock)
-            sock.close()
-        self._sockets.clear()
 
     @property
     def has_connections(self) -> bool:
