@@ -211,6 +211,11 @@ class Gateway:
         self._watcher.drain()
 
     @property
+    def begun(self) -> int:
+        """Requests so far."""
+        return self._pipeline.begun
+
+    @property
     def is_idle(self) -> bool:
         """No request is being answered, and no answer is still to be sent."""
         return self._pipeline.is_idle and not self.listener.is_sending

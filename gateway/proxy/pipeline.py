@@ -86,6 +86,8 @@ class Pipeline:
         self._clock = clock
         self._secret_routes = secret_routes
         self._in_flight: set[Client] = set()
+        self.begun = 0
+        """Requests so far."""
         self.is_draining = False
 
     def accept(self, client: Client, refusal: GatewayError | None = None, limit: str = "") -> Turn:
@@ -104,6 +106,7 @@ class Pipeline:
             # What follows a CONNECT is the tunnel's, granted or not.
             client.close_after_answer()
         self._in_flight.add(client)
+        self.begun += 1
         return Turn(self, exchange, refusal)
 
     def over(self, exchange: Exchange) -> None:

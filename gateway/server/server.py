@@ -38,10 +38,11 @@ KEPT_BYTES = 4 * 1024 * 1024
 """Freed memory at the heap's end that is not given back."""
 MAPPED_BYTES = 2 * 1024 * 1024
 """From this size on a piece of memory is the kernel's own, and goes back to it when it is freed."""
-QUIET_SECONDS = 0.5
-"""So long without a request, and nobody is about to send one."""
 LOOK_SECONDS = 0.02
 """The gap between two looks whether anything is being answered."""
+QUIET_LOOKS = 25
+"""Nothing in so many looks in a row, and nobody is about to send a request. They are counted, not
+timed: a process that did not run for that long has not read what came meanwhile."""
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep the interpreter's lock from another."""
 CLOSE_SECONDS = 0.5
@@ -218,11 +219,11 @@ class Server:
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        quiet_at = loop.time() + QUIET_SECONDS
-        while self._acceptor.has_connections and loop.time() < min(until, quiet_at):
+        quiet, begun = 0, self._gateway.begun
+        while self._acceptor.has_connections and quiet < QUIET_LOOKS and loop.time() < until:
             await asyncio.sleep(LOOK_SECONDS)
-            if not self._gateway.is_idle:
-                quiet_at = loop.time() + QUIET_SECONDS
+            before, begun = begun, self._gateway.begun
+            quiet = quiet + 1 if self._gateway.is_idle and begun == before else 0
 
     def _accepting(self, sockets: Sequence[socket]) -> Acceptor:
         listener = self._gateway.listener
