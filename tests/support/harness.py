@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
 ON_FREE_PORTS = {"host": "127.0.0.1", "port": 0}
-CURL_DEFAULTS = "silent\nshow-error\ninclude\nmax-time = 20\n"
+PATIENCE_SECONDS = 60
+"""Until something is taken to hang: on a busy machine it takes some seconds to start a gateway."""
+CURL_DEFAULTS = f"silent\nshow-error\ninclude\nmax-time = {PATIENCE_SECONDS}\n"
 CROSS_ORIGIN = [
     "Access-Control-Allow-Origin",
     "Access-Control-Allow-Methods",
@@ -152,7 +154,7 @@ class RawClient:
 
     async def head(self) -> bytes:
         """The next answer's head."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             return await self.reader.readuntil(b"\r\n\r\n")
 
     async def answer(self) -> tuple[bytes, bytes]:
@@ -177,7 +179,7 @@ class RawClient:
         Raises:
             ConnectionResetError: it was cut.
         """
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             return await self.reader.read()
 
 
@@ -221,7 +223,7 @@ class Process:
 
     async def ended(self) -> int:
         """Its exit status."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             logged, told = await self.running.communicate()
         self.logged += (logged or b"").decode()
         self.told += told.decode()
@@ -231,7 +233,7 @@ class Process:
     async def until_told(self, text: str) -> str:
         """Wait until it writes a line with ``text`` to stderr: the line."""
         assert self.running.stderr is not None
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while line := (await self.running.stderr.readline()).decode():
                 self.told += line
                 if text in line:
