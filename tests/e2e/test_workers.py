@@ -7,7 +7,7 @@ import json
 import re
 import signal
 import ssl
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from os import kill
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from gateway.demo.routes import Purpose
 from tests.e2e.test_drain import RELAYED, held_request
 from tests.support.certificates import self_signed
 from tests.support.harness import Process, connected, curl, once, process, process_before
+from tests.support.processes import standing_still, state, workers_of
 from tests.support.replay import until
 from tests.support.tokens import signed
 from tests.support.upstream import upstream_answering
@@ -38,35 +39,11 @@ UPSTREAM_TIMES = 'gateway_upstream_seconds_count{purpose="relay"}'
 RELAYS = 'gateway_requests_total{kind="relay",method="GET",status="2xx"}'
 
 
-def workers_of(gateway: Process) -> list[int]:
-    """The process ids of its workers."""
-    pid = gateway.running.pid
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return sorted(map(int, children.split()))
-
-
 @asynccontextmanager
 async def only(worker: int, gateway: Process) -> AsyncIterator[None]:
     """Within the block the other workers stand still, so that this one takes all connections."""
-    others = [pid for pid in workers_of(gateway) if pid != worker]
-    for pid in others:
-        kill(pid, signal.SIGSTOP)
-    for pid in others:
-        await until(lambda pid=pid: state(pid) == "T")  # type: ignore[misc]
-    try:
+    async with standing_still([pid for pid in workers_of(gateway) if pid != worker]):
         yield
-    finally:
-        for pid in others:
-            with suppress(ProcessLookupError):
-                kill(pid, signal.SIGCONT)
-
-
-def state(pid: int) -> str:
-    """R, S, T (stopped), Z (ended)..., empty once it is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return ""
 
 
 async def scraped(gateway: Process) -> dict[str, float]:
