@@ -124,7 +124,7 @@ async def test_message_that_is_lost_right_after_subscribing_is_missing(
     redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.sync.push.trust.LATE_SECONDS", 0.02)
-    async with installed(redis_server, ping_seconds=0.02, **SOON) as it:
+    async with installed(redis_server, ping_seconds=0.2, **SOON) as it:
         push = it.server._gateway._push
         assert push is not None
         it.lose_messages()
