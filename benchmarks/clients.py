@@ -25,7 +25,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 _LOCATION = re.compile(rb"\r\nlocation: *([!-~]+)\r\n", re.IGNORECASE)
 
 
-class UnexpectedAnswer(Exception):
+class UnexpectedResponse(Exception):
     """An answer has another status or framing than the measurement needs."""
 
 
@@ -54,7 +54,7 @@ class Connection:
         """Read once: the whole answer, None while some of it is missing."""
         chunk = self.socket.recv(CHUNK_BYTES)
         if not chunk:
-            raise UnexpectedAnswer("closed")
+            raise UnexpectedResponse("closed")
         self._received += chunk
         head, end, content = self._received.partition(b"\r\n\r\n")
         if not end:
@@ -62,16 +62,16 @@ class Connection:
         fields = (head + b"\r\n").lower()
         length = _LENGTH.search(fields)
         if length is None:
-            raise UnexpectedAnswer(head.decode("latin-1"))
+            raise UnexpectedResponse(head.decode("latin-1"))
         self._is_closing = b"\r\nconnection: close\r\n" in fields
         return self._received if len(content) >= int(length[1]) else None
 
     def ask(self, request: bytes) -> bytes:
         """Send a request and wait for the whole answer."""
         self.send(request, 0.0)
-        while (answer := self.answer()) is None:
+        while (response := self.answer()) is None:
             pass
-        return answer
+        return response
 
     def _connect(self) -> None:
         address = ("127.0.0.1", self._port)
@@ -102,7 +102,7 @@ def steady(port: int, target: str, rate: float, seconds: float, connections: int
     while len(latencies) < planned:
         now = clock()
         if now > started + seconds + TIMEOUT_SECONDS:
-            raise UnexpectedAnswer("too slow for this rate")
+            raise UnexpectedResponse("too slow for this rate")
         while scheduled < planned and started + scheduled / rate <= now:
             due.append(now)
             scheduled += 1
@@ -112,10 +112,10 @@ def steady(port: int, target: str, rate: float, seconds: float, connections: int
             busy.append(connection)
         wait = started + scheduled / rate - clock() if scheduled < planned else 1.0
         for connection in select.select(busy, [], [], max(wait, 0.0))[0]:
-            answer = connection.answer()
-            if answer is not None:
+            response = connection.answer()
+            if response is not None:
                 latencies.append(clock() - connection.begun)
-                _ok(answer)
+                _ok(response)
                 busy.remove(connection)
                 idle.append(connection)
     quantiles = statistics.quantiles(latencies, n=100)
@@ -137,21 +137,21 @@ def sync(port: int, job: str, token: str, seconds: float, connections: int) -> F
         connection.send(create, clock())
     while (now := clock()) < started + seconds:
         for connection in select.select(open_connections, [], [], 1.0)[0]:
-            answer = connection.answer()
-            if answer is None:
+            response = connection.answer()
+            if response is None:
                 continue
-            if answer.startswith(b"HTTP/1.1 303 "):
-                location = _LOCATION.search(answer)
+            if response.startswith(b"HTTP/1.1 303 "):
+                location = _LOCATION.search(response)
                 assert location is not None
                 target = location[1].decode("ascii")
                 connection.send(f"GET {target} HTTP/1.1\r\n{fields}\r\n".encode(), connection.begun)
                 continue
-            _ok(answer)
+            _ok(response)
             calls += 1
             latencies.append(clock() - connection.begun)
             connection.send(create, clock())
     if not calls:
-        raise UnexpectedAnswer("not one call was answered")
+        raise UnexpectedResponse("not one call was answered")
     return {"calls": calls / (now - started), "p50": statistics.median(latencies)}
 
 
@@ -171,12 +171,12 @@ def download(
     head = bytes(buffer[:received]).partition(b"\r\n\r\n")[0] + b"\r\n"
     length = _LENGTH.search(head)
     if not head.startswith(b"HTTP/1.1 200 ") or length is None:
-        raise UnexpectedAnswer(head.decode("latin-1"))
+        raise UnexpectedResponse(head.decode("latin-1"))
     total = int(length[1]) + len(head) + 2
     while received < total:
         read = connection.socket.recv_into(buffer)
         if not read:
-            raise UnexpectedAnswer("cut")
+            raise UnexpectedResponse("cut")
         received += read
         if bytes_per_second:
             _pause(started + received / bytes_per_second - time.perf_counter())
@@ -194,9 +194,9 @@ def upload(port: int, target: str, length: int) -> Findings:
     for _ in range(length // CHUNK_BYTES):
         connection.socket.sendall(chunk)
     connection.socket.sendall(chunk[: length % CHUNK_BYTES])
-    while (answer := connection.answer()) is None:
+    while (response := connection.answer()) is None:
         pass
-    _ok(answer)
+    _ok(response)
     return {"seconds": time.perf_counter() - started}
 
 
@@ -218,9 +218,9 @@ def _pause(seconds: float) -> None:
         time.sleep(seconds)  # noqa: TID251 - there is no event loop here
 
 
-def _ok(answer: bytes) -> None:
-    if not answer.startswith(b"HTTP/1.1 200 "):
-        raise UnexpectedAnswer(answer[:300].decode("latin-1"))
+def _ok(response: bytes) -> None:
+    if not response.startswith(b"HTTP/1.1 200 "):
+        raise UnexpectedResponse(response[:300].decode("latin-1"))
 
 
 CLIENTS: dict[str, Callable[..., Findings]] = {

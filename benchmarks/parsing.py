@@ -106,9 +106,9 @@ class Connection:
         head = f"{method} {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
         length = "Content-Length: 0\r\n" if method == "POST" else ""
         self._writer.write(f"{head}{length}\r\n".encode())
-        answer = await self._reader.readuntil(b"\r\n\r\n")
-        size = int(answer.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-        return int(answer[9:12]), await self._reader.readexactly(size)
+        response = await self._reader.readuntil(b"\r\n\r\n")
+        size = int(response.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        return int(response[9:12]), await self._reader.readexactly(size)
 
 
 async def measure(

@@ -15,7 +15,7 @@ NO_STORE: Field = (b"Cache-Control", b"no-store")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A whole answer to a client. ``Content-Length`` and ``Date`` are added where missing."""
 
     status: int
@@ -24,9 +24,9 @@ class Answer:
     reason: bytes = b""
     """The status's usual phrase where empty."""
 
-    def with_fields(self, *fields: Field) -> Answer:
+    def with_fields(self, *fields: Field) -> Response:
         """The same answer with more fields at the end."""
-        return Answer(self.status, self.content, (*self.fields, *fields), self.reason)
+        return Response(self.status, self.content, (*self.fields, *fields), self.reason)
 
 
 class GatewayError(Exception):
@@ -57,7 +57,7 @@ class UnknownToken(Unauthorized):
 
     code = "UnknownToken"
 
-    def __init__(self, said: Answer | None = None) -> None:
+    def __init__(self, said: Response | None = None) -> None:
         super().__init__()
         self.said = said
 
@@ -108,10 +108,10 @@ class BadGateway(GatewayError):
     status, code = 502, "BadGateway"
 
 
-class AnswerTooLarge(BadGateway):
+class ResponseTooLarge(BadGateway):
     """The upstream's answer is larger than may be held here."""
 
-    code = "AnswerTooLarge"
+    code = "ResponseTooLarge"
 
 
 class Overloaded(GatewayError):
@@ -154,15 +154,15 @@ class _Body(msgspec.Struct, rename="camel"):
     request_id: str
 
 
-def answer(error: GatewayError, request_id: str) -> Answer:
+def answer(error: GatewayError, request_id: str) -> Response:
     """TheEye's error shape: ``{"statusCode", "message", "code", "requestId"}``; where a token is
     refused as TheEye would refuse it, what that answers."""
     body: msgspec.Struct | str
     match error:
-        case UnknownToken(said=Answer() as said):
+        case UnknownToken(said=Response() as said):
             return said
         case Unauthorized():
             body = error.message
         case _:
             body = _Body(error.status, error.message, error.code, request_id)
-    return Answer(error.status, msgspec.json.encode(body), (JSON_CONTENT, *error.fields))
+    return Response(error.status, msgspec.json.encode(body), (JSON_CONTENT, *error.fields))

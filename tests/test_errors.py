@@ -10,10 +10,10 @@ import pytest
 from gateway import errors
 from gateway.errors import (
     JSON_CONTENT,
-    Answer,
     BadRequest,
     GatewayError,
     Overloaded,
+    Response,
     Unauthorized,
     UnknownToken,
 )
@@ -36,8 +36,8 @@ def test_every_failure_has_a_status_and_a_message_of_its_own(kind: type[GatewayE
 
 
 def test_a_failure_is_answered_in_theeyes_shape() -> None:
-    answer = errors.answer(BadRequest('say "ñ"'), "r1")
-    assert answer == Answer(
+    response = errors.answer(BadRequest('say "ñ"'), "r1")
+    assert response == Response(
         400,
         '{"statusCode":400,"message":"say \\"ñ\\"","code":"BadRequest","requestId":"r1"}'.encode(),
         (JSON_CONTENT,),
@@ -47,13 +47,13 @@ def test_a_failure_is_answered_in_theeyes_shape() -> None:
 def test_token_is_refused_in_the_upstreams_own_words() -> None:
     missing = json.loads(exchanges_of("auth_errors")[3]["response"]["body"])
     assert json.loads(errors.answer(Unauthorized(), "r1").content) == missing
-    said = Answer(401, b"{}", reason=b"No")
+    said = Response(401, b"{}", reason=b"No")
     assert errors.answer(UnknownToken(said), "r1") is said
 
 
 def test_a_failures_fields_are_in_its_answer() -> None:
     retry = (b"Retry-After", b"1")
-    answer = errors.answer(Overloaded(fields=(retry,)), "r1")
-    assert answer.fields == (JSON_CONTENT, retry)
-    more = answer.with_fields((b"A", b"b"))
+    response = errors.answer(Overloaded(fields=(retry,)), "r1")
+    assert response.fields == (JSON_CONTENT, retry)
+    more = response.with_fields((b"A", b"b"))
     assert more.fields == (JSON_CONTENT, retry, (b"A", b"b"))

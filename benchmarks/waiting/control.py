@@ -59,5 +59,5 @@ async def obey(commands: dict[str, Callable[..., Awaitable[object]]]) -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while line := await reader.readline():
         arguments = json.loads(line)
-        answer = await commands[arguments.pop("do")](**arguments)
-        print(json.dumps(answer), flush=True)
+        response = await commands[arguments.pop("do")](**arguments)
+        print(json.dumps(response), flush=True)

@@ -32,8 +32,8 @@ async def result(request: web.Request) -> web.Response:
     loop = asyncio.get_running_loop()
     until = loop.time() + float(request.query["timeout"])
     while loop.time() < until:
-        async with request.app[SESSION].get(url, headers=fields) as answer:
-            job = await answer.json()
+        async with request.app[SESSION].get(url, headers=fields) as response:
+            job = await response.json()
         if job["lifecycle"] in FINISHED:
             return web.Response(text=job["output"][0], content_type="application/json")
         await asyncio.sleep(EVERY_SECONDS)

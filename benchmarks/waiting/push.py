@@ -168,8 +168,8 @@ async def _until_held(it: Installation, waits: int) -> None:
     deadline = now() + HOLD_SECONDS / 2
     async with aiohttp.ClientSession() as session:
         while now() < deadline:
-            async with session.get(f"{it.admin}/metrics") as answer:
-                page = await answer.text()
+            async with session.get(f"{it.admin}/metrics") as response:
+                page = await response.text()
             if all(line in page for line in wanted):
                 return
             await asyncio.sleep(0.1)

@@ -247,13 +247,13 @@ async def _make(running: Demonstration, client: ClientSession, call: Call) -> bo
             data=data,
             headers={**fields, "Authorization": f"Bearer {running.token}"},
             allow_redirects=False,
-        ) as answer:
-            content = await answer.read()
-            statuses.append(answer.status)
-            location = answer.headers.get("Location", "")
+        ) as response:
+            content = await response.read()
+            statuses.append(response.status)
+            location = response.headers.get("Location", "")
         shown = content[:SHOWN_BYTES].decode("utf-8", "replace")
-        print(f"< {answer.status} {answer.reason} {shown}{'…' * (len(content) > SHOWN_BYTES)}")
-        if answer.status != 303 or len(statuses) > MAX_REDIRECTS:
+        print(f"< {response.status} {response.reason} {shown}{'…' * (len(content) > SHOWN_BYTES)}")
+        if response.status != 303 or len(statuses) > MAX_REDIRECTS:
             break
         print(f"  Location: {location}")
         method, target, data, fields = "GET", location, "", {}

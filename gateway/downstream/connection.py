@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from gateway.admission.connections import Connections
     from gateway.downstream.listening.places import Places
-    from gateway.proxy.cycle import Turn
+    from gateway.proxy.cycle import Cycle
 
 CONNECTIONS = "connections_per_address"
 DESCRIPTORS = "descriptors"
@@ -39,7 +39,7 @@ class Accept(Protocol):
     """Begins with a request whose head has come. ``refusal``: why it cannot be passed on;
     ``limit``: what its connection is over."""
 
-    def __call__(self, client: Client, refusal: GatewayError | None, limit: str) -> Turn:
+    def __call__(self, client: Client, refusal: GatewayError | None, limit: str) -> Cycle:
         raise NotImplementedError
 
 
@@ -87,7 +87,7 @@ class Connection(Inbound):
         """What it is over."""
         self._refusal: GatewayError | None = None
         """What it is told for that."""
-        self._turn: Turn | None = None
+        self._turn: Cycle | None = None
         """The one that goes by itself, or waits for the task to take it."""
         self._parked: asyncio.Future[None] | None = None
         """What the task waits for while it has nothing to do. aiohttp takes ``_waiter``, which is
@@ -143,19 +143,19 @@ class Connection(Inbound):
         super().connection_lost(exc)
         # Else the two would keep each other until the collector comes, which is rare.
         self._current_request = None
-        turn, self._turn = self._turn, None
-        if turn is not None:
-            turn.abandon()
+        cycle, self._turn = self._turn, None
+        if cycle is not None:
+            cycle.abandon()
 
     async def start(self) -> None:
         """Do what callbacks can't, whenever there is such a turn."""
         try:
             while not (self._force_close or self._close):
                 await self._park()
-                turn, self._turn = self._turn, None
-                if turn is not None:
-                    await turn.run()
-                    await self._after(turn)
+                cycle, self._turn = self._turn, None
+                if cycle is not None:
+                    await cycle.run()
+                    await self._after(cycle)
                     if self._messages:
                         # Some requests are over without waiting for anything, and a client may have
                         # sent thousands of them.
@@ -189,17 +189,17 @@ class Connection(Inbound):
         self._waiter = None
         client, refusal = self._next_client()
         self._current_request = client  # type: ignore[assignment]
-        self._turn = turn = self._terms.accept(client, refusal, self._limit)
-        if not turn.begin_at_once(self._on_turn):
+        self._turn = cycle = self._terms.accept(client, refusal, self._limit)
+        if not cycle.begin_at_once(self._on_turn):
             self._unpark()
 
-    def _on_turn(self, turn: Turn) -> None:
+    def _on_turn(self, cycle: Cycle) -> None:
         """A turn that went by itself is over, or needs the task."""
-        if not turn.is_over:
+        if not cycle.is_over:
             self._unpark()
             return
         self._turn = self._current_request = None
-        if not turn.keeps_connection or self._close:
+        if not cycle.keeps_connection or self._close:
             self._close = True
             self._unpark()
             return
@@ -237,7 +237,7 @@ class Connection(Inbound):
         if isinstance(last, _ErrInfo):
             client.spoil(last.exc)
 
-    async def _after(self, turn: Turn) -> None:
+    async def _after(self, cycle: Cycle) -> None:
         """Bring the connection to where another request may follow, or to its end."""
         client = cast("Client | None", self._current_request)
         if client is None:
@@ -248,7 +248,7 @@ class Connection(Inbound):
             # It reads what came behind an upgrade that was not granted.
             await self.finish_response(_NOTHING, _NOTHING, None)  # type: ignore[arg-type]
         is_read = await client.read_off(LINGER_SECONDS)
-        if turn.keeps_connection and is_read:
+        if cycle.keeps_connection and is_read:
             self._keep_for_another()
         else:
             self._close = True

@@ -17,7 +17,7 @@ from aiohttp.streams import EmptyStreamReader
 from gateway.downstream.content import RequestContent
 from gateway.downstream.listening.places import Places
 from gateway.downstream.listening.sockets import peer_address, reset
-from gateway.errors import Answer, BadRequest, ClientGone, ContentTooLarge, Field, RequestTimeout
+from gateway.errors import BadRequest, ClientGone, ContentTooLarge, Field, RequestTimeout, Response
 from gateway.protocols.http.fields import lowered, value
 from gateway.protocols.http.response_head import REASONS, completed, has_content
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from aiohttp import StreamReader
 
-    from gateway.upstream.connections.write_batch import Outbox
+    from gateway.upstream.connections.write_batch import WriteBatch
 
 PIECE_BYTES = 64 * 1024
 """So much of an answer that is held as a whole is handed to the transport at a time."""
@@ -160,11 +160,11 @@ class Client:
         if self._content is not None:
             self._content.spoil(reason)
 
-    async def send(self, answer: Answer) -> None:
+    async def send(self, response: Response) -> None:
         """Send a whole answer."""
-        reason = answer.reason or REASONS.get(answer.status, b"")
-        self.begin(answer.status, reason, completed(answer), is_sized=True)
-        content = answer.content if has_content(self.method, answer.status) else b""
+        reason = response.reason or REASONS.get(response.status, b"")
+        self.begin(response.status, reason, completed(response), is_sized=True)
+        content = response.content if has_content(self.method, response.status) else b""
         self.write(content[:PIECE_BYTES])
         for start in range(PIECE_BYTES, len(content), PIECE_BYTES):
             await self.drain()
@@ -224,7 +224,7 @@ class Client:
             self._transmit(end)
         self.is_finished = True
 
-    def finish_with(self, content: bytes, outbox: Outbox) -> None:
+    def finish_with(self, content: bytes, write_batch: WriteBatch) -> None:
         """End an answer that begins with this piece of content, or is all of it.
 
         Raises:
@@ -236,7 +236,7 @@ class Client:
         transport = self.protocol.transport
         if transport is None or transport.is_closing():
             raise ClientGone
-        outbox.write(transport, data)
+        write_batch.write(transport, data)
         self.is_finished = True
 
     def flush(self) -> None:
@@ -268,7 +268,7 @@ class Client:
         if self.protocol.transport is not None:
             reset(self.protocol.transport)
 
-    def close_after_answer(self) -> None:
+    def close_after_response(self) -> None:
         """Keep the connection for no further request."""
         self._keep_alive = False
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.downstream.exchange import Exchange
-    from gateway.errors import Answer
+    from gateway.errors import Response
     from gateway.proxy.relay import Relay
     from gateway.upstream import UpstreamExchange
 
@@ -34,7 +34,9 @@ class Stages(Protocol):
         """Note what the request is; raises GatewayError where it may not go upstream."""
         raise NotImplementedError
 
-    async def answer(self, exchange: Exchange, forwarded: UpstreamExchange | None) -> Answer | None:
+    async def answer(
+        self, exchange: Exchange, forwarded: UpstreamExchange | None
+    ) -> Response | None:
         """The answer, None where it was written already. ``forwarded`` was sent already.
 
         Raises:
@@ -43,7 +45,7 @@ class Stages(Protocol):
         """
         raise NotImplementedError
 
-    def failure(self, exchange: Exchange, failure: GatewayError) -> Answer:
+    def failure(self, exchange: Exchange, failure: GatewayError) -> Response:
         """What the client is told of a failure."""
         raise NotImplementedError
 
@@ -52,7 +54,7 @@ class Stages(Protocol):
         raise NotImplementedError
 
 
-class Turn:
+class Cycle:
     """Who has it calls ``begin_at_once`` and, where that says so, awaits ``run``.
 
     ``refusal``: why the request is none that could be passed on.
@@ -64,7 +66,7 @@ class Turn:
         self._stages = stages
         self._refusal = refusal
         self._forwarded: UpstreamExchange | None = None
-        self._on_progress: Callable[[Turn], None] | None = None
+        self._on_progress: Callable[[Cycle], None] | None = None
         self.exchange = exchange
         self.is_over = False
 
@@ -73,7 +75,7 @@ class Turn:
         """Whether another request may follow."""
         return self.exchange.client.keeps_connection
 
-    def begin_at_once(self, on_progress: Callable[[Turn], None]) -> bool:
+    def begin_at_once(self, on_progress: Callable[[Cycle], None]) -> bool:
         """Whether it goes on by itself; else ``run`` must be awaited.
 
         ``on_progress`` is called once: it is over then, or ``run`` must be awaited after all.
@@ -142,16 +144,16 @@ class Turn:
         try:
             if self._refusal is not None:
                 raise self._refusal
-            answer = await stages.answer(exchange, self._forwarded)
+            response = await stages.answer(exchange, self._forwarded)
         except ContentCut:
             raise
         except Exception as failure:
-            answer = stages.failure(exchange, self._told(failure))
-        if answer is not None:
+            response = stages.failure(exchange, self._told(failure))
+        if response is not None:
             if client.started:
                 raise ContentCut("the request failed after its answer had begun")
-            exchange.status = answer.status
-            await client.send(answer)
+            exchange.status = response.status
+            await client.send(response)
 
     def _told(self, failure: Exception) -> GatewayError:
         """The failure as the client may know it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.errors import NO_STORE, Answer, BadRequest
+from gateway.errors import NO_STORE, BadRequest, Response
 from gateway.protocols.http.fields import values
 from gateway.protocols.theeye.redaction import is_secret_field, redact
 
@@ -51,18 +51,18 @@ def forwarded_once(fields: list[Field], left: int) -> list[Field]:
     return [(name, counted if name.lower() == _NAME else value) for name, value in fields]
 
 
-def final_answer(method: str, target: str, fields: Sequence[Field]) -> Answer:
+def final_response(method: str, target: str, fields: Sequence[Field]) -> Response:
     """The answer of the last recipient.
 
     To TRACE it is the request as it was received, but for what of its target is secret and the
     fields that speak of a secret: scripts of a browser must not get to see those.
     """
     if method == "OPTIONS":
-        return Answer(204, fields=(_ALLOW,))
+        return Response(204, fields=(_ALLOW,))
     lines = [b"TRACE %b HTTP/1.1" % redact(target).encode("ascii")]
     lines += [
         name + b": " + value
         for name, value in fields
         if not is_secret_field(name.decode("latin-1"), value.decode("latin-1"))
     ]
-    return Answer(200, b"\r\n".join([*lines, b"", b""]), _REFLECTED)
+    return Response(200, b"\r\n".join([*lines, b"", b""]), _REFLECTED)

@@ -9,7 +9,7 @@ from gateway.admission.limits.buffers import BUFFERED_BYTES
 from gateway.admission.limits.holds import Place
 from gateway.admission.limits.kinds import limited_kind
 from gateway.downstream.exchange import Exchange, Kind, Outcome
-from gateway.errors import Answer, BadRequest, MemoryFull, TooManyRequests, UnknownToken
+from gateway.errors import BadRequest, MemoryFull, Response, TooManyRequests, UnknownToken
 from gateway.protocols.http import framing
 from gateway.protocols.http.fields import value, without
 from gateway.protocols.http.query import query_of
@@ -22,8 +22,8 @@ from gateway.protocols.theeye.routes import (
     route,
     takes_token,
 )
-from gateway.proxy.cycle import Turn
-from gateway.proxy.max_forwards import final_answer, max_forwards
+from gateway.proxy.cycle import Cycle
+from gateway.proxy.max_forwards import final_response, max_forwards
 from gateway.proxy.relay import Resumed
 from gateway.proxy.websocket import asks_for_websocket
 
@@ -90,7 +90,7 @@ class Pipeline:
         """Requests so far."""
         self.is_draining = False
 
-    def accept(self, client: Client, refusal: GatewayError | None = None, limit: str = "") -> Turn:
+    def accept(self, client: Client, refusal: GatewayError | None = None, limit: str = "") -> Cycle:
         """Begin with a request whose head has come.
 
         ``refusal``: why it cannot be passed on; ``limit``: what its connection is over.
@@ -104,10 +104,10 @@ class Pipeline:
         )
         if self.is_draining or refusal is not None or client.method == "CONNECT":
             # What follows a CONNECT is the tunnel's, granted or not.
-            client.close_after_answer()
+            client.close_after_response()
         self._in_flight.add(client)
         self.begun += 1
-        return Turn(self, exchange, refusal)
+        return Cycle(self, exchange, refusal)
 
     def over(self, exchange: Exchange) -> None:
         """The request was answered, or cannot be any more."""
@@ -124,7 +124,7 @@ class Pipeline:
         """From now on every answer is the last on its connection."""
         self.is_draining = True
         for client in self._in_flight:
-            client.close_after_answer()
+            client.close_after_response()
 
     @property
     def is_idle(self) -> bool:
@@ -148,7 +148,7 @@ class Pipeline:
             )
         except BadRequest:
             # Where it ends is in doubt, and so is what comes next.
-            client.close_after_answer()
+            client.close_after_response()
             raise
         exchange.target = origin_form(client.method, client.target, client.host)
         path, _, query = exchange.target.partition("?")
@@ -159,7 +159,7 @@ class Pipeline:
             is_websocket = asks_for_websocket(client)
             if not is_websocket:
                 # The client may go on in the protocol it asked for.
-                client.close_after_answer()
+                client.close_after_response()
         is_free = is_preflight(client.method, client.names, has_content=client.has_content)
         if self._limits is not None and not is_free:
             exchange.limited = limited_kind(client.method, path, None if is_websocket else matched)
@@ -218,7 +218,9 @@ class Pipeline:
             self._identities.check(exchange.identity)
             limits.admit(exchange, query, may_wait=may_wait)
 
-    async def answer(self, exchange: Exchange, forwarded: UpstreamExchange | None) -> Answer | None:
+    async def answer(
+        self, exchange: Exchange, forwarded: UpstreamExchange | None
+    ) -> Response | None:
         """The answer; None where it was written already."""
         client = exchange.client
         if _is_admitted_later(exchange):
@@ -228,18 +230,18 @@ class Pipeline:
             return None
         if exchange.kind is Kind.REFUSED:
             # It may go no further.
-            return final_answer(client.method, exchange.target, client.fields)
+            return final_response(client.method, exchange.target, client.fields)
         match exchange.route:
             case ResultRoute() as route:
                 job_id = route.job_id.lower()
                 with self._place(exchange, job_id) as place:
-                    answer = await self._hold.answer(exchange, route)
-                    if value(answer.fields, b"location") is not None:
+                    response = await self._hold.answer(exchange, route)
+                    if value(response.fields, b"location") is not None:
                         place.keep(job_id)
-                    return answer
+                    return response
             case CreateRoute() as route:
                 created = await self._create.create(exchange, route)
-                if isinstance(created, Answer):
+                if isinstance(created, Response):
                     return created
                 resumed = Resumed(created.prefix, client)
                 forwarded = self.relay.forwarded(exchange, resumed)
@@ -249,7 +251,7 @@ class Pipeline:
     def _place(self, exchange: Exchange, job_id: str) -> Place:
         return Place() if self._limits is None else self._limits.place(exchange, job_id)
 
-    def failure(self, exchange: Exchange, failure: GatewayError) -> Answer:
+    def failure(self, exchange: Exchange, failure: GatewayError) -> Response:
         """What the client is told of a failure."""
         if isinstance(failure, TooManyRequests) and not exchange.limit:
             exchange.limit = SHARE
@@ -258,13 +260,13 @@ class Pipeline:
         exchange.outcome = Outcome.REFUSED if is_refused else Outcome.FAILED
         if isinstance(failure, MemoryFull):
             exchange.limit = BUFFERED_BYTES
-        answer = errors.answer(failure, exchange.request_id)
+        response = errors.answer(failure, exchange.request_id)
         origin = value(exchange.client.fields, b"origin")
-        first = carried_fields(origin, answer.fields)
+        first = carried_fields(origin, response.fields)
         if not isinstance(failure, UnknownToken):
             first = (*first, EXPOSED)
-        fields = (*first, *without(answer.fields, b"server"))
-        return Answer(answer.status, answer.content, fields, answer.reason)
+        fields = (*first, *without(response.fields, b"server"))
+        return Response(response.status, response.content, fields, response.reason)
 
 
 def _is_admitted_later(exchange: Exchange) -> bool:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from gateway.admission.identity.identities import Identity
     from gateway.downstream.exchange import Exchange
-    from gateway.errors import Answer
+    from gateway.errors import Response
     from gateway.proxy.forwarding import Forwarding
     from gateway.upstream import Content, Head, Upstream, UpstreamExchange
 
@@ -43,7 +43,7 @@ class Relay:
         self,
         upstream: Upstream,
         forwarding: Forwarding,
-        answered: Callable[[Identity, int, Answer | None], None],
+        answered: Callable[[Identity, int, Response | None], None],
         holder: Callable[[Exchange], bytes],
     ) -> None:
         self._upstream = upstream
@@ -79,7 +79,7 @@ class Relay:
         self._begin(exchange, forwarded)
         if head.status == 401:
             self._rejected(exchange, head, content)
-        exchange.client.finish_with(content, self._upstream.outbox)
+        exchange.client.finish_with(content, self._upstream.write_batch)
         return True
 
     async def relay(self, exchange: Exchange, forwarded: UpstreamExchange) -> None:
@@ -91,14 +91,14 @@ class Relay:
         """
         client = exchange.client
         try:
-            async with forwarded as answer:
-                head = answer.head
-                self._begin(exchange, answer)
+            async with forwarded as response:
+                head = response.head
+                self._begin(exchange, response)
                 beginning = b""
-                while (chunk := answer.take()) != b"":
+                while (chunk := response.take()) != b"":
                     if chunk is None:
                         client.flush()
-                        await answer.arrived()
+                        await response.arrived()
                     else:
                         client.write(chunk)
                         if head.status == 401 and len(beginning) <= MOST_BYTES:
@@ -111,10 +111,10 @@ class Relay:
             self._rejected(exchange, head, beginning)
         client.finish()
 
-    def _begin(self, exchange: Exchange, answer: UpstreamExchange) -> None:
-        head = answer.head
+    def _begin(self, exchange: Exchange, response: UpstreamExchange) -> None:
+        head = response.head
         exchange.status = exchange.upstream_status = head.status
-        exchange.upstream_seconds = answer.seconds
+        exchange.upstream_seconds = response.seconds
         if head.status != 401:
             self._answered(exchange.identity, head.status, None)
         exchange.client.begin(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gateway.admission.identity.identities import Identity
     from gateway.downstream.exchange import Exchange
     from gateway.downstream.request import Client
-    from gateway.errors import Answer
+    from gateway.errors import Response
     from gateway.proxy.forwarding import Forwarding
     from gateway.upstream import Head, Upstream, UpstreamExchange
     from gateway.upstream.connections.connection import Connection
@@ -47,7 +47,7 @@ class WebSocketRelay:
         self,
         upstream: Upstream,
         forwarding: Forwarding,
-        answered: Callable[[Identity, int, Answer | None], None],
+        answered: Callable[[Identity, int, Response | None], None],
         holder: Callable[[Exchange], bytes],
         tunnel_idle_seconds: float,
     ) -> None:
@@ -81,8 +81,8 @@ class WebSocketRelay:
 
     async def _pass(self, exchange: Exchange, forwarded: UpstreamExchange) -> None:
         client = exchange.client
-        async with forwarded as answer:
-            head = answer.head
+        async with forwarded as response:
+            head = response.head
             if head.status == 101 and not _grants(head):
                 raise BadGateway("The upstream changed to a protocol that was not asked for")
             exchange.status = exchange.upstream_status = head.status
@@ -92,12 +92,12 @@ class WebSocketRelay:
             if head.status == 101:
                 client.begin(101, head.reason, [*passed, *_UPGRADE], is_sized=False)
                 client.flush()
-                await self._splice(client, answer)
+                await self._splice(client, response)
             else:
                 sized = head.length is not None
                 client.begin(head.status, head.reason, passed, is_sized=sized)
                 beginning = b""
-                while chunk := await answer.read():
+                while chunk := await response.read():
                     if head.status == 401 and len(beginning) <= MOST_BYTES:
                         beginning += chunk
                     client.write(chunk)
@@ -107,8 +107,8 @@ class WebSocketRelay:
                     said = rejection(401, head.reason, head.fields, beginning)
                     self._answered(exchange.identity, 401, said)
 
-    async def _splice(self, client: Client, answer: UpstreamExchange) -> None:
-        connection = answer.connection
+    async def _splice(self, client: Client, response: UpstreamExchange) -> None:
+        connection = response.connection
         tunnel = _ClientToUpstream(client, connection, self._idle_seconds)
         client.protocol.set_parser(cast("WebSocketReader", tunnel))
         connection.when_writable = tunnel.resume
@@ -124,7 +124,7 @@ class WebSocketRelay:
             pass
         finally:
             connection.when_writable = None
-            client.close_after_answer()
+            client.close_after_response()
             connection.close_gracefully()
 
 

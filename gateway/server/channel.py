@@ -117,20 +117,20 @@ class Asking:
         """The answer, None where none comes in time."""
         if self._has_ended:
             return None
-        answer = self._open.get(question)
-        if answer is None:
-            answer = self._open[question] = asyncio.get_running_loop().create_future()
+        response = self._open.get(question)
+        if response is None:
+            response = self._open[question] = asyncio.get_running_loop().create_future()
             self._channel.send(Message(question=question))
-        await asyncio.wait([answer], timeout=seconds)
-        return answer.result() if answer.done() else None
+        await asyncio.wait([response], timeout=seconds)
+        return response.result() if response.done() else None
 
     async def run(self) -> None:
         """Take the answers until the worker ends."""
         while (reply := await self._channel.receive(Reply)) is not None:
             self._told(reply)
-            answer = self._open.pop(reply.to, None)
-            if answer is not None:
-                answer.set_result(reply.content)
+            response = self._open.pop(reply.to, None)
+            if response is not None:
+                response.set_result(reply.content)
         self._has_ended = True
-        for answer in self._open.values():
-            answer.set_result(None)
+        for response in self._open.values():
+            response.set_result(None)

@@ -50,9 +50,9 @@ class WorkersVitals:
                 for worker in self.supervisor.running.values()
             ]
             for completed in asyncio.as_completed(asked):
-                answer = await completed
-                if answer is not None:
-                    found = msgspec.json.decode(answer, type=Readiness)
+                response = await completed
+                if response is not None:
+                    found = msgspec.json.decode(response, type=Readiness)
                     if not found.reason:
                         break
             for task in asked:
@@ -73,9 +73,9 @@ class WorkersVitals:
         running = dict(self.supervisor.running)
         answers = await asyncio.gather(*(w.ask(question, ANSWER_SECONDS) for w in running.values()))
         return {
-            number: answer
-            for (number, worker), answer in zip(running.items(), answers, strict=True)
-            if answer is not None and self.supervisor.running.get(number) is worker
+            number: response
+            for (number, worker), response in zip(running.items(), answers, strict=True)
+            if response is not None and self.supervisor.running.get(number) is worker
         }
 
     def _supervised(self) -> Iterator[Metric]:

@@ -105,8 +105,8 @@ class Worker:
         try:
             while (message := await self._channel.receive(Message)) is not None:
                 if message.question is not None:
-                    answer = self._answer(message.question)
-                    self._tasks.spawn(answer, name=f"answer {message.question.value}")
+                    response = self._answer(message.question)
+                    self._tasks.spawn(response, name=f"answer {message.question.value}")
                 if message.order is Order.RELOAD:
                     self._server.reload()
                 if message.order is Order.DRAIN:

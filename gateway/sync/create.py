@@ -10,7 +10,7 @@ from urllib.parse import quote
 from gateway.admission.identity.claims import is_customer_name
 from gateway.admission.identity.rejection import rejection
 from gateway.downstream.exchange import Kind
-from gateway.errors import NO_STORE, Answer, ContentTooLarge, MemoryFull, TargetTooLong
+from gateway.errors import NO_STORE, ContentTooLarge, MemoryFull, Response, TargetTooLong
 from gateway.protocols.http.content_coding import InflatesTooFar, Undecodable, inflated
 from gateway.protocols.http.fields import value as field_value
 from gateway.protocols.http.fields import without
@@ -67,7 +67,7 @@ class CreateAndWait:
         self,
         upstream: Upstream,
         outbound: Callable[[Exchange], list[Field]],
-        answered: Callable[[Identity, int, Answer | None], None],
+        answered: Callable[[Identity, int, Response | None], None],
         *,
         place: Callable[[Exchange], Place],
         buffers: Buffers,
@@ -83,7 +83,7 @@ class CreateAndWait:
         self._limits = limits
         self._tasks = Tasks()
 
-    async def create(self, exchange: Exchange, route: CreateRoute) -> Answer | Passed:
+    async def create(self, exchange: Exchange, route: CreateRoute) -> Response | Passed:
         """
         Raises:
             BadRequest, TargetTooLong: nobody could wait with this query. No job exists then.
@@ -108,9 +108,9 @@ class CreateAndWait:
             exchange.kind = Kind.CREATE
             self._check(query)
         with self._place(exchange) as place:
-            answer = await self._created(exchange, route, query, content.prefix)
+            response = await self._created(exchange, route, query, content.prefix)
             place.keep(exchange.job_id.lower())
-            return answer
+            return response
 
     def _check(self, query: str) -> None:
         """No job is created that could not be waited for."""
@@ -131,7 +131,7 @@ class CreateAndWait:
 
     async def _created(
         self, exchange: Exchange, route: CreateRoute, query: str, content: bytes
-    ) -> Answer:
+    ) -> Response:
         buffered, exchange.buffered = exchange.buffered, None
         assert buffered is not None
         try:
@@ -188,10 +188,10 @@ def job_location(path: str, query: str, job: Job, customer: str, config: SyncCon
     return location
 
 
-def redirect(reply: Reply, job: Job, location: str) -> Answer:
+def redirect(reply: Reply, job: Job, location: str) -> Response:
     """The upstream's answer made a 303."""
     kept = without(reply.fields, b"location", b"cache-control")
-    return Answer(
+    return Response(
         303,
         reply.content,
         (

@@ -9,7 +9,7 @@ from cachetools import TTLCache
 
 from gateway.admission.identity.rejection import rejection
 from gateway.downstream.exchange import Kind, Outcome
-from gateway.errors import Answer, GatewayError
+from gateway.errors import GatewayError, Response
 from gateway.protocols.http.fields import value
 from gateway.protocols.http.query import query_of
 from gateway.protocols.theeye.cors import cross_origin_fields
@@ -88,7 +88,7 @@ class ResultHold:
         self,
         results: Results,
         watcher: Watcher,
-        answered: Callable[[Identity, int, Answer | None], None],
+        answered: Callable[[Identity, int, Response | None], None],
         clock: Callable[[], float],
         config: SyncConfig,
         *,
@@ -108,11 +108,11 @@ class ResultHold:
             MAX_RESUMED, RESUME_SECONDS, clock
         )
 
-    async def answer(self, exchange: Exchange, route: ResultRoute) -> Answer:
+    async def answer(self, exchange: Exchange, route: ResultRoute) -> Response:
         """
         Raises:
             BadRequest: a parameter of the wait, or the organization, is wrong.
-            AnswerTooLarge: the job is larger than may be held here; it is untouched.
+            ResponseTooLarge: the job is larger than may be held here; it is untouched.
             MemoryFull: there is no room for the job, or its result, now.
         """
         exchange.kind = Kind.RESULT
@@ -134,14 +134,14 @@ class ResultHold:
                 holder(reading, exchange.identity),
             )
             try:
-                answer = await self._held(exchange, wait)
+                response = await self._held(exchange, wait)
             finally:
                 heard = reading.heard
                 exchange.upstream_status, exchange.upstream_seconds = heard.status, heard.seconds
         except GatewayError as error:
             error.fields += job_fields(route.job_id, exchange.job_state)
             raise
-        return answer.with_fields(*job_fields(route.job_id, exchange.job_state))
+        return response.with_fields(*job_fields(route.job_id, exchange.job_state))
 
     def _reading(self, exchange: Exchange, route: ResultRoute, query: str) -> Reading:
         fields = exchange.client.fields
@@ -150,7 +150,7 @@ class ResultHold:
         default = self._config.default_customer
         return reading(route.job_id, query, fields, exchange.identity, default)
 
-    async def _held(self, exchange: Exchange, wait: _Wait) -> Answer:
+    async def _held(self, exchange: Exchange, wait: _Wait) -> Response:
         deadline = self._clock() + wait.parameters.hold_seconds
         seen = self._resumed(exchange, wait)
         needs_read = seen is None
@@ -160,9 +160,9 @@ class ResultHold:
             if needs_read:
                 read_at = self._clock()
                 read = await self._read(wait, has_ended=verdict is Verdict.ENDED)
-                answer = await self._final(exchange, wait, read, seen)
-                if answer is not None:
-                    return answer
+                response = await self._final(exchange, wait, read, seen)
+                if response is not None:
+                    return response
                 # The job may be large; while the request is held nothing keeps it.
                 seen = _sight(read, read_at) if isinstance(read, Seen) else seen
                 del read
@@ -189,19 +189,19 @@ class ResultHold:
 
     async def _final(
         self, exchange: Exchange, wait: _Wait, read: Read | None, seen: _Sight | None
-    ) -> Answer | None:
+    ) -> Response | None:
         """The answer that a read leads to, None where the job goes on or nothing was said."""
         match read:
             case None:
                 return self._drained(exchange, wait, _carried(wait, seen))
             case Refused():
-                refused = read.answer
+                refused = read.response
                 said = rejection(refused.status, refused.reason, refused.fields, refused.content)
                 self._answered(exchange.identity, refused.status, said)
                 exchange.job_state = ""
                 if read.is_ours:
                     exchange.refuse(OTHER_ORGANIZATION)
-                return read.answer
+                return read.response
             case Seen():
                 self._answered(exchange.identity, 200, None)
                 exchange.job_state = read.job.state
@@ -249,13 +249,13 @@ class ResultHold:
         finally:
             exchange.held_seconds += self._clock() - began
 
-    def _drained(self, exchange: Exchange, wait: _Wait, carried: tuple[Field, ...]) -> Answer:
+    def _drained(self, exchange: Exchange, wait: _Wait, carried: tuple[Field, ...]) -> Response:
         """Off to another process, to the same request again."""
         exchange.outcome = Outcome.DRAINED
         location = drained_location(wait.reading.path, wait.query, self._config)
         return see_other(location, carried)
 
-    def _time_up(self, exchange: Exchange, wait: _Wait, seen: _Sight | None) -> Answer:
+    def _time_up(self, exchange: Exchange, wait: _Wait, seen: _Sight | None) -> Response:
         """On to the next request, or the end where this was the last."""
         parameters = wait.parameters
         carried = _carried(wait, seen)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.errors import JSON_CONTENT, NO_STORE, Answer
+from gateway.errors import JSON_CONTENT, NO_STORE, Response
 from gateway.protocols.http.fields import value, without
 
 if TYPE_CHECKING:
@@ -30,19 +30,19 @@ class _BodyOf408(msgspec.Struct, rename="camel", kw_only=True):
     job: JobOf408
 
 
-def see_other(location: str, carried: tuple[Field, ...]) -> Answer:
+def see_other(location: str, carried: tuple[Field, ...]) -> Response:
     """The client is sent on, as TheEye does it."""
     fields = ((b"Location", location.encode("ascii")), JSON_CONTENT)
-    return made_here(Answer(303, b"{}", fields), carried)
+    return made_here(Response(303, b"{}", fields), carried)
 
 
-def timed_out(job: JobOf408, carried: tuple[Field, ...]) -> Answer:
+def timed_out(job: JobOf408, carried: tuple[Field, ...]) -> Response:
     """The last request of a wait has ended without a result."""
-    return made_here(Answer(408, msgspec.json.encode(_BodyOf408(job=job))), carried)
+    return made_here(Response(408, msgspec.json.encode(_BodyOf408(job=job))), carried)
 
 
-def made_here(answer: Answer, carried: tuple[Field, ...]) -> Answer:
+def made_here(response: Response, carried: tuple[Field, ...]) -> Response:
     """The answer, behind the carried fields but for a ``Server`` where the task has chosen one."""
-    if value(answer.fields, b"server") is not None:
+    if value(response.fields, b"server") is not None:
         carried = tuple(without(carried, b"server"))
-    return Answer(answer.status, answer.content, (*carried, *answer.fields, NO_STORE))
+    return Response(response.status, response.content, (*carried, *response.fields, NO_STORE))

@@ -98,7 +98,7 @@ class Results:
         if isinstance(read, Refused) and read.is_gone:
             job = self._kept.get(key)
             if job is not None:
-                return Seen(job, carried_fields(reading.origin, read.answer.fields))
+                return Seen(job, carried_fields(reading.origin, read.response.fields))
         return read
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.durations import ANSWER_SECONDS, Durations
-from gateway.errors import AnswerTooLarge, BadGateway, ContentCut, GatewayTimeout
+from gateway.errors import BadGateway, ContentCut, GatewayTimeout, ResponseTooLarge
 from gateway.protocols.http.content_coding import InflatesTooFar, Undecodable, codings, inflated
 from gateway.protocols.http.fields import without
 from gateway.upstream.address import Address
 from gateway.upstream.connections.connection import Connection
 from gateway.upstream.connections.pool import Pool, PoolStats
-from gateway.upstream.connections.write_batch import Outbox
+from gateway.upstream.connections.write_batch import WriteBatch
 from gateway.upstream.exchange import STATUS_CLASSES, UpstreamExchange
 from gateway.upstream.failures import is_the_upstreams
 from gateway.upstream.messages.messages import Heard, Outbound, Purpose, Reply
@@ -52,9 +52,9 @@ class Upstream:
         self._address = Address(config)
         self.host = self._address.host
         self.clock = clock
-        self.outbox = Outbox()
+        self.write_batch = WriteBatch()
         """For small writes to either side; counts the exchanges that go by callbacks."""
-        self.pool = Pool(self._address.dial, config, self.outbox)
+        self.pool = Pool(self._address.dial, config, self.write_batch)
         self._requests: dict[tuple[str, str], int] = {}
         self._seconds: dict[str, Durations] = {}
         self.signs = Signs()
@@ -68,7 +68,7 @@ class Upstream:
         made: list[Connection] = []
 
         def protocol() -> Connection:
-            made.append(Connection(_forget, self.config.buffer_bytes, self.outbox))
+            made.append(Connection(_forget, self.config.buffer_bytes, self.write_batch))
             return made[-1]
 
         timed_out = False
@@ -83,7 +83,7 @@ class Upstream:
         finally:
             for connection in made:
                 connection.close()
-        head = made[-1].answer.head if made else None
+        head = made[-1].response.head if made else None
         now = self.clock()
         if head is None:
             self._count(Purpose.PROBE, "failed")
@@ -101,8 +101,8 @@ class Upstream:
         fields = [(b"Host", self.host), (b"Connection", b"close")]
         connection.sent_at = self.clock()
         connection.send(Outbound("GET", PROBED, fields, Purpose.PROBE).head(), method="GET")
-        answer = connection.answer
-        while answer.head is None and answer.failure is None:
+        response = connection.response
+        while response.head is None and response.failure is None:
             await connection.arrived(2 * seconds)
 
     def exchange(self, outbound: Outbound, content: Content | bytes = b"") -> UpstreamExchange:
@@ -130,7 +130,7 @@ class Upstream:
 
         Raises:
             BadGateway: not reachable, no HTTP, or cut.
-            AnswerTooLarge: more than ``max_bytes``.
+            ResponseTooLarge: more than ``max_bytes``.
             GatewayTimeout: no answer in time.
             Overloaded: all connections are in use.
         """
@@ -143,20 +143,20 @@ class Upstream:
         is_own = purpose in _OWN
         if is_own:
             complete.append(_IDENTITY)
-        answer = self.exchange(Outbound(method, target, complete, purpose), content)
+        response = self.exchange(Outbound(method, target, complete, purpose), content)
         try:
             async with asyncio.timeout(self.config.response_seconds):
-                async with answer:
-                    body = await answer.read_all(max_bytes, make_room)
+                async with response:
+                    body = await response.read_all(max_bytes, make_room)
         except TimeoutError:
-            answer.time_out()
+            response.time_out()
             raise GatewayTimeout("The upstream did not end its answer in time") from None
         except ContentCut:
             raise BadGateway("The upstream's answer ended early") from None
         finally:
             if heard is not None:
-                heard.note(answer.status, answer.seconds)
-        head = answer.head
+                heard.note(response.status, response.seconds)
+        head = response.head
         kept = head.passed_on()
         if head.length is None and body:
             # What was chunked has a length now.
@@ -208,14 +208,14 @@ def _plain(reply: Reply, max_bytes: int) -> Reply:
     """The reply without a content coding.
 
     Raises:
-        AnswerTooLarge: it has more than ``max_bytes`` then.
+        ResponseTooLarge: it has more than ``max_bytes`` then.
         BadGateway: the coding cannot be undone.
     """
     try:
         content = inflated(reply.content, reply.fields, max_bytes)
     except InflatesTooFar:
         message = f"The upstream's answer has more than {max_bytes} bytes, the limit here"
-        raise AnswerTooLarge(message) from None
+        raise ResponseTooLarge(message) from None
     except Undecodable:
         raise BadGateway("The upstream's answer has a content coding not asked for") from None
     fields = without(reply.fields, b"content-encoding", b"content-length")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Self
 
-from gateway.errors import AnswerTooLarge, BadGateway, ContentCut, GatewayError, GatewayTimeout
+from gateway.errors import BadGateway, ContentCut, GatewayError, GatewayTimeout, ResponseTooLarge
 from gateway.protocols.http.fields import has_length
 from gateway.upstream.failures import is_the_upstreams, told_at_once
 from gateway.upstream.messages.messages import IDEMPOTENT, Head, Outbound
@@ -78,7 +78,7 @@ class UpstreamExchange:
         connection = self._upstream.pool.take(self._holder)
         if connection is None:
             return False
-        self._upstream.outbox.under_way += 1
+        self._upstream.write_batch.under_way += 1
         self._is_counted = True
         self._begin(connection)
         connection.call_on_arrival(on_arrival, self._config.response_seconds)
@@ -92,7 +92,7 @@ class UpstreamExchange:
         content = connection.take_whole()
         if content is None:
             return None
-        head = connection.answer.head
+        head = connection.response.head
         assert head is not None, "an answer is whole with its head"
         self.head = head
         self._answered(head.status)
@@ -122,16 +122,16 @@ class UpstreamExchange:
         try:
             if self._connection is None:
                 self._begin(await upstream.pool.acquire(self._holder))
-            answer = self.connection.answer
-            while answer.head is None and answer.failure is None:
+            response = self.connection.response
+            while response.head is None and response.failure is None:
                 await self.connection.arrived(self._config.response_seconds)
-            if answer.head is None:
-                self.head = await self._instead_of(answer.failure)
-            elif answer.failure is None:
-                self.head = answer.head
+            if response.head is None:
+                self.head = await self._instead_of(response.failure)
+            elif response.failure is None:
+                self.head = response.head
             else:
                 # It begins with a fault: nothing of it was passed on.
-                raise told_at_once(answer.failure)
+                raise told_at_once(response.failure)
         except BaseException as failure:
             await self._leave()
             if isinstance(failure, GatewayError):
@@ -179,7 +179,7 @@ class UpstreamExchange:
         """The whole content. ``make_room`` is asked for so many bytes before they are kept.
 
         Raises:
-            AnswerTooLarge: it is longer than ``max_bytes``.
+            ResponseTooLarge: it is longer than ``max_bytes``.
             ContentCut: it ended early.
             Exception: as ``make_room`` raises.
         """
@@ -199,7 +199,7 @@ class UpstreamExchange:
                 make_room(len(content) - room)
                 room = len(content)
         size = f"{length} bytes" if length else f"more than {max_bytes} bytes"
-        raise AnswerTooLarge(f"The upstream's answer has {size}; the limit here is {max_bytes}")
+        raise ResponseTooLarge(f"The upstream's answer has {size}; the limit here is {max_bytes}")
 
     @property
     def connection(self) -> Connection:
@@ -252,12 +252,12 @@ class UpstreamExchange:
         if self._outbound.method not in IDEMPOTENT or self._upload is not None:
             raise BadGateway("The upstream closed the connection without an answer")
         self._begin(await self._upstream.pool.acquire(self._holder, fresh=True))
-        answer = self.connection.answer
-        while answer.head is None:
-            if answer.failure is not None:
-                raise answer.failure
+        response = self.connection.response
+        while response.head is None:
+            if response.failure is not None:
+                raise response.failure
             await self.connection.arrived(self._config.response_seconds)
-        return answer.head
+        return response.head
 
     async def _gather(self, upload: Upload) -> None:
         await upload.gather()
@@ -281,7 +281,7 @@ class UpstreamExchange:
     def _count_off(self) -> None:
         if self._is_counted:
             self._is_counted = False
-            self._upstream.outbox.under_way -= 1
+            self._upstream.write_batch.under_way -= 1
 
     def _give_back(self) -> None:
         self._count_off()

@@ -115,7 +115,7 @@ async def test_all_that_is_printed_works_when_pasted_and_so_does_the_readme() ->
         )
     assert len(commands) == len(CALLS)
     for call, answers in zip(CALLS, called, strict=False):
-        statuses = [answer.status for answer in answers]
+        statuses = [response.status for response in answers]
         assert (statuses[0], statuses[-1]) == (call.statuses[0], call.statuses[-1]), call.title
         assert call.is_right(answers[-1].content), call.title
     assert is_hello(called[-1][-1].content)

@@ -20,9 +20,9 @@ REST = b" /a HTTP/1.1\r\nHost: x\r\n\r\n"
     ],
 )
 def test_client_is_told_what_was_wrong(cause: Exception, status: int, message: str) -> None:
-    answer = malformed(cause, 4096)
-    assert answer.status == status
-    assert message in answer.message
+    response = malformed(cause, 4096)
+    assert response.status == status
+    assert message in response.message
 
 
 @pytest.mark.parametrize(

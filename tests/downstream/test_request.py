@@ -12,7 +12,7 @@ from gateway.config import LimitsConfig, ListenConfig
 from gateway.downstream.listener import ClientListener
 from gateway.downstream.listening.places import Places
 from gateway.downstream.request import PIECE_BYTES
-from gateway.errors import Answer, ClientGone, RequestTimeout
+from gateway.errors import ClientGone, RequestTimeout, Response
 from tests.support.harness import RawClient, connected
 from tests.support.replay import until
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.downstream.request import Client
-    from gateway.proxy.cycle import Turn
+    from gateway.proxy.cycle import Cycle
     from gateway.proxy.pipeline import Pipeline
 
     Answering = Callable[[Client], Awaitable[None]]
@@ -56,8 +56,8 @@ class Handler:
         self._answering = answering
         self._over: asyncio.Queue[BaseException | None] = asyncio.Queue()
 
-    def accept(self, client: Client, _refusal: object = None, _limit: str = "") -> Turn:
-        return cast("Turn", Handled(self._run, client))
+    def accept(self, client: Client, _refusal: object = None, _limit: str = "") -> Cycle:
+        return cast("Cycle", Handled(self._run, client))
 
     async def _run(self, client: Client) -> None:
         try:
@@ -137,7 +137,7 @@ async def test_client_that_has_left_before_the_answer_is_gone() -> None:
         transport = client.protocol.transport
         assert transport is not None
         transport.abort()
-        await client.send(Answer(200, b"too late"))
+        await client.send(Response(200, b"too late"))
 
     async with handled(late) as (handler, client):
         await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -171,7 +171,7 @@ async def test_continue_is_said_once_to_a_client_that_expects_it(
 ) -> None:
     async def echo(client: Client) -> None:
         first = await client.read()
-        await client.send(Answer(200, first + await client.read(), (), b"Fine"))
+        await client.send(Response(200, first + await client.read(), (), b"Fine"))
 
     async with handled(echo) as (_, client):
         await client.send(POST + fields + b"Content-Length: 2\r\n\r\n")
@@ -187,7 +187,7 @@ async def test_answer_keeps_the_length_and_date_it_has_and_content_is_left_out_f
     async def answer(client: Client) -> None:
         assert client.content_length is None
         fields = ((b"Date", b"then"), (b"content-length", b"2"))
-        await client.send(Answer(200, b"ok", fields))
+        await client.send(Response(200, b"ok", fields))
 
     async with handled(answer) as (_, client):
         await client.send(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -225,7 +225,7 @@ async def test_large_answer_is_handed_to_the_transport_in_pieces() -> None:
 
     async def send(client: Client) -> None:
         async with asyncio.TaskGroup() as group:
-            sending = group.create_task(client.send(Answer(200, content)))
+            sending = group.create_task(client.send(Response(200, content)))
             await until(lambda: client.is_full or sending.done())
             transport = client.protocol.transport
             assert transport is not None

@@ -202,7 +202,7 @@ async def test_connection_goes_on_after_an_upgrade_that_was_not_granted() -> Non
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok!",
@@ -222,8 +222,8 @@ async def test_connection_goes_on_after_an_upgrade_that_was_not_granted() -> Non
         b"\x00\x01\r\n\r\n",
     ],
 )
-async def test_upstream_that_speaks_no_clean_http_is_502(answer: bytes) -> None:
-    async with passing_to(answer) as (_, client):
+async def test_upstream_that_speaks_no_clean_http_is_502(response: bytes) -> None:
+    async with passing_to(response) as (_, client):
         await client.send(get("/"))
         head, content = await client.answer()
         assert head.startswith(b"HTTP/1.1 502 ")
@@ -241,11 +241,11 @@ async def test_second_answer_of_the_upstream_reaches_nobody() -> None:
 
 
 async def test_trailers_of_the_upstream_do_not_become_fields() -> None:
-    answer = (
+    response = (
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"2\r\nok\r\n0\r\nSet-Cookie: a=b\r\nX-Trailer: 1\r\n\r\n"
     )
-    async with passing_to(answer) as (_, client):
+    async with passing_to(response) as (_, client):
         await client.send(get("/"))
         head, content = await client.answer()
         assert (head, content) == (

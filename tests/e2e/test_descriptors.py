@@ -37,12 +37,12 @@ async def connecting(gateway: Process, message: bytes) -> socket.socket:
 async def status(client: socket.socket) -> bytes:
     """Of its answer."""
     async with asyncio.timeout(30):
-        answer = b""
-        while b"\r\n\r\n" not in answer:
+        response = b""
+        while b"\r\n\r\n" not in response:
             piece = await asyncio.get_running_loop().sock_recv(client, 65536)
             assert piece, "closed without an answer"
-            answer += piece
-    return answer.split()[1]
+            response += piece
+    return response.split()[1]
 
 
 @pytest.mark.parametrize(("descriptors", "clients"), [(256, 400), (1024, 1300)])

@@ -225,8 +225,8 @@ async def test_token_is_good_after_a_401_about_something_else(
     ids=["length", "chunks"],
 )
 async def test_look_up_that_failed_is_found_however_it_is_framed(framed: bytes) -> None:
-    answer = b"HTTP/1.1 401 Unauthorized\r\nServer: restify\r\n" + framed
-    async with upstream_answering(answer) as upstream, gateway_before(upstream.url) as server:
+    response = b"HTTP/1.1 401 Unauthorized\r\nServer: restify\r\n" + framed
+    async with upstream_answering(response) as upstream, gateway_before(upstream.url) as server:
         head, content = await once(server.url, get("/acme/job", b"any"))
         assert (status(head), content) == (401, UNKNOWN)
         assert await statuses(server, get("/acme/job", b"any")) == [401]
@@ -246,11 +246,11 @@ async def test_look_up_that_failed_is_found_however_it_is_framed(framed: bytes) 
 async def test_401_that_cannot_be_read_in_passing_passes_and_counts_for_nothing(
     framed: bytes,
 ) -> None:
-    answer = b"HTTP/1.1 401 Unauthorized\r\n" + framed
-    async with upstream_answering(answer) as upstream, gateway_before(upstream.url) as server:
+    response = b"HTTP/1.1 401 Unauthorized\r\n" + framed
+    async with upstream_answering(response) as upstream, gateway_before(upstream.url) as server:
         for _ in range(3):
             head, content = await once(server.url, get("/acme/job", b"any"))
-            assert head + content == answer
+            assert head + content == response
     assert len(upstream.heads) == 3
 
 
@@ -516,11 +516,11 @@ async def test_flood_of_key_ids_fetches_once(issuer: Issuer) -> None:
     assert len(upstream.heads) == 1
 
 
-@pytest.mark.parametrize(("content", "answer"), [(b"garbage", 200), (b"{}", 200), (b"", 503)])
+@pytest.mark.parametrize(("content", "response"), [(b"garbage", 200), (b"{}", 200), (b"", 503)])
 async def test_no_token_passes_while_no_keys_can_be_had(
-    issuer: Issuer, content: bytes, answer: int, caplog: pytest.LogCaptureFixture
+    issuer: Issuer, content: bytes, response: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    issuer.content, issuer.status = content, answer
+    issuer.content, issuer.status = content, response
     token = signed_by("k1", RSA, org_uuid="acme")
     async with (
         upstream_answering(OK) as upstream,

@@ -72,7 +72,7 @@ async def test_output_of_a_larger_job_is_given_and_parsed(
         for query in ("full", "result"):
             head, content = await once(server.url, asking(orchestrator, job, query))
             assert head.startswith(b"HTTP/1.1 502 ")
-            assert json.loads(content)["code"] == "AnswerTooLarge"
+            assert json.loads(content)["code"] == "ResponseTooLarge"
     assert orchestrator.requests[Purpose.OUTPUT] == 4
 
 

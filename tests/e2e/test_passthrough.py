@@ -45,20 +45,20 @@ def fields_of(head: bytes) -> list[bytes]:
 
 
 async def test_field_lines_keep_their_order_case_and_number() -> None:
-    answer = (
+    response = (
         b"HTTP/1.1 299 Rather Fine\r\nServer: restify\r\nSet-Cookie: a=1\r\nx-UPPER: 1\r\n"
         b"Set-Cookie: b=2\r\nContent-Length: 2\r\nX-Upper: 2\r\nKeep-Alive: timeout=5\r\n\r\nok"
     )
-    async with passing_to(answer) as (script, client):
+    async with passing_to(response) as (script, client):
         await client.send(request(b"GET /a HTTP/1.1", b"X-A: 1", b"x-a: 2", b"X-B: ", b"X-A: 3"))
         head, content = await client.answer()
     assert fields_of(script.heads[0])[1:5] == [b"X-A: 1", b"x-a: 2", b"X-B: ", b"X-A: 3"]
-    assert head == answer.replace(b"Keep-Alive: timeout=5\r\n", b"").removesuffix(b"ok")
+    assert head == response.replace(b"Keep-Alive: timeout=5\r\n", b"").removesuffix(b"ok")
     assert content == b"ok"
 
 
 async def test_hop_by_hop_fields_and_what_connection_names_go() -> None:
-    answer = (
+    response = (
         b"HTTP/1.1 200 OK\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\nTrailer: X\r\n"
         b"Content-Length: 2\r\n\r\nok"
     )
@@ -70,7 +70,7 @@ async def test_hop_by_hop_fields_and_what_connection_names_go() -> None:
         b"Keep-Alive: 5",
         b"X-Kept: 1",
     ]
-    async with passing_to(answer) as (script, client):
+    async with passing_to(response) as (script, client):
         await client.send(request(b"GET / HTTP/1.1", *hop_by_hop))
         head, _ = await client.answer()
     names = {line.partition(b":")[0].lower() for line in fields_of(script.heads[0])}
@@ -171,7 +171,7 @@ async def test_what_could_be_read_two_ways_is_refused_and_nothing_sent_upstream(
 
 
 @pytest.mark.parametrize(
-    ("sent", "answer", "expected"),
+    ("sent", "response", "expected"),
     [
         (b"HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", b"Content-Length: 99"),
         (b"GET", b"HTTP/1.1 204 No Content\r\n\r\n", None),
@@ -179,21 +179,21 @@ async def test_what_could_be_read_two_ways_is_refused_and_nothing_sent_upstream(
     ],
 )
 async def test_answers_without_content_stay_so(
-    sent: bytes, answer: bytes, expected: bytes | None
+    sent: bytes, response: bytes, expected: bytes | None
 ) -> None:
-    async with passing_to(answer, OK) as (_, client):
+    async with passing_to(response, OK) as (_, client):
         await client.send(request(sent + b" / HTTP/1.1"))
         head = await client.head()
-        assert head == answer, expected
+        assert head == response, expected
         await client.send(request())
         assert (await client.answer())[1] == b"ok", "nothing was left on the connection"
 
 
 async def test_an_answer_of_unknown_length_is_chunked_to_http_1_1_and_closes_http_1_0() -> None:
-    answer = (
+    response = (
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"
     )
-    async with passing_to(answer) as (script, client):
+    async with passing_to(response) as (script, client):
         await client.send(request())
         assert (await client.answer())[1] == b"hello"
         await client.send(request(b"GET / HTTP/1.0", b"Connection: keep-alive"))
@@ -228,10 +228,10 @@ async def test_content_passes_both_ways_as_it_came() -> None:
 
     async with upstream_doing(serve) as script, gateway_before(script.url) as server:
         fields = ["--header", "Content-Encoding: gzip", "--header", "Accept-Encoding: gzip"]
-        [answer] = await curl(*fields, "--data-binary", "@-", f"{server.url}/x", content=packed)
+        [response] = await curl(*fields, "--data-binary", "@-", f"{server.url}/x", content=packed)
     assert received == packed
-    assert answer.content == packed
-    assert answer["content-encoding"] == "gzip"
+    assert response.content == packed
+    assert response["content-encoding"] == "gzip"
 
 
 async def test_chunked_content_stays_chunked() -> None:
@@ -347,16 +347,16 @@ async def test_an_upstream_that_is_not_there_is_502_and_one_that_is_silent_504()
     limits = {"response_seconds": 0.05}
     async with upstream_doing(silent) as script:
         async with gateway_before(script.url, upstream=limits) as server:
-            [answer] = await curl(server.url)
-        assert answer.status == 504
+            [response] = await curl(server.url)
+        assert response.status == 504
     async with gateway_before(script.url) as server:
-        [answer] = await curl("--header", "Origin: https://app.test", server.url)
-    assert answer.status == 502
-    assert answer["access-control-allow-origin"] == "https://app.test"
+        [response] = await curl("--header", "Origin: https://app.test", server.url)
+    assert response.status == 502
+    assert response["access-control-allow-origin"] == "https://app.test"
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhel",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n",
@@ -364,13 +364,13 @@ async def test_an_upstream_that_is_not_there_is_502_and_one_that_is_silent_504()
 )
 @pytest.mark.parametrize("version", [b"1.1", b"1.0"])
 async def test_an_answer_cut_upstream_is_cut_for_the_client_too(
-    answer: bytes, version: bytes
+    response: bytes, version: bytes
 ) -> None:
     is_seen = asyncio.Event()
 
     async def serve(peer: Peer) -> None:
         await peer.request()
-        await peer.answer(answer)
+        await peer.answer(response)
         await is_seen.wait()
 
     async with (

@@ -55,7 +55,7 @@ async def test_malformed_chunk_that_comes_later_cuts_the_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         b"HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
         b"HTTP/0.9 200 OK\r\nContent-Length: 2\r\n\r\nok",
@@ -65,8 +65,8 @@ async def test_malformed_chunk_that_comes_later_cuts_the_answer() -> None:
         b"HTTP/1.1 200 OK\r\nA : b\r\n c\r\nContent-Length: 2\r\n\r\nok",
     ],
 )
-async def test_answer_that_others_could_read_differently_is_502(answer: bytes) -> None:
-    async with upstream_answering(answer) as script, gateway_before(script.url) as server:
+async def test_answer_that_others_could_read_differently_is_502(response: bytes) -> None:
+    async with upstream_answering(response) as script, gateway_before(script.url) as server:
         head, content = await once(server.url, GET)
     assert head.startswith(b"HTTP/1.1 502 ")
     assert b'"BadGateway"' in content
@@ -74,8 +74,8 @@ async def test_answer_that_others_could_read_differently_is_502(answer: bytes) -
 
 async def test_space_before_a_colon_is_removed_on_the_way() -> None:
     """RFC 9112, 5.1."""
-    answer = b"HTTP/1.1 200 OK\r\nX-A : 1 : 2\r\nx-b\t: 3\r\nContent-Length : 2\r\n\r\nok"
-    async with upstream_answering(answer) as script, gateway_before(script.url) as server:
+    response = b"HTTP/1.1 200 OK\r\nX-A : 1 : 2\r\nx-b\t: 3\r\nContent-Length : 2\r\n\r\nok"
+    async with upstream_answering(response) as script, gateway_before(script.url) as server:
         head, content = await once(server.url, GET)
     assert head == b"HTTP/1.1 200 OK\r\nX-A: 1 : 2\r\nx-b: 3\r\nContent-Length: 2\r\n\r\n"
     assert content == b"ok"
@@ -95,8 +95,8 @@ async def test_control_characters_of_a_reason_phrase_go_no_further(
     reason: bytes, passed: bytes
 ) -> None:
     """RFC 9112, 4: a reason phrase has visible characters, spaces and tabs."""
-    answer = b"HTTP/1.1 200 " + reason + b"\r\nContent-Length: 2\r\n\r\nok"
-    async with upstream_answering(answer) as script, gateway_before(script.url) as server:
+    response = b"HTTP/1.1 200 " + reason + b"\r\nContent-Length: 2\r\n\r\nok"
+    async with upstream_answering(response) as script, gateway_before(script.url) as server:
         head, _ = await once(server.url, GET)
     assert head == b"HTTP/1.1 200 " + passed + b"\r\nContent-Length: 2\r\n\r\n"
 

@@ -61,18 +61,18 @@ async def test_ready_answers_with_the_reason_when_no_traffic_should_come(
     body: dict[str, object],
 ) -> None:
     asked = await client(aiohttp_client, draining=draining, reachable=reachable)
-    answer = await asked.get("/ready")
-    assert answer.status == status
-    assert await answer.json() == body
-    assert answer.headers["Cache-Control"] == "no-store"
+    response = await asked.get("/ready")
+    assert response.status == status
+    assert await response.json() == body
+    assert response.headers["Cache-Control"] == "no-store"
 
 
 async def test_live_answers_200_when_draining_without_an_upstream(
     aiohttp_client: AiohttpClient,
 ) -> None:
     asked = await client(aiohttp_client, draining=True, reachable=False)
-    answer = await asked.get("/live")
-    assert (answer.status, await answer.json()) == (200, {"status": "live"})
+    response = await asked.get("/live")
+    assert (response.status, await response.json()) == (200, {"status": "live"})
 
 
 async def test_metrics_answer_in_the_form_asked_for(aiohttp_client: AiohttpClient) -> None:

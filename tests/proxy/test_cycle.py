@@ -18,7 +18,7 @@ from gateway.downstream.request import Client
 from gateway.errors import ClientGone
 from gateway.ops.metrics import Metrics
 from gateway.proxy.relay import Relay
-from gateway.upstream.messages.response_reader import AnswerReader
+from gateway.upstream.messages.response_reader import ResponseReader
 from tests.support.harness import RawClient, connected, gateway_before
 from tests.support.replay import until
 from tests.support.upstream import Peer, Script, upstream_doing
@@ -177,7 +177,7 @@ async def test_client_that_leaves_takes_no_memory_until_the_collector_comes() ->
                 await peer.answer(OK)
 
     def alive() -> int:
-        return sum(isinstance(it, (RequestHandler, AnswerReader)) for it in gc.get_objects())
+        return sum(isinstance(it, (RequestHandler, ResponseReader)) for it in gc.get_objects())
 
     gc.collect()
     gc.disable()
@@ -257,7 +257,7 @@ async def test_client_that_takes_no_answer_is_asked_for_no_further_request(
 async def test_client_that_is_gone_before_its_answer_is_written_is_told_of_once(
     observed: list[Exchange], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(_client: Client, _content: bytes, _outbox: object) -> None:
+    def gone(_client: Client, _content: bytes, _write_batch: object) -> None:
         raise ClientGone
 
     async def serve(peer: Peer) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.errors import BadRequest, Field
 from gateway.protocols.http.fields import lowered
-from gateway.proxy.max_forwards import final_answer, forwarded_once, max_forwards
+from gateway.proxy.max_forwards import final_response, forwarded_once, max_forwards
 from tests.support.harness import connected, gateway_before
 from tests.support.upstream import upstream_answering
 
@@ -72,12 +72,12 @@ SECRET_FIELDS: list[Field] = [
 def test_request_is_reflected_without_its_secrets() -> None:
     shown: list[Field] = [(b"Host", b"x"), (b"x-A", b"1"), (b"X-a", b"\xe9"), (b"Via", b"1.1 p")]
     target = f"/a/secret/hidden?access_token=hidden&b={JWT}&c=d"
-    answer = final_answer("TRACE", target, [*shown[:2], *SECRET_FIELDS, *shown[2:]])
-    assert answer.content == (
+    response = final_response("TRACE", target, [*shown[:2], *SECRET_FIELDS, *shown[2:]])
+    assert response.content == (
         b"TRACE /a/secret/***?access_token=***&b=***&c=d HTTP/1.1\r\n"
         b"Host: x\r\nx-A: 1\r\nX-a: \xe9\r\nVia: 1.1 p\r\n\r\n"
     )
-    assert (answer.status, answer.fields[0]) == (200, (b"Content-Type", b"message/http"))
+    assert (response.status, response.fields[0]) == (200, (b"Content-Type", b"message/http"))
 
 
 async def test_trace_that_may_go_no_further_is_answered_here() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.downstream.exchange import Exchange, Outcome
-from gateway.errors import Answer, BadGateway
+from gateway.errors import BadGateway, Response
 from gateway.ops.metrics import Metrics
 from gateway.proxy.relay import Relay
 from tests.support.harness import connected, gateway_before, once
@@ -110,7 +110,7 @@ async def test_answer_that_cannot_be_written_is_cut(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def unwritable(_relay: Relay, _exchange: Exchange, _forwarded: object) -> Answer:
+    async def unwritable(_relay: Relay, _exchange: Exchange, _forwarded: object) -> Response:
         raise BadGateway(fields=(("text", "where bytes belong"),))  # type: ignore[arg-type]
 
     monkeypatch.setattr(Relay, "relay", unwritable)

@@ -42,9 +42,9 @@ async def asking(
             await tasks.aclose()
 
 
-def content(answer: msgspec.Raw | None) -> object:
-    assert answer is not None
-    return msgspec.json.decode(answer)
+def content(response: msgspec.Raw | None) -> object:
+    assert response is not None
+    return msgspec.json.decode(response)
 
 
 def reply(to: Question, content: object) -> Reply:
@@ -94,7 +94,7 @@ async def test_question_that_is_open_is_asked_once_and_answers_all() -> None:
             questions = [await worker.receive(Message), await worker.receive(Message)]
             worker.send(reply(Question.LIVE, ""))
             worker.send(reply(Question.METRICS, "page"))
-        assert [content(answer.result()) for answer in answers] == ["page"] * 3
+        assert [content(response.result()) for response in answers] == ["page"] * 3
         assert content(other.result()) == ""
         assert questions == [Message(Question.METRICS), Message(Question.LIVE)]
 
@@ -113,10 +113,10 @@ async def test_answer_that_comes_late_is_for_who_asks_then() -> None:
 
 async def test_worker_that_ends_answers_nothing_more() -> None:
     async with asking() as (asked, worker), asyncio.TaskGroup() as group:
-        answer = group.create_task(asked.ask(Question.LIVE, 60))
+        response = group.create_task(asked.ask(Question.LIVE, 60))
         await worker.receive(Message)
         worker.close()
-        assert await answer is None
+        assert await response is None
         assert await asked.ask(Question.LIVE, 60) is None
 
 

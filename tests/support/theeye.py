@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from gateway.admission.identity.identities import Identity
 from gateway.admission.limits.buffers import Buffers
 from gateway.downstream.exchange import Exchange
-from gateway.errors import AnswerTooLarge, BadGateway
+from gateway.errors import BadGateway, ResponseTooLarge
 from gateway.sync.jobs.reader import Orchestrator
 from gateway.sync.jobs.result_reader import Reader
 from gateway.sync.results.parsing import ParsingThread
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gateway.downstream.request import Client
-    from gateway.errors import Answer, Field
+    from gateway.errors import Field, Response
     from gateway.sync.jobs.reader import Upstream
 
 JOB_ID = "6b058e0ff294df5bf4d94f6f"
@@ -86,16 +86,16 @@ class TheEye:
     ) -> Reply:
         self.asked.append(Asked(now(), method, target, list(fields), content, purpose))
         await asyncio.sleep(self.latency_seconds)
-        answer = self.first if now() < self.changes_at else self.then
+        response = self.first if now() < self.changes_at else self.then
         if heard is not None:
-            heard.note(answer.status if answer else 0, self.latency_seconds)
-        if answer is None:
+            heard.note(response.status if response else 0, self.latency_seconds)
+        if response is None:
             raise BadGateway("not reachable")
-        if len(answer.content) > max_bytes:
-            raise AnswerTooLarge
+        if len(response.content) > max_bytes:
+            raise ResponseTooLarge
         if make_room is not None:
-            make_room(len(answer.content))
-        return answer
+            make_room(len(response.content))
+        return response
 
 
 def orchestrator(
@@ -146,8 +146,8 @@ def exchange(
     return made
 
 
-def shown(answer: Answer) -> dict[str, str]:
+def shown(response: Response) -> dict[str, str]:
     """The answer's fields by name, for reading; no name may come twice."""
-    names = [name.decode() for name, _ in answer.fields]
+    names = [name.decode() for name, _ in response.fields]
     assert len(set(names)) == len(names)
-    return {name.decode(): value.decode() for name, value in answer.fields}
+    return {name.decode(): value.decode() for name, value in response.fields}

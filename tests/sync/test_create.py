@@ -13,7 +13,7 @@ from gateway.admission.limits.buffers import Buffers
 from gateway.admission.limits.holds import Place
 from gateway.config import LimitsConfig, SyncConfig
 from gateway.downstream.exchange import Exchange, Kind
-from gateway.errors import Answer, BadGateway, BadRequest, ContentTooLarge, Field, TargetTooLong
+from gateway.errors import BadGateway, BadRequest, ContentTooLarge, Field, Response, TargetTooLong
 from gateway.protocols.theeye.routes import CreateRoute
 from gateway.sync.create import CreateAndWait, Passed
 from gateway.sync.jobs.reader import passed
@@ -48,7 +48,7 @@ def free(_exchange: Exchange) -> Place:
 
 def handler(
     upstream: TheEye,
-    answered: Callable[[Identity, int, Answer | None], None] | None = None,
+    answered: Callable[[Identity, int, Response | None], None] | None = None,
     buffers: Buffers | None = None,
     **config: Any,
 ) -> CreateAndWait:
@@ -69,7 +69,7 @@ def handler(
 
 def create(
     created: Exchange, upstream: TheEye | None = None, route: CreateRoute | None = None
-) -> Answer | Passed:
+) -> Response | Passed:
     creating = handler(upstream or TheEye(CREATED))
     return run(creating.create(created, route or CreateRoute()))
 
@@ -81,16 +81,16 @@ def post(
     return exchange("POST", target, *fields, pieces=pieces, customer=customer)
 
 
-def location(answer: Answer | Passed) -> str:
-    assert isinstance(answer, Answer)
-    return shown(answer)["Location"]
+def location(response: Response | Passed) -> str:
+    assert isinstance(response, Response)
+    return shown(response)["Location"]
 
 
 def test_created_job_becomes_a_303_with_the_same_body_and_fields() -> None:
     upstream = TheEye(reply(CREATED.content, 200, (b"X-A", b"b"), (b"cache-control", b"public")))
     created = post("wait_result=true&a=%20", JSON, pieces=[b'["x",', b"1]"])
-    answer = create(created, upstream)
-    assert answer == Answer(
+    response = create(created, upstream)
+    assert response == Response(
         303,
         CREATED.content,
         (
@@ -114,20 +114,22 @@ def test_created_job_becomes_a_303_with_the_same_body_and_fields() -> None:
 
 def test_newer_upstreams_own_redirect_is_replaced() -> None:
     native = reply(CREATED.content, 303, (b"Location", b"/job/x/result?timeout=10"))
-    answer = create(post("wait_result=true&timeout=3"), TheEye(native))
-    assert location(answer) == f"/job/{JOB_ID}/result?wait_result=true&timeout=3&counter=0&limit=10"
+    response = create(post("wait_result=true&timeout=3"), TheEye(native))
+    assert (
+        location(response) == f"/job/{JOB_ID}/result?wait_result=true&timeout=3&counter=0&limit=10"
+    )
 
 
 def test_compressed_answer_stays_as_it_is() -> None:
     content = gzip.compress(CREATED.content, mtime=0)
-    answer = create(post("wait_result=true"), TheEye(reply(content, 200, GZIP)))
-    assert isinstance(answer, Answer)
-    assert (answer.status, answer.content) == (303, content)
-    assert GZIP in answer.fields
+    response = create(post("wait_result=true"), TheEye(reply(content, 200, GZIP)))
+    assert isinstance(response, Response)
+    assert (response.status, response.content) == (303, content)
+    assert GZIP in response.fields
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         reply(b'"Unauthorized"', 401),
         reply(job(), 500),
@@ -138,19 +140,19 @@ def test_compressed_answer_stays_as_it_is() -> None:
         reply(CREATED.content, 200, (b"Content-Encoding", b"br")),
     ],
 )
-def test_any_other_answer_passes(answer: Reply) -> None:
-    assert create(post("wait_result=true"), TheEye(answer)) == passed(answer)
+def test_any_other_answer_passes(response: Reply) -> None:
+    assert create(post("wait_result=true"), TheEye(response)) == passed(response)
 
 
-@pytest.mark.parametrize("answer", [reply(LOOKUP_FAILED, 401), CREATED])
-def test_what_the_upstream_says_to_the_token_is_told(answer: Reply) -> None:
-    told: list[tuple[Identity, int, Answer | None]] = []
+@pytest.mark.parametrize("response", [reply(LOOKUP_FAILED, 401), CREATED])
+def test_what_the_upstream_says_to_the_token_is_told(response: Reply) -> None:
+    told: list[tuple[Identity, int, Response | None]] = []
     created = post("wait_result=true")
-    creating = handler(TheEye(answer), lambda *what: told.append(what))
+    creating = handler(TheEye(response), lambda *what: told.append(what))
     run(creating.create(created, CreateRoute()))
-    said = rejection(answer.status, answer.reason, answer.fields, answer.content)
-    assert told == [(created.identity, answer.status, said)]
-    assert (said is None) is (answer is CREATED)
+    said = rejection(response.status, response.reason, response.fields, response.content)
+    assert told == [(created.identity, response.status, said)]
+    assert (said is None) is (response is CREATED)
 
 
 @pytest.mark.parametrize(
@@ -167,8 +169,8 @@ def test_location_names_the_organization_when_the_token_does_not(
 ) -> None:
     name = "a&cme" if appended else "acme"
     created = post(query, customer=customer)
-    answer = create(created, TheEye(reply(job(customer_name=name))))
-    assert location(answer) == f"/job/{JOB_ID}/result?{query}&{DEFAULTS}{appended}"
+    response = create(created, TheEye(reply(job(customer_name=name))))
+    assert location(response) == f"/job/{JOB_ID}/result?{query}&{DEFAULTS}{appended}"
 
 
 @pytest.mark.parametrize("content", [FLAG, b'\n{"task_arguments":[1],"wait_result":true}'])
@@ -177,15 +179,15 @@ def test_location_names_the_organization_when_the_token_does_not(
 )
 def test_wait_is_asked_by_the_content(content: bytes, fields: tuple[Field, ...]) -> None:
     upstream = TheEye(CREATED)
-    answer = create(post("a=b", *fields, pieces=[content[:5], content[5:]]), upstream)
-    assert location(answer) == f"/job/{JOB_ID}/result?a=b&{DEFAULTS}"
+    response = create(post("a=b", *fields, pieces=[content[:5], content[5:]]), upstream)
+    assert location(response) == f"/job/{JOB_ID}/result?a=b&{DEFAULTS}"
     assert upstream.asked[0].content == content
 
 
 def test_wait_is_asked_by_compressed_content() -> None:
     content = gzip.compress(FLAG, mtime=0)
     upstream = TheEye(CREATED)
-    assert isinstance(create(post("", JSON, GZIP, pieces=[content]), upstream), Answer)
+    assert isinstance(create(post("", JSON, GZIP, pieces=[content]), upstream), Response)
     assert upstream.asked[0].content == content
 
 
@@ -289,11 +291,11 @@ def test_job_created_by_secret_is_waited_for_by_its_own_secret() -> None:
     native = dict(recorded["headers"])["Location"]
     query = "wait_result=true&timeout=10"
     upstream = TheEye(reply(recorded["body"].encode(), 303, (b"Location", native.encode())))
-    answer = create(post(query, customer=""), upstream, CreateRoute(by_secret=True))
+    response = create(post(query, customer=""), upstream, CreateRoute(by_secret=True))
     path = native.partition("?")[0]
-    assert location(answer) == f"{path}?{query}&counter=0&limit=10"
+    assert location(response) == f"{path}?{query}&counter=0&limit=10"
 
 
 def test_job_created_by_secret_without_one_of_its_own_passes() -> None:
-    answer = create(post("wait_result=true"), None, CreateRoute(by_secret=True))
-    assert answer == passed(CREATED)
+    response = create(post("wait_result=true"), None, CreateRoute(by_secret=True))
+    assert response == passed(CREATED)

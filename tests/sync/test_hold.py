@@ -11,7 +11,7 @@ from gateway.admission.identity.identities import Identity
 from gateway.admission.limits.buffers import Buffers
 from gateway.config import SyncConfig
 from gateway.downstream.exchange import Exchange, Kind, Outcome
-from gateway.errors import Answer, AnswerTooLarge, BadRequest
+from gateway.errors import BadRequest, Response, ResponseTooLarge
 from gateway.protocols.theeye.routes import ResultRoute
 from gateway.sync.hold import ResultHold
 from gateway.sync.result_cache import Results
@@ -63,10 +63,10 @@ class Gateway:
             formatter=Formatter(ParsingThread(), settings),
         )
 
-    def _answered(self, _identity: Identity, status: int, _said: Answer | None) -> None:
+    def _answered(self, _identity: Identity, status: int, _said: Response | None) -> None:
         self.statuses.append(status)
 
-    async def answer(self, held: Exchange, job_id: str = JOB_ID, secret: str = "") -> Answer:
+    async def answer(self, held: Exchange, job_id: str = JOB_ID, secret: str = "") -> Response:
         return await self.hold.answer(held, ResultRoute(job_id, secret))
 
 
@@ -74,21 +74,21 @@ def get(query: str, **options: Any) -> Exchange:
     return exchange("GET", f"/job/{JOB_ID}/result?{query}", **options)
 
 
-def ask(query: str, upstream: TheEye, **config: Any) -> tuple[Answer, Exchange, float]:
+def ask(query: str, upstream: TheEye, **config: Any) -> tuple[Response, Exchange, float]:
     """One request's answer, what became of it, and how long it took."""
     held = get(query)
 
-    async def scenario() -> tuple[Answer, float]:
+    async def scenario() -> tuple[Response, float]:
         return await Gateway(upstream, **config).answer(held), now()
 
-    answer, seconds = run(scenario())
-    return answer, held, seconds
+    response, seconds = run(scenario())
+    return response, held, seconds
 
 
 def test_finished_job_is_answered_at_once() -> None:
     upstream = TheEye(reply(finished()))
-    answer, held, seconds = ask("parse&access_token=t", upstream)
-    assert answer == Answer(
+    response, held, seconds = ask("parse&access_token=t", upstream)
+    assert response == Response(
         200,
         b'{"a":1}',
         (
@@ -117,18 +117,18 @@ def test_finished_job_is_answered_at_once() -> None:
 )
 def test_end_of_the_job_is_answered_as_it_comes(state: str, lifecycle: str, status: int) -> None:
     ended = reply(finished(state=state, lifecycle=lifecycle))
-    answer, held, seconds = ask("timeout=55", TheEye(changes_at=20, then=ended))
-    assert answer.status == status
-    assert shown(answer)["X-TheEye-Job-State"] == state
+    response, held, seconds = ask("timeout=55", TheEye(changes_at=20, then=ended))
+    assert response.status == status
+    assert shown(response)["X-TheEye-Job-State"] == state
     assert 20 <= seconds < 22
     assert held.held_seconds == seconds
 
 
 def test_client_is_sent_on_when_its_time_is_up() -> None:
-    answer, held, seconds = ask("a=%20&counter=3&parse", TheEye())
+    response, held, seconds = ask("a=%20&counter=3&parse", TheEye())
     assert seconds == 5
-    assert (answer.status, answer.content) == (303, b"{}")
-    assert shown(answer) == {
+    assert (response.status, response.content) == (303, b"{}")
+    assert shown(response) == {
         "Server": "restify",
         "Access-Control-Allow-Origin": "https://app.example.test",
         "Location": f"/job/{JOB_ID}/result?a=%20&counter=4&parse&limit=10&timeout=5",
@@ -143,8 +143,8 @@ def test_client_is_sent_on_when_its_time_is_up() -> None:
 def test_task_that_names_a_server_is_the_only_one_to() -> None:
     printed = '{"response": {"headers": {"server": "task"}}}'
     ended = reply(finished(output=[printed]))
-    answer, _, _ = ask("parse", TheEye(first=ended), profile="4.15")
-    names = [(name.lower(), content) for name, content in answer.fields]
+    response, _, _ = ask("parse", TheEye(first=ended), profile="4.15")
+    names = [(name.lower(), content) for name, content in response.fields]
     assert [content for name, content in names if name == b"server"] == [b"task"]
 
 
@@ -159,21 +159,21 @@ TIMED_OUT = {
     ("query", "waits"), [("counter=5&limit=6&timeout=10", 10), ("counter=6&limit=6", 0)]
 )
 def test_last_request_answers_408_and_one_beyond_does_not_wait(query: str, waits: float) -> None:
-    answer, _, seconds = ask(query, TheEye())
-    assert answer.status == 408
-    assert json.loads(answer.content) == TIMED_OUT
-    assert shown(answer)["Cache-Control"] == "no-store"
+    response, _, seconds = ask(query, TheEye())
+    assert response.status == 408
+    assert json.loads(response.content) == TIMED_OUT
+    assert shown(response)["Cache-Control"] == "no-store"
     assert seconds == waits
 
 
 def test_request_beyond_the_limit_answers_the_result_there_is() -> None:
-    answer, _, _ = ask("counter=9&limit=6", TheEye(reply(finished())))
-    assert (answer.status, answer.content) == (200, b'["{\\"a\\":1}"]')
+    response, _, _ = ask("counter=9&limit=6", TheEye(reply(finished())))
+    assert (response.status, response.content) == (200, b'["{\\"a\\":1}"]')
 
 
 def test_last_request_looks_once_more_before_it_gives_up() -> None:
-    answer, _, seconds = ask("counter=5&limit=6&timeout=60", TheEye(changes_at=59.9))
-    assert answer.status == 200
+    response, _, seconds = ask("counter=5&limit=6&timeout=60", TheEye(changes_at=59.9))
+    assert response.status == 200
     assert seconds == 60
 
 
@@ -182,12 +182,12 @@ def test_documented_budget_is_one_minute() -> None:
         gateway = Gateway(TheEye())
         query, hops = "limit=6&timeout=10&parse", 0
         while True:
-            answer = await gateway.answer(get(query))
+            response = await gateway.answer(get(query))
             hops += 1
-            if answer.status != 303:
+            if response.status != 303:
                 break
-            query = shown(answer)["Location"].partition("?")[2]
-        assert (answer.status, hops, now()) == (408, 6, 60)
+            query = shown(response)["Location"].partition("?")[2]
+        assert (response.status, hops, now()) == (408, 6, 60)
 
     run(scenario())
 
@@ -195,20 +195,24 @@ def test_documented_budget_is_one_minute() -> None:
 @pytest.mark.parametrize("counter", [0, 9])
 def test_wait_goes_on_while_the_upstream_fails(counter: int) -> None:
     upstream = TheEye(None, changes_at=20)
-    answer, _, seconds = ask(f"timeout=55&counter={counter}", upstream)
-    assert answer.status == 200
+    response, _, seconds = ask(f"timeout=55&counter={counter}", upstream)
+    assert response.status == 200
     assert 20 <= seconds < 25
     assert len(upstream.asked) < 20
 
 
 @pytest.mark.parametrize(("counter", "status"), [(0, 303), (9, 408), (10, 408)])
 def test_upstream_that_never_answers_is_no_error_of_the_wait(counter: int, status: int) -> None:
-    answer, _, _ = ask(f"counter={counter}", TheEye(None))
-    assert answer.status == status
-    assert shown(answer)["X-TheEye-Job-State"] == "unknown"
-    assert shown(answer)["Access-Control-Allow-Origin"] == "*"
+    response, _, _ = ask(f"counter={counter}", TheEye(None))
+    assert response.status == status
+    assert shown(response)["X-TheEye-Job-State"] == "unknown"
+    assert shown(response)["Access-Control-Allow-Origin"] == "*"
     if status == 408:
-        assert json.loads(answer.content)["job"] == {"id": JOB_ID, "lifecycle": None, "state": None}
+        assert json.loads(response.content)["job"] == {
+            "id": JOB_ID,
+            "lifecycle": None,
+            "state": None,
+        }
 
 
 def test_request_takes_its_hold_and_one_time_limit_of_the_upstream_at_most() -> None:
@@ -242,8 +246,8 @@ def test_nothing_is_told_of_a_token_where_the_upstream_says_nothing() -> None:
 )
 def test_refusal_ends_the_wait_at_once_and_passes(refusal: Reply) -> None:
     for changes_at in (0, 3):
-        answer, _, seconds = ask("timeout=55", TheEye(changes_at=changes_at, then=refusal))
-        assert (answer.status, answer.content) == (refusal.status, refusal.content)
+        response, _, seconds = ask("timeout=55", TheEye(changes_at=changes_at, then=refusal))
+        assert (response.status, response.content) == (refusal.status, refusal.content)
         assert seconds < changes_at * 1.1 + 0.1
 
 
@@ -272,17 +276,17 @@ def test_how_the_upstream_took_the_token_is_told(
     "upstream_says", [finished(customer_name="globex"), finished(customer_name=1)]
 )
 def test_job_of_another_organization_is_not_found(upstream_says: bytes) -> None:
-    answer, held, _ = ask("full", TheEye(reply(upstream_says)))
-    assert (answer.status, answer.content) == (404, b'"job not found"')
-    assert shown(answer)["X-TheEye-Job-State"] == "unknown"
+    response, held, _ = ask("full", TheEye(reply(upstream_says)))
+    assert (response.status, response.content) == (404, b'"job not found"')
+    assert shown(response)["X-TheEye-Job-State"] == "unknown"
     assert held.job_state == ""
 
 
 @pytest.mark.parametrize("job_id", ["xyz", "", "%36" + JOB_ID[1:], JOB_ID + "0"])
 def test_job_id_that_is_none_is_refused_as_the_upstream_does(job_id: str) -> None:
     upstream = TheEye()
-    answer = run(Gateway(upstream).answer(get("timeout=x"), job_id))
-    assert (answer.status, answer.content) == (400, b'"job id is invalid"')
+    response = run(Gateway(upstream).answer(get("timeout=x"), job_id))
+    assert (response.status, response.content) == (400, b'"job id is invalid"')
     assert upstream.asked == []
 
 
@@ -304,14 +308,14 @@ def test_every_waiter_is_sent_to_the_same_counter_when_drained() -> None:
             await asyncio.sleep(1)
             gateway.watcher.drain()
         assert now() == 1
-        for answer, query in zip(
+        for response, query in zip(
             answers,
             ["counter=2&parse&limit=3&timeout=5", "counter=0&limit=10&timeout=5"],
             strict=True,
         ):
-            assert (answer.result().status, answer.result().content) == (303, b"{}")
+            assert (response.result().status, response.result().content) == (303, b"{}")
             location = f"/job/{JOB_ID}/result?{query}&drained=1"
-            assert shown(answer.result())["Location"] == location
+            assert shown(response.result())["Location"] == location
         assert {one.outcome for one in held} == {Outcome.DRAINED}
 
     run(scenario())
@@ -322,11 +326,11 @@ def test_request_is_released_when_drained_while_the_upstream_stalls() -> None:
         gateway = Gateway(TheEye(latency_seconds=60))
         held = get("counter=2")
         async with asyncio.TaskGroup() as group:
-            answer = group.create_task(gateway.answer(held))
+            response = group.create_task(gateway.answer(held))
             await asyncio.sleep(1)
             gateway.watcher.drain()
         assert now() == 1
-        assert "counter=2&" in shown(answer.result())["Location"]
+        assert "counter=2&" in shown(response.result())["Location"]
         assert held.outcome is Outcome.DRAINED
         assert gateway.watcher._scopes == set()
 
@@ -342,7 +346,7 @@ def test_two_hundred_waiters_get_the_result_each_with_its_own_token() -> None:
                 group.create_task(gateway.answer(get(f"timeout=30&access_token=t{number}")))
                 for number in range(200)
             ]
-        assert {answer.result().status for answer in answers} == {200}
+        assert {response.result().status for response in answers} == {200}
         assert len(upstream.asked) < 200 + 200 + 60
         last = [asked.target.partition("=")[2] for asked in upstream.asked[-200:]]
         assert sorted(last) == sorted(f"t{number}" for number in range(200))
@@ -369,7 +373,7 @@ def test_waiter_without_leave_to_see_the_job_never_joins_the_watch() -> None:
 
 def test_job_too_large_to_hold_is_a_502_that_names_it() -> None:
     large = reply(finished(output=["x" * 200_000]))
-    with pytest.raises(AnswerTooLarge) as refused:
+    with pytest.raises(ResponseTooLarge) as refused:
         ask("full", TheEye(large))
     assert (b"X-TheEye-Job-Id", JOB_ID.encode()) in refused.value.fields
 
@@ -381,7 +385,7 @@ def test_client_that_follows_its_redirect_late_gets_the_result_another_of_its_to
         late, other = get("timeout=2&access_token=t"), get("timeout=30&access_token=t")
         async with asyncio.TaskGroup() as group:
             answers = [group.create_task(gateway.answer(one)) for one in (late, other)]
-        assert [answer.result().status for answer in answers] == [303, 200]
+        assert [response.result().status for response in answers] == [303, 200]
         await asyncio.sleep(30)
         upstream.then = GONE
         followed = get(shown(answers[0].result())["Location"].partition("?")[2])
@@ -421,13 +425,13 @@ def test_result_by_secret_is_waited_for_on_the_upstreams_own_route() -> None:
         upstream = TheEye(
             reply(b"{}", 303), changes_at=3, then=reply(finished(state="failure"), 500)
         )
-        answer = await Gateway(upstream).answer(get("parse", customer=""), secret="5ec")
-        assert (answer.status, answer.content) == (500, b'{"a":1}')
+        response = await Gateway(upstream).answer(get("parse", customer=""), secret="5ec")
+        assert (response.status, response.content) == (500, b'{"a":1}')
         assert 3 <= now() < 3.5
         upstream = TheEye(reply(b"{}", 303))
-        answer = await Gateway(upstream).answer(get(""), secret="5ec")
+        response = await Gateway(upstream).answer(get(""), secret="5ec")
         path = f"/job/{JOB_ID}/secret/5ec/result"
-        assert shown(answer)["Location"] == f"{path}?counter=1&limit=10&timeout=5"
+        assert shown(response)["Location"] == f"{path}?counter=1&limit=10&timeout=5"
         assert {asked.target for asked in upstream.asked} == {f"{path}?full&counter=0&limit=1"}
 
     run(scenario())
@@ -452,8 +456,8 @@ def reads_of_the_sixth(task_ids: list[str]) -> list[float]:
             upstream.first, upstream.then = reply(job(**members)), reply(finished(**members))
             upstream.changes_at = began + 20
             upstream.asked.clear()
-            answer = await gateway.answer(get("timeout=55"), job_id)
-            assert answer.status == 200
+            response = await gateway.answer(get("timeout=55"), job_id)
+            assert response.status == 200
         return [asked.at - began for asked in upstream.asked]
 
     return run(scenario())
@@ -470,10 +474,10 @@ def test_job_of_a_known_task_is_looked_at_seldom_before_it_usually_ends() -> Non
 async def sent_on(gateway: Gateway, query: str, hops: int = 1, **options: Any) -> str:
     """The query of the client's next request, after so many that ended without a result."""
     for _ in range(hops):
-        answer = await gateway.answer(get(query, **options))
-        assert answer.status == 303
-        assert shown(answer)["X-TheEye-Job-State"] == "in_progress"
-        query = shown(answer)["Location"].partition("?")[2]
+        response = await gateway.answer(get(query, **options))
+        assert response.status == 303
+        assert shown(response)["X-TheEye-Job-State"] == "in_progress"
+        query = shown(response)["Location"].partition("?")[2]
     return query
 
 
@@ -486,10 +490,10 @@ def test_client_that_follows_its_redirects_has_the_job_read_once() -> None:
         upstream = TheEye(changes_at=32)
         gateway = Gateway(upstream)
         query = await sent_on(gateway, "access_token=t&parse", hops=6)
-        answer = await gateway.answer(get(query))
-        if answer.status == 303:
-            answer = await gateway.answer(get(shown(answer)["Location"].partition("?")[2]))
-        assert (answer.status, reads(upstream)) == (200, 2)
+        response = await gateway.answer(get(query))
+        if response.status == 303:
+            response = await gateway.answer(get(shown(response)["Location"].partition("?")[2]))
+        assert (response.status, reads(upstream)) == (200, 2)
         assert 32 <= now() < 36
 
     run(scenario())
@@ -522,8 +526,8 @@ def test_client_never_waits_on_because_another_was_shown_the_job(first: str, sec
         gateway = Gateway(upstream)
         query = await sent_on(gateway, first)
         upstream.first = reply(b'"Unauthorized"', 401)
-        answer = await gateway.answer(get(query.replace(first, second)))
-        assert answer.status == 401
+        response = await gateway.answer(get(query.replace(first, second)))
+        assert response.status == 401
 
     run(scenario())
 
@@ -545,8 +549,8 @@ def test_revoked_token_is_noticed_by_a_client_that_waits_on() -> None:
         upstream = TheEye(changes_at=5, then=reply(b'"Unauthorized"', 401))
         gateway = Gateway(upstream)
         query = await sent_on(gateway, "access_token=t")
-        answer = await gateway.answer(get(query))
-        assert answer.status == 401
+        response = await gateway.answer(get(query))
+        assert response.status == 401
         assert 5 <= now() < 5.6
 
     run(scenario())
@@ -559,8 +563,8 @@ def test_hint_between_two_requests_has_the_job_read_at_once() -> None:
         gateway.watcher.rely_on_hints(True)
         query = await sent_on(gateway, "")
         gateway.watcher.hint(JOB_ID)
-        answer = await gateway.answer(get(query))
-        assert (answer.status, now()) == (200, 5)
+        response = await gateway.answer(get(query))
+        assert (response.status, now()) == (200, 5)
 
     run(scenario())
 
@@ -572,8 +576,8 @@ def test_end_that_may_have_been_missed_between_two_requests_is_noticed_at_once()
         gateway.watcher.rely_on_hints(True)
         query = await sent_on(gateway, "")
         gateway.watcher.look_at_all()
-        answer = await gateway.answer(get(query))
-        assert (answer.status, now()) == (200, 5)
+        response = await gateway.answer(get(query))
+        assert (response.status, now()) == (200, 5)
 
     run(scenario())
 
@@ -608,19 +612,19 @@ class Hasty(TheEye):
     """Lists say of every job that it has ended."""
 
     async def ask(self, method: str, target: str, *rest: Any, **options: Any) -> Reply:
-        answer = await TheEye.ask(self, method, target, *rest, **options)
+        response = await TheEye.ask(self, method, target, *rest, **options)
         ids = re.findall(r"=([0-9a-f]{24})", target)
         listed = [{"id": job_id, "lifecycle": "finished"} for job_id in ids]
-        return reply(json.dumps(listed).encode()) if ids else answer
+        return reply(json.dumps(listed).encode()) if ids else response
 
 
 class Many(Hasty):
     """Has every job that it is asked for."""
 
     async def ask(self, method: str, target: str, *rest: Any, **options: Any) -> Reply:
-        answer = await Hasty.ask(self, method, target, *rest, **options)
+        response = await Hasty.ask(self, method, target, *rest, **options)
         asked_for = target.partition("?")[0][-24:].encode()
-        return replace(answer, content=answer.content.replace(JOB_ID.encode(), asked_for))
+        return replace(response, content=response.content.replace(JOB_ID.encode(), asked_for))
 
 
 @pytest.mark.parametrize("then", [reply(job()), reply(b"{}"), reply(b"", 500)])

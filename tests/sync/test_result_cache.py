@@ -33,8 +33,8 @@ def reading(job_id: str = JOB_ID, customer: str = "acme", origin: bytes | None =
 class Upstream(TheEye):
     """Says what it is told to."""
 
-    def says(self, answer: Reply | None) -> None:
-        self.first = answer
+    def says(self, response: Reply | None) -> None:
+        self.first = response
 
 
 def read_before(upstream: TheEye) -> Callable[[Reading, bool], Awaitable[Read]]:
@@ -57,9 +57,9 @@ class Kept:
         )
 
     async def read_while(
-        self, answer: Reply | None, by: bytes | None = ONE, read: Reading | None = None
+        self, response: Reply | None, by: bytes | None = ONE, read: Reading | None = None
     ) -> Read:
-        self.upstream.says(answer)
+        self.upstream.says(response)
         return await self.read(by, read)
 
 
@@ -92,7 +92,7 @@ def test_result_is_for_nobody_and_nothing_else(by: bytes | None, read: Reading) 
         await kept.read()
         found = await kept.read_while(GONE, by, read)
         assert isinstance(found, Refused)
-        assert found.answer.status == 404
+        assert found.response.status == 404
 
     run(scenario())
 

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from gateway.config import UpstreamConfig
 from gateway.errors import (
-    AnswerTooLarge,
     BadGateway,
     ContentCut,
     GatewayError,
     GatewayTimeout,
     Overloaded,
+    ResponseTooLarge,
 )
 from gateway.upstream import Outbound, Purpose, Upstream
 from gateway.upstream.connections.pool import PoolStats
@@ -74,7 +74,7 @@ class Pieces:
 
 
 @pytest.mark.parametrize(
-    ("answer", "content"),
+    ("response", "content"),
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", b"hello"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b""),
@@ -90,9 +90,9 @@ class Pieces:
     ids=["sized", "empty", "chunked", "204", "304", "after-1xx"],
 )
 async def test_an_answer_is_read_to_its_end_and_the_connection_used_again(
-    answer: bytes, content: bytes
+    response: bytes, content: bytes
 ) -> None:
-    async with upstream_answering(answer) as script, reaching(script.url) as upstream:
+    async with upstream_answering(response) as script, reaching(script.url) as upstream:
         assert (await get(upstream))[1] == content
         assert (await get(upstream))[1] == content
         assert script.connections == 1
@@ -100,9 +100,9 @@ async def test_an_answer_is_read_to_its_end_and_the_connection_used_again(
 
 
 async def test_a_trailer_is_no_field_of_the_head() -> None:
-    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Evil: 1\r\n\r\n"
+    response = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Evil: 1\r\n\r\n"
     async with (
-        upstream_answering(answer) as script,
+        upstream_answering(response) as script,
         reaching(script.url) as upstream,
         upstream.exchange(Outbound("GET", "/", [(b"Host", b"x")], Purpose.RELAY)) as exchange,
     ):
@@ -111,16 +111,19 @@ async def test_a_trailer_is_no_field_of_the_head() -> None:
 
 
 async def test_an_answer_without_a_length_ends_with_its_connection() -> None:
-    answer = b"HTTP/1.1 200 OK\r\n\r\nhello"
-    async with upstream_answering(answer, close=True) as script, reaching(script.url) as upstream:
+    response = b"HTTP/1.1 200 OK\r\n\r\nhello"
+    async with upstream_answering(response, close=True) as script, reaching(script.url) as upstream:
         assert (await get(upstream))[1] == b"hello"
         assert (await get(upstream))[1] == b"hello"
         assert script.connections == 2
 
 
 async def test_a_head_answer_has_no_content_whatever_its_fields_say() -> None:
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
-    async with upstream_answering(answer, answer, OK) as script, reaching(script.url) as upstream:
+    response = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
+    async with (
+        upstream_answering(response, response, OK) as script,
+        reaching(script.url) as upstream,
+    ):
         assert await get(upstream, "HEAD") == (200, b"")
         assert await get(upstream, "HEAD") == (200, b"")
         assert await get(upstream) == (200, b"ok")
@@ -128,7 +131,7 @@ async def test_a_head_answer_has_no_content_whatever_its_fields_say() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         b"garbage\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
@@ -148,15 +151,15 @@ async def test_a_head_answer_has_no_content_whatever_its_fields_say() -> None:
         *("http-2", "http-0.9", "rtsp", "ice", "chunked-in-1.0", "length-that-overflows"),
     ],
 )
-async def test_what_is_no_http_answer_is_a_bad_gateway(answer: bytes) -> None:
-    async with upstream_answering(answer) as script, reaching(script.url) as upstream:
+async def test_what_is_no_http_answer_is_a_bad_gateway(response: bytes) -> None:
+    async with upstream_answering(response) as script, reaching(script.url) as upstream:
         with pytest.raises(BadGateway):
             await get(upstream)
         assert upstream.pool.stats().idle == 0
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
@@ -164,8 +167,8 @@ async def test_what_is_no_http_answer_is_a_bad_gateway(answer: bytes) -> None:
     ],
     ids=["short", "no-last-chunk", "bad-chunk"],
 )
-async def test_content_that_breaks_off_is_never_a_clean_end(answer: bytes) -> None:
-    head, end, content = answer.partition(b"\r\n\r\n")
+async def test_content_that_breaks_off_is_never_a_clean_end(response: bytes) -> None:
+    head, end, content = response.partition(b"\r\n\r\n")
     is_seen = asyncio.Event()
 
     async def breaking_off(peer: Peer) -> None:
@@ -189,8 +192,8 @@ async def test_content_that_breaks_off_is_never_a_clean_end(answer: bytes) -> No
 @pytest.mark.parametrize("chunks", [b"zz\r\nhello\r\n", b"5\r\nhello\r\nzz\r\n", b"5\r\nhelloXX"])
 async def test_answer_that_is_broken_as_it_comes_is_a_bad_gateway(chunks: bytes) -> None:
     """Nothing of it was passed on yet."""
-    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks
-    async with upstream_answering(answer) as script, reaching(script.url) as upstream:
+    response = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks
+    async with upstream_answering(response) as script, reaching(script.url) as upstream:
         with pytest.raises(BadGateway):
             async with upstream.exchange(Outbound("GET", "/", [(b"Host", b"x")], Purpose.RELAY)):
                 pass
@@ -315,7 +318,7 @@ async def test_a_probe_needs_no_place_among_the_connections() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "trouble"),
+    ("response", "trouble"),
     [
         (b"", Trouble.SILENT),
         (b"HTTP/1.1 200", Trouble.SILENT),
@@ -323,10 +326,10 @@ async def test_a_probe_needs_no_place_among_the_connections() -> None:
         (b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", Trouble.REFUSING),
     ],
 )
-async def test_a_probe_counts_answers_not_connections(answer: bytes, trouble: Trouble) -> None:
+async def test_a_probe_counts_answers_not_connections(response: bytes, trouble: Trouble) -> None:
     async def serve(peer: Peer) -> None:
         await peer.request()
-        await peer.answer(answer)
+        await peer.answer(response)
         await peer.request()
 
     async with upstream_doing(serve) as script, reaching(script.url) as upstream:
@@ -478,14 +481,14 @@ async def test_job_that_is_created_for_a_client_comes_in_the_coding_that_the_cli
 async def test_coding_is_undone_within_the_limit_alone() -> None:
     bomb = zipped(b"\0" * 10_000_000)
     async with upstream_answering(bomb) as script, reaching(script.url) as upstream:
-        with pytest.raises(AnswerTooLarge, match="more than 1048576 bytes"):
+        with pytest.raises(ResponseTooLarge, match="more than 1048576 bytes"):
             await get(upstream)
 
 
 @pytest.mark.parametrize("coding", [b"br", b"gzip, gzip"])
 async def test_coding_that_cannot_be_undone_is_a_bad_gateway(coding: bytes) -> None:
-    answer = zipped(b"a job", coding)
-    async with upstream_answering(answer) as script, reaching(script.url) as upstream:
+    response = zipped(b"a job", coding)
+    async with upstream_answering(response) as script, reaching(script.url) as upstream:
         with pytest.raises(BadGateway):
             await get(upstream)
 
@@ -493,16 +496,16 @@ async def test_coding_that_cannot_be_undone_is_a_bad_gateway(coding: bytes) -> N
 async def test_an_answer_larger_than_the_limit_names_both_sizes() -> None:
     large = b"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n" + b"x" * 2_000_000
     async with upstream_answering(large) as script, reaching(script.url) as upstream:
-        with pytest.raises(AnswerTooLarge, match="2000000 bytes; the limit here is 1048576"):
+        with pytest.raises(ResponseTooLarge, match="2000000 bytes; the limit here is 1048576"):
             await get(upstream)
 
 
 async def test_answer_in_tiny_chunks_is_read_whole_in_little_more_memory_than_it_has() -> None:
     size = 400_000
-    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    answer += b"2\r\nok\r\n" * (size // 2) + b"0\r\n\r\n"
+    response = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    response += b"2\r\nok\r\n" * (size // 2) + b"0\r\n\r\n"
     limits = {"buffer_bytes": 65536}
-    async with upstream_answering(answer) as script, reaching(script.url, **limits) as upstream:
+    async with upstream_answering(response) as script, reaching(script.url, **limits) as upstream:
         assert await get(upstream) == (200, b"ok" * (size // 2))
         tracemalloc.start()
         try:
@@ -610,12 +613,12 @@ async def test_an_idle_connection_is_closed_in_time() -> None:
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_any_split_of_an_answers_bytes_reads_the_same(data: st.DataObject) -> None:
-    answer = (
+    response = (
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 Fine thing\r\nA: 1\r\nTransfer-Encoding: "
         b"chunked\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n"
     )
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(answer)), max_size=8)))
-    pieces = [answer[a:b] for a, b in zip([0, *cuts], [*cuts, len(answer)], strict=True)]
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(response)), max_size=8)))
+    pieces = [response[a:b] for a, b in zip([0, *cuts], [*cuts, len(response)], strict=True)]
 
     async def serve(peer: Peer) -> None:
         while await peer.request():
@@ -651,10 +654,10 @@ async def test_exchange_counts_as_under_way_while_it_goes_by_callbacks(end: str)
     outbound = Outbound("GET", "/", [(b"Host", b"x")], Purpose.RELAY)
     async with upstream_answering(OK, OK) as script, reaching(script.url) as upstream:
         await get(upstream)
-        assert upstream.outbox.under_way == 0
+        assert upstream.write_batch.under_way == 0
         exchange, arrived = upstream.exchange(outbound), asyncio.Event()
         assert exchange.begin_at_once(arrived.set)
-        assert upstream.outbox.under_way == 1
+        assert upstream.write_batch.under_way == 1
         await arrived.wait()
         if end == "take_whole":
             assert exchange.take_whole() == b"ok"
@@ -663,13 +666,13 @@ async def test_exchange_counts_as_under_way_while_it_goes_by_callbacks(end: str)
         elif end == "lost":
             exchange.connection.close()
             exchange.abandon()
-        assert upstream.outbox.under_way == (end == "abandon")
+        assert upstream.write_batch.under_way == (end == "abandon")
         exchange.abandon()
-        assert upstream.outbox.under_way == 0
+        assert upstream.write_batch.under_way == 0
 
 
 async def test_exchange_that_finds_no_kept_connection_is_not_under_way() -> None:
     outbound = Outbound("GET", "/", [(b"Host", b"x")], Purpose.RELAY)
     async with upstream_answering(OK) as script, reaching(script.url) as upstream:
         assert not upstream.exchange(outbound).begin_at_once(lambda: None)
-        assert upstream.outbox.under_way == 0
+        assert upstream.write_batch.under_way == 0

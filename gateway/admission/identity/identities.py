@@ -18,7 +18,7 @@ from gateway.admission.addresses import MAX_LENGTH, address_key
 from gateway.admission.identity.claims import Claims, claimed, signature, verified
 from gateway.admission.identity.token import HASH_BYTES, is_plain, presented, token_hash
 from gateway.admission.identity.trials import Trials
-from gateway.errors import Answer, Unauthorized, UnknownToken
+from gateway.errors import Response, Unauthorized, UnknownToken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,11 +80,11 @@ class Identities:
         self._wall_clock = wall_clock
         self._known: LRUCache[bytes, tuple[Identity, float]] = LRUCache(KNOWN_TOKENS)
         self._seen: LRUCache[bytes, Identity] = LRUCache(SEEN_TOKENS)
-        self._rejected: TTLCache[bytes, Answer] = TTLCache(
+        self._rejected: TTLCache[bytes, Response] = TTLCache(
             REJECTED_TOKENS, config.reject_seconds, timer=clock
         )
         self._doubted: TTLCache[bytes, bool] = TTLCache(KNOWN_TOKENS, DOUBT_SECONDS, timer=clock)
-        self._last_rejection: Answer | None = None
+        self._last_rejection: Response | None = None
         self._of_address = lru_cache(ADDRESSES)(_of_address)
         self.trials = Trials()
         if keys is not None:
@@ -145,7 +145,7 @@ class Identities:
         if self._keys is not None and not identity.is_verified:
             raise Unauthorized
 
-    def answered(self, identity: Identity, status: int, said: Answer | None = None) -> None:
+    def answered(self, identity: Identity, status: int, said: Response | None = None) -> None:
         """Learn from the status with which the upstream answers a request that needs a token.
 
         ``said`` is a 401 which says that nobody is logged in with it (``rejection``); others are
@@ -174,7 +174,7 @@ class Identities:
         """Whether it is more than a claim: verified here, or accepted by the upstream before."""
         return identity.is_verified or identity.token_hash in self._known
 
-    def _rejects(self, hashed: bytes, said: Answer) -> None:
+    def _rejects(self, hashed: bytes, said: Response) -> None:
         """A token that was good a moment ago is asked about once more before it is refused."""
         if self._known.pop(hashed, None) is not None and hashed not in self._doubted:
             self._doubted[hashed] = True

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.errors import Answer
+from gateway.errors import Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,7 +42,9 @@ def is_failed_lookup(content: bytes) -> bool:
     return _LOOKUP_FAILED in (body.name, body.message)
 
 
-def rejection(status: int, reason: bytes, fields: Iterable[Field], content: bytes) -> Answer | None:
+def rejection(
+    status: int, reason: bytes, fields: Iterable[Field], content: bytes
+) -> Response | None:
     """The answer to be given again; None where it does not say that nobody is logged in with the
     token, or not in the plain form in which everybody could read it."""
     if status != 401 or not content:
@@ -54,4 +56,4 @@ def rejection(status: int, reason: bytes, fields: Iterable[Field], content: byte
     size = len(content) + sum(len(name) + len(value) for name, value in kept)
     if size > MOST_BYTES or not is_failed_lookup(content):
         return None
-    return Answer(status, content, kept, reason)
+    return Response(status, content, kept, reason)

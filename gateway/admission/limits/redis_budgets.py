@@ -94,7 +94,7 @@ class RedisBudgets:
         """Else nothing is asked: it has failed, or connecting takes longer than an answer may."""
         self._trouble = ""
         """What was logged of its failure; empty while it does not fail."""
-        self._answers_since = clock()
+        self._responses_since = clock()
         self._gap = FIRST_GAP_SECONDS
         self._failures = self._decisions = self._fallbacks = 0
 
@@ -208,7 +208,7 @@ class RedisBudgets:
         self._attempted.set()
         if self._trouble:
             self._trouble = ""
-            self._answers_since = self._clock()
+            self._responses_since = self._clock()
             _log.warning("Redis decides again: budgets are shared")
 
     def _failed(self, reason: str) -> None:
@@ -216,7 +216,7 @@ class RedisBudgets:
         self._attempted.set()
         if not self._trouble:
             self._failures += 1
-            if self._clock() - self._answers_since > STEADY_SECONDS:
+            if self._clock() - self._responses_since > STEADY_SECONDS:
                 self._gap = FIRST_GAP_SECONDS
         if reason != self._trouble:
             self._trouble = reason

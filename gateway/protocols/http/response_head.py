@@ -5,7 +5,7 @@ from __future__ import annotations
 from email.utils import formatdate
 from http import HTTPStatus
 
-from gateway.errors import Answer, Field
+from gateway.errors import Field, Response
 from gateway.protocols.http.fields import has_length, value
 
 REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
@@ -18,11 +18,11 @@ def has_content(method: str, status: int) -> bool:
     return method != "HEAD" and status not in NO_CONTENT
 
 
-def completed(answer: Answer) -> list[Field]:
+def completed(response: Response) -> list[Field]:
     """The fields of a whole response, with its length and the date where they are missing."""
-    fields = list(answer.fields)
-    if answer.status not in NO_CONTENT and not has_length(fields):
-        fields.append((b"Content-Length", b"%d" % len(answer.content)))
+    fields = list(response.fields)
+    if response.status not in NO_CONTENT and not has_length(fields):
+        fields.append((b"Content-Length", b"%d" % len(response.content)))
     if value(fields, b"date") is None:
         fields.append((b"Date", formatdate(usegmt=True).encode("ascii")))
     return fields

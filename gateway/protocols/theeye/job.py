@@ -9,12 +9,12 @@ from typing import TypeVar
 
 import msgspec
 
-from gateway.errors import Answer, Field
+from gateway.errors import Field, Response
 from gateway.protocols.theeye.ecma_json import without_lone_surrogates
 from gateway.protocols.theeye.job_state import FINISHED, known_state
 
-INVALID_ID = Answer(400, b'"job id is invalid"')
-NOT_FOUND = Answer(404, b'"job not found"')
+INVALID_ID = Response(400, b'"job id is invalid"')
+NOT_FOUND = Response(404, b'"job not found"')
 """As the upstream words them."""
 
 T = TypeVar("T")

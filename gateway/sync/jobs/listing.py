@@ -83,7 +83,7 @@ def list_target(readings: Sequence[Reading], *, only_ended: bool) -> str:
     return f"{_target(readings[0])}{ids}{_ENDED if only_ended else ''}"
 
 
-def max_answer_bytes(jobs: int) -> int:
+def max_response_bytes(jobs: int) -> int:
     return min(_LEAST_ANSWER_BYTES + jobs * _ANSWER_BYTES_PER_JOB, _MOST_ANSWER_BYTES)
 
 

@@ -9,14 +9,21 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
 from gateway.admission.identity.claims import is_customer_name
-from gateway.errors import Answer, AnswerTooLarge, BadRequest, GatewayError, MemoryFull, Overloaded
+from gateway.errors import (
+    BadRequest,
+    GatewayError,
+    MemoryFull,
+    Overloaded,
+    Response,
+    ResponseTooLarge,
+)
 from gateway.protocols.http.fields import value as field_value
 from gateway.protocols.http.query import values as query_values
 from gateway.protocols.theeye.cors import carried_fields
 from gateway.protocols.theeye.ecma_json import has_surrogates
 from gateway.protocols.theeye.job import NOT_FOUND, Job, parse_job
 from gateway.sync.jobs.access import Credentials, credentials
-from gateway.sync.jobs.listing import Listing, Unlisted, list_target, max_answer_bytes
+from gateway.sync.jobs.listing import Listing, Unlisted, list_target, max_response_bytes
 from gateway.sync.jobs.listing import understood as list_understood
 from gateway.sync.jobs.outcome import Look
 from gateway.sync.jobs.refusal import is_gone, is_refusal
@@ -113,7 +120,7 @@ class Seen:
 class Refused:
     """The client may not see the job, or there is none: what to answer."""
 
-    answer: Answer
+    response: Response
     is_gone: bool = False
     """The upstream lets the client in, and has no such job."""
     is_ours: bool = False
@@ -163,13 +170,13 @@ def secret_reading(
     return Reading(job_id, "", Credentials("", ()), origin, secret, identity.key)
 
 
-def passed(reply: Reply) -> Answer:
+def passed(reply: Reply) -> Response:
     """The upstream's answer as it came."""
-    return Answer(reply.status, reply.content, tuple(reply.fields), reply.reason)
+    return Response(reply.status, reply.content, tuple(reply.fields), reply.reason)
 
 
 class Orchestrator:
-    """Reads jobs; raises AnswerTooLarge where one has more than ``max_bytes``, MemoryFull where
+    """Reads jobs; raises ResponseTooLarge where one has more than ``max_bytes``, MemoryFull where
     ``buffers`` have no room for it, and Overloaded where too much is waiting for ``thread``."""
 
     def __init__(
@@ -188,15 +195,15 @@ class Orchestrator:
         """What the watcher needs to know: nothing but that something changed."""
         try:
             read = await self._at_once(reading, Purpose.POLL)
-        except AnswerTooLarge:
+        except ResponseTooLarge:
             return Look.CHANGED
         except Overloaded:
             return Look.FAILING
         match read:
             case Seen(job=job):
                 return Look.CHANGED if job.is_finished else Look.RUNNING
-            case Refused(answer=answer):
-                return Look.CHANGED if answer.status == NOT_FOUND.status else Look.REFUSED
+            case Refused(response=response):
+                return Look.CHANGED if response.status == NOT_FOUND.status else Look.REFUSED
             case Unfinished():
                 return Look.RUNNING
             case Failing():
@@ -214,10 +221,10 @@ class Orchestrator:
                     list_target(readings, only_ended=only_ended),
                     [_ACCEPT, *readings[0].credentials.fields],
                     purpose=Purpose.POLL,
-                    max_bytes=max_answer_bytes(len(readings)),
+                    max_bytes=max_response_bytes(len(readings)),
                     make_room=held.grow,
                 )
-            except AnswerTooLarge:
+            except ResponseTooLarge:
                 return Unlisted.TOO_MUCH
             except GatewayError:
                 return Unlisted.FAILING
@@ -244,7 +251,7 @@ class Orchestrator:
                     make_room=held.grow,
                     heard=reading.heard if purpose is Purpose.READ else None,
                 )
-            except (AnswerTooLarge, MemoryFull):
+            except (ResponseTooLarge, MemoryFull):
                 raise
             except GatewayError:
                 return Failing()

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from gateway.errors import AnswerTooLarge, GatewayError, MemoryFull
+from gateway.errors import GatewayError, MemoryFull, ResponseTooLarge
 from gateway.protocols.theeye.cors import carried_fields
 from gateway.protocols.theeye.job import parse_job, with_output
 from gateway.sync.jobs.reader import Failing, Orchestrator, Seen, request_fields, understood
@@ -45,19 +45,19 @@ class Reader:
         ``output_only``: nothing else of it is wanted once it has ended.
 
         Raises:
-            AnswerTooLarge: what is wanted is larger than may be held.
+            ResponseTooLarge: what is wanted is larger than may be held.
             MemoryFull: there is no room for it now.
         """
         try:
             return await self._orchestrator.read(reading)
-        except AnswerTooLarge as failure:
+        except ResponseTooLarge as failure:
             too_large = failure
         if reading.secret:
             raise too_large
         return await self._in_parts(reading, output_only, too_large)
 
     async def _in_parts(
-        self, reading: Reading, output_only: bool, too_large: AnswerTooLarge
+        self, reading: Reading, output_only: bool, too_large: ResponseTooLarge
     ) -> Read:
         listed = await self._ask(reading, _list_of_one(reading))
         if listed is None:
@@ -92,7 +92,7 @@ class Reader:
                     make_room=held.grow,
                     heard=reading.heard,
                 )
-            except (AnswerTooLarge, MemoryFull):
+            except (ResponseTooLarge, MemoryFull):
                 raise
             except GatewayError:
                 return None

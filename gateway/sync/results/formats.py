@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from gateway.errors import JSON_CONTENT, Answer, AnswerTooLarge
+from gateway.errors import JSON_CONTENT, Response, ResponseTooLarge
 from gateway.protocols.http.fields import HOP_BY_HOP
 from gateway.protocols.http.fields import value as field_value
 from gateway.protocols.http.query import pairs
@@ -81,31 +81,31 @@ def result_format(query: str, profile: Profile) -> Format:
     return Format(name, given.get("parse", ""))
 
 
-def result_answer(job: Job, wanted: Format, profile: Profile, parse_bytes: int) -> Answer:
+def result_response(job: Job, wanted: Format, profile: Profile, parse_bytes: int) -> Response:
     """The answer to a result request for a finished job.
 
     Raises:
-        AnswerTooLarge: ``parse`` is asked for of an element with more than ``parse_bytes``, or
+        ResponseTooLarge: ``parse`` is asked for of an element with more than ``parse_bytes``, or
             what is asked for was not read with the job.
     """
     default = 200 if job.state == "success" else 500
     if not (job.is_whole or wanted.is_of_output):
-        raise AnswerTooLarge("The job is larger than may be held here; ask for output instead")
+        raise ResponseTooLarge("The job is larger than may be held here; ask for output instead")
     if wanted.name == "result":
-        return Answer(default, job.result or b"null")
+        return Response(default, job.result or b"null")
     if wanted.name == "full":
-        return Answer(default, job.raw)
+        return Response(default, job.raw)
     if wanted.name == "output":
-        return Answer(default, job.output)
+        return Response(default, job.output)
     try:
         parsed = _parsed(_element(memoryview(job.output_json), wanted.index, parse_bytes), profile)
     except JsonError as error:
-        return Answer(500, _not_parsed(job, profile, error.details))
+        return Response(500, _not_parsed(job, profile, error.details))
     status = parsed.status or default
     if status in _WITHOUT_CONTENT:
         kept = [field for field in parsed.fields if field[0].lower() != b"content-type"]
-        return Answer(status, b"", tuple(kept))
-    return Answer(status, parsed.content, parsed.fields)
+        return Response(status, b"", tuple(kept))
+    return Response(status, parsed.content, parsed.fields)
 
 
 def _parsed(found: Any, profile: Profile) -> _Parsed:
@@ -127,13 +127,13 @@ def _element(output: memoryview, index: str, parse_bytes: int) -> Any:
     try:
         found = element(output, int(index or "0"))
     except TooManyParts:
-        raise AnswerTooLarge(
+        raise ResponseTooLarge(
             "The job's output has too many parts to be parsed; ask for output instead"
         ) from None
     if found is None:
         return None
     if len(found) > parse_bytes:
-        raise AnswerTooLarge(
+        raise ResponseTooLarge(
             f"The element of the job's output has {len(found)} bytes and is parsed up to "
             f"{parse_bytes}; ask for output instead"
         )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.sync.results.formats import result_answer
+from gateway.sync.results.formats import result_response
 
 if TYPE_CHECKING:
     from gateway.config import SyncConfig
     from gateway.downstream.exchange import Exchange
-    from gateway.errors import Answer
+    from gateway.errors import Response
     from gateway.protocols.theeye.job import Job
     from gateway.sync.results.formats import Format
     from gateway.sync.results.parsing import ParsingThread
@@ -26,12 +26,12 @@ class Formatter:
         self._profile = config.profile
         self._parse_bytes = config.parse_bytes
 
-    async def result(self, exchange: Exchange, job: Job, wanted: Format) -> Answer:
+    async def result(self, exchange: Exchange, job: Job, wanted: Format) -> Response:
         """The answer to a result request; from then on ``exchange.buffered`` has its content, and
         nothing else.
 
         Raises:
-            AnswerTooLarge: as ``result_answer`` does.
+            ResponseTooLarge: as ``result_response`` does.
             MemoryFull: there is no room for the job.
             Overloaded: too much is waiting to be parsed.
         """
@@ -41,8 +41,8 @@ class Formatter:
         buffered.grow(job.held_bytes)
         arguments = job, wanted, self._profile, self._parse_bytes
         if wanted.name == "parse" and len(memoryview(job.output_json)) > AT_ONCE_BYTES:
-            answer = await self._thread.run(exchange.identity.key, result_answer, *arguments)
+            response = await self._thread.run(exchange.identity.key, result_response, *arguments)
         else:
-            answer = result_answer(*arguments)
-        buffered.become(len(answer.content))
-        return answer
+            response = result_response(*arguments)
+        buffered.become(len(response.content))
+        return response

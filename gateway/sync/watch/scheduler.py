@@ -84,11 +84,11 @@ class Polling:
         self._groups.put(watch)
         self._arm()
 
-    def remove(self, watch: Watch, *, awaits_answer: bool = False) -> None:
+    def remove(self, watch: Watch, *, awaits_response: bool = False) -> None:
         """Look at it no more. A request that is being made is given up where nobody waits for it,
         unless its answer is still wanted."""
         self._groups.take_out(watch)
-        flight = watch.flight if awaits_answer else _land(watch)
+        flight = watch.flight if awaits_response else _land(watch)
         if flight is not None and flight.watches == 0 and flight.task is not None:
             flight.task.cancel()
         self._arm()

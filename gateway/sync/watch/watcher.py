@@ -199,10 +199,10 @@ class Watcher:
             self._polling.regroup(watch)
         else:
             # A client whose time is up comes again at once; what a look says meanwhile is for it.
-            self._forget(watch, awaits_answer=waiter.has_time_up)
+            self._forget(watch, awaits_response=waiter.has_time_up)
 
-    def _forget(self, watch: Watch, *, awaits_answer: bool = False) -> None:
-        self._polling.remove(watch, awaits_answer=awaits_answer)
+    def _forget(self, watch: Watch, *, awaits_response: bool = False) -> None:
+        self._polling.remove(watch, awaits_response=awaits_response)
         self._apart.discard(watch)
         if self._shared.get(watch.job_id) is watch:
             del self._shared[watch.job_id]

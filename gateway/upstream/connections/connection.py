@@ -12,12 +12,12 @@ import math
 from typing import TYPE_CHECKING, cast
 
 from gateway.errors import ContentCut, GatewayTimeout
-from gateway.upstream.messages.response_reader import AnswerReader
+from gateway.upstream.messages.response_reader import ResponseReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.upstream.connections.write_batch import Outbox
+    from gateway.upstream.connections.write_batch import WriteBatch
 
 
 class Connection(asyncio.Protocol):
@@ -28,10 +28,10 @@ class Connection(asyncio.Protocol):
     """
 
     def __init__(
-        self, on_closed: Callable[[Connection], None], buffer_bytes: int, outbox: Outbox
+        self, on_closed: Callable[[Connection], None], buffer_bytes: int, write_batch: WriteBatch
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._outbox = outbox
+        self._write_batch = write_batch
         self._on_closed = on_closed
         self._buffer_bytes = buffer_bytes
         self._transport: asyncio.Transport | None = None
@@ -44,7 +44,7 @@ class Connection(asyncio.Protocol):
         self._timer_at = 0.0
         self._deadline = 0.0
         self._closes_at_deadline = False
-        self.answer = AnswerReader()
+        self.response = ResponseReader()
         self.sent_at: float | None = None
         """When the last request was sent; monotonic seconds."""
         self.when_writable: Callable[[], None] | None = None
@@ -57,23 +57,28 @@ class Connection(asyncio.Protocol):
     @property
     def waiting_since(self) -> float | None:
         """Since when the upstream owes the beginning of an answer; None while it does not."""
-        owes = self.answer.head is None and self.is_open and self._deadline < math.inf
+        owes = self.response.head is None and self.is_open and self._deadline < math.inf
         return self.sent_at if owes else None
 
     @property
     def is_reusable(self) -> bool:
         """Another request may be sent: the answer ended where it said, and nothing is left."""
-        answer = self.answer
-        return answer.is_reusable and answer.failure is None and not answer.chunks and self.is_open
+        response = self.response
+        return (
+            response.is_reusable
+            and response.failure is None
+            and not response.chunks
+            and self.is_open
+        )
 
     def send(self, data: bytes, *, method: str, upgrade: bool = False) -> None:
         """Begin an exchange with a request's head, and its content if that is at hand."""
         self._closes_at_deadline = False
-        self.answer.expect(method, upgrade=upgrade)
+        self.response.expect(method, upgrade=upgrade)
         if self._transport is None:
-            self.answer.lost()
+            self.response.lost()
         else:
-            self._outbox.write(self._transport, data)
+            self._write_batch.write(self._transport, data)
 
     async def write(self, data: bytes) -> None:
         """Send content, waiting while the upstream does not take it.
@@ -81,7 +86,7 @@ class Connection(asyncio.Protocol):
         Raises:
             ContentCut: the connection is gone.
         """
-        if self._transport is None or self.answer.failure is not None:
+        if self._transport is None or self.response.failure is not None:
             raise ContentCut("the upstream closed the connection")
         self._transport.write(data)
         if self._writing_paused:
@@ -100,8 +105,8 @@ class Connection(asyncio.Protocol):
         Raises:
             ContentCut: the content ended early, or nothing came in time.
         """
-        chunk = self.answer.take()
-        if self._reading_paused and self.answer.buffered <= self._buffer_bytes // 2:
+        chunk = self.response.take()
+        if self._reading_paused and self.response.buffered <= self._buffer_bytes // 2:
             self._reading_paused = False
             if self._transport is not None:
                 self._transport.resume_reading()
@@ -109,13 +114,13 @@ class Connection(asyncio.Protocol):
 
     def take_whole(self) -> bytes | None:
         """All content of an answer that is complete; None where more is to come, or nothing."""
-        answer = self.answer
-        if answer.head is None or not answer.is_complete or self._reading_paused:
+        response = self.response
+        if response.head is None or not response.is_complete or self._reading_paused:
             return None
-        chunks = answer.chunks
+        chunks = response.chunks
         content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         chunks.clear()
-        answer.buffered = 0
+        response.buffered = 0
         return content
 
     async def arrived(self, seconds: float) -> None:
@@ -146,8 +151,8 @@ class Connection(asyncio.Protocol):
 
     def fail(self, failure: Exception) -> None:
         """End the exchange: who reads its answer gets ``failure``."""
-        if self.answer.failure is None:
-            self.answer.failure = failure
+        if self.response.failure is None:
+            self.response.failure = failure
         self._wake()
         self.close()
 
@@ -187,7 +192,7 @@ class Connection(asyncio.Protocol):
                     self._set_timer()
             elif self._closes_at_deadline:
                 self.close()
-            elif self.answer.head is not None:
+            elif self.response.head is not None:
                 self.fail(ContentCut("the upstream sent no content in time"))
             else:
                 self.fail(GatewayTimeout("The upstream did not answer in time"))
@@ -203,23 +208,23 @@ class Connection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(self._buffer_bytes, self._buffer_bytes // 2)
 
     def data_received(self, data: bytes) -> None:
-        answer = self.answer
-        had_head = answer.head is not None
-        answer.feed(data)
-        if answer.failure is not None or (answer.is_complete and not answer.is_reusable):
+        response = self.response
+        had_head = response.head is not None
+        response.feed(data)
+        if response.failure is not None or (response.is_complete and not response.is_reusable):
             # Of an answer that is complete all that counts is in the buffer.
             self.close()
-        elif answer.buffered > self._buffer_bytes and not self._reading_paused:
+        elif response.buffered > self._buffer_bytes and not self._reading_paused:
             self._reading_paused = True
             if self._transport is not None:
                 self._transport.pause_reading()
         # Only what can be used is progress; for anything else the time limit goes on.
-        has_head_now = answer.head is not None and not had_head
-        if has_head_now or answer.chunks or answer.is_complete or answer.failure is not None:
+        has_head_now = response.head is not None and not had_head
+        if has_head_now or response.chunks or response.is_complete or response.failure is not None:
             self._wake()
 
     def eof_received(self) -> bool:
-        self.answer.feed_eof()
+        self.response.feed_eof()
         self._wake()
         return False
 
@@ -228,7 +233,7 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self.answer.lost()
+        self.response.lost()
         self._wake()
         self.resume_writing()
         self._on_closed(self)

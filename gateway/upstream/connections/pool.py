@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from gateway.config import UpstreamConfig
     from gateway.errors import Field, GatewayError
-    from gateway.upstream.connections.shares import Turn
-    from gateway.upstream.connections.write_batch import Outbox
+    from gateway.upstream.connections.shares import Cycle
+    from gateway.upstream.connections.write_batch import WriteBatch
 
     Dial = Callable[[Callable[[], asyncio.Protocol]], Awaitable[object]]
     """Connects a new protocol of the factory's to the upstream; raises OSError."""
@@ -50,17 +50,17 @@ class Pool:
     ``holder`` stands for the client that a relayed request is of, empty for the gateway's own.
     """
 
-    def __init__(self, dial: Dial, config: UpstreamConfig, outbox: Outbox) -> None:
+    def __init__(self, dial: Dial, config: UpstreamConfig, write_batch: WriteBatch) -> None:
         self._dial = dial
         self._config = config
-        self._outbox = outbox
+        self._write_batch = write_batch
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
         self._taken = 0
         """Places in use: connections open, being opened, or promised to one in the queue."""
         reserved = config.max_connections // RESERVED_SHARE
         self._shares = Shares(config.max_connections - reserved)
-        self._queue: deque[Turn] = deque()
+        self._queue: deque[Cycle] = deque()
         """Of the gateway's own requests."""
         self._refused = 0
 
@@ -120,9 +120,9 @@ class Pool:
         if holder:
             self._shares.give_back(holder)
         keep = self._config.keepalive_seconds
-        if connection.answer.keepalive_hint is not None:
+        if connection.response.keepalive_hint is not None:
             # A second earlier than the upstream, so as not to send into its closing.
-            keep = min(keep, connection.answer.keepalive_hint - 1)
+            keep = min(keep, connection.response.keepalive_hint - 1)
         if not connection.is_reusable or keep <= 0:
             self._discard(connection)
         elif (turn := self._next_in_line()) is not None:
@@ -143,7 +143,7 @@ class Pool:
 
     async def _queued(self, holder: bytes) -> Connection | None:
         """Wait in line for a connection, or (None) for the place to open one."""
-        turn: Turn = asyncio.get_running_loop().create_future()
+        turn: Cycle = asyncio.get_running_loop().create_future()
         if holder:
             self._shares.enqueue(holder, turn)
         else:
@@ -165,7 +165,7 @@ class Pool:
             return TooManyRequests(message, fields=(_RETRY_SOON,))
         return Overloaded("All connections to the upstream are in use", fields=(_RETRY_SOON,))
 
-    def _leave(self, turn: Turn, holder: bytes) -> None:
+    def _leave(self, turn: Cycle, holder: bytes) -> None:
         """Who leaves the line just when its turn came hands it to the next."""
         if holder:
             was_waiting = self._shares.leave(holder, turn)
@@ -185,7 +185,7 @@ class Pool:
         made: list[Connection] = []
 
         def protocol() -> Connection:
-            made.append(Connection(self._on_closed, self._config.buffer_bytes, self._outbox))
+            made.append(Connection(self._on_closed, self._config.buffer_bytes, self._write_batch))
             return made[-1]
 
         connected = False
@@ -224,7 +224,7 @@ class Pool:
         else:
             turn.set_result(None)
 
-    def _next_in_line(self) -> Turn | None:
+    def _next_in_line(self) -> Cycle | None:
         """Whose turn it is, if anybody's; what it is given counts as used."""
         turn = first_waiting(self._queue)
         return self._shares.next_turn() if turn is None else turn

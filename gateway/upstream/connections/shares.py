@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gateway.upstream.connections.connection import Connection
 
-    Turn = asyncio.Future[Connection | None]
+    Cycle = asyncio.Future[Connection | None]
     """Of somebody in a queue: a connection, or None for the place to open one."""
 
 GREED = 2
@@ -28,7 +28,7 @@ class Shares:
     def __init__(self, most: int) -> None:
         self._free = most
         self._held: dict[bytes, int] = {}
-        self._queues: dict[bytes, deque[Turn]] = {}
+        self._queues: dict[bytes, deque[Cycle]] = {}
 
     @property
     def is_full(self) -> bool:
@@ -58,11 +58,11 @@ class Shares:
         else:
             del self._held[holder]
 
-    def enqueue(self, holder: bytes, turn: Turn) -> None:
+    def enqueue(self, holder: bytes, turn: Cycle) -> None:
         """Wait for a place."""
         self._queues.setdefault(holder, deque()).append(turn)
 
-    def leave(self, holder: bytes, turn: Turn) -> bool:
+    def leave(self, holder: bytes, turn: Cycle) -> bool:
         """Wait no longer; whether the turn was still to come."""
         queue = self._queues.get(holder)
         if queue is None or turn not in queue:
@@ -72,7 +72,7 @@ class Shares:
             del self._queues[holder]
         return True
 
-    def next_turn(self) -> Turn | None:
+    def next_turn(self) -> Cycle | None:
         """Whose turn it is: of those who may have a place the client that was served longest ago,
         of its requests the first. The place is taken."""
         for holder, queue in self._queues.items():
@@ -87,7 +87,7 @@ class Shares:
         return turn
 
 
-def first_waiting(queue: deque[Turn]) -> Turn | None:
+def first_waiting(queue: deque[Cycle]) -> Cycle | None:
     """The first who has not left, taken out of the queue."""
     while queue:
         turn = queue.popleft()

@@ -17,7 +17,7 @@ FEW = 6
 """With no more exchanges under way than these, no write waits."""
 
 
-class Outbox:
+class WriteBatch:
     """Whoever writes to a transport both through this and directly must leave the loop a turn."""
 
     def __init__(self) -> None:

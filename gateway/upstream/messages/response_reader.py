@@ -32,7 +32,7 @@ class StaleConnection(Exception):
     """A kept connection was closed by the upstream before it answered anything."""
 
 
-class AnswerReader:
+class ResponseReader:
     """Reads the answers on one connection; ``expect`` begins each."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from gateway.admission.identity.key_set import KeySet
 from gateway.admission.identity.keys import Keys, OneKey
 from gateway.admission.identity.token import token_hash
 from gateway.config import IdentityConfig
-from gateway.errors import Answer, KeysUnavailable, Unauthorized
+from gateway.errors import KeysUnavailable, Response, Unauthorized
 from gateway.protocols.http.fields import lowered
 from tests.support.tokens import ACME, SECRET, UNKNOWN, signed
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gateway.errors import Field
 
 ADDRESS = "192.0.2.7"
-REJECTION = Answer(401, UNKNOWN)
+REJECTION = Response(401, UNKNOWN)
 FORBIDDEN = 1401
 """A 401 that is about what was asked for."""
 

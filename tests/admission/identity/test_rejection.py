@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.admission.identity.rejection import MOST_BYTES, is_failed_lookup, rejection
-from gateway.errors import Answer, Field
+from gateway.errors import Field, Response
 from tests.support.tokens import UNKNOWN
 
 RECORDINGS = Path(__file__).parents[2] / "recordings"
@@ -29,7 +29,7 @@ FIELDS: list[Field] = [
 
 def test_what_everybody_may_read_of_a_401_is_kept() -> None:
     kept = rejection(401, b"No", FIELDS, UNKNOWN)
-    assert kept == Answer(401, UNKNOWN, (SERVER, TYPE), b"No")
+    assert kept == Response(401, UNKNOWN, (SERVER, TYPE), b"No")
 
 
 @pytest.mark.parametrize(

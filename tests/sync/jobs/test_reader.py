@@ -4,7 +4,7 @@ import pytest
 
 from gateway.admission.identity.identities import Identity
 from gateway.admission.limits.buffers import Buffers
-from gateway.errors import Answer, BadRequest, Field, MemoryFull
+from gateway.errors import BadRequest, Field, MemoryFull, Response
 from gateway.protocols.theeye.job import NOT_FOUND
 from gateway.sync.jobs.listing import Listing, Unlisted
 from gateway.sync.jobs.outcome import Look
@@ -90,11 +90,11 @@ def test_job_is_read_with_the_clients_credentials_and_origin_and_nothing_else() 
 
 
 def kind(read: Read) -> type[Read] | int:
-    return read.answer.status if isinstance(read, Refused) else type(read)
+    return read.response.status if isinstance(read, Refused) else type(read)
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected"),
+    ("response", "expected"),
     [
         (reply(job()), Seen),
         (reply(job(id=JOB_ID.upper())), Seen),
@@ -122,30 +122,30 @@ def kind(read: Read) -> type[Read] | int:
         (reply(b"", 503), Failing),
     ],
 )
-def test_answer_to_a_read_is_understood(answer: Reply, expected: type[Read] | int) -> None:
-    assert kind(understood(answer, BY_TOKEN)) == expected
+def test_answer_to_a_read_is_understood(response: Reply, expected: type[Read] | int) -> None:
+    assert kind(understood(response, BY_TOKEN)) == expected
 
 
 @pytest.mark.parametrize(
-    "answer", [reply(finished(customer_name="globex")), reply(b'{"stack":"x"}', 409)]
+    "response", [reply(finished(customer_name="globex")), reply(b'{"stack":"x"}', 409)]
 )
-def test_job_of_another_organization_is_not_found_and_shows_nothing(answer: Reply) -> None:
-    refused = understood(answer, BY_TOKEN)
+def test_job_of_another_organization_is_not_found_and_shows_nothing(response: Reply) -> None:
+    refused = understood(response, BY_TOKEN)
     assert isinstance(refused, Refused)
-    assert refused.answer == NOT_FOUND.with_fields(SERVER, ALLOW_ORIGIN)
+    assert refused.response == NOT_FOUND.with_fields(SERVER, ALLOW_ORIGIN)
 
 
 def test_refusal_passes_as_it_is() -> None:
-    answer = Reply(
+    response = Reply(
         401, b"No", [(b"Date", b"x"), (b"Set-Cookie", b"a"), (b"Set-Cookie", b"b")], b"?"
     )
-    expected = Answer(401, b"?", tuple(answer.fields), b"No")
-    assert passed(answer) == expected
-    assert understood(answer, BY_TOKEN) == Refused(expected)
+    expected = Response(401, b"?", tuple(response.fields), b"No")
+    assert passed(response) == expected
+    assert understood(response, BY_TOKEN) == Refused(expected)
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected", "look"),
+    ("response", "expected", "look"),
     [
         (reply(finished()), Seen, Look.CHANGED),
         (reply(finished(state="failure"), 500), Seen, Look.CHANGED),
@@ -158,10 +158,10 @@ def test_refusal_passes_as_it_is() -> None:
     ],
 )
 def test_job_is_read_by_its_secret_from_the_upstreams_own_result(
-    answer: Reply | None, expected: type[Read] | int, look: Look
+    response: Reply | None, expected: type[Read] | int, look: Look
 ) -> None:
     async def scenario() -> None:
-        upstream = TheEye(first=answer)
+        upstream = TheEye(first=response)
         asked = orchestrator(upstream, 10_000)
         assert kind(await asked.read(BY_SECRET)) == expected
         assert await asked.look(BY_SECRET) is look
@@ -185,7 +185,7 @@ def test_read_by_secret_does_not_wait_for_the_upstreams_own_hold() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "look"),
+    ("response", "look"),
     [
         (reply(job()), Look.RUNNING),
         (reply(finished()), Look.CHANGED),
@@ -196,9 +196,9 @@ def test_read_by_secret_does_not_wait_for_the_upstreams_own_hold() -> None:
         (reply(b" " * 20_000), Look.CHANGED),
     ],
 )
-def test_look_says_no_more_than_that_something_changed(answer: Reply, look: Look) -> None:
+def test_look_says_no_more_than_that_something_changed(response: Reply, look: Look) -> None:
     async def scenario() -> None:
-        assert await orchestrator(TheEye(first=answer), 10_000).look(BY_TOKEN) is look
+        assert await orchestrator(TheEye(first=response), 10_000).look(BY_TOKEN) is look
 
     run(scenario())
 
@@ -230,7 +230,7 @@ def test_jobs_are_looked_at_together_with_the_first_ones_credentials() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "listing"),
+    ("response", "listing"),
     [
         (reply(b"[%b]" % job(name="x" * 50_000)), {JOB_ID: Look.RUNNING}),
         (reply(b"[%b]" % job(name="x" * 2_000_000)), Unlisted.TOO_MUCH),
@@ -238,8 +238,10 @@ def test_jobs_are_looked_at_together_with_the_first_ones_credentials() -> None:
         (None, Unlisted.FAILING),
     ],
 )
-def test_list_is_read_up_to_a_bound_and_understood(answer: Reply | None, listing: Listing) -> None:
-    assert listed(TheEye(answer)) == listing
+def test_list_is_read_up_to_a_bound_and_understood(
+    response: Reply | None, listing: Listing
+) -> None:
+    assert listed(TheEye(response)) == listing
 
 
 def test_large_list_is_read() -> None:

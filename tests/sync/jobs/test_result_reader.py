@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.errors import AnswerTooLarge, BadGateway
+from gateway.errors import BadGateway, ResponseTooLarge
 from gateway.sync.jobs.reader import (
     Failing,
     Read,
@@ -68,20 +68,20 @@ class TheEye:
         self.asked.append((target, list(fields)))
         path = target.partition("?")[0]
         if path.endswith("/output"):
-            answer = self._output
+            response = self._output
         elif path.endswith("/job"):
-            answer = self._listed
+            response = self._listed
         else:
-            raise AnswerTooLarge("whole")
+            raise ResponseTooLarge("whole")
         if heard is not None:
-            heard.note(0 if answer is None else answer.status, 0.5)
-        if answer is None:
+            heard.note(0 if response is None else response.status, 0.5)
+        if response is None:
             raise BadGateway
-        if len(answer.content) > max_bytes:
-            raise AnswerTooLarge("part")
+        if len(response.content) > max_bytes:
+            raise ResponseTooLarge("part")
         if make_room is not None:
-            make_room(len(answer.content))
-        return answer
+            make_room(len(response.content))
+        return response
 
 
 def read(upstream: TheEye, asker: Reading = READING, *, output_only: bool = True) -> Read:
@@ -126,13 +126,13 @@ def test_job_that_runs_goes_on_without_its_output_being_asked_for() -> None:
 
 def test_other_formats_are_told_that_it_is_too_large() -> None:
     upstream = TheEye()
-    with pytest.raises(AnswerTooLarge, match="whole"):
+    with pytest.raises(ResponseTooLarge, match="whole"):
         read(upstream, output_only=False)
     assert len(upstream.asked) == 2
 
 
 def test_output_that_is_too_large_itself_is_refused() -> None:
-    with pytest.raises(AnswerTooLarge, match="part"):
+    with pytest.raises(ResponseTooLarge, match="part"):
         read(TheEye(output=reply(json.dumps(["x" * 3000]).encode())))
 
 
@@ -148,13 +148,13 @@ def test_output_that_is_too_large_itself_is_refused() -> None:
     ],
 )
 def test_job_that_no_list_tells_of_is_too_large(listed: Reply) -> None:
-    with pytest.raises(AnswerTooLarge, match="whole"):
+    with pytest.raises(ResponseTooLarge, match="whole"):
         read(TheEye(listed))
 
 
 def test_job_read_by_its_secret_is_too_large() -> None:
     upstream = TheEye()
-    with pytest.raises(AnswerTooLarge, match="whole"):
+    with pytest.raises(ResponseTooLarge, match="whole"):
         read(upstream, secret_reading(JOB_ID, "5ec", [], identity_of("")))
     assert len(upstream.asked) == 1
 
@@ -185,7 +185,7 @@ def test_upstream_that_fails_in_between_may_tell_later(upstream: TheEye) -> None
 def test_refusal_in_between_is_answered(upstream: TheEye, status: int) -> None:
     found = read(upstream)
     assert isinstance(found, Refused)
-    assert found.answer.status == status
+    assert found.response.status == status
 
 
 def test_lone_surrogates_are_replaced_as_in_whole_jobs() -> None:

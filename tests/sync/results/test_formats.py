@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import JSON_CONTENT, Answer, AnswerTooLarge
+from gateway.errors import JSON_CONTENT, Response, ResponseTooLarge
 from gateway.protocols.theeye.job import Job, parse_job, with_output
 from gateway.sync.results import formats
 from gateway.sync.results.formats import Profile, task_fields
@@ -24,9 +24,9 @@ DEPARTURES = {
 }
 
 
-def result_answer(job: Job, query: str, profile: Profile) -> Answer:
+def result_response(job: Job, query: str, profile: Profile) -> Response:
     wanted = formats.result_format(query, profile)
-    return formats.result_answer(job, wanted, profile, parse_bytes=1 << 20)
+    return formats.result_response(job, wanted, profile, parse_bytes=1 << 20)
 
 
 def known(**members: Any) -> Job:
@@ -66,7 +66,7 @@ def test_results_are_those_theeye_gave(
 ) -> None:
     found = parse_job(body.encode())
     assert found is not None
-    answer = result_answer(found, query, profile)
+    answer = result_response(found, query, profile)
     status = int(response["line"].split()[1])
     is_same = (answer.status, answer.content.decode()) == (status, response["body"])
     departs = (scenario, query) in DEPARTURES[profile] and found.output != _STATUS_418
@@ -76,13 +76,13 @@ def test_results_are_those_theeye_gave(
 _STATUS_418 = rb'["{\"statusCode\":418,\"status\":419,\"x\":1}"]'
 
 
-def parsed(element: object, profile: Profile = "4.6", query: str = "parse", **job: Any) -> Answer:
-    return result_answer(known(output=[element], **job), query, profile)
+def parsed(element: object, profile: Profile = "4.6", query: str = "parse", **job: Any) -> Response:
+    return result_response(known(output=[element], **job), query, profile)
 
 
 def test_documented_result_is_26_bytes() -> None:
     answer = parsed('{ "message": "Hello world!" }')
-    assert answer == Answer(200, b'{"message":"Hello world!"}', (JSON_CONTENT,))
+    assert answer == Response(200, b'{"message":"Hello world!"}', (JSON_CONTENT,))
     assert len(answer.content) == 26
 
 
@@ -99,7 +99,7 @@ def test_documented_result_is_26_bytes() -> None:
     ],
 )
 def test_format_is_chosen_by_the_presence_of_its_key(query: str, content: bytes) -> None:
-    answer = result_answer(known(output=["1"], result={"code": 0}), query, "4.6")
+    answer = result_response(known(output=["1"], result={"code": 0}), query, "4.6")
     assert (answer.status, answer.content) == (200, content)
 
 
@@ -110,21 +110,21 @@ def test_element_that_does_not_exist_is_null(index: str) -> None:
 
 @pytest.mark.parametrize("output", [None, "text", {"0": "1"}, 7, []])
 def test_output_without_elements_parses_to_null(output: object) -> None:
-    assert result_answer(known(output=output), "parse", "4.6").content == b"null"
+    assert result_response(known(output=output), "parse", "4.6").content == b"null"
 
 
 def test_job_without_output_and_result_gives_null() -> None:
     content = finished().replace(b'"output"', b'"else"')
     found = parse_job(content)
     assert found is not None
-    answers = [result_answer(found, query, "4.6") for query in ("output", "result", "parse")]
+    answers = [result_response(found, query, "4.6") for query in ("output", "result", "parse")]
     assert [answer.content for answer in answers] == [b"null"] * 3
 
 
 @pytest.mark.parametrize("state", ["failure", "timeout", "canceled"])
 @pytest.mark.parametrize("query", ["result", "full", "output", "parse"])
 def test_status_is_500_when_the_job_did_not_succeed(state: str, query: str) -> None:
-    assert result_answer(known(state=state), query, "4.6").status == 500
+    assert result_response(known(state=state), query, "4.6").status == 500
 
 
 @pytest.mark.parametrize(
@@ -148,12 +148,12 @@ def test_task_chooses_its_status_by_an_integer_of_http(
 
 def test_task_chosen_status_wins_over_the_jobs_failure() -> None:
     assert parsed('{"statusCode":404}', state="failure").status == 404
-    assert result_answer(known(output=['{"statusCode":404}']), "output", "4.6").status == 200
+    assert result_response(known(output=['{"statusCode":404}']), "output", "4.6").status == 200
 
 
 @pytest.mark.parametrize("status", [204, 205, 304])
 def test_answer_has_no_content_where_http_allows_none(status: int) -> None:
-    assert parsed(f'{{"statusCode":{status}}}') == Answer(status, b"", ())
+    assert parsed(f'{{"statusCode":{status}}}') == Response(status, b"", ())
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_answer_has_no_content_where_http_allows_none(status: int) -> None:
     ],
 )
 def test_element_that_is_no_json_is_a_500_with_the_result(profile: Profile, content: bytes) -> None:
-    assert parsed("x", profile, result={"code": 0}) == Answer(500, content)
+    assert parsed("x", profile, result={"code": 0}) == Response(500, content)
 
 
 def test_message_stands_alone_when_the_job_has_no_result() -> None:
@@ -183,36 +183,36 @@ def test_element_that_is_no_string_is_its_own_value(element: object) -> None:
     assert parsed(element).content == expected
 
 
-def response(**members: Any) -> Answer:
+def response(**members: Any) -> Response:
     return parsed(json.dumps({"response": members}), "4.15", query="")
 
 
 @pytest.mark.parametrize(
     ("members", "answer"),
     [
-        ({"statusCode": 201, "body": {"a": 1.0}}, Answer(201, b'{"a":1}')),
-        ({"body": "x"}, Answer(200, b'"x"')),
+        ({"statusCode": 201, "body": {"a": 1.0}}, Response(201, b'{"a":1}')),
+        ({"body": "x"}, Response(200, b'"x"')),
         (
             {"body": "ñ\ud800", "headers": {"Content-Type": "text/plain"}},
-            Answer(200, "ñ?".encode(), (TEXT,)),
+            Response(200, "ñ?".encode(), (TEXT,)),
         ),
         (
             {"body": None, "headers": {"content-type": "application/json", "X-N": 1.0}},
-            Answer(200, b"null", ((b"content-type", b"application/json"), (b"X-N", b"1"))),
+            Response(200, b"null", ((b"content-type", b"application/json"), (b"X-N", b"1"))),
         ),
-        ({"statusCode": "x", "headers": 7}, Answer(200, b"", ())),
-        ({"statusCode": 302, "headers": {"Location": "//evil"}}, Answer(302, b"", ())),
+        ({"statusCode": "x", "headers": 7}, Response(200, b"", ())),
+        ({"statusCode": 302, "headers": {"Location": "//evil"}}, Response(302, b"", ())),
     ],
 )
 def test_task_sets_status_headers_and_body_in_the_newer_profile(
-    members: dict[str, Any], answer: Answer
+    members: dict[str, Any], answer: Response
 ) -> None:
     assert response(**members) == answer
 
 
 def test_response_is_plain_data_in_the_older_profile_and_when_it_is_no_object() -> None:
     text = '{"response":{"statusCode":404}}'
-    assert parsed(text, "4.6") == Answer(200, text.encode())
+    assert parsed(text, "4.6") == Response(200, text.encode())
     assert parsed('{"response":7}', "4.15").content == b'{"response":7}'
 
 
@@ -266,7 +266,7 @@ def test_formats_never_raise_whatever_a_job_holds(
 ) -> None:
     found = parse_job(finished(output=output, result=result))
     if found is not None:  # NaN and Infinity, which Python writes, are no JSON
-        answer = result_answer(found, query, profile)
+        answer = result_response(found, query, profile)
         assert 200 <= answer.status <= 599
         for name, value in answer.fields:
             assert b"\n" not in name + value
@@ -279,9 +279,9 @@ def test_extreme_elements_are_answered(text: str) -> None:
 
 def test_element_too_large_to_parse_is_refused_and_given_in_the_other_formats() -> None:
     large = known(output=["x" * (1 << 20)])
-    with pytest.raises(AnswerTooLarge, match=r"1048578 bytes and is parsed up to 1048576"):
-        result_answer(large, "parse", "4.6")
-    assert result_answer(large, "output", "4.15").content == large.output
+    with pytest.raises(ResponseTooLarge, match=r"1048578 bytes and is parsed up to 1048576"):
+        result_response(large, "parse", "4.6")
+    assert result_response(large, "output", "4.15").content == large.output
 
 
 @pytest.mark.parametrize("profile", ["4.6", "4.15"])
@@ -292,15 +292,15 @@ def test_element_is_parsed_however_large_the_others_are(
     profile: Profile, query: str, content: bytes
 ) -> None:
     large = known(output=["x" * (2 << 20), "7"])
-    answer = result_answer(large, query, profile)
+    answer = result_response(large, query, profile)
     assert (answer.status, answer.content) == (200, content)
 
 
 def test_element_behind_too_many_others_is_refused_in_bounded_time() -> None:
     many = known(output=[1] * 2_000_000)
-    with pytest.raises(AnswerTooLarge, match="too many parts"):
-        result_answer(many, "parse=1999999", "4.6")
-    assert result_answer(many, "parse", "4.6").content == b"1"
+    with pytest.raises(ResponseTooLarge, match="too many parts"):
+        result_response(many, "parse=1999999", "4.6")
+    assert result_response(many, "parse", "4.6").content == b"1"
 
 
 @pytest.mark.parametrize("profile", ["4.6", "4.15"])
@@ -315,13 +315,13 @@ def test_empty_string_parses_to_null(profile: Profile, state: str, status: int) 
 )
 def test_of_output_and_parse_each_profile_takes_its_own(profile: Profile, content: bytes) -> None:
     for query in ("output&parse", "parse&output"):
-        assert result_answer(known(output=["1"]), query, profile).content == content
+        assert result_response(known(output=["1"]), query, profile).content == content
 
 
 @pytest.mark.parametrize("query", ["full", "result", "full&parse", "result&output"])
 def test_job_of_which_only_the_output_was_read_has_no_other_format(query: str) -> None:
     part = with_output(known(), b'["1"]')
     assert part is not None
-    with pytest.raises(AnswerTooLarge, match="ask for output"):
-        result_answer(part, query, "4.6")
-    assert result_answer(part, "parse", "4.6").content == b"1"
+    with pytest.raises(ResponseTooLarge, match="ask for output"):
+        result_response(part, query, "4.6")
+    assert result_response(part, "parse", "4.6").content == b"1"

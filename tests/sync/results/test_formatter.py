@@ -10,7 +10,7 @@ import pytest
 
 from gateway.admission.limits.buffers import Buffers
 from gateway.config import SyncConfig
-from gateway.errors import AnswerTooLarge, MemoryFull
+from gateway.errors import MemoryFull, ResponseTooLarge
 from gateway.protocols.theeye.job import parse_job
 from gateway.sync.results import formatter
 from gateway.sync.results.formats import result_format
@@ -21,7 +21,7 @@ from tests.support.theeye import exchange, finished, plenty
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.errors import Answer
+    from gateway.errors import Response
 
 pytestmark = pytest.mark.fakes
 
@@ -41,22 +41,22 @@ class Threads(ParsingThread):
         return await super().run(client, function, *arguments)
 
 
-def made(content: bytes, query: str, buffers: Buffers | None = None) -> tuple[Answer, int, int]:
+def made(content: bytes, query: str, buffers: Buffers | None = None) -> tuple[Response, int, int]:
     """The result, the bytes that it takes, and how often the thread was needed."""
     job = parse_job(content)
     assert job is not None
     threads, asking = Threads(), exchange("GET", "/")
     buffered = asking.buffered = (buffers or plenty()).of(asking.identity.key)
 
-    async def scenario() -> Answer:
+    async def scenario() -> Response:
         try:
             wanted = result_format(query, "4.6")
             return await Formatter(threads, SyncConfig()).result(asking, job, wanted)
         finally:
             threads.close()
 
-    answer = asyncio.run(scenario())
-    return answer, buffered.size, threads.asked
+    response = asyncio.run(scenario())
+    return response, buffered.size, threads.asked
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,9 @@ def made(content: bytes, query: str, buffers: Buffers | None = None) -> tuple[An
     ],
 )
 def test_large_outputs_are_parsed_in_the_thread(content: bytes, query: str, asked: int) -> None:
-    answer, size, found = made(content, query)
-    assert answer.status == 200
-    assert size == len(answer.content)
+    response, size, found = made(content, query)
+    assert response.status == 200
+    assert size == len(response.content)
     assert found == asked
 
 
@@ -84,10 +84,10 @@ def test_job_for_which_there_is_no_room_is_not_made_a_result_of() -> None:
 def test_element_that_is_too_large_is_refused_from_the_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def refuse(*_: Any) -> Answer:
+    def refuse(*_: Any) -> Response:
         assert threading.current_thread() is not threading.main_thread()
-        raise AnswerTooLarge
+        raise ResponseTooLarge
 
-    monkeypatch.setattr(formatter, "result_answer", refuse)
-    with pytest.raises(AnswerTooLarge):
+    monkeypatch.setattr(formatter, "result_response", refuse)
+    with pytest.raises(ResponseTooLarge):
         made(LARGE, "parse")

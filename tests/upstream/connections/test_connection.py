@@ -10,7 +10,7 @@ import pytest
 
 from gateway.errors import BadGateway, ContentCut, GatewayTimeout
 from gateway.upstream.connections.connection import Connection
-from gateway.upstream.connections.write_batch import Outbox
+from gateway.upstream.connections.write_batch import WriteBatch
 from tests.support.replay import until
 from tests.support.upstream import Peer, upstream_doing
 from tests.support.virtual_time import run
@@ -32,7 +32,7 @@ async def connection_to(serve: Serve) -> AsyncIterator[tuple[Connection, list[Co
     async with upstream_doing(serve) as script:
         host, port = script.url.removeprefix("http://").rsplit(":", 1)
         _, connection = await loop.create_connection(
-            lambda: Connection(lost.append, BUFFER_BYTES, Outbox()), host, int(port)
+            lambda: Connection(lost.append, BUFFER_BYTES, WriteBatch()), host, int(port)
         )
         try:
             yield connection, lost
@@ -83,7 +83,7 @@ def test_time_in_which_somebody_else_is_waited_for_is_not_the_upstreams() -> Non
             await asyncio.sleep(9)
             assert connection.is_open
             await asyncio.sleep(2)
-            assert isinstance(connection.answer.failure, GatewayTimeout)
+            assert isinstance(connection.response.failure, GatewayTimeout)
 
     run(scenario())
 
@@ -157,7 +157,7 @@ async def test_what_is_not_taken_is_not_read() -> None:
             before = sent
             await asyncio.sleep(0.02)
         assert sent < 100_000_000
-        assert connection.answer.buffered < 4 * BUFFER_BYTES
+        assert connection.response.buffered < 4 * BUFFER_BYTES
         taken = 0
         async with asyncio.timeout(10):
             while chunk := connection.take():

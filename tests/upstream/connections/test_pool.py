@@ -11,7 +11,7 @@ import pytest
 from gateway.config import UpstreamConfig
 from gateway.errors import BadGateway, GatewayTimeout, Overloaded, TooManyRequests
 from gateway.upstream.connections.pool import Pool, PoolStats
-from gateway.upstream.connections.write_batch import Outbox
+from gateway.upstream.connections.write_batch import WriteBatch
 from tests.support.replay import until
 from tests.support.upstream import Peer, upstream_doing
 
@@ -53,7 +53,7 @@ async def pool_of(most: int, connect_seconds: float = 5.0) -> AsyncIterator[tupl
     async with upstream_doing(serve) as script:
         dialing = Dialing(script.url)
         config = UpstreamConfig(max_connections=most, connect_seconds=connect_seconds)
-        pool = Pool(dialing, config, Outbox())
+        pool = Pool(dialing, config, WriteBatch())
         try:
             yield pool, dialing
         finally:

@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from gateway.upstream.connections.write_batch import FEW, MOST, Outbox
+from gateway.upstream.connections.write_batch import FEW, MOST, WriteBatch
 
 
 class Transport:
@@ -30,24 +30,24 @@ class Transport:
         return cast("asyncio.WriteTransport", self)
 
 
-def gathering() -> Outbox:
-    outbox = Outbox()
-    outbox.under_way = FEW + 1
-    return outbox
+def gathering() -> WriteBatch:
+    write_batch = WriteBatch()
+    write_batch.under_way = FEW + 1
+    return write_batch
 
 
 async def test_with_little_to_do_a_write_goes_out_at_once() -> None:
     written: list[bytes] = []
-    Outbox().write(Transport(written).as_transport(), b"a")
+    WriteBatch().write(Transport(written).as_transport(), b"a")
     assert written == [b"a"]
 
 
 async def test_no_write_overtakes_one_that_waits() -> None:
     written: list[bytes] = []
-    outbox, transport = gathering(), Transport(written).as_transport()
-    outbox.write(transport, b"a")
-    outbox.under_way = FEW
-    outbox.write(transport, b"b")
+    write_batch, transport = gathering(), Transport(written).as_transport()
+    write_batch.write(transport, b"a")
+    write_batch.under_way = FEW
+    write_batch.write(transport, b"b")
     assert written == []
     await asyncio.sleep(0)
     assert written == [b"a", b"b"]
@@ -55,10 +55,10 @@ async def test_no_write_overtakes_one_that_waits() -> None:
 
 async def test_writes_go_out_in_order_before_anything_that_was_made_ready_later() -> None:
     written: list[bytes] = []
-    outbox, transport = gathering(), Transport(written).as_transport()
-    outbox.write(transport, b"a")
+    write_batch, transport = gathering(), Transport(written).as_transport()
+    write_batch.write(transport, b"a")
     asyncio.get_running_loop().call_soon(written.append, b"later")
-    outbox.write(transport, b"b")
+    write_batch.write(transport, b"b")
     assert written == []
     await asyncio.sleep(0)
     assert written == [b"a", b"b", b"later"]
@@ -66,9 +66,9 @@ async def test_writes_go_out_in_order_before_anything_that_was_made_ready_later(
 
 async def test_no_more_than_some_wait_for_each_other() -> None:
     written: list[bytes] = []
-    outbox, transport = gathering(), Transport(written).as_transport()
+    write_batch, transport = gathering(), Transport(written).as_transport()
     for number in range(MOST + 1):
-        outbox.write(transport, b"%d" % number)
+        write_batch.write(transport, b"%d" % number)
     assert len(written) == MOST
     await asyncio.sleep(0)
     assert len(written) == MOST + 1
@@ -76,9 +76,9 @@ async def test_no_more_than_some_wait_for_each_other() -> None:
 
 async def test_nothing_is_written_to_a_transport_that_was_closed_meanwhile() -> None:
     written: list[bytes] = []
-    outbox = gathering()
-    outbox.write(Transport(written, closing=True).as_transport(), b"a")
-    outbox.flush()
+    write_batch = gathering()
+    write_batch.write(Transport(written, closing=True).as_transport(), b"a")
+    write_batch.flush()
     assert written == []
 
 
@@ -86,10 +86,10 @@ async def test_transport_that_fails_is_given_up_and_the_others_written_to(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     written: list[bytes] = []
-    outbox, failing = gathering(), Transport(written, fails=True)
-    outbox.write(failing.as_transport(), b"a")
-    outbox.write(Transport(written).as_transport(), b"b")
-    outbox.flush()
+    write_batch, failing = gathering(), Transport(written, fails=True)
+    write_batch.write(failing.as_transport(), b"a")
+    write_batch.write(Transport(written).as_transport(), b"b")
+    write_batch.flush()
     assert written == [b"b"]
     assert failing.aborted
     assert "cannot write" in caplog.text

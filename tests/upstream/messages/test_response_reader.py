@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BadGateway, ContentCut
-from gateway.upstream.messages.response_reader import AnswerReader, StaleConnection
+from gateway.upstream.messages.response_reader import ResponseReader, StaleConnection
 
 SIZED = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 CHUNKED = (
@@ -19,15 +19,15 @@ CHUNKED = (
 UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\n\r\nhello"
 
 
-def reading(*pieces: bytes, method: str = "GET", upgrade: bool = False) -> AnswerReader:
-    reader = AnswerReader()
+def reading(*pieces: bytes, method: str = "GET", upgrade: bool = False) -> ResponseReader:
+    reader = ResponseReader()
     reader.expect(method, upgrade=upgrade)
     for piece in pieces:
         reader.feed(piece)
     return reader
 
 
-def content(reader: AnswerReader) -> bytes:
+def content(reader: ResponseReader) -> bytes:
     """All that can be taken; raises what ``take`` raises."""
     taken = b""
     while chunk := reader.take():
@@ -48,10 +48,10 @@ def pieces_of(data: bytes, cuts: list[int]) -> list[bytes]:
 def test_answers_read_the_same_however_their_bytes_are_split(
     cuts: list[int], answers: list[bytes]
 ) -> None:
-    reader = AnswerReader()
-    for answer in answers:
+    reader = ResponseReader()
+    for response in answers:
         reader.expect("GET")
-        for piece in pieces_of(b"HTTP/1.1 102 Wait\r\nA: b\r\n\r\n" + answer, cuts):
+        for piece in pieces_of(b"HTTP/1.1 102 Wait\r\nA: b\r\n\r\n" + response, cuts):
             reader.feed(piece)
         assert reader.head is not None
         assert (reader.head.status, reader.head.reason) == (200, b"OK")
@@ -62,17 +62,17 @@ def test_answers_read_the_same_however_their_bytes_are_split(
         assert reader.buffered == 0
 
 
-@given(answer=st.sampled_from([SIZED, CHUNKED, UNTIL_CLOSE]), cut=st.integers(0, 80))
-def test_an_answer_that_ends_early_is_never_complete(answer: bytes, cut: int) -> None:
-    end = answer.index(b"\r\n\r\n") + 4
-    stop = min(cut, len(answer) - 1)
-    reader = reading(answer[:stop])
+@given(response=st.sampled_from([SIZED, CHUNKED, UNTIL_CLOSE]), cut=st.integers(0, 80))
+def test_an_answer_that_ends_early_is_never_complete(response: bytes, cut: int) -> None:
+    end = response.index(b"\r\n\r\n") + 4
+    stop = min(cut, len(response) - 1)
+    reader = reading(response[:stop])
     reader.feed_eof()
     reader.lost()
     if stop < end:
         assert isinstance(reader.failure, BadGateway)
-    elif answer is UNTIL_CLOSE:
-        assert content(reader) == answer[end:stop]
+    elif response is UNTIL_CLOSE:
+        assert content(reader) == response[end:stop]
         assert reader.is_complete
     else:
         with pytest.raises(ContentCut):
@@ -93,7 +93,7 @@ def test_bytes_nobody_asked_for_spoil_the_connection_but_not_the_answer(
 
 
 @pytest.mark.parametrize(
-    ("answer", "is_reusable"),
+    ("response", "is_reusable"),
     [
         (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", False),
         (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", False),
@@ -101,11 +101,11 @@ def test_bytes_nobody_asked_for_spoil_the_connection_but_not_the_answer(
         (b"HTTP/1.1 204 No Content\r\nKeep-Alive: timeout=7\r\n\r\n", True),
     ],
 )
-def test_a_connection_is_kept_only_as_the_upstream_says(answer: bytes, is_reusable: bool) -> None:
-    reader = reading(answer)
+def test_a_connection_is_kept_only_as_the_upstream_says(response: bytes, is_reusable: bool) -> None:
+    reader = reading(response)
     assert reader.is_complete
     assert reader.is_reusable is is_reusable
-    assert reader.keepalive_hint == (7.0 if b"timeout" in answer else None)
+    assert reader.keepalive_hint == (7.0 if b"timeout" in response else None)
 
 
 def test_a_kept_connection_closed_before_an_answer_was_stale() -> None:
@@ -142,7 +142,7 @@ def test_a_101_that_names_no_protocol_is_no_answer(fields: bytes, upgrade: bool)
     assert isinstance(reader.failure, BadGateway)
 
 
-def lines_of(reader: AnswerReader) -> list[tuple[bytes, bytes]]:
+def lines_of(reader: ResponseReader) -> list[tuple[bytes, bytes]]:
     assert reader.head is not None
     return list(reader.head.fields)
 
@@ -156,14 +156,14 @@ def test_space_before_the_colon_of_a_field_is_removed_however_the_head_is_split(
     cuts: list[int], interim: bytes, spaces: bytes
 ) -> None:
     """RFC 9112, 5.1: a proxy removes it from a response. Content stays as it is."""
-    reader = AnswerReader()
+    reader = ResponseReader()
     for _ in range(2):
         reader.expect("GET")
-        answer = (
+        response = (
             b"HTTP/1.1 200 a : b\r\nX-A%b: b : c\r\nX-B: c\r\n"
             b"Content-Length%b: 10\r\n\r\n\nX-A : b\r\n"
         ) % (spaces, spaces)
-        for piece in pieces_of(interim + answer, cuts):
+        for piece in pieces_of(interim + response, cuts):
             reader.feed(piece)
         assert lines_of(reader) == [(b"X-A", b"b : c"), (b"X-B", b"c"), (b"Content-Length", b"10")]
         assert content(reader) == b"\nX-A : b\r\n"
