@@ -1,5 +1,3 @@
-import asyncio
-
 import pytest
 
 from gateway.admission.identity.identities import Identity
@@ -33,7 +31,7 @@ from tests.support.theeye import (
     orchestrator,
     reply,
 )
-from tests.support.virtual_time import now, run
+from tests.support.virtual_time import now
 
 ACME = identity_of("acme")
 NOBODY = identity_of("")
@@ -69,7 +67,8 @@ def test_organization_that_is_no_name_is_refused(query: str) -> None:
         reading(JOB_ID, query, [], ACME, "")
 
 
-def test_job_is_read_with_the_clients_credentials_and_origin_and_nothing_else() -> None:
+@pytest.mark.virtual_time
+async def test_job_is_read_with_the_clients_credentials_and_origin_and_nothing_else() -> None:
     sent: list[Field] = [
         (b"Host", b"gateway"),
         (b"authorization", b"Bearer t"),
@@ -77,16 +76,13 @@ def test_job_is_read_with_the_clients_credentials_and_origin_and_nothing_else() 
         (b"Origin", b"https://app.example.test"),
     ]
 
-    async def scenario() -> None:
-        upstream = TheEye()
-        read = await orchestrator(upstream, 10_000).read(reading(JOB_ID, "", sent, ACME, ""))
-        assert isinstance(read, Seen)
-        assert read.fields == (SERVER, ALLOW_ORIGIN)
-        (asked,) = upstream.asked
-        assert (asked.method, asked.purpose, asked.content) == ("GET", Purpose.READ, b"")
-        assert asked.fields == [(b"Accept", b"application/json"), sent[1], sent[3]]
-
-    run(scenario())
+    upstream = TheEye()
+    read = await orchestrator(upstream, 10_000).read(reading(JOB_ID, "", sent, ACME, ""))
+    assert isinstance(read, Seen)
+    assert read.fields == (SERVER, ALLOW_ORIGIN)
+    (asked,) = upstream.asked
+    assert (asked.method, asked.purpose, asked.content) == ("GET", Purpose.READ, b"")
+    assert asked.fields == [(b"Accept", b"application/json"), sent[1], sent[3]]
 
 
 def kind(read: Read) -> type[Read] | int:
@@ -144,6 +140,7 @@ def test_refusal_passes_as_it_is() -> None:
     assert understood(response, BY_TOKEN) == Refused(expected)
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize(
     ("response", "expected", "look"),
     [
@@ -157,33 +154,27 @@ def test_refusal_passes_as_it_is() -> None:
         (None, Failing, Look.FAILING),
     ],
 )
-def test_job_is_read_by_its_secret_from_the_upstreams_own_result(
+async def test_job_is_read_by_its_secret_from_the_upstreams_own_result(
     response: Reply | None, expected: type[Read] | int, look: Look
 ) -> None:
-    async def scenario() -> None:
-        upstream = TheEye(first=response)
-        asked = orchestrator(upstream, 10_000)
-        assert kind(await asked.read(BY_SECRET)) == expected
-        assert await asked.look(BY_SECRET) is look
-        assert upstream.asked[0].target == (
-            f"/job/{JOB_ID}/secret/5ec/result?full&counter=0&limit=1"
-        )
-
-    run(scenario())
+    upstream = TheEye(first=response)
+    asked = orchestrator(upstream, 10_000)
+    assert kind(await asked.read(BY_SECRET)) == expected
+    assert await asked.look(BY_SECRET) is look
+    assert upstream.asked[0].target == (f"/job/{JOB_ID}/secret/5ec/result?full&counter=0&limit=1")
 
 
-def test_read_by_secret_does_not_wait_for_the_upstreams_own_hold() -> None:
-    async def scenario() -> None:
-        asked = orchestrator(TheEye(latency_seconds=10), 10_000)
-        assert await asked.read(BY_SECRET) == Unfinished()
-        assert now() == 1
-        # Nor does a look: there are few at a time, for all clients together.
-        assert await asked.look(BY_SECRET) is Look.RUNNING
-        assert now() == 2
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_read_by_secret_does_not_wait_for_the_upstreams_own_hold() -> None:
+    asked = orchestrator(TheEye(latency_seconds=10), 10_000)
+    assert await asked.read(BY_SECRET) == Unfinished()
+    assert now() == 1
+    # Nor does a look: there are few at a time, for all clients together.
+    assert await asked.look(BY_SECRET) is Look.RUNNING
+    assert now() == 2
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize(
     ("response", "look"),
     [
@@ -196,32 +187,24 @@ def test_read_by_secret_does_not_wait_for_the_upstreams_own_hold() -> None:
         (reply(b" " * 20_000), Look.CHANGED),
     ],
 )
-def test_look_says_no_more_than_that_something_changed(response: Reply, look: Look) -> None:
-    async def scenario() -> None:
-        assert await orchestrator(TheEye(first=response), 10_000).look(BY_TOKEN) is look
-
-    run(scenario())
+async def test_look_says_no_more_than_that_something_changed(response: Reply, look: Look) -> None:
+    assert await orchestrator(TheEye(first=response), 10_000).look(BY_TOKEN) is look
 
 
 def test_secret_is_in_no_repr() -> None:
     assert "5ec" not in repr(BY_SECRET)
 
 
-def listed(upstream: TheEye) -> Listing:
+async def listed(upstream: TheEye) -> Listing:
     """What one request says of a job and another."""
-
-    async def scenario() -> Listing:
-        other = reading("0" * 24, "access_token=t", [], ACME, "")
-        return await orchestrator(upstream, 10_000_000).look_at_all(
-            [BY_TOKEN, other], only_ended=False
-        )
-
-    return run(scenario())
+    other = reading("0" * 24, "access_token=t", [], ACME, "")
+    return await orchestrator(upstream, 10_000_000).look_at_all([BY_TOKEN, other], only_ended=False)
 
 
-def test_jobs_are_looked_at_together_with_the_first_ones_credentials() -> None:
+@pytest.mark.virtual_time
+async def test_jobs_are_looked_at_together_with_the_first_ones_credentials() -> None:
     upstream = TheEye(reply(b"[%b]" % finished()))
-    assert listed(upstream) == {JOB_ID: Look.CHANGED}
+    assert await listed(upstream) == {JOB_ID: Look.CHANGED}
     (asked,) = upstream.asked
     assert (asked.method, asked.purpose) == ("GET", Purpose.POLL)
     assert asked.target.startswith("/acme/job?access_token=t&where%5B_id%5D%5B%24in%5D%5B%5D=")
@@ -229,6 +212,7 @@ def test_jobs_are_looked_at_together_with_the_first_ones_credentials() -> None:
     assert asked.fields == [(b"Accept", b"application/json")]
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize(
     ("response", "listing"),
     [
@@ -238,48 +222,40 @@ def test_jobs_are_looked_at_together_with_the_first_ones_credentials() -> None:
         (None, Unlisted.FAILING),
     ],
 )
-def test_list_is_read_up_to_a_bound_and_understood(
+async def test_list_is_read_up_to_a_bound_and_understood(
     response: Reply | None, listing: Listing
 ) -> None:
-    assert listed(TheEye(response)) == listing
+    assert await listed(TheEye(response)) == listing
 
 
-def test_large_list_is_read() -> None:
+@pytest.mark.virtual_time
+async def test_large_list_is_read() -> None:
     jobs = [BY_TOKEN] * 200
 
-    async def scenario() -> None:
-        upstream = TheEye(reply(b"[%b]" % b",".join([job(name="x" * 2000)] * 200)))
-        found = await orchestrator(upstream, 10_000).look_at_all(jobs, only_ended=False)
-        assert found == {JOB_ID: Look.RUNNING}
-
-    run(scenario())
+    upstream = TheEye(reply(b"[%b]" % b",".join([job(name="x" * 2000)] * 200)))
+    found = await orchestrator(upstream, 10_000).look_at_all(jobs, only_ended=False)
+    assert found == {JOB_ID: Look.RUNNING}
 
 
 @pytest.mark.parametrize("text", ["x", "\udfff", "\U0001f600"])
-def test_large_job_is_read_whatever_it_holds(text: str) -> None:
-    async def scenario() -> None:
-        upstream = TheEye(reply(finished(output=[text * AT_ONCE_BYTES])))
-        read = await orchestrator(upstream, 10 * AT_ONCE_BYTES * 2).read(BY_TOKEN)
-        assert isinstance(read, Seen)
-        assert len(read.job.output) > AT_ONCE_BYTES
-
-    asyncio.run(scenario())
+async def test_large_job_is_read_whatever_it_holds(text: str) -> None:
+    upstream = TheEye(reply(finished(output=[text * AT_ONCE_BYTES])))
+    read = await orchestrator(upstream, 10 * AT_ONCE_BYTES * 2).read(BY_TOKEN)
+    assert isinstance(read, Seen)
+    assert len(read.job.output) > AT_ONCE_BYTES
 
 
-def test_job_for_which_there_is_no_room_may_be_read_later() -> None:
-    async def scenario() -> None:
-        buffers = Buffers(2048, 2048)
-        asked = orchestrator(TheEye(reply(finished(output=["x" * 1000]))), 10_000, buffers)
-        with buffers.of(b"another") as other:
-            other.grow(2048)
-            with pytest.raises(MemoryFull):
-                await asked.read(BY_TOKEN)
-            assert await asked.look(BY_TOKEN) is Look.FAILING
-            assert await asked.look_at_all([BY_TOKEN], only_ended=False) is Unlisted.FAILING
-        assert isinstance(await asked.read(BY_TOKEN), Seen)
-        assert buffers.total == 0
-
-    asyncio.run(scenario())
+async def test_job_for_which_there_is_no_room_may_be_read_later() -> None:
+    buffers = Buffers(2048, 2048)
+    asked = orchestrator(TheEye(reply(finished(output=["x" * 1000]))), 10_000, buffers)
+    with buffers.of(b"another") as other:
+        other.grow(2048)
+        with pytest.raises(MemoryFull):
+            await asked.read(BY_TOKEN)
+        assert await asked.look(BY_TOKEN) is Look.FAILING
+        assert await asked.look_at_all([BY_TOKEN], only_ended=False) is Unlisted.FAILING
+    assert isinstance(await asked.read(BY_TOKEN), Seen)
+    assert buffers.total == 0
 
 
 def test_readings_are_of_one_group_where_they_differ_in_nothing_but_the_job() -> None:

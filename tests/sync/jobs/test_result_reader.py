@@ -28,13 +28,14 @@ from tests.support.theeye import (
     reader,
     reply,
 )
-from tests.support.virtual_time import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gateway.errors import Field
     from gateway.upstream.messages.messages import Reply
+
+pytestmark = pytest.mark.virtual_time
 
 OUTPUT = b'["x","{}"]'
 ALONE = reply(OUTPUT)
@@ -84,16 +85,13 @@ class TheEye:
         return response
 
 
-def read(upstream: TheEye, asker: Reading = READING, *, output_only: bool = True) -> Read:
-    async def scenario() -> Read:
-        return await reader(upstream, 2000).read(asker, output_only)
-
-    return run(scenario())
+async def read(upstream: TheEye, asker: Reading = READING, *, output_only: bool = True) -> Read:
+    return await reader(upstream, 2000).read(asker, output_only)
 
 
-def test_output_of_a_job_that_is_too_large_is_read_by_itself() -> None:
+async def test_output_of_a_job_that_is_too_large_is_read_by_itself() -> None:
     upstream = TheEye()
-    found = read(upstream)
+    found = await read(upstream)
     assert isinstance(found, Seen)
     assert (found.job.id, found.job.output, found.job.state) == (JOB_ID, OUTPUT, "success")
     assert not found.job.is_whole
@@ -105,9 +103,9 @@ def test_output_of_a_job_that_is_too_large_is_read_by_itself() -> None:
     ]
 
 
-def test_token_in_a_field_is_sent_in_that() -> None:
+async def test_token_in_a_field_is_sent_in_that() -> None:
     upstream = TheEye()
-    read(upstream, BY_FIELD)
+    await read(upstream, BY_FIELD)
     assert [target for target, _ in upstream.asked[1:]] == [
         f"/acme/job?where%5B_id%5D%5B%24in%5D%5B%5D={JOB_ID}",
         f"/job/{JOB_ID}/output",
@@ -116,24 +114,24 @@ def test_token_in_a_field_is_sent_in_that() -> None:
         assert (b"Authorization", b"Bearer t") in fields
 
 
-def test_job_that_runs_goes_on_without_its_output_being_asked_for() -> None:
+async def test_job_that_runs_goes_on_without_its_output_being_asked_for() -> None:
     upstream = TheEye(reply(b"[%b]" % job()))
-    found = read(upstream)
+    found = await read(upstream)
     assert isinstance(found, Seen)
     assert not found.job.is_finished
     assert len(upstream.asked) == 2
 
 
-def test_other_formats_are_told_that_it_is_too_large() -> None:
+async def test_other_formats_are_told_that_it_is_too_large() -> None:
     upstream = TheEye()
     with pytest.raises(ResponseTooLarge, match="whole"):
-        read(upstream, output_only=False)
+        await read(upstream, output_only=False)
     assert len(upstream.asked) == 2
 
 
-def test_output_that_is_too_large_itself_is_refused() -> None:
+async def test_output_that_is_too_large_itself_is_refused() -> None:
     with pytest.raises(ResponseTooLarge, match="part"):
-        read(TheEye(output=reply(json.dumps(["x" * 3000]).encode())))
+        await read(TheEye(output=reply(json.dumps(["x" * 3000]).encode())))
 
 
 @pytest.mark.parametrize(
@@ -147,15 +145,15 @@ def test_output_that_is_too_large_itself_is_refused() -> None:
         reply(b"[1,%b" % finished()),
     ],
 )
-def test_job_that_no_list_tells_of_is_too_large(listed: Reply) -> None:
+async def test_job_that_no_list_tells_of_is_too_large(listed: Reply) -> None:
     with pytest.raises(ResponseTooLarge, match="whole"):
-        read(TheEye(listed))
+        await read(TheEye(listed))
 
 
-def test_job_read_by_its_secret_is_too_large() -> None:
+async def test_job_read_by_its_secret_is_too_large() -> None:
     upstream = TheEye()
     with pytest.raises(ResponseTooLarge, match="whole"):
-        read(upstream, secret_reading(JOB_ID, "5ec", [], identity_of("")))
+        await read(upstream, secret_reading(JOB_ID, "5ec", [], identity_of("")))
     assert len(upstream.asked) == 1
 
 
@@ -169,8 +167,8 @@ def test_job_read_by_its_secret_is_too_large() -> None:
         TheEye(output=reply(b"<html>")),
     ],
 )
-def test_upstream_that_fails_in_between_may_tell_later(upstream: TheEye) -> None:
-    assert read(upstream) == Failing()
+async def test_upstream_that_fails_in_between_may_tell_later(upstream: TheEye) -> None:
+    assert await read(upstream) == Failing()
 
 
 @pytest.mark.parametrize(
@@ -182,13 +180,13 @@ def test_upstream_that_fails_in_between_may_tell_later(upstream: TheEye) -> None
         (TheEye(output=reply(b'"Forbidden"', 403)), 403),
     ],
 )
-def test_refusal_in_between_is_answered(upstream: TheEye, status: int) -> None:
-    found = read(upstream)
+async def test_refusal_in_between_is_answered(upstream: TheEye, status: int) -> None:
+    found = await read(upstream)
     assert isinstance(found, Refused)
     assert found.response.status == status
 
 
-def test_lone_surrogates_are_replaced_as_in_whole_jobs() -> None:
-    found = read(TheEye(output=reply(rb'["\udfff"]')))
+async def test_lone_surrogates_are_replaced_as_in_whole_jobs() -> None:
+    found = await read(TheEye(output=reply(rb'["\udfff"]')))
     assert isinstance(found, Seen)
     assert found.job.output == rb'["\ufffd"]'

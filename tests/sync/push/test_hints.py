@@ -25,7 +25,7 @@ from gateway.sync.push.subscription import Lost, Subscription
 from gateway.sync.push.trust import LATE_SECONDS
 from tests.support.replay import until
 from tests.support.theeye import JOB_ID
-from tests.support.virtual_time import now, run
+from tests.support.virtual_time import now
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -204,77 +204,70 @@ async def scripted(script: Script, hints: Hints) -> AsyncIterator[Push]:
     assert script.open == 0
 
 
-def test_watcher_relies_on_hints_while_subscribed_and_looks_at_all_first() -> None:
-    async def scenario() -> None:
-        hints = Hints()
-        async with scripted(Script(), hints) as push:
-            assert hints.told == CONNECTED
-            assert push.stats() == PushStats(True, 0, 0, 0)
-            await asyncio.sleep(3600)
-            assert hints.told == CONNECTED
+@pytest.mark.virtual_time
+async def test_watcher_relies_on_hints_while_subscribed_and_looks_at_all_first() -> None:
+    hints = Hints()
+    async with scripted(Script(), hints) as push:
+        assert hints.told == CONNECTED
+        assert push.stats() == PushStats(True, 0, 0, 0)
+        await asyncio.sleep(3600)
+        assert hints.told == CONNECTED
+    assert hints.told == [*CONNECTED, ("rely", False)]
+    assert push.stats() == PushStats(False, 0, 0, 0)
+
+
+@pytest.mark.virtual_time
+async def test_lost_connection_ends_the_reliance_at_once_and_is_made_again() -> None:
+    script, hints = Script(), Hints()
+    async with scripted(script, hints):
+        await asyncio.sleep(60)
+        script.lose(back=True)
+        await asyncio.sleep(0.01)
         assert hints.told == [*CONNECTED, ("rely", False)]
-        assert push.stats() == PushStats(False, 0, 0, 0)
-
-    run(scenario())
-
-
-def test_lost_connection_ends_the_reliance_at_once_and_is_made_again() -> None:
-    async def scenario() -> None:
-        script, hints = Script(), Hints()
-        async with scripted(script, hints):
-            await asyncio.sleep(60)
-            script.lose(back=True)
-            await asyncio.sleep(0.01)
-            assert hints.told == [*CONNECTED, ("rely", False)]
-            await asyncio.sleep(0.1)
-            assert hints.told == [*CONNECTED, ("rely", False), *CONNECTED]
-
-    run(scenario())
+        await asyncio.sleep(0.1)
+        assert hints.told == [*CONNECTED, ("rely", False), *CONNECTED]
 
 
-def test_unexpected_failure_is_logged_and_the_subscription_made_again(
+@pytest.mark.virtual_time
+async def test_unexpected_failure_is_logged_and_the_subscription_made_again(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(_hints: Hints, _job_id: str) -> None:
         raise ZeroDivisionError("a fault of ours")
 
-    async def scenario() -> None:
-        script, hints = Script(), Hints()
-        async with scripted(script, hints):
-            with monkeypatch.context() as patched:
-                patched.setattr(Hints, "hint", fails)
-                script.say(message(CHANNEL.encode()))
-                await asyncio.sleep(0.01)
-            assert hints.told == [*CONNECTED, ("rely", False)]
-            await asyncio.sleep(0.2)
+    script, hints = Script(), Hints()
+    async with scripted(script, hints):
+        with monkeypatch.context() as patched:
+            patched.setattr(Hints, "hint", fails)
             script.say(message(CHANNEL.encode()))
             await asyncio.sleep(0.01)
-            assert hints.jobs == [JOB_ID]
-
-    run(scenario())
+        assert hints.told == [*CONNECTED, ("rely", False)]
+        await asyncio.sleep(0.2)
+        script.say(message(CHANNEL.encode()))
+        await asyncio.sleep(0.01)
+        assert hints.jobs == [JOB_ID]
     assert "a fault of ours" in caplog.text
 
 
-def test_redis_that_was_frozen_for_long_is_subscribed_to_again(
+@pytest.mark.virtual_time
+async def test_redis_that_was_frozen_for_long_is_subscribed_to_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def scenario() -> None:
-        script, hints = Script(), Hints()
-        async with scripted(script, hints) as push:
-            for _ in range(3):
-                script.is_frozen, script.answers = True, False
-                await asyncio.sleep(10)
-                assert not push.stats().is_connected
-                script.is_frozen, script.answers = False, True
-                await asyncio.sleep(10)
-                assert push.stats().is_connected
-            assert hints.count("look at all", None) == 4
-
-    run(scenario())
+    script, hints = Script(), Hints()
+    async with scripted(script, hints) as push:
+        for _ in range(3):
+            script.is_frozen, script.answers = True, False
+            await asyncio.sleep(10)
+            assert not push.stats().is_connected
+            script.is_frozen, script.answers = False, True
+            await asyncio.sleep(10)
+            assert push.stats().is_connected
+        assert hints.count("look at all", None) == 4
     assert {record.levelname for record in caplog.records} == {"WARNING"}
 
 
-def test_push_that_ends_for_no_reason_begins_again(
+@pytest.mark.virtual_time
+async def test_push_that_ends_for_no_reason_begins_again(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def cancelled(_scripted: _Scripted, _seconds: float) -> None:
@@ -282,74 +275,66 @@ def test_push_that_ends_for_no_reason_begins_again(
         _scripted._script.open += 1
         raise asyncio.CancelledError
 
-    async def scenario() -> None:
-        with monkeypatch.context() as patched:
-            patched.setattr(_Scripted, "open", cancelled)
-            async with scripted(Script(), Hints()) as push:
-                await asyncio.sleep(1)
-                assert not push.stats().is_connected
-                patched.undo()
-                await asyncio.sleep(10)
-                assert push.stats().is_connected
-
-    run(scenario())
+    with monkeypatch.context() as patched:
+        patched.setattr(_Scripted, "open", cancelled)
+        async with scripted(Script(), Hints()) as push:
+            await asyncio.sleep(1)
+            assert not push.stats().is_connected
+            patched.undo()
+            await asyncio.sleep(10)
+            assert push.stats().is_connected
     assert "task push ended with CancelledError and begins again" in caplog.text
 
 
-def test_silent_redis_is_noticed_within_three_pings() -> None:
-    async def scenario() -> None:
-        script, hints = Script(), Hints()
-        async with scripted(script, hints):
-            await asyncio.sleep(10)
-            script.answers = False
-            silent_at = now()
-            await asyncio.sleep(1)
-            assert hints.told[2] == ("rely", False)
-            assert hints.relied[1] - silent_at <= 0.75
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_silent_redis_is_noticed_within_three_pings() -> None:
+    script, hints = Script(), Hints()
+    async with scripted(script, hints):
+        await asyncio.sleep(10)
+        script.answers = False
+        silent_at = now()
+        await asyncio.sleep(1)
+        assert hints.told[2] == ("rely", False)
+        assert hints.relied[1] - silent_at <= 0.75
 
 
-def test_redis_that_stays_away_is_tried_seldom_and_found_when_it_is_back() -> None:
-    async def scenario() -> None:
-        script, hints = Script(), Hints()
-        script.is_there = False
-        async with scripted(script, hints) as push:
-            await asyncio.sleep(60)
-            assert hints.told == []
-            assert push.stats().is_connected is False
-            gaps = [b - a for a, b in zip(script.attempts, script.attempts[1:], strict=False)]
-            assert gaps[:4] == pytest.approx([0.1, 0.2, 0.4, 0.8])
-            assert gaps[-1] == pytest.approx(MAX_GAP_SECONDS)
-            script.is_there = True
-            await asyncio.sleep(MAX_GAP_SECONDS)
-            assert hints.told == CONNECTED
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_redis_that_stays_away_is_tried_seldom_and_found_when_it_is_back() -> None:
+    script, hints = Script(), Hints()
+    script.is_there = False
+    async with scripted(script, hints) as push:
+        await asyncio.sleep(60)
+        assert hints.told == []
+        assert push.stats().is_connected is False
+        gaps = [b - a for a, b in zip(script.attempts, script.attempts[1:], strict=False)]
+        assert gaps[:4] == pytest.approx([0.1, 0.2, 0.4, 0.8])
+        assert gaps[-1] == pytest.approx(MAX_GAP_SECONDS)
+        script.is_there = True
+        await asyncio.sleep(MAX_GAP_SECONDS)
+        assert hints.told == CONNECTED
 
 
-def test_connection_lost_again_and_again_is_not_made_again_and_again() -> None:
-    async def scenario() -> None:
-        script, hints = Script(), Hints()
-        async with scripted(script, hints):
-            for _ in range(6000):
-                script.lose(back=True)
-                await asyncio.sleep(0.01)
-        assert hints.count("look at all", None) < 25
+@pytest.mark.virtual_time
+async def test_connection_lost_again_and_again_is_not_made_again_and_again() -> None:
+    script, hints = Script(), Hints()
+    async with scripted(script, hints):
+        for _ in range(6000):
+            script.lose(back=True)
+            await asyncio.sleep(0.01)
+    assert hints.count("look at all", None) < 25
 
-        script, hints = Script(), Hints()
-        async with scripted(script, hints):
-            for _ in range(20):
-                await asyncio.sleep(STEADY_SECONDS + 1)
-                script.lose(back=True)
-                await asyncio.sleep(0.2)
-        assert hints.count("look at all", None) == 21
-
-    run(scenario())
+    script, hints = Script(), Hints()
+    async with scripted(script, hints):
+        for _ in range(20):
+            await asyncio.sleep(STEADY_SECONDS + 1)
+            script.lose(back=True)
+            await asyncio.sleep(0.2)
+    assert hints.count("look at all", None) == 21
 
 
-def test_every_change_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    async def scenario() -> None:
+@pytest.mark.virtual_time
+async def test_every_change_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
         script, hints = Script(), Hints()
         script.is_there = False
         async with scripted(script, hints):
@@ -358,9 +343,6 @@ def test_every_change_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
             await asyncio.sleep(60)
             script.lose(back=False)
             await asyncio.sleep(60)
-
-    with caplog.at_level(logging.INFO):
-        run(scenario())
     assert [record.getMessage() for record in caplog.records] == [
         "redis: not told of ends of jobs, asking at full pace: not there",
         "redis: told of ends of jobs",
@@ -374,10 +356,11 @@ def end(script: Script, push: Push, *, told: bool) -> None:
     push.ended(JOB_ID.upper(), now())
 
 
-def test_jobs_that_end_without_messages_are_looked_for_at_full_pace(
+@pytest.mark.virtual_time
+async def test_jobs_that_end_without_messages_are_looked_for_at_full_pace(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def scenario() -> None:
+    with caplog.at_level(logging.WARNING):
         script, hints = Script(), Hints()
         async with scripted(script, hints) as push:
             for _ in range(3):
@@ -388,51 +371,44 @@ def test_jobs_that_end_without_messages_are_looked_for_at_full_pace(
             script.lose(back=True)
             await asyncio.sleep(1)
             assert hints.told[3:] == [("look at all", None)]
-
-    with caplog.at_level(logging.WARNING):
-        run(scenario())
     assert [record.getMessage() for record in caplog.records] == [
         "redis: a job ended without a message, asking at full pace",
         "redis: not told of ends of jobs, asking at full pace: closed",
     ]
 
 
-def test_messages_are_relied_on_again_when_they_have_come_again_for_a_while() -> None:
-    async def scenario() -> None:
-        script, hints = Script(), Hints()
-        async with scripted(script, hints) as push:
-            end(script, push, told=False)
-            await asyncio.sleep(100)
-            assert hints.told == [*CONNECTED, ("rely", False)], "no message, no proof"
-            end(script, push, told=True)
-            await asyncio.sleep(2)
-            assert hints.told[-1] == ("rely", True)
-            assert push.stats() == PushStats(True, 1, 0, 1)
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_messages_are_relied_on_again_when_they_have_come_again_for_a_while() -> None:
+    script, hints = Script(), Hints()
+    async with scripted(script, hints) as push:
+        end(script, push, told=False)
+        await asyncio.sleep(100)
+        assert hints.told == [*CONNECTED, ("rely", False)], "no message, no proof"
+        end(script, push, told=True)
+        await asyncio.sleep(2)
+        assert hints.told[-1] == ("rely", True)
+        assert push.stats() == PushStats(True, 1, 0, 1)
 
 
-def test_flood_leaves_others_their_turn() -> None:
-    async def scenario() -> None:
-        script, hints = Script(), Hints()
-        for _ in range(100 * AT_ONCE):
-            script.replies.put_nowait(message(b"x:job-finished:x"))
-        script.replies.put_nowait(message(CHANNEL.encode()))
-        turns = 0
+@pytest.mark.virtual_time
+async def test_flood_leaves_others_their_turn() -> None:
+    script, hints = Script(), Hints()
+    for _ in range(100 * AT_ONCE):
+        script.replies.put_nowait(message(b"x:job-finished:x"))
+    script.replies.put_nowait(message(CHANNEL.encode()))
+    turns = 0
 
-        async def take_turns() -> None:
-            nonlocal turns
-            while not hints.jobs:
-                await asyncio.sleep(0)
-                turns += 1
+    async def take_turns() -> None:
+        nonlocal turns
+        while not hints.jobs:
+            await asyncio.sleep(0)
+            turns += 1
 
-        others = asyncio.gather(take_turns())
-        async with scripted(script, hints) as push:
-            await others
-            assert push.stats() == PushStats(True, 1, 100 * AT_ONCE, 0)
-        assert turns > 90
-
-    run(scenario())
+    others = asyncio.gather(take_turns())
+    async with scripted(script, hints) as push:
+        await others
+        assert push.stats() == PushStats(True, 1, 100 * AT_ONCE, 0)
+    assert turns > 90
 
 
 @asynccontextmanager

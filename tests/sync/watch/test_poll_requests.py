@@ -9,14 +9,15 @@ from gateway.sync.jobs.outcome import Look
 from gateway.sync.jobs.reader import Reading
 from gateway.sync.watch.poll_requests import FAILED_SECONDS, MAX_FAILED_LISTS, REFUSED_SECONDS
 from gateway.sync.watch.state import Verdict
-from tests.support.virtual_time import run
 from tests.support.watched import Watched, job_ids, of, waits
+
+pytestmark = pytest.mark.virtual_time
 
 FOUND = Verdict.ENDED
 
 
 @pytest.mark.parametrize("refusal", [Unlisted.REFUSED, Unlisted.DENIED])
-def test_token_that_gets_no_lists_is_asked_with_for_single_jobs(refusal: Unlisted) -> None:
+async def test_token_that_gets_no_lists_is_asked_with_for_single_jobs(refusal: Unlisted) -> None:
     jobs = job_ids(4)
 
     def lists(readings: Sequence[Reading]) -> Unlisted | None:
@@ -24,85 +25,76 @@ def test_token_that_gets_no_lists_is_asked_with_for_single_jobs(refusal: Unliste
 
     upstream = Watched(dict.fromkeys(jobs, 25.0), lists=lists)
 
-    async def scenario() -> None:
-        watcher = upstream.watcher()
-        readings = of("agent", jobs[:2])
-        # Where a list is denied its waiters read for themselves; these are shown the job again.
-        first = await waits(watcher, readings) if refusal is Unlisted.DENIED else []
-        assert all(at < 1 for _, at in first)
-        second = await waits(watcher, [*readings, *of("user", jobs[2:])])
-        assert all(verdict is FOUND and 25 <= at < 29 for verdict, at in second)
-
-    run(scenario())
+    watcher = upstream.watcher()
+    readings = of("agent", jobs[:2])
+    # Where a list is denied its waiters read for themselves; these are shown the job again.
+    first = await waits(watcher, readings) if refusal is Unlisted.DENIED else []
+    assert all(at < 1 for _, at in first)
+    second = await waits(watcher, [*readings, *of("user", jobs[2:])])
+    assert all(verdict is FOUND and 25 <= at < 29 for verdict, at in second)
     assert [len(one.jobs) for one in upstream.lists_asked if one.token == "agent"] == [2]
     assert any(one.token == "user" for one in upstream.lists_asked)
 
 
-def test_refusal_of_lists_is_forgotten_after_a_while() -> None:
+async def test_refusal_of_lists_is_forgotten_after_a_while() -> None:
     jobs = job_ids(2)
     upstream = Watched(lists=lambda _: Unlisted.REFUSED)
 
-    async def scenario() -> None:
-        watcher = upstream.watcher()
-        for _ in range(2):
-            await waits(watcher, of("a", jobs), 5)
-        assert len(upstream.lists_asked) == 1
-        await asyncio.sleep(REFUSED_SECONDS)
+    watcher = upstream.watcher()
+    for _ in range(2):
         await waits(watcher, of("a", jobs), 5)
-        assert len(upstream.lists_asked) == 2
-        assert len(watcher._polling._asking._refused) == 1
+    assert len(upstream.lists_asked) == 1
+    await asyncio.sleep(REFUSED_SECONDS)
+    await waits(watcher, of("a", jobs), 5)
+    assert len(upstream.lists_asked) == 2
+    assert len(watcher._polling._asking._refused) == 1
 
-    run(scenario())
 
-
-def test_token_whose_lists_alone_fail_is_asked_with_for_single_jobs_for_a_while() -> None:
+async def test_token_whose_lists_alone_fail_is_asked_with_for_single_jobs_for_a_while() -> None:
     jobs = job_ids(20)
     upstream = Watched(dict.fromkeys(jobs, 40.0), lists=lambda _: Unlisted.FAILING)
 
-    async def scenario() -> None:
-        watcher = upstream.watcher()
-        ended = await waits(watcher, of("a", jobs))
-        assert all(verdict is FOUND and at < 46 for verdict, at in ended)
-        assert len(upstream.lists_asked) == MAX_FAILED_LISTS
-        await asyncio.sleep(FAILED_SECONDS)
-        await waits(watcher, of("a", jobs))
-        assert len(upstream.lists_asked) > MAX_FAILED_LISTS
-
-    run(scenario())
+    watcher = upstream.watcher()
+    ended = await waits(watcher, of("a", jobs))
+    assert all(verdict is FOUND and at < 46 for verdict, at in ended)
+    assert len(upstream.lists_asked) == MAX_FAILED_LISTS
+    await asyncio.sleep(FAILED_SECONDS)
+    await waits(watcher, of("a", jobs))
+    assert len(upstream.lists_asked) > MAX_FAILED_LISTS
 
 
-def test_list_that_is_answered_makes_up_for_those_that_failed() -> None:
+async def test_list_that_is_answered_makes_up_for_those_that_failed() -> None:
     jobs = job_ids(20)
     answers = cycle([Unlisted.FAILING, Unlisted.FAILING, None])
     upstream = Watched(dict.fromkeys(jobs, 40.0), lists=lambda _: next(answers))
-    run(waits(upstream.watcher(), of("a", jobs)))
+    await waits(upstream.watcher(), of("a", jobs))
     assert len(upstream.lists_asked) > 3 * MAX_FAILED_LISTS
 
 
-def test_job_that_makes_lists_fail_is_found_and_asked_for_by_itself() -> None:
+async def test_job_that_makes_lists_fail_is_found_and_asked_for_by_itself() -> None:
     jobs = job_ids(64)
     bad = jobs[37]
     upstream = Watched(
         dict.fromkeys(jobs, 20.0),
         lists=lambda many: Unlisted.TOO_MUCH if any(one.job_id == bad for one in many) else None,
     )
-    ended = run(waits(upstream.watcher(), of("a", jobs)))
+    ended = await waits(upstream.watcher(), of("a", jobs))
     assert all(verdict is FOUND and at < 22.5 for verdict, at in ended)
     failed = [request for request in upstream.lists_asked if bad in request.jobs]
     assert len(failed) <= 7
     assert failed[-1].at < 3
 
 
-def test_lists_that_always_fail_are_given_up_after_a_bounded_number_of_requests() -> None:
+async def test_lists_that_always_fail_are_given_up_after_a_bounded_number_of_requests() -> None:
     jobs = job_ids(200)
     upstream = Watched(lists=lambda _: Unlisted.TOO_MUCH)
-    run(waits(upstream.watcher(), of("a", jobs), 60))
+    await waits(upstream.watcher(), of("a", jobs), 60)
     assert len(upstream.lists_asked) < 60
     assert upstream.lists_asked[-1].at < 20
     assert {one.jobs[0] for one in upstream.singles_asked} == set(jobs)
 
 
-def test_job_missing_from_a_list_is_asked_for_by_itself_before_anyone_is_told() -> None:
+async def test_job_missing_from_a_list_is_asked_for_by_itself_before_anyone_is_told() -> None:
     jobs = job_ids(3)
     upstream = Watched(
         ends={jobs[1]: 4.0},
@@ -114,7 +106,7 @@ def test_job_missing_from_a_list_is_asked_for_by_itself_before_anyone_is_told() 
             else None
         ),
     )
-    ended = run(waits(upstream.watcher(), of("a", jobs), 10))
+    ended = await waits(upstream.watcher(), of("a", jobs), 10)
     assert [verdict for verdict, _ in ended] == [FOUND, FOUND, Verdict.TIME_UP]
     assert 2 <= ended[0][1] < 2.5
     assert 4 <= ended[1][1] < 4.8
@@ -122,10 +114,12 @@ def test_job_missing_from_a_list_is_asked_for_by_itself_before_anyone_is_told() 
     assert alone[-1] == ended[0][1]
 
 
-def test_jobs_that_run_are_listed_once_in_a_while_and_else_only_those_that_have_ended() -> None:
+async def test_jobs_that_run_are_listed_once_in_a_while_and_else_only_those_that_have_ended() -> (
+    None
+):
     jobs = job_ids(10)
     upstream = Watched(dict.fromkeys(jobs, 30.0))
-    ended = run(waits(upstream.watcher(), of("a", jobs)))
+    ended = await waits(upstream.watcher(), of("a", jobs))
     assert all(verdict is FOUND and at < 33.5 for verdict, at in ended)
     whole = [one.at for one in upstream.lists_asked if not one.only_ended]
     assert not upstream.lists_asked[0].only_ended
@@ -135,34 +129,31 @@ def test_jobs_that_run_are_listed_once_in_a_while_and_else_only_those_that_have_
 
 
 @pytest.mark.parametrize("at", [0.5, 3.0, 20.0, 40.0])
-def test_removed_job_is_missed_although_only_ended_ones_are_listed(at: float) -> None:
+async def test_removed_job_is_missed_although_only_ended_ones_are_listed(at: float) -> None:
     jobs = job_ids(10)
     upstream = Watched(gone={jobs[4]: at})
-    ended = run(waits(upstream.watcher(), of("a", jobs)))
+    ended = await waits(upstream.watcher(), of("a", jobs))
     verdict, told_at = ended.pop(4)
     assert verdict is FOUND
     assert at <= told_at < at + 5 + 2 + at / 10
     assert all(verdict is Verdict.TIME_UP for verdict, _ in ended)
 
 
-def test_upstream_that_lists_all_jobs_whatever_is_asked_for_is_understood() -> None:
+async def test_upstream_that_lists_all_jobs_whatever_is_asked_for_is_understood() -> None:
     jobs = job_ids(10)
     upstream = Watched({jobs[3]: 8.0}, filters=False)
-    ended = run(waits(upstream.watcher(), of("a", jobs), 20))
+    ended = await waits(upstream.watcher(), of("a", jobs), 20)
     assert [verdict is FOUND for verdict, _ in ended] == [job == jobs[3] for job in jobs]
     assert all(one.jobs == (jobs[3],) for one in upstream.singles_asked)
 
 
-def test_look_that_takes_too_long_is_a_failure() -> None:
+async def test_look_that_takes_too_long_is_a_failure() -> None:
     upstream = Watched({job_ids(1)[0]: 1.0}, latency_seconds=60)
 
-    async def scenario() -> None:
-        watcher = upstream.watcher()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(waits(watcher, of("a", job_ids(2)), 40))
-            await asyncio.sleep(20)
-            upstream.latency_seconds = 0
-        assert len(upstream.requests) < 40
-
-    run(scenario())
+    watcher = upstream.watcher()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(waits(watcher, of("a", job_ids(2)), 40))
+        await asyncio.sleep(20)
+        upstream.latency_seconds = 0
+    assert len(upstream.requests) < 40
     assert [len(request.jobs) for request in upstream.requests[:2]] == [2, 1]

@@ -12,34 +12,36 @@ from gateway.sync.jobs.reader import Reading
 from gateway.sync.watch.scheduler import MAX_IN_FLIGHT
 from gateway.sync.watch.state import Verdict
 from gateway.sync.watch.watcher import Watcher
-from tests.support.virtual_time import now, run
+from tests.support.virtual_time import now
 from tests.support.watched import Watched, is_empty, job_ids, of, reading, waits
+
+pytestmark = pytest.mark.virtual_time
 
 FOUND = Verdict.ENDED
 
 
-def test_jobs_of_one_token_share_requests() -> None:
+async def test_jobs_of_one_token_share_requests() -> None:
     jobs = job_ids(100)
     upstream = Watched(dict.fromkeys(jobs, 5.0))
-    ended = run(waits(upstream.watcher(), of("a", jobs)))
+    ended = await waits(upstream.watcher(), of("a", jobs))
     assert all(verdict is FOUND and 5 <= at < 6 for verdict, at in ended)
     assert len(upstream.requests) < 25
     assert upstream.singles_asked == []
 
 
-def test_request_asks_for_two_hundred_jobs_at_most_and_others_follow() -> None:
+async def test_request_asks_for_two_hundred_jobs_at_most_and_others_follow() -> None:
     jobs = job_ids(1000)
     upstream = Watched(dict.fromkeys(jobs, 5.0))
-    ended = run(waits(upstream.watcher(), of("a", jobs)))
+    ended = await waits(upstream.watcher(), of("a", jobs))
     assert max(len(request.jobs) for request in upstream.requests) == 200
     assert max(at for _, at in ended) < 7
 
 
-def test_tokens_and_organizations_share_no_request() -> None:
+async def test_tokens_and_organizations_share_no_request() -> None:
     jobs = job_ids(3)
     upstream = Watched(dict.fromkeys(jobs, 3.0))
     readings = [*of("a", jobs[:1]), *of("b", jobs[1:2]), *of("a", jobs[2:], "globex")]
-    run(waits(upstream.watcher(), readings))
+    await waits(upstream.watcher(), readings)
     assert upstream.lists_asked == []
     askers = {(request.token, request.customer): request.jobs for request in upstream.requests}
     assert askers == {
@@ -49,11 +51,11 @@ def test_tokens_and_organizations_share_no_request() -> None:
     }
 
 
-def test_list_with_a_token_has_only_jobs_that_this_token_waits_for() -> None:
+async def test_list_with_a_token_has_only_jobs_that_this_token_waits_for() -> None:
     jobs = job_ids(30)
     of_a, of_b = jobs[:20], jobs[10:]
     upstream = Watched(dict.fromkeys(jobs, 20.0))
-    run(waits(upstream.watcher(), [*of("a", of_a), *of("b", of_b)]))
+    await waits(upstream.watcher(), [*of("a", of_a), *of("b", of_b)])
     asked = {"a": set(of_a), "b": set(of_b)}
     for request in upstream.requests:
         assert set(request.jobs) <= asked[request.token]
@@ -63,60 +65,59 @@ def test_list_with_a_token_has_only_jobs_that_this_token_waits_for() -> None:
     assert set(both) == {"a", "b"}
 
 
-def test_reading_by_secret_joins_no_list() -> None:
+async def test_reading_by_secret_joins_no_list() -> None:
     jobs = job_ids(2)
     upstream = Watched(dict.fromkeys(jobs, 3.0))
     by_secret = [
         Reading(job_id, "", one.credentials, secret=job_id[-1])
         for job_id, one in zip(jobs, of("", jobs), strict=True)
     ]
-    run(waits(upstream.watcher(), by_secret))
+    await waits(upstream.watcher(), by_secret)
     assert upstream.lists_asked == []
 
 
-def test_requests_keep_to_the_budget_and_all_jobs_get_their_share() -> None:
+async def test_requests_keep_to_the_budget_and_all_jobs_get_their_share() -> None:
     jobs = job_ids(200)
     upstream = Watched()
     readings = [reading(str(number), job_id) for number, job_id in enumerate(jobs)]
-    run(waits(upstream.watcher(max_polls_per_second=20), readings, 50))
+    await waits(upstream.watcher(max_polls_per_second=20), readings, 50)
     assert 950 < len(upstream.requests) <= 50 * 20 + 5
     looks = Counter(request.jobs for request in upstream.requests)
     assert len(looks) == 200
     assert max(looks.values()) - min(looks.values()) <= 1
 
 
-def test_one_token_cannot_take_the_budget_from_another() -> None:
+async def test_one_token_cannot_take_the_budget_from_another() -> None:
     many = job_ids(5000)
     upstream = Watched({"f" * 24: 10.0})
     readings = [*of("greedy", many), reading("modest", "f" * 24)]
-    ended = run(waits(upstream.watcher(), readings, 20))
+    ended = await waits(upstream.watcher(), readings, 20)
     assert ended[-1][0] is FOUND
     assert ended[-1][1] < 11.3
     asked = Counter(request.token for request in upstream.requests)
     assert asked["greedy"] <= 20 * 17
 
 
-def test_all_ends_within_one_second_are_found_within_what_the_budget_allows() -> None:
+async def test_all_ends_within_one_second_are_found_within_what_the_budget_allows() -> None:
     jobs = job_ids(10_000)
     upstream = Watched({job_id: 20 + index / 1000 for index, job_id in enumerate(jobs[::10])})
     readings = [reading(str(index // 50), job_id) for index, job_id in enumerate(jobs)]
 
-    async def scenario() -> list[tuple[Verdict, float]]:
-        return await waits(upstream.watcher(), readings, 40)
-
-    ended = [at for verdict, at in run(scenario()) if verdict is FOUND]
+    ended = [
+        at for verdict, at in await waits(upstream.watcher(), readings, 40) if verdict is FOUND
+    ]
     assert len(ended) == 1000
     assert max(ended) < 32
     assert len(upstream.requests) <= 40 * 20 + 5
 
 
-def test_failing_upstream_is_asked_for_one_job_at_a_time_and_seldom() -> None:
+async def test_failing_upstream_is_asked_for_one_job_at_a_time_and_seldom() -> None:
     jobs = job_ids(500)
     upstream = Watched(
         dict.fromkeys(jobs, 5.0), says=lambda _: Look.FAILING if 5 <= now() < 15 else None
     )
     readings = [reading(str(index % 50), job_id) for index, job_id in enumerate(jobs)]
-    ended = run(waits(upstream.watcher(), readings))
+    ended = await waits(upstream.watcher(), readings)
     assert all(verdict is FOUND for verdict, _ in ended)
     assert max(at for _, at in ended) < 23
     during = [request for request in upstream.requests if 6 < request.at < 15]
@@ -124,7 +125,7 @@ def test_failing_upstream_is_asked_for_one_job_at_a_time_and_seldom() -> None:
     assert {len(request.jobs) for request in during} == {1}
 
 
-def test_revoked_token_is_told_to_its_own_waiters_only() -> None:
+async def test_revoked_token_is_told_to_its_own_waiters_only() -> None:
     jobs = job_ids(10)
 
     def denied(readings: Sequence[Reading]) -> Unlisted | None:
@@ -136,21 +137,21 @@ def test_revoked_token_is_told_to_its_own_waiters_only() -> None:
 
     upstream = Watched(dict.fromkeys(jobs, 8.0), lists=denied, says=refused)
     readings = [*of("revoked", jobs), *of("good", jobs)]
-    ended = run(waits(upstream.watcher(), readings))
+    ended = await waits(upstream.watcher(), readings)
     assert all(3 < at < 6 for _, at in ended[:10])
     assert all(verdict is FOUND and 8 <= at < 9.5 for verdict, at in ended[10:])
     assert all(one.token == "good" for one in upstream.requests if one.at > 6)
 
 
-def test_slow_upstream_is_asked_less_often_and_never_for_much_at_once() -> None:
+async def test_slow_upstream_is_asked_less_often_and_never_for_much_at_once() -> None:
     jobs = job_ids(100)
     upstream = Watched(latency_seconds=5)
     readings = [reading(str(number), job_id) for number, job_id in enumerate(jobs)]
-    run(waits(upstream.watcher(), readings, 50))
+    await waits(upstream.watcher(), readings, 50)
     assert len(upstream.requests) <= MAX_IN_FLIGHT * 50 / 5
 
 
-def test_error_in_a_look_is_logged_and_the_job_looked_at_again(
+async def test_error_in_a_look_is_logged_and_the_job_looked_at_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def says(_: Reading) -> Look | None:
@@ -159,7 +160,7 @@ def test_error_in_a_look_is_logged_and_the_job_looked_at_again(
         return Look.CHANGED
 
     upstream = Watched(says=says)
-    ended = run(waits(upstream.watcher(), of("a", job_ids(1))))
+    ended = await waits(upstream.watcher(), of("a", job_ids(1)))
     assert ended[0][0] is FOUND
     assert 2 <= ended[0][1] < 5
     assert "bad luck" in caplog.text
@@ -167,40 +168,34 @@ def test_error_in_a_look_is_logged_and_the_job_looked_at_again(
     assert gaps == sorted(gaps)
 
 
-def test_turn_of_a_watch_whose_waiter_has_left_is_the_next_ones() -> None:
-    async def scenario() -> None:
-        first, second = job_ids(2)
-        upstream = Watched({second: 30.0})
-        watcher = upstream.watcher()
-        async with asyncio.TaskGroup() as group:
-            old = watcher.wait(reading("a", second), 55, waited_seconds=100)
-            staying = group.create_task(old)
-            await asyncio.sleep(1)
-            leaving = group.create_task(watcher.wait(reading("a", first), 55))
-            await asyncio.sleep(0.05)
-            leaving.cancel()
-        assert staying.result() is FOUND
-        assert all(request.jobs == (second,) for request in upstream.requests)
-        assert is_empty(watcher)
-
-    run(scenario())
+async def test_turn_of_a_watch_whose_waiter_has_left_is_the_next_ones() -> None:
+    first, second = job_ids(2)
+    upstream = Watched({second: 30.0})
+    watcher = upstream.watcher()
+    async with asyncio.TaskGroup() as group:
+        old = watcher.wait(reading("a", second), 55, waited_seconds=100)
+        staying = group.create_task(old)
+        await asyncio.sleep(1)
+        leaving = group.create_task(watcher.wait(reading("a", first), 55))
+        await asyncio.sleep(0.05)
+        leaving.cancel()
+    assert staying.result() is FOUND
+    assert all(request.jobs == (second,) for request in upstream.requests)
+    assert is_empty(watcher)
 
 
-def test_client_that_leaves_during_a_list_does_not_disturb_those_it_is_for() -> None:
-    async def scenario() -> None:
-        first, second = job_ids(2)
-        upstream = Watched({second: 0.0}, latency_seconds=1)
-        watcher = upstream.watcher()
-        async with asyncio.TaskGroup() as group:
-            staying = group.create_task(watcher.wait(reading("a", second), 55))
-            leaving = group.create_task(watcher.wait(reading("a", first), 55))
-            await asyncio.sleep(0.5)
-            leaving.cancel()
-        assert staying.result() is FOUND
-        assert [request.jobs for request in upstream.requests] == [(second, first)]
-        assert is_empty(watcher)
-
-    run(scenario())
+async def test_client_that_leaves_during_a_list_does_not_disturb_those_it_is_for() -> None:
+    first, second = job_ids(2)
+    upstream = Watched({second: 0.0}, latency_seconds=1)
+    watcher = upstream.watcher()
+    async with asyncio.TaskGroup() as group:
+        staying = group.create_task(watcher.wait(reading("a", second), 55))
+        leaving = group.create_task(watcher.wait(reading("a", first), 55))
+        await asyncio.sleep(0.5)
+        leaving.cancel()
+    assert staying.result() is FOUND
+    assert [request.jobs for request in upstream.requests] == [(second, first)]
+    assert is_empty(watcher)
 
 
 def test_timers_of_uvloop_do_as_well() -> None:
@@ -224,7 +219,7 @@ def test_timers_of_uvloop_do_as_well() -> None:
         runner.run(scenario())
 
 
-def test_turn_that_fails_for_an_unforeseen_reason_is_followed_by_another(
+async def test_turn_that_fails_for_an_unforeseen_reason_is_followed_by_another(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     faults = [ValueError("a fault of ours")] * 3
@@ -237,7 +232,7 @@ def test_turn_that_fails_for_an_unforeseen_reason_is_followed_by_another(
     monkeypatch.setattr("gateway.sync.watch.scheduler.capacity", failing)
     jobs = job_ids(2)
     upstream = Watched(dict.fromkeys(jobs, 3.0))
-    ended = run(waits(upstream.watcher(), of("a", jobs)))
+    ended = await waits(upstream.watcher(), of("a", jobs))
     assert [verdict for verdict, _ in ended] == [FOUND, FOUND]
     assert caplog.text.count("a fault of ours") == 3
     assert ended[0][1] < 20

@@ -1,37 +1,34 @@
 import asyncio
 
+import pytest
+
 from gateway.sync.watch.state import Verdict, Waiter, Watch
 from tests.support.theeye import JOB_ID
-from tests.support.virtual_time import run
 from tests.support.watched import reading
 
 
-def test_waiters_take_turns() -> None:
-    async def scenario() -> None:
-        watch = Watch(JOB_ID, 0.0)
-        waiters = [
-            Waiter(reading(), b"", None, asyncio.get_running_loop().create_future(), watch)
-            for _ in range(3)
-        ]
-        watch.waiters = dict.fromkeys(waiters[:1])
+@pytest.mark.virtual_time
+async def test_waiters_take_turns() -> None:
+    watch = Watch(JOB_ID, 0.0)
+    waiters = [
+        Waiter(reading(), b"", None, asyncio.get_running_loop().create_future(), watch)
+        for _ in range(3)
+    ]
+    watch.waiters = dict.fromkeys(waiters[:1])
+    watch.pass_turn()
+    assert watch.asker is waiters[0]
+    watch.waiters = dict.fromkeys(waiters)
+    turns = []
+    for _ in range(4):
+        turns.append(watch.asker)
         watch.pass_turn()
-        assert watch.asker is waiters[0]
-        watch.waiters = dict.fromkeys(waiters)
-        turns = []
-        for _ in range(4):
-            turns.append(watch.asker)
-            watch.pass_turn()
-        assert turns == [*waiters, waiters[0]]
-
-    run(scenario())
+    assert turns == [*waiters, waiters[0]]
 
 
-def test_first_verdict_stays() -> None:
-    async def scenario() -> None:
-        verdict = asyncio.get_running_loop().create_future()
-        waiter = Waiter(reading(), b"", None, verdict, Watch(JOB_ID, 0.0))
-        waiter.wake(Verdict.TIME_UP)
-        waiter.wake(Verdict.ENDED)
-        assert verdict.result() is Verdict.TIME_UP
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_first_verdict_stays() -> None:
+    verdict = asyncio.get_running_loop().create_future()
+    waiter = Waiter(reading(), b"", None, verdict, Watch(JOB_ID, 0.0))
+    waiter.wake(Verdict.TIME_UP)
+    waiter.wake(Verdict.ENDED)
+    assert verdict.result() is Verdict.TIME_UP
