@@ -1,4 +1,5 @@
-"""A job as the upstream tells it. ``output``, ``result`` and the whole are kept byte for byte."""
+"""A job as the upstream tells it. The whole is kept byte for byte; ``output`` and ``result`` too,
+but for lone surrogates, which are replaced in them (``without_lone_surrogates``)."""
 
 from __future__ import annotations
 

@@ -1,10 +1,16 @@
-"""A finished job's result in the format the client asks for, with the status that goes with it."""
+"""A finished job's result in the format the client asks for, with the status that goes with it.
+
+``FORMATS`` has a row for each format. ``result``, ``full`` and ``output`` are the orchestrator's
+bytes, but for lone surrogates: an escape such as ``\\ud800`` without its partner, which JavaScript
+writes and no Unicode text may have. ``full`` has them as they came; in ``result`` and ``output``,
+and so for ``parse``, each is ``\\ufffd``, the replacement character, which has as many bytes.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from gateway.errors import JSON_CONTENT, Response, ResponseTooLarge
 from gateway.protocols.http.fields import HOP_BY_HOP
@@ -14,6 +20,8 @@ from gateway.protocols.theeye.ecma_json import JsonError, number, parse, stringi
 from gateway.sync.results.elements import TooManyParts, element
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from gateway.errors import Field
     from gateway.protocols.theeye.job import Job
 
@@ -22,12 +30,6 @@ Profile = Literal["4.6", "4.15"]
 MAX_FIELDS = 50
 MAX_FIELDS_BYTES = 16 * 1024
 
-_PRECEDENCE = {
-    "4.6": ("result", "full", "parse", "output"),
-    "4.15": ("result", "full", "output", "parse"),
-}
-_OF_THE_OUTPUT = frozenset({"output", "parse"})
-_DEFAULT_FORMAT = {"4.6": "output", "4.15": "parse"}
 _STATUS_KEYS = {"4.6": ("statusCode", "status"), "4.15": ("statusCode",)}
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _WITHOUT_CONTENT = frozenset({204, 205, 304})
@@ -62,7 +64,7 @@ class _Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What a result is answered as: ``result``, ``full``, ``output`` or ``parse``."""
+    """A format that a client asks for: the name of a row of ``FORMATS``."""
 
     name: str
     index: str = ""
@@ -71,41 +73,86 @@ class Format:
     @property
     def is_of_output(self) -> bool:
         """Whether the job's output is all that it takes."""
-        return self.name in _OF_THE_OUTPUT
+        return FORMATS[self.name].is_of_output
+
+    @property
+    def is_parsed(self) -> bool:
+        """Whether making it takes long for a long output."""
+        return FORMATS[self.name].is_parsed
+
+
+class Making(NamedTuple):
+    """How a result is made: the ``status`` where a task chooses none, and what the settings say."""
+
+    status: int
+    profile: Profile
+    parse_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FormatRule:
+    """A row of ``FORMATS``; ``respond`` is given the status that the job's state has by itself."""
+
+    respond: Callable[[Job, Format, Making], Response]
+    default_of: Profile | None = None
+    """The profile in which it is the format where none is asked for, and gives way to others."""
+    is_of_output: bool = False
+    is_parsed: bool = False
 
 
 def result_format(query: str, profile: Profile) -> Format:
     """The format that a query asks for, or the profile's own."""
     given = {pair.key: pair.value for pair in reversed(pairs(query))}
-    name = next((key for key in _PRECEDENCE[profile] if key in given), _DEFAULT_FORMAT[profile])
-    return Format(name, given.get("parse", ""))
+    default = next(name for name, rule in FORMATS.items() if rule.default_of == profile)
+    asked = [name for name in FORMATS if name in given and name != default]
+    return Format(asked[0] if asked else default, given.get("parse", ""))
 
 
 def result_response(job: Job, wanted: Format, profile: Profile, parse_bytes: int) -> Response:
-    """The answer to a result request for a finished job.
+    """The response to a result request for a finished job.
 
     Raises:
         ResponseTooLarge: ``parse`` is asked for of an element with more than ``parse_bytes``, or
             what is asked for was not read with the job.
     """
-    default = 200 if job.state == "success" else 500
     if not (job.is_whole or wanted.is_of_output):
         raise ResponseTooLarge("The job is larger than may be held here; ask for output instead")
-    if wanted.name == "result":
-        return Response(default, job.result or b"null")
-    if wanted.name == "full":
-        return Response(default, job.raw)
-    if wanted.name == "output":
-        return Response(default, job.output)
+    status = 200 if job.state == "success" else 500
+    return FORMATS[wanted.name].respond(job, wanted, Making(status, profile, parse_bytes))
+
+
+def _result(job: Job, _: Format, making: Making) -> Response:
+    return Response(making.status, job.result or b"null")
+
+
+def _full(job: Job, _: Format, making: Making) -> Response:
+    return Response(making.status, job.raw)
+
+
+def _output(job: Job, _: Format, making: Making) -> Response:
+    return Response(making.status, job.output)
+
+
+def _parse(job: Job, wanted: Format, making: Making) -> Response:
     try:
-        parsed = _parsed(_element(memoryview(job.output_json), wanted.index, parse_bytes), profile)
+        found = _element(memoryview(job.output_json), wanted.index, making.parse_bytes)
+        parsed = _parsed(found, making.profile)
     except JsonError as error:
-        return Response(500, _not_parsed(job, profile, error.details))
-    status = parsed.status or default
+        return Response(500, _not_parsed(job, making.profile, error.details))
+    status = parsed.status or making.status
     if status in _WITHOUT_CONTENT:
         kept = [field for field in parsed.fields if field[0].lower() != b"content-type"]
         return Response(status, b"", tuple(kept))
     return Response(status, parsed.content, parsed.fields)
+
+
+FORMATS: Mapping[str, FormatRule] = {
+    "result": FormatRule(_result),
+    "full": FormatRule(_full),
+    "parse": FormatRule(_parse, default_of="4.15", is_of_output=True, is_parsed=True),
+    "output": FormatRule(_output, default_of="4.6", is_of_output=True),
+}
+"""By the key that asks for it in a query. Of several the first is given."""
 
 
 def _parsed(found: Any, profile: Profile) -> _Parsed:

@@ -40,7 +40,7 @@ class Formatter:
         buffered.become(0)
         buffered.grow(job.held_bytes)
         arguments = job, wanted, self._profile, self._parse_bytes
-        if wanted.name == "parse" and len(memoryview(job.output_json)) > AT_ONCE_BYTES:
+        if wanted.is_parsed and len(memoryview(job.output_json)) > AT_ONCE_BYTES:
             response = await self._thread.run(exchange.identity.key, result_response, *arguments)
         else:
             response = result_response(*arguments)

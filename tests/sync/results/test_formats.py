@@ -113,6 +113,39 @@ def test_output_without_elements_parses_to_null(output: object) -> None:
     assert result_response(known(output=output), "parse", "4.6").content == b"null"
 
 
+def with_lone_surrogates() -> bytes:
+    raw = finished(output="OUTPUT", result="RESULT")
+    raw = raw.replace(b'"OUTPUT"', rb'["\"\ud800\uDBFF\ud83d\ude00\""]')
+    return raw.replace(b'"RESULT"', rb'{"log":"\udc00"}')
+
+
+@pytest.mark.parametrize(
+    ("query", "content"),
+    [
+        ("full", with_lone_surrogates()),
+        ("output", rb'["\"\ufffd\ufffd\ud83d\ude00\""]'),
+        ("result", rb'{"log":"\ufffd"}'),
+        ("parse", '"��😀"'.encode()),
+    ],
+)
+def test_lone_surrogates_become_replacement_characters_but_in_the_whole_job(
+    query: str, content: bytes
+) -> None:
+    found = parse_job(with_lone_surrogates())
+    assert found is not None
+    assert result_response(found, query, "4.6") == Response(200, content)
+
+
+def test_surrogates_that_a_script_escaped_itself_stay_where_they_are_parsed() -> None:
+    assert parsed(r'"\ud800"').content == rb'"\ud800"'
+
+
+@pytest.mark.parametrize("profile", ["4.6", "4.15"])
+def test_each_profile_has_one_format_of_its_own(profile: Profile) -> None:
+    own = [name for name, rule in formats.FORMATS.items() if rule.default_of == profile]
+    assert own == [formats.result_format("", profile).name]
+
+
 def test_job_without_output_and_result_gives_null() -> None:
     content = finished().replace(b'"output"', b'"else"')
     found = parse_job(content)
