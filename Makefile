@@ -13,7 +13,7 @@ INSTALL := install --no-deps --require-hashes --requirement
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-strip-extras --no-header \
 	--no-emit-index-url --no-emit-find-links
 # What is about the project's files, not about the gateway.
-NOT_PACKAGING := --ignore tests/test_packaging.py --ignore tests/test_locks.py
+NOT_PACKAGING := $(addprefix --ignore tests/test_,packaging.py locks.py documents.py)
 # Most tests compute, so two at a time halve what a run takes on two cores; ARGS="-n 0" runs one.
 SIDE_BY_SIDE := --numprocesses 2 --dist worksteal
 
@@ -92,7 +92,7 @@ $(VENV)/.runtime: $(VENV)/.python requirements.lock
 $(COMPILED)/.done: $(VENV)/.dev setup.py pyproject.toml $(shell find gateway tests config ! -path '*__pycache__*')
 	@echo "Compiling into $(COMPILED); this takes a minute."
 	@rm -rf $(COMPILED) && mkdir -p $(COMPILED)
-	@cp -R gateway tests config pyproject.toml setup.py *.md LICENSE $(COMPILED)
+	@cp -R gateway tests config docs pyproject.toml setup.py *.md LICENSE $(COMPILED)
 	@cd $(COMPILED) && GATEWAY_COMPILE=1 $(abspath $(BIN))/python setup.py --quiet build_ext --inplace
 	@touch $@
 

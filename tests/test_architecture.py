@@ -1,8 +1,9 @@
-"""What holds for all modules: which way imports point, how long a module is, that it has tests."""
+"""What holds for all modules: which way imports point, how long one is, its tests, its listing."""
 
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,6 +134,30 @@ def test_each_room_can_be_seen_at_a_glance() -> None:
     assert max(count for room, count in counted.items() if room != "gateway/demo") <= (
         MODULES_IN_A_ROOM
     )
+
+
+def listed() -> dict[str, list[str]]:
+    """The modules of each room, as the README's listing has them."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    (block,) = re.findall(r"^```\ngateway/\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    rooms: dict[str, list[str]] = {}
+    outer = Path()
+    for line in block.splitlines():
+        name, modules = line[:17].rstrip(), line[17:].split()
+        if not name.startswith("    "):
+            outer = Path(name.strip())
+        room = outer / name.strip() if name.startswith("    ") else outer
+        rooms[room.as_posix()] = modules
+    return rooms
+
+
+def test_readme_lists_all_rooms_and_modules() -> None:
+    package = ROOT / "gateway"
+    rooms = [path.parent for path in package.rglob("__init__.py")]
+    assert listed() == {
+        room.relative_to(package).as_posix(): sorted(path.stem for path in room.glob("[!_]*.py"))
+        for room in rooms
+    }
 
 
 @pytest.mark.parametrize(("room", "other"), [("proxy", "sync"), ("sync", "proxy")])

@@ -20,7 +20,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LOCK = "requirements-dev.lock"
 """All that the other locks name stands in it too: test_packaging.py."""
-INSTALLERS = ("Makefile", "README.md", "Dockerfile")
+INSTALLERS = ("Makefile", "README.md", "docs/operations.md", "Dockerfile")
 FLAGS = ("--no-deps", "--require-hashes")
 PIPS = ("22.0", "23.0", "")
 """The last is the newest."""

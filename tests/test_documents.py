@@ -1,0 +1,72 @@
+"""Documents lead to what exists, and each can be found from the README."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        ROOT / "benchmarks" / "README.md",
+        ROOT / "tests" / "recordings" / "README.md",
+    ]
+)
+CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
+
+
+def prose(document: Path) -> str:
+    """A document without its blocks of code."""
+    return CODE.sub("", document.read_text("utf-8"))
+
+
+def anchors(document: Path) -> set[str]:
+    """The fragments that its headings can be linked with, spelled as GitHub spells them."""
+    found: set[str] = set()
+    for heading in HEADING.findall(prose(document)):
+        shown = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)
+        anchor = re.sub(r"[^\w\- ]", "", shown.lower()).replace(" ", "-")
+        again = 1
+        while anchor in found:
+            anchor = f"{anchor.removesuffix(f'-{again - 1}')}-{again}"
+            again += 1
+        found.add(anchor)
+    return found
+
+
+def links(document: Path) -> list[str]:
+    """What it refers to within the project."""
+    return [link for link in LINK.findall(prose(document)) if "://" not in link]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_somewhere(document: Path) -> None:
+    for link in links(document):
+        path, _, anchor = link.partition("#")
+        target = document.parent / path if path else document
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_every_document_is_reached_from_the_readme() -> None:
+    reached: set[Path] = set()
+    waiting = [ROOT / "README.md"]
+    while waiting:
+        document = waiting.pop()
+        if document not in reached and document.suffix == ".md":
+            reached.add(document)
+            paths = (link.partition("#")[0] for link in links(document))
+            waiting += [(document.parent / path).resolve() for path in paths if path]
+    assert set(DOCUMENTS) == reached
+
+
+def test_anchor_is_spelled_as_github_spells_it(tmp_path: Path) -> None:
+    document = tmp_path / "document.md"
+    document.write_text("# TheEye's job, `/job/:id`\n\n## A run\n\n```\n# no\n```\n\n## A run\n")
+    assert anchors(document) == {"theeyes-job-jobid", "a-run", "a-run-1"}
