@@ -83,7 +83,7 @@ class Upstream:
         finally:
             for connection in made:
                 connection.close()
-        head = made[-1].response.head if made else None
+        head = made[-1].reader.head if made else None
         now = self.clock()
         if head is None:
             self._count(Purpose.PROBE, "failed")
@@ -101,8 +101,8 @@ class Upstream:
         fields = [(b"Host", self.host), (b"Connection", b"close")]
         connection.sent_at = self.clock()
         connection.send(Outbound("GET", PROBED, fields, Purpose.PROBE).head(), method="GET")
-        response = connection.response
-        while response.head is None and response.failure is None:
+        reader = connection.reader
+        while reader.head is None and reader.failure is None:
             await connection.arrived(2 * seconds)
 
     def exchange(self, outbound: Outbound, content: Content | bytes = b"") -> UpstreamExchange:

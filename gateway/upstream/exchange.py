@@ -92,7 +92,7 @@ class UpstreamExchange:
         content = connection.take_whole()
         if content is None:
             return None
-        head = connection.response.head
+        head = connection.reader.head
         assert head is not None, "an answer is whole with its head"
         self.head = head
         self._answered(head.status)
@@ -122,16 +122,16 @@ class UpstreamExchange:
         try:
             if self._connection is None:
                 self._begin(await upstream.pool.acquire(self._holder))
-            response = self.connection.response
-            while response.head is None and response.failure is None:
+            reader = self.connection.reader
+            while reader.head is None and reader.failure is None:
                 await self.connection.arrived(self._config.response_seconds)
-            if response.head is None:
-                self.head = await self._instead_of(response.failure)
-            elif response.failure is None:
-                self.head = response.head
+            if reader.head is None:
+                self.head = await self._instead_of(reader.failure)
+            elif reader.failure is None:
+                self.head = reader.head
             else:
                 # It begins with a fault: nothing of it was passed on.
-                raise told_at_once(response.failure)
+                raise told_at_once(reader.failure)
         except BaseException as failure:
             await self._leave()
             if isinstance(failure, GatewayError):
@@ -252,12 +252,12 @@ class UpstreamExchange:
         if self._outbound.method not in IDEMPOTENT or self._upload is not None:
             raise BadGateway("The upstream closed the connection without an answer")
         self._begin(await self._upstream.pool.acquire(self._holder, fresh=True))
-        response = self.connection.response
-        while response.head is None:
-            if response.failure is not None:
-                raise response.failure
+        reader = self.connection.reader
+        while reader.head is None:
+            if reader.failure is not None:
+                raise reader.failure
             await self.connection.arrived(self._config.response_seconds)
-        return response.head
+        return reader.head
 
     async def _gather(self, upload: Upload) -> None:
         await upload.gather()

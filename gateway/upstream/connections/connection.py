@@ -44,7 +44,7 @@ class Connection(asyncio.Protocol):
         self._timer_at = 0.0
         self._deadline = 0.0
         self._closes_at_deadline = False
-        self.response = ResponseReader()
+        self.reader = ResponseReader()
         self.sent_at: float | None = None
         """When the last request was sent; monotonic seconds."""
         self.when_writable: Callable[[], None] | None = None
@@ -57,26 +57,21 @@ class Connection(asyncio.Protocol):
     @property
     def waiting_since(self) -> float | None:
         """Since when the upstream owes the beginning of an answer; None while it does not."""
-        owes = self.response.head is None and self.is_open and self._deadline < math.inf
+        owes = self.reader.head is None and self.is_open and self._deadline < math.inf
         return self.sent_at if owes else None
 
     @property
     def is_reusable(self) -> bool:
         """Another request may be sent: the answer ended where it said, and nothing is left."""
-        response = self.response
-        return (
-            response.is_reusable
-            and response.failure is None
-            and not response.chunks
-            and self.is_open
-        )
+        reader = self.reader
+        return reader.is_reusable and reader.failure is None and not reader.chunks and self.is_open
 
     def send(self, data: bytes, *, method: str, upgrade: bool = False) -> None:
         """Begin an exchange with a request's head, and its content if that is at hand."""
         self._closes_at_deadline = False
-        self.response.expect(method, upgrade=upgrade)
+        self.reader.expect(method, upgrade=upgrade)
         if self._transport is None:
-            self.response.lost()
+            self.reader.lost()
         else:
             self._write_batch.write(self._transport, data)
 
@@ -86,7 +81,7 @@ class Connection(asyncio.Protocol):
         Raises:
             ContentCut: the connection is gone.
         """
-        if self._transport is None or self.response.failure is not None:
+        if self._transport is None or self.reader.failure is not None:
             raise ContentCut("the upstream closed the connection")
         self._transport.write(data)
         if self._writing_paused:
@@ -105,8 +100,8 @@ class Connection(asyncio.Protocol):
         Raises:
             ContentCut: the content ended early, or nothing came in time.
         """
-        chunk = self.response.take()
-        if self._reading_paused and self.response.buffered <= self._buffer_bytes // 2:
+        chunk = self.reader.take()
+        if self._reading_paused and self.reader.buffered <= self._buffer_bytes // 2:
             self._reading_paused = False
             if self._transport is not None:
                 self._transport.resume_reading()
@@ -114,14 +109,7 @@ class Connection(asyncio.Protocol):
 
     def take_whole(self) -> bytes | None:
         """All content of an answer that is complete; None where more is to come, or nothing."""
-        response = self.response
-        if response.head is None or not response.is_complete or self._reading_paused:
-            return None
-        chunks = response.chunks
-        content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        chunks.clear()
-        response.buffered = 0
-        return content
+        return None if self._reading_paused else self.reader.take_all()
 
     async def arrived(self, seconds: float) -> None:
         """Wait for whatever comes next, for ``seconds`` at most; then there is a failure."""
@@ -151,8 +139,7 @@ class Connection(asyncio.Protocol):
 
     def fail(self, failure: Exception) -> None:
         """End the exchange: who reads its answer gets ``failure``."""
-        if self.response.failure is None:
-            self.response.failure = failure
+        self.reader.fail(failure)
         self._wake()
         self.close()
 
@@ -192,7 +179,7 @@ class Connection(asyncio.Protocol):
                     self._set_timer()
             elif self._closes_at_deadline:
                 self.close()
-            elif self.response.head is not None:
+            elif self.reader.head is not None:
                 self.fail(ContentCut("the upstream sent no content in time"))
             else:
                 self.fail(GatewayTimeout("The upstream did not answer in time"))
@@ -208,23 +195,23 @@ class Connection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(self._buffer_bytes, self._buffer_bytes // 2)
 
     def data_received(self, data: bytes) -> None:
-        response = self.response
-        had_head = response.head is not None
-        response.feed(data)
-        if response.failure is not None or (response.is_complete and not response.is_reusable):
+        reader = self.reader
+        had_head = reader.head is not None
+        reader.feed(data)
+        if reader.failure is not None or (reader.is_complete and not reader.is_reusable):
             # Of an answer that is complete all that counts is in the buffer.
             self.close()
-        elif response.buffered > self._buffer_bytes and not self._reading_paused:
+        elif reader.buffered > self._buffer_bytes and not self._reading_paused:
             self._reading_paused = True
             if self._transport is not None:
                 self._transport.pause_reading()
         # Only what can be used is progress; for anything else the time limit goes on.
-        has_head_now = response.head is not None and not had_head
-        if has_head_now or response.chunks or response.is_complete or response.failure is not None:
+        has_head_now = reader.head is not None and not had_head
+        if has_head_now or reader.chunks or reader.is_complete or reader.failure is not None:
             self._wake()
 
     def eof_received(self) -> bool:
-        self.response.feed_eof()
+        self.reader.feed_eof()
         self._wake()
         return False
 
@@ -233,7 +220,7 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self.response.lost()
+        self.reader.lost()
         self._wake()
         self.resume_writing()
         self._on_closed(self)

@@ -120,9 +120,9 @@ class Pool:
         if holder:
             self._shares.give_back(holder)
         keep = self._config.keepalive_seconds
-        if connection.response.keepalive_hint is not None:
+        if connection.reader.keepalive_hint is not None:
             # A second earlier than the upstream, so as not to send into its closing.
-            keep = min(keep, connection.response.keepalive_hint - 1)
+            keep = min(keep, connection.reader.keepalive_hint - 1)
         if not connection.is_reusable or keep <= 0:
             self._discard(connection)
         elif (turn := self._next_in_line()) is not None:

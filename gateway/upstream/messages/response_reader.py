@@ -186,6 +186,21 @@ class ResponseReader:
             raise self.failure
         return None
 
+    def take_all(self) -> bytes | None:
+        """All content of a response that is complete; None where more is to come, or nothing."""
+        if self.head is None or not self.is_complete:
+            return None
+        chunks = self.chunks
+        content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
+        self.buffered = 0
+        return content
+
+    def fail(self, failure: Exception) -> None:
+        """End the response with ``failure``, unless it has ended with another before."""
+        if self.failure is None:
+            self.failure = failure
+
     def _garbled(self) -> None:
         if self.is_complete:
             self.is_reusable = False

@@ -83,7 +83,7 @@ def test_time_in_which_somebody_else_is_waited_for_is_not_the_upstreams() -> Non
             await asyncio.sleep(9)
             assert connection.is_open
             await asyncio.sleep(2)
-            assert isinstance(connection.response.failure, GatewayTimeout)
+            assert isinstance(connection.reader.failure, GatewayTimeout)
 
     run(scenario())
 
@@ -157,7 +157,7 @@ async def test_what_is_not_taken_is_not_read() -> None:
             before = sent
             await asyncio.sleep(0.02)
         assert sent < 100_000_000
-        assert connection.response.buffered < 4 * BUFFER_BYTES
+        assert connection.reader.buffered < 4 * BUFFER_BYTES
         taken = 0
         async with asyncio.timeout(10):
             while chunk := connection.take():
