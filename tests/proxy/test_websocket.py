@@ -8,7 +8,6 @@ import pytest
 
 from tests.support.harness import connected, gateway_before
 from tests.support.upstream import Peer, upstream_doing
-from tests.support.virtual_time import run
 
 UPGRADE = (
     b"GET /echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -59,8 +58,9 @@ async def test_another_protocol_than_that_asked_for_is_not_passed_on(protocol: b
         assert (await client.head()).startswith(b"HTTP/1.1 502 ")
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("who", ["client", "upstream"])
-def test_tunnel_stays_open_while_one_side_speaks(who: str) -> None:
+async def test_tunnel_stays_open_while_one_side_speaks(who: str) -> None:
     """What passes in either direction shows that somebody is there."""
     said: list[bytes] = []
 
@@ -76,19 +76,16 @@ def test_tunnel_stays_open_while_one_side_speaks(who: str) -> None:
         await peer.answer(b"end")
         await peer.reader.read()
 
-    async def scenario() -> None:
-        async with (
-            upstream_doing(serve) as script,
-            gateway_before(script.url, upstream={"tunnel_idle_seconds": 60}) as server,
-            connected(server.url) as client,
-        ):
-            await client.send(UPGRADE)
-            await client.head()
-            for _ in range(3):
-                await asyncio.sleep(50)
-                if who == "client":
-                    await client.send(b"c")
-            assert (await client.reader.readuntil(b"end")).strip(b"u") == b"end"
-
-    run(scenario())
+    async with (
+        upstream_doing(serve) as script,
+        gateway_before(script.url, upstream={"tunnel_idle_seconds": 60}) as server,
+        connected(server.url) as client,
+    ):
+        await client.send(UPGRADE)
+        await client.head()
+        for _ in range(3):
+            await asyncio.sleep(50)
+            if who == "client":
+                await client.send(b"c")
+        assert (await client.reader.readuntil(b"end")).strip(b"u") == b"end"
     assert said == [who[:1].encode()] * 3

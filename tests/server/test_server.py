@@ -20,7 +20,6 @@ from gateway.server.server import (
 )
 from tests.support.harness import RawClient, connected, gateway_before, has_ipv6, once, settings
 from tests.support.upstream import upstream_answering
-from tests.support.virtual_time import run
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -128,26 +127,24 @@ async def test_what_is_on_its_way_when_the_end_comes_is_answered() -> None:
                 writer.close()
 
 
-def test_end_waits_for_clients_that_go_on_asking_however_soon_each_is_answered() -> None:
-    async def scenario() -> None:
-        async with (
-            upstream_answering(OK) as script,
-            gateway_before(script.url) as server,
-            AsyncExitStack() as stack,
-        ):
-            kept = [await stack.enter_async_context(connected(server.url)) for _ in range(4)]
-            for client in kept:
-                await client.send(GET)
-                assert (await client.answer())[1] == b"ok"
-            draining = asyncio.get_running_loop().create_task(server.drain())
-            for client in kept:
-                await asyncio.sleep(0.33)
-                assert not draining.done()
-                await client.send(GET)
-                assert (await client.answer())[1] == b"ok"
-            await draining
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_end_waits_for_clients_that_go_on_asking_however_soon_each_is_answered() -> None:
+    async with (
+        upstream_answering(OK) as script,
+        gateway_before(script.url) as server,
+        AsyncExitStack() as stack,
+    ):
+        kept = [await stack.enter_async_context(connected(server.url)) for _ in range(4)]
+        for client in kept:
+            await client.send(GET)
+            assert (await client.answer())[1] == b"ok"
+        draining = asyncio.get_running_loop().create_task(server.drain())
+        for client in kept:
+            await asyncio.sleep(0.33)
+            assert not draining.done()
+            await client.send(GET)
+            assert (await client.answer())[1] == b"ok"
+        await draining
 
 
 async def test_server_ends_though_clients_keep_their_connections() -> None:

@@ -20,10 +20,12 @@ from gateway.server.supervisor import (
     Supervisor,
     gap_after,
 )
-from tests.support.virtual_time import now, run
+from tests.support.virtual_time import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+pytestmark = pytest.mark.virtual_time
 
 
 class Fake:
@@ -73,53 +75,44 @@ class Workers:
         return self.made[-1]
 
 
-def test_worker_that_ends_is_replaced_under_its_number() -> None:
-    async def main() -> None:
-        workers = Workers(Fake, count=2)
-        async with workers.supervisor as supervisor:
-            await supervisor.until_started()
-            assert supervisor.has_started
-            workers.made[1].end(-11)
-            await asyncio.sleep(1)
-            assert workers.starts == [(1, 0), (2, 0), (2, FIRST_GAP_SECONDS)]
-            assert workers.retired == [2]
-            assert supervisor.replaced == 1
-            assert supervisor.running == {1: workers.made[0], 2: workers.made[2]}
-        assert supervisor.running == {}
-
-    run(main())
+async def test_worker_that_ends_is_replaced_under_its_number() -> None:
+    workers = Workers(Fake, count=2)
+    async with workers.supervisor as supervisor:
+        await supervisor.until_started()
+        assert supervisor.has_started
+        workers.made[1].end(-11)
+        await asyncio.sleep(1)
+        assert workers.starts == [(1, 0), (2, 0), (2, FIRST_GAP_SECONDS)]
+        assert workers.retired == [2]
+        assert supervisor.replaced == 1
+        assert supervisor.running == {1: workers.made[0], 2: workers.made[2]}
+    assert supervisor.running == {}
 
 
-def test_gaps_grow_while_workers_end_at_once() -> None:
-    async def main() -> None:
-        workers = Workers(lambda: Fake(1.0))
-        async with workers.supervisor:
-            await asyncio.sleep(600)
-        times = [time for _, time in workers.starts]
-        gaps = [later - earlier - 1 for earlier, later in pairwise(times)]
-        assert gaps[:4] == pytest.approx([0.1, 0.2, 0.4, 0.8])
-        assert gaps[-1] == pytest.approx(LONGEST_GAP_SECONDS)
-        assert [round(gap, 6) for gap in gaps] == sorted(round(gap, 6) for gap in gaps)
-
-    run(main())
+async def test_gaps_grow_while_workers_end_at_once() -> None:
+    workers = Workers(lambda: Fake(1.0))
+    async with workers.supervisor:
+        await asyncio.sleep(600)
+    times = [time for _, time in workers.starts]
+    gaps = [later - earlier - 1 for earlier, later in pairwise(times)]
+    assert gaps[:4] == pytest.approx([0.1, 0.2, 0.4, 0.8])
+    assert gaps[-1] == pytest.approx(LONGEST_GAP_SECONDS)
+    assert [round(gap, 6) for gap in gaps] == sorted(round(gap, 6) for gap in gaps)
 
 
-def test_worker_that_cannot_be_started_for_an_unforeseen_reason_is_started_again() -> None:
-    async def main() -> None:
-        faults: list[Exception] = [ValueError("a fault of ours"), KeyError()]
+async def test_worker_that_cannot_be_started_for_an_unforeseen_reason_is_started_again() -> None:
+    faults: list[Exception] = [ValueError("a fault of ours"), KeyError()]
 
-        def make() -> Fake:
-            if faults:
-                raise faults.pop()
-            return Fake()
+    def make() -> Fake:
+        if faults:
+            raise faults.pop()
+        return Fake()
 
-        workers = Workers(make)
-        async with workers.supervisor as supervisor:
-            await asyncio.sleep(1)
-            assert supervisor.has_started
-            assert len(workers.starts) == 3
-
-    run(main())
+    workers = Workers(make)
+    async with workers.supervisor as supervisor:
+        await asyncio.sleep(1)
+        assert supervisor.has_started
+        assert len(workers.starts) == 3
 
 
 @given(st.floats(0, LONGEST_GAP_SECONDS), st.floats(0, 1e6))
@@ -130,100 +123,79 @@ def test_gap_is_bounded_and_short_again_after_a_long_life(gap: float, lived: flo
         assert following == FIRST_GAP_SECONDS
 
 
-def test_worker_that_does_not_start_in_time_is_killed() -> None:
-    async def main() -> None:
-        workers = Workers(lambda: Fake(answers=False))
-        async with workers.supervisor as supervisor:
-            await supervisor.until_started()
-            assert now() == START_SECONDS
-            assert supervisor.has_failed
-            assert not supervisor.has_started
-            assert await workers.made[0].ended() == -9
-
-    run(main())
+async def test_worker_that_does_not_start_in_time_is_killed() -> None:
+    workers = Workers(lambda: Fake(answers=False))
+    async with workers.supervisor as supervisor:
+        await supervisor.until_started()
+        assert now() == START_SECONDS
+        assert supervisor.has_failed
+        assert not supervisor.has_started
+        assert await workers.made[0].ended() == -9
 
 
-def test_failure_to_start_is_told_when_a_process_cannot_be_had() -> None:
+async def test_failure_to_start_is_told_when_a_process_cannot_be_had() -> None:
     async def start(_number: int) -> Fake:
         raise BlockingIOError("no more processes")
 
-    async def main() -> None:
-        async with Supervisor(2, start, lambda _number: None, now) as supervisor:
-            await supervisor.until_started()
-            assert supervisor.has_failed
-
-    run(main())
+    async with Supervisor(2, start, lambda _number: None, now) as supervisor:
+        await supervisor.until_started()
+        assert supervisor.has_failed
 
 
-def test_end_waits_for_workers_that_take_their_time_and_replaces_none() -> None:
-    async def main() -> None:
-        workers = Workers(Fake, count=2)
-        async with workers.supervisor as supervisor:
-            await supervisor.until_started()
-            for seconds, worker in zip((2, 5), workers.made, strict=True):
-                asyncio.get_running_loop().call_later(seconds, worker.end)
-            await supervisor.end(Order.DRAIN, 60)
-            assert now() == 5
-            assert [worker.orders for worker in workers.made] == [[Order.DRAIN]] * 2
-        assert len(workers.made) == 2
-        assert supervisor.replaced == 0
-
-    run(main())
+async def test_end_waits_for_workers_that_take_their_time_and_replaces_none() -> None:
+    workers = Workers(Fake, count=2)
+    async with workers.supervisor as supervisor:
+        await supervisor.until_started()
+        for seconds, worker in zip((2, 5), workers.made, strict=True):
+            asyncio.get_running_loop().call_later(seconds, worker.end)
+        await supervisor.end(Order.DRAIN, 60)
+        assert now() == 5
+        assert [worker.orders for worker in workers.made] == [[Order.DRAIN]] * 2
+    assert len(workers.made) == 2
+    assert supervisor.replaced == 0
 
 
-def test_workers_that_do_not_end_in_time_are_killed() -> None:
-    async def main() -> None:
-        workers = Workers(Fake)
-        async with workers.supervisor as supervisor:
-            await supervisor.until_started()
-            await supervisor.end(Order.DRAIN, 3)
-            assert now() == 3
-        assert await workers.made[0].ended() == -9
-
-    run(main())
+async def test_workers_that_do_not_end_in_time_are_killed() -> None:
+    workers = Workers(Fake)
+    async with workers.supervisor as supervisor:
+        await supervisor.until_started()
+        await supervisor.end(Order.DRAIN, 3)
+        assert now() == 3
+    assert await workers.made[0].ended() == -9
 
 
-def test_second_order_ends_what_the_first_left_running() -> None:
-    async def main() -> None:
-        workers = Workers(Fake)
-        async with workers.supervisor as supervisor:
-            await supervisor.until_started()
-            await supervisor.end(Order.DRAIN, 0)
-            await supervisor.end(Order.STOP, 60)
-            assert now() == 0
-        assert await workers.made[0].ended() == 0
-
-    run(main())
+async def test_second_order_ends_what_the_first_left_running() -> None:
+    workers = Workers(Fake)
+    async with workers.supervisor as supervisor:
+        await supervisor.until_started()
+        await supervisor.end(Order.DRAIN, 0)
+        await supervisor.end(Order.STOP, 60)
+        assert now() == 0
+    assert await workers.made[0].ended() == 0
 
 
-def test_end_does_not_wait_for_a_gap_to_pass() -> None:
-    async def main() -> None:
-        workers = Workers(lambda: Fake(0.0))
-        async with workers.supervisor as supervisor:
-            await asyncio.sleep(100)
-            before, started = now(), len(workers.made)
-            await supervisor.end(Order.DRAIN, 60)
-            assert now() - before < LONGEST_GAP_SECONDS / 2
-            assert len(workers.made) == started
-
-    run(main())
+async def test_end_does_not_wait_for_a_gap_to_pass() -> None:
+    workers = Workers(lambda: Fake(0.0))
+    async with workers.supervisor as supervisor:
+        await asyncio.sleep(100)
+        before, started = now(), len(workers.made)
+        await supervisor.end(Order.DRAIN, 60)
+        assert now() - before < LONGEST_GAP_SECONDS / 2
+        assert len(workers.made) == started
 
 
-def test_worker_that_was_being_started_is_told_what_the_others_were() -> None:
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        begun, made = asyncio.Event(), loop.create_future()
+async def test_worker_that_was_being_started_is_told_what_the_others_were() -> None:
+    loop = asyncio.get_running_loop()
+    begun, made = asyncio.Event(), loop.create_future()
 
-        async def start(_number: int) -> Fake:
-            begun.set()
-            return await asyncio.shield(made)
+    async def start(_number: int) -> Fake:
+        begun.set()
+        return await asyncio.shield(made)
 
-        async with Supervisor(1, start, lambda _number: None, now) as supervisor:
-            await begun.wait()
-            worker = Fake()
-            loop.call_later(1, made.set_result, worker)
-            await supervisor.end(Order.STOP, 60)
-            assert now() == 1
-        assert worker.orders == [Order.STOP]
-
-    run(main())
+    async with Supervisor(1, start, lambda _number: None, now) as supervisor:
+        await begun.wait()
+        worker = Fake()
+        loop.call_later(1, made.set_result, worker)
+        await supervisor.end(Order.STOP, 60)
+        assert now() == 1
+    assert worker.orders == [Order.STOP]

@@ -13,11 +13,13 @@ from gateway.ops.health import PROBE_SECONDS, Readiness
 from gateway.server.channel import Order, Question, Reply
 from gateway.server.supervisor import Supervisor
 from gateway.server.vitals import ANSWER_SECONDS, WorkersVitals
-from tests.support.virtual_time import now, run
+from tests.support.virtual_time import now
 from tests.test_app import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+pytestmark = pytest.mark.virtual_time
 
 READY = Readiness()
 FAR = Readiness("upstream unreachable", 7.0)
@@ -101,25 +103,19 @@ class Kept:
         ([None, None], Readiness("no worker answers")),
     ],
 )
-def test_workers_are_ready_when_one_of_them_is(
+async def test_workers_are_ready_when_one_of_them_is(
     readiness: list[Readiness | None], found: Readiness
 ) -> None:
-    async def main() -> None:
-        async with Kept(*readiness) as kept:
-            assert await kept.vitals.readiness() == found
-            assert now() == (0 if READY in readiness else PROBE_SECONDS + ANSWER_SECONDS)
-
-    run(main())
+    async with Kept(*readiness) as kept:
+        assert await kept.vitals.readiness() == found
+        assert now() == (0 if READY in readiness else PROBE_SECONDS + ANSWER_SECONDS)
 
 
-def test_no_worker_is_ready_once_they_are_told_to_end() -> None:
-    async def main() -> None:
-        async with Kept(READY, READY) as kept:
-            await kept.vitals.supervisor.end(Order.DRAIN, 0)
-            assert await kept.vitals.readiness() == Readiness("draining")
-            assert await kept.vitals.liveness() == ""
-
-    run(main())
+async def test_no_worker_is_ready_once_they_are_told_to_end() -> None:
+    async with Kept(READY, READY) as kept:
+        await kept.vitals.supervisor.end(Order.DRAIN, 0)
+        assert await kept.vitals.readiness() == Readiness("draining")
+        assert await kept.vitals.liveness() == ""
 
 
 @pytest.mark.parametrize(
@@ -130,54 +126,42 @@ def test_no_worker_is_ready_once_they_are_told_to_end() -> None:
         ([None, READY, None], "no answer of worker 1, 3"),
     ],
 )
-def test_workers_live_while_each_of_them_answers(
+async def test_workers_live_while_each_of_them_answers(
     readiness: list[Readiness | None], found: str
 ) -> None:
-    async def main() -> None:
-        async with Kept(*readiness) as kept:
-            assert await kept.vitals.liveness() == found
-
-    run(main())
+    async with Kept(*readiness) as kept:
+        assert await kept.vitals.liveness() == found
 
 
-def test_worker_that_is_being_replaced_is_missed() -> None:
-    async def main() -> None:
-        async with Kept(READY, READY) as kept:
-            kept.fakes[0].kill()
-            await asyncio.sleep(0.05)
-            assert await kept.vitals.liveness() == "no answer of worker 1"
-            assert await kept.vitals.readiness() == READY
-
-    run(main())
+async def test_worker_that_is_being_replaced_is_missed() -> None:
+    async with Kept(READY, READY) as kept:
+        kept.fakes[0].kill()
+        await asyncio.sleep(0.05)
+        assert await kept.vitals.liveness() == "no answer of worker 1"
+        assert await kept.vitals.readiness() == READY
 
 
-def test_metrics_keep_the_counts_of_workers_that_are_silent_or_gone() -> None:
-    async def main() -> None:
-        async with Kept(READY, READY) as kept:
-            told = numbers((await kept.vitals.metrics(""))[0].decode())
-            assert told["gateway_requests_total"] == 30
-            assert told["gateway_workers"] == 2
-            kept.fakes[1].kill()
-            await asyncio.sleep(0.05)
-            told = numbers((await kept.vitals.metrics(""))[0].decode())
-            assert told["gateway_requests_total"] == 30
-            kept.fakes[0].readiness = None
-            told = numbers((await kept.vitals.metrics(""))[0].decode())
-            assert told["gateway_requests_total"] == 30
-            assert told["gateway_workers_replaced_total"] >= 1
-
-    run(main())
+async def test_metrics_keep_the_counts_of_workers_that_are_silent_or_gone() -> None:
+    async with Kept(READY, READY) as kept:
+        told = numbers((await kept.vitals.metrics(""))[0].decode())
+        assert told["gateway_requests_total"] == 30
+        assert told["gateway_workers"] == 2
+        kept.fakes[1].kill()
+        await asyncio.sleep(0.05)
+        told = numbers((await kept.vitals.metrics(""))[0].decode())
+        assert told["gateway_requests_total"] == 30
+        kept.fakes[0].readiness = None
+        told = numbers((await kept.vitals.metrics(""))[0].decode())
+        assert told["gateway_requests_total"] == 30
+        assert told["gateway_workers_replaced_total"] >= 1
 
 
-def test_metrics_have_what_a_worker_told_unasked_at_its_end() -> None:
-    async def main() -> None:
-        async with Kept(READY, READY) as kept:
-            await kept.vitals.metrics("")
-            page = PAGE.format(25)
-            kept.vitals.told(2, Reply(Question.METRICS, msgspec.Raw(msgspec.json.encode(page))))
-            kept.fakes[1].kill()
-            await asyncio.sleep(0.05)
-            told = numbers((await kept.vitals.metrics(""))[0].decode())
-            assert told["gateway_requests_total"] == 35
-
-    run(main())
+async def test_metrics_have_what_a_worker_told_unasked_at_its_end() -> None:
+    async with Kept(READY, READY) as kept:
+        await kept.vitals.metrics("")
+        page = PAGE.format(25)
+        kept.vitals.told(2, Reply(Question.METRICS, msgspec.Raw(msgspec.json.encode(page))))
+        kept.fakes[1].kill()
+        await asyncio.sleep(0.05)
+        told = numbers((await kept.vitals.metrics(""))[0].decode())
+        assert told["gateway_requests_total"] == 35

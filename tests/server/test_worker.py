@@ -18,7 +18,7 @@ from gateway.server.channel import Channel, Message, Order, Question, Reply, Sta
 from gateway.server.worker import DRAIN_SECONDS, LAST_SECONDS, OUTLIVE_SECONDS, Worker
 from gateway.tasks import Tasks
 from tests.support.harness import connected, once, settings
-from tests.support.virtual_time import now, run
+from tests.support.virtual_time import now
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -125,30 +125,28 @@ class Ended:
     async def receive(self, _: type[Message]) -> None: ...
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("is_told_to_end", [False, True])
-def test_worker_without_a_supervisor_ends_within_ten_seconds_whatever_keeps_it(
+async def test_worker_without_a_supervisor_ends_within_ten_seconds_whatever_keeps_it(
     is_told_to_end: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alarms: list[int] = []
     monkeypatch.setattr("signal.alarm", alarms.append)
 
-    async def main() -> None:
-        server, tasks = Busy(), Tasks()
-        worker = Worker(cast("Channel", Ended()), cast("Server", server), tasks)
-        if is_told_to_end:
-            worker._leaving.set()
-        tasks.spawn(worker.obey(), name="obey")
-        ended = tasks.spawn(worker.until_ended(), name="end")
-        await asyncio.sleep(OUTLIVE_SECONDS - 0.1)
-        assert server.is_draining is is_told_to_end
-        await asyncio.sleep(0.2)
-        assert server.is_draining
-        assert not ended.done()
-        await ended
-        assert now() == OUTLIVE_SECONDS + DRAIN_SECONDS
-        await tasks.aclose()
-
-    run(main())
+    server, tasks = Busy(), Tasks()
+    worker = Worker(cast("Channel", Ended()), cast("Server", server), tasks)
+    if is_told_to_end:
+        worker._leaving.set()
+    tasks.spawn(worker.obey(), name="obey")
+    ended = tasks.spawn(worker.until_ended(), name="end")
+    await asyncio.sleep(OUTLIVE_SECONDS - 0.1)
+    assert server.is_draining is is_told_to_end
+    await asyncio.sleep(0.2)
+    assert server.is_draining
+    assert not ended.done()
+    await ended
+    assert now() == OUTLIVE_SECONDS + DRAIN_SECONDS
+    await tasks.aclose()
     # The last resort is not taken before that, and not long after.
     assert alarms == [LAST_SECONDS]
     assert OUTLIVE_SECONDS + DRAIN_SECONDS < LAST_SECONDS < 10

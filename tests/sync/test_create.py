@@ -29,9 +29,9 @@ from tests.support.theeye import (
     reply,
     shown,
 )
-from tests.support.virtual_time import now, run
+from tests.support.virtual_time import now
 
-pytestmark = pytest.mark.fakes
+pytestmark = [pytest.mark.fakes, pytest.mark.virtual_time]
 
 SECRET_WAIT = Path(__file__).parent.parent / "recordings" / "v4.15.3" / "secret_wait.json"
 JSON = (b"Content-Type", b"application/json")
@@ -67,11 +67,11 @@ def handler(
     )
 
 
-def create(
+async def create(
     created: Exchange, upstream: TheEye | None = None, route: CreateRoute | None = None
 ) -> Response | Passed:
     creating = handler(upstream or TheEye(CREATED))
-    return run(creating.create(created, route or CreateRoute()))
+    return await creating.create(created, route or CreateRoute())
 
 
 def post(
@@ -86,10 +86,10 @@ def location(response: Response | Passed) -> str:
     return shown(response)["Location"]
 
 
-def test_created_job_becomes_a_303_with_the_same_body_and_fields() -> None:
+async def test_created_job_becomes_a_303_with_the_same_body_and_fields() -> None:
     upstream = TheEye(reply(CREATED.content, 200, (b"X-A", b"b"), (b"cache-control", b"public")))
     created = post("wait_result=true&a=%20", JSON, pieces=[b'["x",', b"1]"])
-    response = create(created, upstream)
+    response = await create(created, upstream)
     assert response == Response(
         303,
         CREATED.content,
@@ -112,17 +112,17 @@ def test_created_job_becomes_a_303_with_the_same_body_and_fields() -> None:
     assert (created.kind, created.job_id, created.job_state) == (Kind.CREATE, JOB_ID, "in_progress")
 
 
-def test_newer_upstreams_own_redirect_is_replaced() -> None:
+async def test_newer_upstreams_own_redirect_is_replaced() -> None:
     native = reply(CREATED.content, 303, (b"Location", b"/job/x/result?timeout=10"))
-    response = create(post("wait_result=true&timeout=3"), TheEye(native))
+    response = await create(post("wait_result=true&timeout=3"), TheEye(native))
     assert (
         location(response) == f"/job/{JOB_ID}/result?wait_result=true&timeout=3&counter=0&limit=10"
     )
 
 
-def test_compressed_answer_stays_as_it_is() -> None:
+async def test_compressed_answer_stays_as_it_is() -> None:
     content = gzip.compress(CREATED.content, mtime=0)
-    response = create(post("wait_result=true"), TheEye(reply(content, 200, GZIP)))
+    response = await create(post("wait_result=true"), TheEye(reply(content, 200, GZIP)))
     assert isinstance(response, Response)
     assert (response.status, response.content) == (303, content)
     assert GZIP in response.fields
@@ -140,16 +140,16 @@ def test_compressed_answer_stays_as_it_is() -> None:
         reply(CREATED.content, 200, (b"Content-Encoding", b"br")),
     ],
 )
-def test_any_other_answer_passes(response: Reply) -> None:
-    assert create(post("wait_result=true"), TheEye(response)) == passed(response)
+async def test_any_other_answer_passes(response: Reply) -> None:
+    assert await create(post("wait_result=true"), TheEye(response)) == passed(response)
 
 
 @pytest.mark.parametrize("response", [reply(LOOKUP_FAILED, 401), CREATED])
-def test_what_the_upstream_says_to_the_token_is_told(response: Reply) -> None:
+async def test_what_the_upstream_says_to_the_token_is_told(response: Reply) -> None:
     told: list[tuple[Identity, int, Response | None]] = []
     created = post("wait_result=true")
     creating = handler(TheEye(response), lambda *what: told.append(what))
-    run(creating.create(created, CreateRoute()))
+    await creating.create(created, CreateRoute())
     said = rejection(response.status, response.reason, response.fields, response.content)
     assert told == [(created.identity, response.status, said)]
     assert (said is None) is (response is CREATED)
@@ -164,12 +164,12 @@ def test_what_the_upstream_says_to_the_token_is_told(response: Reply) -> None:
         ("wait_result=true&customer=x", "", ""),
     ],
 )
-def test_location_names_the_organization_when_the_token_does_not(
+async def test_location_names_the_organization_when_the_token_does_not(
     query: str, customer: str, appended: str
 ) -> None:
     name = "a&cme" if appended else "acme"
     created = post(query, customer=customer)
-    response = create(created, TheEye(reply(job(customer_name=name))))
+    response = await create(created, TheEye(reply(job(customer_name=name))))
     assert location(response) == f"/job/{JOB_ID}/result?{query}&{DEFAULTS}{appended}"
 
 
@@ -177,17 +177,17 @@ def test_location_names_the_organization_when_the_token_does_not(
 @pytest.mark.parametrize(
     "fields", [(), (JSON,), ((b"content-type", b"Application/JSON; charset=utf-8"),)]
 )
-def test_wait_is_asked_by_the_content(content: bytes, fields: tuple[Field, ...]) -> None:
+async def test_wait_is_asked_by_the_content(content: bytes, fields: tuple[Field, ...]) -> None:
     upstream = TheEye(CREATED)
-    response = create(post("a=b", *fields, pieces=[content[:5], content[5:]]), upstream)
+    response = await create(post("a=b", *fields, pieces=[content[:5], content[5:]]), upstream)
     assert location(response) == f"/job/{JOB_ID}/result?a=b&{DEFAULTS}"
     assert upstream.asked[0].content == content
 
 
-def test_wait_is_asked_by_compressed_content() -> None:
+async def test_wait_is_asked_by_compressed_content() -> None:
     content = gzip.compress(FLAG, mtime=0)
     upstream = TheEye(CREATED)
-    assert isinstance(create(post("", JSON, GZIP, pieces=[content]), upstream), Response)
+    assert isinstance(await create(post("", JSON, GZIP, pieces=[content]), upstream), Response)
     assert upstream.asked[0].content == content
 
 
@@ -204,98 +204,97 @@ def test_wait_is_asked_by_compressed_content() -> None:
         ((JSON, (b"Content-Encoding", b"br")), FLAG),
     ],
 )
-def test_request_that_asks_for_no_wait_is_to_be_relayed_with_what_was_read(
+async def test_request_that_asks_for_no_wait_is_to_be_relayed_with_what_was_read(
     fields: tuple[Field, ...], content: bytes
 ) -> None:
     upstream = TheEye(CREATED)
     created = post("wait_result=1", *fields, pieces=[content])
-    assert create(created, upstream) == Passed(content, ended=True)
+    assert await create(created, upstream) == Passed(content, ended=True)
     assert upstream.asked == []
     assert created.kind is not Kind.CREATE
 
 
-def test_content_of_another_type_is_not_read() -> None:
+async def test_content_of_another_type_is_not_read() -> None:
     created = post("", (b"Content-Type", b"text/plain"), pieces=[FLAG])
-    assert create(created) == Passed()
-    assert run(created.client.read()) == FLAG
+    assert await create(created) == Passed()
+    assert await created.client.read() == FLAG
 
 
-def test_long_content_is_read_no_further_than_to_inspect() -> None:
+async def test_long_content_is_read_no_further_than_to_inspect() -> None:
     created = post("", JSON, pieces=[b" " * 1500, b" " * 1500, FLAG])
-    assert create(created) == Passed(b" " * 3000, ended=False)
-    assert run(created.client.read()) == FLAG
+    assert await create(created) == Passed(b" " * 3000, ended=False)
+    assert await created.client.read() == FLAG
 
 
-def test_content_announced_as_long_is_not_read() -> None:
+async def test_content_announced_as_long_is_not_read() -> None:
     created = post("", JSON, pieces=[FLAG])
     created.client.content_length = 5000  # type: ignore[misc]  # the tests' client
-    assert create(created) == Passed()
+    assert await create(created) == Passed()
 
 
 @pytest.mark.parametrize(
     ("query", "pieces"), [("wait_result=true&timeout=0", []), ("limit=x", [FLAG])]
 )
-def test_wrong_parameter_is_refused_before_a_job_exists(query: str, pieces: list[bytes]) -> None:
+async def test_wrong_parameter_is_refused_before_a_job_exists(
+    query: str, pieces: list[bytes]
+) -> None:
     upstream = TheEye(CREATED)
     with pytest.raises(BadRequest):
-        create(post(query, JSON, pieces=pieces), upstream)
+        await create(post(query, JSON, pieces=pieces), upstream)
     assert upstream.asked == []
 
 
-def test_wrong_parameter_without_a_wait_is_no_concern() -> None:
-    assert create(post("timeout=0")) == Passed()
+async def test_wrong_parameter_without_a_wait_is_no_concern() -> None:
+    assert await create(post("timeout=0")) == Passed()
 
 
-def test_too_much_content_is_refused_before_a_job_exists() -> None:
+async def test_too_much_content_is_refused_before_a_job_exists() -> None:
     upstream = TheEye(CREATED)
     with pytest.raises(ContentTooLarge):
-        create(post("wait_result=true", pieces=[b" " * 5000] * 2), upstream)
+        await create(post("wait_result=true", pieces=[b" " * 5000] * 2), upstream)
     assert upstream.asked == []
 
 
 @pytest.mark.parametrize(
     "query", ["wait_result=true&x=" + "x" * 15_900, "wait_result=true" + "&a" * 995]
 )
-def test_query_too_large_for_the_redirects_is_refused_before_a_job_exists(query: str) -> None:
+async def test_query_too_large_for_the_redirects_is_refused_before_a_job_exists(query: str) -> None:
     upstream = TheEye(CREATED)
     with pytest.raises((TargetTooLong, BadRequest)):
-        create(post(query), upstream)
+        await create(post(query), upstream)
     assert upstream.asked == []
 
 
-def test_failing_upstream_is_told_and_not_asked_twice() -> None:
+async def test_failing_upstream_is_told_and_not_asked_twice() -> None:
     upstream = TheEye(None)
     with pytest.raises(BadGateway):
-        create(post("wait_result=true"), upstream)
+        await create(post("wait_result=true"), upstream)
     assert len(upstream.asked) == 1
 
 
-def test_job_is_created_although_the_client_leaves() -> None:
-    async def scenario() -> None:
-        upstream = TheEye(CREATED, latency_seconds=3)
-        creating = handler(upstream)
-        left = post("wait_result=true")
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(1):
-                await creating.create(left, CreateRoute())
-        (task,) = creating._tasks._tasks
-        await creating.aclose(grace_seconds=10)
-        assert now() == 3
-        assert task.result() == CREATED
-
-    run(scenario())
+async def test_job_is_created_although_the_client_leaves() -> None:
+    upstream = TheEye(CREATED, latency_seconds=3)
+    creating = handler(upstream)
+    left = post("wait_result=true")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await creating.create(left, CreateRoute())
+    (task,) = creating._tasks._tasks
+    await creating.aclose(grace_seconds=10)
+    assert now() == 3
+    assert task.result() == CREATED
 
 
-def test_job_created_by_secret_is_waited_for_by_its_own_secret() -> None:
+async def test_job_created_by_secret_is_waited_for_by_its_own_secret() -> None:
     recorded = json.loads(SECRET_WAIT.read_text())["exchanges"][0]["response"]
     native = dict(recorded["headers"])["Location"]
     query = "wait_result=true&timeout=10"
     upstream = TheEye(reply(recorded["body"].encode(), 303, (b"Location", native.encode())))
-    response = create(post(query, customer=""), upstream, CreateRoute(by_secret=True))
+    response = await create(post(query, customer=""), upstream, CreateRoute(by_secret=True))
     path = native.partition("?")[0]
     assert location(response) == f"{path}?{query}&counter=0&limit=10"
 
 
-def test_job_created_by_secret_without_one_of_its_own_passes() -> None:
-    response = create(post("wait_result=true"), None, CreateRoute(by_secret=True))
+async def test_job_created_by_secret_without_one_of_its_own_passes() -> None:
+    response = await create(post("wait_result=true"), None, CreateRoute(by_secret=True))
     assert response == passed(CREATED)

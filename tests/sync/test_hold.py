@@ -35,10 +35,10 @@ from tests.support.theeye import (
     reply,
     shown,
 )
-from tests.support.virtual_time import now, run
+from tests.support.virtual_time import now
 from tests.support.watched import is_empty
 
-pytestmark = pytest.mark.fakes
+pytestmark = [pytest.mark.fakes, pytest.mark.virtual_time]
 
 OTHER_JOB_ID = "f" * 24
 GONE = reply(b'"job not found"', 404)
@@ -74,20 +74,16 @@ def get(query: str, **options: Any) -> Exchange:
     return exchange("GET", f"/job/{JOB_ID}/result?{query}", **options)
 
 
-def ask(query: str, upstream: TheEye, **config: Any) -> tuple[Response, Exchange, float]:
+async def ask(query: str, upstream: TheEye, **config: Any) -> tuple[Response, Exchange, float]:
     """One request's answer, what became of it, and how long it took."""
-    held = get(query)
-
-    async def scenario() -> tuple[Response, float]:
-        return await Gateway(upstream, **config).answer(held), now()
-
-    response, seconds = run(scenario())
-    return response, held, seconds
+    held, began = get(query), now()
+    response = await Gateway(upstream, **config).answer(held)
+    return response, held, now() - began
 
 
-def test_finished_job_is_answered_at_once() -> None:
+async def test_finished_job_is_answered_at_once() -> None:
     upstream = TheEye(reply(finished()))
-    response, held, seconds = ask("parse&access_token=t", upstream)
+    response, held, seconds = await ask("parse&access_token=t", upstream)
     assert response == Response(
         200,
         b'{"a":1}',
@@ -115,17 +111,19 @@ def test_finished_job_is_answered_at_once() -> None:
         ("timeout", "terminated", 500),
     ],
 )
-def test_end_of_the_job_is_answered_as_it_comes(state: str, lifecycle: str, status: int) -> None:
+async def test_end_of_the_job_is_answered_as_it_comes(
+    state: str, lifecycle: str, status: int
+) -> None:
     ended = reply(finished(state=state, lifecycle=lifecycle))
-    response, held, seconds = ask("timeout=55", TheEye(changes_at=20, then=ended))
+    response, held, seconds = await ask("timeout=55", TheEye(changes_at=20, then=ended))
     assert response.status == status
     assert shown(response)["X-TheEye-Job-State"] == state
     assert 20 <= seconds < 22
     assert held.held_seconds == seconds
 
 
-def test_client_is_sent_on_when_its_time_is_up() -> None:
-    response, held, seconds = ask("a=%20&counter=3&parse", TheEye())
+async def test_client_is_sent_on_when_its_time_is_up() -> None:
+    response, held, seconds = await ask("a=%20&counter=3&parse", TheEye())
     assert seconds == 5
     assert (response.status, response.content) == (303, b"{}")
     assert shown(response) == {
@@ -140,10 +138,10 @@ def test_client_is_sent_on_when_its_time_is_up() -> None:
     assert held.outcome is Outcome.OK
 
 
-def test_task_that_names_a_server_is_the_only_one_to() -> None:
+async def test_task_that_names_a_server_is_the_only_one_to() -> None:
     printed = '{"response": {"headers": {"server": "task"}}}'
     ended = reply(finished(output=[printed]))
-    response, _, _ = ask("parse", TheEye(first=ended), profile="4.15")
+    response, _, _ = await ask("parse", TheEye(first=ended), profile="4.15")
     names = [(name.lower(), content) for name, content in response.fields]
     assert [content for name, content in names if name == b"server"] == [b"task"]
 
@@ -158,52 +156,53 @@ TIMED_OUT = {
 @pytest.mark.parametrize(
     ("query", "waits"), [("counter=5&limit=6&timeout=10", 10), ("counter=6&limit=6", 0)]
 )
-def test_last_request_answers_408_and_one_beyond_does_not_wait(query: str, waits: float) -> None:
-    response, _, seconds = ask(query, TheEye())
+async def test_last_request_answers_408_and_one_beyond_does_not_wait(
+    query: str, waits: float
+) -> None:
+    response, _, seconds = await ask(query, TheEye())
     assert response.status == 408
     assert json.loads(response.content) == TIMED_OUT
     assert shown(response)["Cache-Control"] == "no-store"
     assert seconds == waits
 
 
-def test_request_beyond_the_limit_answers_the_result_there_is() -> None:
-    response, _, _ = ask("counter=9&limit=6", TheEye(reply(finished())))
+async def test_request_beyond_the_limit_answers_the_result_there_is() -> None:
+    response, _, _ = await ask("counter=9&limit=6", TheEye(reply(finished())))
     assert (response.status, response.content) == (200, b'["{\\"a\\":1}"]')
 
 
-def test_last_request_looks_once_more_before_it_gives_up() -> None:
-    response, _, seconds = ask("counter=5&limit=6&timeout=60", TheEye(changes_at=59.9))
+async def test_last_request_looks_once_more_before_it_gives_up() -> None:
+    response, _, seconds = await ask("counter=5&limit=6&timeout=60", TheEye(changes_at=59.9))
     assert response.status == 200
     assert seconds == 60
 
 
-def test_documented_budget_is_one_minute() -> None:
-    async def scenario() -> None:
-        gateway = Gateway(TheEye())
-        query, hops = "limit=6&timeout=10&parse", 0
-        while True:
-            response = await gateway.answer(get(query))
-            hops += 1
-            if response.status != 303:
-                break
-            query = shown(response)["Location"].partition("?")[2]
-        assert (response.status, hops, now()) == (408, 6, 60)
-
-    run(scenario())
+async def test_documented_budget_is_one_minute() -> None:
+    gateway = Gateway(TheEye())
+    query, hops = "limit=6&timeout=10&parse", 0
+    while True:
+        response = await gateway.answer(get(query))
+        hops += 1
+        if response.status != 303:
+            break
+        query = shown(response)["Location"].partition("?")[2]
+    assert (response.status, hops, now()) == (408, 6, 60)
 
 
 @pytest.mark.parametrize("counter", [0, 9])
-def test_wait_goes_on_while_the_upstream_fails(counter: int) -> None:
+async def test_wait_goes_on_while_the_upstream_fails(counter: int) -> None:
     upstream = TheEye(None, changes_at=20)
-    response, _, seconds = ask(f"timeout=55&counter={counter}", upstream)
+    response, _, seconds = await ask(f"timeout=55&counter={counter}", upstream)
     assert response.status == 200
     assert 20 <= seconds < 25
     assert len(upstream.asked) < 20
 
 
 @pytest.mark.parametrize(("counter", "status"), [(0, 303), (9, 408), (10, 408)])
-def test_upstream_that_never_answers_is_no_error_of_the_wait(counter: int, status: int) -> None:
-    response, _, _ = ask(f"counter={counter}", TheEye(None))
+async def test_upstream_that_never_answers_is_no_error_of_the_wait(
+    counter: int, status: int
+) -> None:
+    response, _, _ = await ask(f"counter={counter}", TheEye(None))
     assert response.status == status
     assert shown(response)["X-TheEye-Job-State"] == "unknown"
     assert shown(response)["Access-Control-Allow-Origin"] == "*"
@@ -215,38 +214,35 @@ def test_upstream_that_never_answers_is_no_error_of_the_wait(counter: int, statu
         }
 
 
-def test_request_takes_its_hold_and_one_time_limit_of_the_upstream_at_most() -> None:
-    _, _, seconds = ask("timeout=5&counter=9", TheEye(None, latency_seconds=60))
+async def test_request_takes_its_hold_and_one_time_limit_of_the_upstream_at_most() -> None:
+    _, _, seconds = await ask("timeout=5&counter=9", TheEye(None, latency_seconds=60))
     assert seconds == 60
-    _, _, seconds = ask("timeout=60&counter=9", TheEye(None, latency_seconds=50))
+    _, _, seconds = await ask("timeout=60&counter=9", TheEye(None, latency_seconds=50))
     assert seconds <= 110
 
 
 @pytest.mark.parametrize("then", [reply(b'"Unauthorized"', 401), reply(finished())])
-def test_what_the_upstream_says_to_the_token_is_told_at_once(then: Reply) -> None:
-    async def scenario() -> list[int]:
-        gateway = Gateway(TheEye(changes_at=3, then=then))
-        task = asyncio.get_running_loop().create_task(gateway.answer(get("timeout=55")))
-        await asyncio.sleep(1)
-        assert gateway.statuses == [200]
-        await task
-        return gateway.statuses
-
-    assert run(scenario()) == [200, then.status]
+async def test_what_the_upstream_says_to_the_token_is_told_at_once(then: Reply) -> None:
+    gateway = Gateway(TheEye(changes_at=3, then=then))
+    task = asyncio.get_running_loop().create_task(gateway.answer(get("timeout=55")))
+    await asyncio.sleep(1)
+    assert gateway.statuses == [200]
+    await task
+    assert gateway.statuses == [200, then.status]
 
 
-def test_nothing_is_told_of_a_token_where_the_upstream_says_nothing() -> None:
+async def test_nothing_is_told_of_a_token_where_the_upstream_says_nothing() -> None:
     gateway = Gateway(TheEye(None))
-    run(gateway.answer(get("timeout=5")))
+    await gateway.answer(get("timeout=5"))
     assert gateway.statuses == []
 
 
 @pytest.mark.parametrize(
     "refusal", [GONE, reply(b'"Unauthorized"', 401), reply(b'"forbidden"', 403)]
 )
-def test_refusal_ends_the_wait_at_once_and_passes(refusal: Reply) -> None:
+async def test_refusal_ends_the_wait_at_once_and_passes(refusal: Reply) -> None:
     for changes_at in (0, 3):
-        response, _, seconds = ask("timeout=55", TheEye(changes_at=changes_at, then=refusal))
+        response, _, seconds = await ask("timeout=55", TheEye(changes_at=changes_at, then=refusal))
         assert (response.status, response.content) == (refusal.status, refusal.content)
         assert seconds < changes_at * 1.1 + 0.1
 
@@ -261,180 +257,156 @@ def test_refusal_ends_the_wait_at_once_and_passes(refusal: Reply) -> None:
         (None, []),
     ],
 )
-def test_how_the_upstream_took_the_token_is_told(
+async def test_how_the_upstream_took_the_token_is_told(
     upstream_says: Reply | None, told: list[int]
 ) -> None:
-    async def scenario() -> list[int]:
-        gateway = Gateway(TheEye(upstream_says))
-        await gateway.answer(get("timeout=1&limit=1"))
-        return gateway.statuses
-
-    assert run(scenario()) == told
+    gateway = Gateway(TheEye(upstream_says))
+    await gateway.answer(get("timeout=1&limit=1"))
+    assert gateway.statuses == told
 
 
 @pytest.mark.parametrize(
     "upstream_says", [finished(customer_name="globex"), finished(customer_name=1)]
 )
-def test_job_of_another_organization_is_not_found(upstream_says: bytes) -> None:
-    response, held, _ = ask("full", TheEye(reply(upstream_says)))
+async def test_job_of_another_organization_is_not_found(upstream_says: bytes) -> None:
+    response, held, _ = await ask("full", TheEye(reply(upstream_says)))
     assert (response.status, response.content) == (404, b'"job not found"')
     assert shown(response)["X-TheEye-Job-State"] == "unknown"
     assert held.job_state == ""
 
 
 @pytest.mark.parametrize("job_id", ["xyz", "", "%36" + JOB_ID[1:], JOB_ID + "0"])
-def test_job_id_that_is_none_is_refused_as_the_upstream_does(job_id: str) -> None:
+async def test_job_id_that_is_none_is_refused_as_the_upstream_does(job_id: str) -> None:
     upstream = TheEye()
-    response = run(Gateway(upstream).answer(get("timeout=x"), job_id))
+    response = await Gateway(upstream).answer(get("timeout=x"), job_id)
     assert (response.status, response.content) == (400, b'"job id is invalid"')
     assert upstream.asked == []
 
 
 @pytest.mark.parametrize("query", ["timeout=abc", "limit=0", "counter=-1", "customer=.."])
-def test_wrong_parameter_is_refused_without_asking_upstream(query: str) -> None:
+async def test_wrong_parameter_is_refused_without_asking_upstream(query: str) -> None:
     upstream = TheEye()
     with pytest.raises(BadRequest) as refused:
-        run(Gateway(upstream).answer(get(query)))
+        await Gateway(upstream).answer(get(query))
     assert (b"X-TheEye-Job-Id", JOB_ID.encode()) in refused.value.fields
     assert upstream.asked == []
 
 
-def test_every_waiter_is_sent_to_the_same_counter_when_drained() -> None:
-    async def scenario() -> None:
-        gateway = Gateway(TheEye())
-        held = [get("counter=2&parse&limit=3"), get("")]
-        async with asyncio.TaskGroup() as group:
-            answers = [group.create_task(gateway.answer(one)) for one in held]
-            await asyncio.sleep(1)
-            gateway.watcher.drain()
-        assert now() == 1
-        for response, query in zip(
-            answers,
-            ["counter=2&parse&limit=3&timeout=5", "counter=0&limit=10&timeout=5"],
-            strict=True,
-        ):
-            assert (response.result().status, response.result().content) == (303, b"{}")
-            location = f"/job/{JOB_ID}/result?{query}&drained=1"
-            assert shown(response.result())["Location"] == location
-        assert {one.outcome for one in held} == {Outcome.DRAINED}
-
-    run(scenario())
+async def test_every_waiter_is_sent_to_the_same_counter_when_drained() -> None:
+    gateway = Gateway(TheEye())
+    held = [get("counter=2&parse&limit=3"), get("")]
+    async with asyncio.TaskGroup() as group:
+        answers = [group.create_task(gateway.answer(one)) for one in held]
+        await asyncio.sleep(1)
+        gateway.watcher.drain()
+    assert now() == 1
+    for response, query in zip(
+        answers,
+        ["counter=2&parse&limit=3&timeout=5", "counter=0&limit=10&timeout=5"],
+        strict=True,
+    ):
+        assert (response.result().status, response.result().content) == (303, b"{}")
+        location = f"/job/{JOB_ID}/result?{query}&drained=1"
+        assert shown(response.result())["Location"] == location
+    assert {one.outcome for one in held} == {Outcome.DRAINED}
 
 
-def test_request_is_released_when_drained_while_the_upstream_stalls() -> None:
-    async def scenario() -> None:
-        gateway = Gateway(TheEye(latency_seconds=60))
-        held = get("counter=2")
-        async with asyncio.TaskGroup() as group:
-            response = group.create_task(gateway.answer(held))
-            await asyncio.sleep(1)
-            gateway.watcher.drain()
-        assert now() == 1
-        assert "counter=2&" in shown(response.result())["Location"]
-        assert held.outcome is Outcome.DRAINED
-        assert gateway.watcher._scopes == set()
-
-    run(scenario())
+async def test_request_is_released_when_drained_while_the_upstream_stalls() -> None:
+    gateway = Gateway(TheEye(latency_seconds=60))
+    held = get("counter=2")
+    async with asyncio.TaskGroup() as group:
+        response = group.create_task(gateway.answer(held))
+        await asyncio.sleep(1)
+        gateway.watcher.drain()
+    assert now() == 1
+    assert "counter=2&" in shown(response.result())["Location"]
+    assert held.outcome is Outcome.DRAINED
+    assert gateway.watcher._scopes == set()
 
 
-def test_two_hundred_waiters_get_the_result_each_with_its_own_token() -> None:
-    async def scenario() -> None:
-        upstream = TheEye(changes_at=10)
-        gateway = Gateway(upstream)
-        async with asyncio.TaskGroup() as group:
-            answers = [
-                group.create_task(gateway.answer(get(f"timeout=30&access_token=t{number}")))
-                for number in range(200)
-            ]
-        assert {response.result().status for response in answers} == {200}
-        assert len(upstream.asked) < 200 + 200 + 60
-        last = [asked.target.partition("=")[2] for asked in upstream.asked[-200:]]
-        assert sorted(last) == sorted(f"t{number}" for number in range(200))
-
-    run(scenario())
+async def test_two_hundred_waiters_get_the_result_each_with_its_own_token() -> None:
+    upstream = TheEye(changes_at=10)
+    gateway = Gateway(upstream)
+    async with asyncio.TaskGroup() as group:
+        answers = [
+            group.create_task(gateway.answer(get(f"timeout=30&access_token=t{number}")))
+            for number in range(200)
+        ]
+    assert {response.result().status for response in answers} == {200}
+    assert len(upstream.asked) < 200 + 200 + 60
+    last = [asked.target.partition("=")[2] for asked in upstream.asked[-200:]]
+    assert sorted(last) == sorted(f"t{number}" for number in range(200))
 
 
-def test_waiter_without_leave_to_see_the_job_never_joins_the_watch() -> None:
-    async def scenario() -> None:
-        upstream = TheEye(None, changes_at=2, then=reply(job()))
-        gateway = Gateway(upstream)
-        stranger = get("timeout=4")
-        stranger.identity = identity_of("globex")
-        async with asyncio.TaskGroup() as group:
-            refused = group.create_task(gateway.answer(stranger))
-            sent_on = group.create_task(gateway.answer(get("timeout=4")))
-            await asyncio.sleep(1)
-            assert gateway.watcher.stats().watches == 2
-        assert refused.result().status == 404
-        assert sent_on.result().status == 303
-
-    run(scenario())
+async def test_waiter_without_leave_to_see_the_job_never_joins_the_watch() -> None:
+    upstream = TheEye(None, changes_at=2, then=reply(job()))
+    gateway = Gateway(upstream)
+    stranger = get("timeout=4")
+    stranger.identity = identity_of("globex")
+    async with asyncio.TaskGroup() as group:
+        refused = group.create_task(gateway.answer(stranger))
+        sent_on = group.create_task(gateway.answer(get("timeout=4")))
+        await asyncio.sleep(1)
+        assert gateway.watcher.stats().watches == 2
+    assert refused.result().status == 404
+    assert sent_on.result().status == 303
 
 
-def test_job_too_large_to_hold_is_a_502_that_names_it() -> None:
+async def test_job_too_large_to_hold_is_a_502_that_names_it() -> None:
     large = reply(finished(output=["x" * 200_000]))
     with pytest.raises(ResponseTooLarge) as refused:
-        ask("full", TheEye(large))
+        await ask("full", TheEye(large))
     assert (b"X-TheEye-Job-Id", JOB_ID.encode()) in refused.value.fields
 
 
-def test_client_that_follows_its_redirect_late_gets_the_result_another_of_its_token_saw() -> None:
-    async def scenario() -> None:
-        upstream = TheEye(changes_at=5)
-        gateway = Gateway(upstream)
-        late, other = get("timeout=2&access_token=t"), get("timeout=30&access_token=t")
-        async with asyncio.TaskGroup() as group:
-            answers = [group.create_task(gateway.answer(one)) for one in (late, other)]
-        assert [response.result().status for response in answers] == [303, 200]
-        await asyncio.sleep(30)
-        upstream.then = GONE
-        followed = get(shown(answers[0].result())["Location"].partition("?")[2])
-        assert await gateway.answer(followed) == answers[1].result()
-        assert followed.job_state == "success"
-        stranger = get("timeout=30&access_token=t")
-        stranger.identity = Identity(b"s", "acme", "", "", b"s", is_verified=False)
-        assert (await gateway.answer(stranger)).status == 404
-
-    run(scenario())
-
-
-def test_result_is_read_and_kept_for_a_client_that_leaves_as_its_job_ends() -> None:
-    async def scenario() -> None:
-        upstream = TheEye(changes_at=5, latency_seconds=0.5)
-        gateway = Gateway(upstream)
-        async with asyncio.TaskGroup() as group:
-            leaving = group.create_task(gateway.answer(get("timeout=30&access_token=t")))
-            await until(lambda: len(gateway.results._tasks) == 1)
-            leaving.cancel()
-        await asyncio.sleep(1)
-        assert len(gateway.results._tasks) == 0
-        assert gateway.watcher.stats().watches == 0
-        upstream.then = GONE
-        assert (await gateway.answer(get("access_token=t"))).status == 200
-
-    run(scenario())
+async def test_client_that_follows_its_redirect_late_gets_the_result_another_of_its_token_saw() -> (
+    None
+):
+    upstream = TheEye(changes_at=5)
+    gateway = Gateway(upstream)
+    late, other = get("timeout=2&access_token=t"), get("timeout=30&access_token=t")
+    async with asyncio.TaskGroup() as group:
+        answers = [group.create_task(gateway.answer(one)) for one in (late, other)]
+    assert [response.result().status for response in answers] == [303, 200]
+    await asyncio.sleep(30)
+    upstream.then = GONE
+    followed = get(shown(answers[0].result())["Location"].partition("?")[2])
+    assert await gateway.answer(followed) == answers[1].result()
+    assert followed.job_state == "success"
+    stranger = get("timeout=30&access_token=t")
+    stranger.identity = Identity(b"s", "acme", "", "", b"s", is_verified=False)
+    assert (await gateway.answer(stranger)).status == 404
 
 
-def test_profile_chooses_the_default_format() -> None:
+async def test_result_is_read_and_kept_for_a_client_that_leaves_as_its_job_ends() -> None:
+    upstream = TheEye(changes_at=5, latency_seconds=0.5)
+    gateway = Gateway(upstream)
+    async with asyncio.TaskGroup() as group:
+        leaving = group.create_task(gateway.answer(get("timeout=30&access_token=t")))
+        await until(lambda: len(gateway.results._tasks) == 1)
+        leaving.cancel()
+    await asyncio.sleep(1)
+    assert len(gateway.results._tasks) == 0
+    assert gateway.watcher.stats().watches == 0
+    upstream.then = GONE
+    assert (await gateway.answer(get("access_token=t"))).status == 200
+
+
+async def test_profile_chooses_the_default_format() -> None:
     upstream = TheEye(reply(finished()))
-    assert ask("", upstream, profile="4.15")[0].content == b'{"a":1}'
+    assert (await ask("", upstream, profile="4.15"))[0].content == b'{"a":1}'
 
 
-def test_result_by_secret_is_waited_for_on_the_upstreams_own_route() -> None:
-    async def scenario() -> None:
-        upstream = TheEye(
-            reply(b"{}", 303), changes_at=3, then=reply(finished(state="failure"), 500)
-        )
-        response = await Gateway(upstream).answer(get("parse", customer=""), secret="5ec")
-        assert (response.status, response.content) == (500, b'{"a":1}')
-        assert 3 <= now() < 3.5
-        upstream = TheEye(reply(b"{}", 303))
-        response = await Gateway(upstream).answer(get(""), secret="5ec")
-        path = f"/job/{JOB_ID}/secret/5ec/result"
-        assert shown(response)["Location"] == f"{path}?counter=1&limit=10&timeout=5"
-        assert {asked.target for asked in upstream.asked} == {f"{path}?full&counter=0&limit=1"}
-
-    run(scenario())
+async def test_result_by_secret_is_waited_for_on_the_upstreams_own_route() -> None:
+    upstream = TheEye(reply(b"{}", 303), changes_at=3, then=reply(finished(state="failure"), 500))
+    response = await Gateway(upstream).answer(get("parse", customer=""), secret="5ec")
+    assert (response.status, response.content) == (500, b'{"a":1}')
+    assert 3 <= now() < 3.5
+    upstream = TheEye(reply(b"{}", 303))
+    response = await Gateway(upstream).answer(get(""), secret="5ec")
+    path = f"/job/{JOB_ID}/secret/5ec/result"
+    assert shown(response)["Location"] == f"{path}?counter=1&limit=10&timeout=5"
+    assert {asked.target for asked in upstream.asked} == {f"{path}?full&counter=0&limit=1"}
 
 
 RAN = {
@@ -443,29 +415,26 @@ RAN = {
 }
 
 
-def reads_of_the_sixth(task_ids: list[str]) -> list[float]:
+async def reads_of_the_sixth(task_ids: list[str]) -> list[float]:
     """When a job was read, after five others had ended; the tasks they all are of are given."""
 
-    async def scenario() -> list[float]:
-        upstream = TheEye()
-        gateway = Gateway(upstream)
-        began = 0.0
-        for number, task_id in enumerate(task_ids):
-            began, job_id = now(), f"{number:024x}"
-            members = RAN | {"id": job_id, "task_id": task_id}
-            upstream.first, upstream.then = reply(job(**members)), reply(finished(**members))
-            upstream.changes_at = began + 20
-            upstream.asked.clear()
-            response = await gateway.answer(get("timeout=55"), job_id)
-            assert response.status == 200
-        return [asked.at - began for asked in upstream.asked]
-
-    return run(scenario())
+    upstream = TheEye()
+    gateway = Gateway(upstream)
+    began = 0.0
+    for number, task_id in enumerate(task_ids):
+        began, job_id = now(), f"{number:024x}"
+        members = RAN | {"id": job_id, "task_id": task_id}
+        upstream.first, upstream.then = reply(job(**members)), reply(finished(**members))
+        upstream.changes_at = began + 20
+        upstream.asked.clear()
+        response = await gateway.answer(get("timeout=55"), job_id)
+        assert response.status == 200
+    return [asked.at - began for asked in upstream.asked]
 
 
-def test_job_of_a_known_task_is_looked_at_seldom_before_it_usually_ends() -> None:
-    unknown = reads_of_the_sixth([*"12345", "6"])
-    known = reads_of_the_sixth([*"66666", "6"])
+async def test_job_of_a_known_task_is_looked_at_seldom_before_it_usually_ends() -> None:
+    unknown = await reads_of_the_sixth([*"12345", "6"])
+    known = await reads_of_the_sixth([*"66666", "6"])
     assert len(unknown) > 30
     assert len(known) < 12
     assert known[-1] < 21.5
@@ -485,31 +454,25 @@ def reads(upstream: TheEye) -> int:
     return sum(asked.purpose is Purpose.READ for asked in upstream.asked)
 
 
-def test_client_that_follows_its_redirects_has_the_job_read_once() -> None:
-    async def scenario() -> None:
-        upstream = TheEye(changes_at=32)
-        gateway = Gateway(upstream)
-        query = await sent_on(gateway, "access_token=t&parse", hops=6)
-        response = await gateway.answer(get(query))
-        if response.status == 303:
-            response = await gateway.answer(get(shown(response)["Location"].partition("?")[2]))
-        assert (response.status, reads(upstream)) == (200, 2)
-        assert 32 <= now() < 36
-
-    run(scenario())
+async def test_client_that_follows_its_redirects_has_the_job_read_once() -> None:
+    upstream = TheEye(changes_at=32)
+    gateway = Gateway(upstream)
+    query = await sent_on(gateway, "access_token=t&parse", hops=6)
+    response = await gateway.answer(get(query))
+    if response.status == 303:
+        response = await gateway.answer(get(shown(response)["Location"].partition("?")[2]))
+    assert (response.status, reads(upstream)) == (200, 2)
+    assert 32 <= now() < 36
 
 
 @pytest.mark.parametrize("seconds", [3.5, 4.5])
-def test_client_that_comes_late_has_the_job_read_again(seconds: float) -> None:
-    async def scenario() -> None:
-        upstream = TheEye()
-        gateway = Gateway(upstream)
-        query = await sent_on(gateway, "")
-        await asyncio.sleep(seconds)
-        await sent_on(gateway, query)
-        assert reads(upstream) == (1 if seconds < 4 else 2)
-
-    run(scenario())
+async def test_client_that_comes_late_has_the_job_read_again(seconds: float) -> None:
+    upstream = TheEye()
+    gateway = Gateway(upstream)
+    query = await sent_on(gateway, "")
+    await asyncio.sleep(seconds)
+    await sent_on(gateway, query)
+    assert reads(upstream) == (1 if seconds < 4 else 2)
 
 
 @pytest.mark.parametrize(
@@ -520,92 +483,73 @@ def test_client_that_comes_late_has_the_job_read_again(seconds: float) -> None:
         ("customer=acme", "customer=globex"),
     ],
 )
-def test_client_never_waits_on_because_another_was_shown_the_job(first: str, second: str) -> None:
-    async def scenario() -> None:
-        upstream = TheEye()
-        gateway = Gateway(upstream)
-        query = await sent_on(gateway, first)
-        upstream.first = reply(b'"Unauthorized"', 401)
-        response = await gateway.answer(get(query.replace(first, second)))
-        assert response.status == 401
-
-    run(scenario())
-
-
-def test_client_of_another_origin_gets_access_control_fields_of_its_own() -> None:
-    async def scenario() -> None:
-        upstream = TheEye()
-        gateway = Gateway(upstream)
-        query = await sent_on(gateway, "")
-        held = exchange("GET", f"/job/{JOB_ID}/result?{query}", (b"Origin", b"https://b.test"))
-        await gateway.answer(held)
-        assert reads(upstream) == 2
-
-    run(scenario())
+async def test_client_never_waits_on_because_another_was_shown_the_job(
+    first: str, second: str
+) -> None:
+    upstream = TheEye()
+    gateway = Gateway(upstream)
+    query = await sent_on(gateway, first)
+    upstream.first = reply(b'"Unauthorized"', 401)
+    response = await gateway.answer(get(query.replace(first, second)))
+    assert response.status == 401
 
 
-def test_revoked_token_is_noticed_by_a_client_that_waits_on() -> None:
-    async def scenario() -> None:
-        upstream = TheEye(changes_at=5, then=reply(b'"Unauthorized"', 401))
-        gateway = Gateway(upstream)
-        query = await sent_on(gateway, "access_token=t")
-        response = await gateway.answer(get(query))
-        assert response.status == 401
-        assert 5 <= now() < 5.6
-
-    run(scenario())
+async def test_client_of_another_origin_gets_access_control_fields_of_its_own() -> None:
+    upstream = TheEye()
+    gateway = Gateway(upstream)
+    query = await sent_on(gateway, "")
+    held = exchange("GET", f"/job/{JOB_ID}/result?{query}", (b"Origin", b"https://b.test"))
+    await gateway.answer(held)
+    assert reads(upstream) == 2
 
 
-def test_hint_between_two_requests_has_the_job_read_at_once() -> None:
-    async def scenario() -> None:
-        upstream = TheEye(changes_at=5)
-        gateway = Gateway(upstream)
-        gateway.watcher.rely_on_hints(True)
-        query = await sent_on(gateway, "")
-        gateway.watcher.hint(JOB_ID)
-        response = await gateway.answer(get(query))
-        assert (response.status, now()) == (200, 5)
-
-    run(scenario())
+async def test_revoked_token_is_noticed_by_a_client_that_waits_on() -> None:
+    upstream = TheEye(changes_at=5, then=reply(b'"Unauthorized"', 401))
+    gateway = Gateway(upstream)
+    query = await sent_on(gateway, "access_token=t")
+    response = await gateway.answer(get(query))
+    assert response.status == 401
+    assert 5 <= now() < 5.6
 
 
-def test_end_that_may_have_been_missed_between_two_requests_is_noticed_at_once() -> None:
-    async def scenario() -> None:
-        upstream = TheEye(changes_at=5)
-        gateway = Gateway(upstream)
-        gateway.watcher.rely_on_hints(True)
-        query = await sent_on(gateway, "")
-        gateway.watcher.look_at_all()
-        response = await gateway.answer(get(query))
-        assert (response.status, now()) == (200, 5)
-
-    run(scenario())
+async def test_hint_between_two_requests_has_the_job_read_at_once() -> None:
+    upstream = TheEye(changes_at=5)
+    gateway = Gateway(upstream)
+    gateway.watcher.rely_on_hints(True)
+    query = await sent_on(gateway, "")
+    gateway.watcher.hint(JOB_ID)
+    response = await gateway.answer(get(query))
+    assert (response.status, now()) == (200, 5)
 
 
-def test_clients_that_come_while_all_jobs_are_looked_at_cost_no_read_each() -> None:
-    async def scenario() -> None:
-        upstream = TheEye()
-        gateway = Gateway(upstream)
-        gateway.watcher.rely_on_hints(True)
-        query = await sent_on(gateway, "")
-        gateway.watcher.look_at_all()
-        await sent_on(gateway, query)
-        assert reads(upstream) == 1
-        assert [asked.at for asked in upstream.asked] == [0, 5]
-
-    run(scenario())
+async def test_end_that_may_have_been_missed_between_two_requests_is_noticed_at_once() -> None:
+    upstream = TheEye(changes_at=5)
+    gateway = Gateway(upstream)
+    gateway.watcher.rely_on_hints(True)
+    query = await sent_on(gateway, "")
+    gateway.watcher.look_at_all()
+    response = await gateway.answer(get(query))
+    assert (response.status, now()) == (200, 5)
 
 
-def test_job_is_read_again_where_nobody_was_shown_it_for_long() -> None:
-    async def scenario() -> None:
-        upstream = TheEye(changes_at=1, then=None)
-        gateway = Gateway(upstream)
-        query = await sent_on(gateway, "timeout=30", hops=3)
-        assert reads(upstream) == 1
-        await gateway.answer(get(query))
-        assert reads(upstream) == 2
+async def test_clients_that_come_while_all_jobs_are_looked_at_cost_no_read_each() -> None:
+    upstream = TheEye()
+    gateway = Gateway(upstream)
+    gateway.watcher.rely_on_hints(True)
+    query = await sent_on(gateway, "")
+    gateway.watcher.look_at_all()
+    await sent_on(gateway, query)
+    assert reads(upstream) == 1
+    assert [asked.at for asked in upstream.asked] == [0, 5]
 
-    run(scenario())
+
+async def test_job_is_read_again_where_nobody_was_shown_it_for_long() -> None:
+    upstream = TheEye(changes_at=1, then=None)
+    gateway = Gateway(upstream)
+    query = await sent_on(gateway, "timeout=30", hops=3)
+    assert reads(upstream) == 1
+    await gateway.answer(get(query))
+    assert reads(upstream) == 2
 
 
 class Hasty(TheEye):
@@ -628,73 +572,61 @@ class Many(Hasty):
 
 
 @pytest.mark.parametrize("then", [reply(job()), reply(b"{}"), reply(b"", 500)])
-def test_list_that_says_otherwise_than_the_job_leads_to_few_reads(then: Reply) -> None:
-    async def scenario() -> None:
-        upstream = Hasty(changes_at=0.05, then=then, latency_seconds=0.01)
-        gateway = Gateway(upstream)
-        query = "timeout=30&access_token=t"
-        async with asyncio.TaskGroup() as group:
-            for _ in range(2):
-                group.create_task(gateway.answer(get(query)))
-            other = exchange("GET", f"/job/{OTHER_JOB_ID}/result?{query}")
-            group.create_task(gateway.answer(other, OTHER_JOB_ID))
-        assert len(upstream.asked) < 60
-
-    run(scenario())
+async def test_list_that_says_otherwise_than_the_job_leads_to_few_reads(then: Reply) -> None:
+    upstream = Hasty(changes_at=0.05, then=then, latency_seconds=0.01)
+    gateway = Gateway(upstream)
+    query = "timeout=30&access_token=t"
+    async with asyncio.TaskGroup() as group:
+        for _ in range(2):
+            group.create_task(gateway.answer(get(query)))
+        other = exchange("GET", f"/job/{OTHER_JOB_ID}/result?{query}")
+        group.create_task(gateway.answer(other, OTHER_JOB_ID))
+    assert len(upstream.asked) < 60
 
 
 @pytest.mark.parametrize("relies", [True, False])
-def test_end_that_cannot_be_read_for_a_while_is_read_soon_after(relies: bool) -> None:
-    async def scenario() -> None:
-        upstream = TheEye(latency_seconds=0.001)
-        gateway = Gateway(upstream)
-        gateway.watcher.rely_on_hints(relies)
-        async with asyncio.TaskGroup() as group:
-            held = group.create_task(gateway.answer(get("timeout=30")))
-            await asyncio.sleep(3)
-            upstream.asked.clear()
-            upstream.first = None
-            gateway.watcher.hint(JOB_ID)
-            await asyncio.sleep(10)
-            assert len(upstream.asked) < 10
-            upstream.first = reply(finished())
-        assert held.result().status == 200
-        assert now() < 20
-
-    run(scenario())
-
-
-def test_end_that_could_not_be_read_is_not_forgotten_when_its_client_comes_again() -> None:
-    async def scenario() -> None:
-        upstream = TheEye(latency_seconds=0.001)
-        gateway = Gateway(upstream)
-        gateway.watcher.rely_on_hints(True)
-        query = await sent_on(gateway, "access_token=t&limit=99")
+async def test_end_that_cannot_be_read_for_a_while_is_read_soon_after(relies: bool) -> None:
+    upstream = TheEye(latency_seconds=0.001)
+    gateway = Gateway(upstream)
+    gateway.watcher.rely_on_hints(relies)
+    async with asyncio.TaskGroup() as group:
+        held = group.create_task(gateway.answer(get("timeout=30")))
+        await asyncio.sleep(3)
+        upstream.asked.clear()
         upstream.first = None
         gateway.watcher.hint(JOB_ID)
-        query = await sent_on(gateway, query, hops=2)
-        upstream.first = reply(finished())
-        assert (await gateway.answer(get(query))).status == 200
-        assert now() < 17
-
-    run(scenario())
-
-
-def test_false_alarm_does_not_make_an_old_job_be_looked_at_as_a_new_one() -> None:
-    async def scenario() -> None:
-        upstream = TheEye()
-        gateway = Gateway(upstream)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(gateway.answer(get("timeout=60")))
-            await asyncio.sleep(40)
-            upstream.asked.clear()
-            gateway.watcher.hint(JOB_ID)
+        await asyncio.sleep(10)
         assert len(upstream.asked) < 10
+        upstream.first = reply(finished())
+    assert held.result().status == 200
+    assert now() < 20
 
-    run(scenario())
+
+async def test_end_that_could_not_be_read_is_not_forgotten_when_its_client_comes_again() -> None:
+    upstream = TheEye(latency_seconds=0.001)
+    gateway = Gateway(upstream)
+    gateway.watcher.rely_on_hints(True)
+    query = await sent_on(gateway, "access_token=t&limit=99")
+    upstream.first = None
+    gateway.watcher.hint(JOB_ID)
+    query = await sent_on(gateway, query, hops=2)
+    upstream.first = reply(finished())
+    assert (await gateway.answer(get(query))).status == 200
+    assert now() < 17
 
 
-def test_nothing_is_left_of_many_waits_however_they_ended() -> None:
+async def test_false_alarm_does_not_make_an_old_job_be_looked_at_as_a_new_one() -> None:
+    upstream = TheEye()
+    gateway = Gateway(upstream)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(gateway.answer(get("timeout=60")))
+        await asyncio.sleep(40)
+        upstream.asked.clear()
+        gateway.watcher.hint(JOB_ID)
+    assert len(upstream.asked) < 10
+
+
+async def test_nothing_is_left_of_many_waits_however_they_ended() -> None:
     async def client(gateway: Gateway, number: int) -> None:
         job_id, token = f"{number:024x}", number % 7
         held = exchange("GET", f"/job/{job_id}/result?access_token={token}&timeout=9")
@@ -715,20 +647,17 @@ def test_nothing_is_left_of_many_waits_however_they_ended() -> None:
 
     statuses: Counter[int] = Counter()
 
-    async def scenario() -> None:
-        gateway = Gateway(Many(changes_at=12, latency_seconds=0.01))
-        async with asyncio.TaskGroup() as group:
-            for number in range(1000):
-                group.create_task(client(gateway, number))
-                await asyncio.sleep(0.01)
-        assert set(statuses) == {200, 303}
-        assert gateway.results._kept
-        await asyncio.sleep(61)
-        assert is_empty(gateway.watcher)
-        assert not gateway.hold._sights
-        assert not gateway.watcher._hints
-        assert not gateway.results._kept
-        assert not gateway.results._tasks
-        assert asyncio.all_tasks() == {asyncio.current_task()}
-
-    run(scenario())
+    gateway = Gateway(Many(changes_at=12, latency_seconds=0.01))
+    async with asyncio.TaskGroup() as group:
+        for number in range(1000):
+            group.create_task(client(gateway, number))
+            await asyncio.sleep(0.01)
+    assert set(statuses) == {200, 303}
+    assert gateway.results._kept
+    await asyncio.sleep(61)
+    assert is_empty(gateway.watcher)
+    assert not gateway.hold._sights
+    assert not gateway.watcher._hints
+    assert not gateway.results._kept
+    assert not gateway.results._tasks
+    assert asyncio.all_tasks() == {asyncio.current_task()}

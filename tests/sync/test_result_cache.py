@@ -21,6 +21,8 @@ from tests.support.virtual_time import now, run
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+pytestmark = pytest.mark.virtual_time
+
 GONE = reply(b'"job not found"', 404)
 ONE, OTHER = b"1" * 16, b"2" * 16
 KIB = 1024
@@ -64,16 +66,15 @@ class Kept:
 
 
 @pytest.mark.parametrize("has_ended", [True, False])
-def test_result_is_there_for_its_reader_after_the_upstream_has_removed_it(has_ended: bool) -> None:
-    async def scenario() -> None:
-        kept = Kept()
-        first = await kept.read(has_ended=has_ended)
-        assert isinstance(first, Seen)
-        assert await kept.read_while(GONE) == Seen(first.job, (SERVER, ALLOW_ORIGIN))
-        assert await kept.read_while(GONE, read=reading(JOB_ID.upper())) == await kept.read()
-        assert len(kept.upstream.asked) == 4, "the upstream is asked each time"
-
-    run(scenario())
+async def test_result_is_there_for_its_reader_after_the_upstream_has_removed_it(
+    has_ended: bool,
+) -> None:
+    kept = Kept()
+    first = await kept.read(has_ended=has_ended)
+    assert isinstance(first, Seen)
+    assert await kept.read_while(GONE) == Seen(first.job, (SERVER, ALLOW_ORIGIN))
+    assert await kept.read_while(GONE, read=reading(JOB_ID.upper())) == await kept.read()
+    assert len(kept.upstream.asked) == 4, "the upstream is asked each time"
 
 
 @pytest.mark.parametrize(
@@ -86,15 +87,12 @@ def test_result_is_there_for_its_reader_after_the_upstream_has_removed_it(has_en
     ],
     ids=["another token", "no token", "another job", "another organization"],
 )
-def test_result_is_for_nobody_and_nothing_else(by: bytes | None, read: Reading) -> None:
-    async def scenario() -> None:
-        kept = Kept()
-        await kept.read()
-        found = await kept.read_while(GONE, by, read)
-        assert isinstance(found, Refused)
-        assert found.response.status == 404
-
-    run(scenario())
+async def test_result_is_for_nobody_and_nothing_else(by: bytes | None, read: Reading) -> None:
+    kept = Kept()
+    await kept.read()
+    found = await kept.read_while(GONE, by, read)
+    assert isinstance(found, Refused)
+    assert found.response.status == 404
 
 
 @pytest.mark.parametrize(
@@ -110,50 +108,38 @@ def test_result_is_for_nobody_and_nothing_else(by: bytes | None, read: Reading) 
         reply(b'"Internal Server Error"', 500),
     ],
 )
-def test_result_stands_in_only_where_the_upstream_says_that_the_job_is_gone(
+async def test_result_stands_in_only_where_the_upstream_says_that_the_job_is_gone(
     refusal: Reply | None,
 ) -> None:
-    async def scenario() -> None:
-        kept = Kept()
-        await kept.read()
-        assert not isinstance(await kept.read_while(refusal), Seen)
-        assert isinstance(await kept.read_while(GONE), Seen)
-
-    run(scenario())
+    kept = Kept()
+    await kept.read()
+    assert not isinstance(await kept.read_while(refusal), Seen)
+    assert isinstance(await kept.read_while(GONE), Seen)
 
 
-def test_job_that_runs_is_not_kept() -> None:
-    async def scenario() -> None:
-        kept = Kept()
-        await kept.read_while(reply(job()))
-        assert isinstance(await kept.read_while(GONE), Refused)
-
-    run(scenario())
+async def test_job_that_runs_is_not_kept() -> None:
+    kept = Kept()
+    await kept.read_while(reply(job()))
+    assert isinstance(await kept.read_while(GONE), Refused)
 
 
-def test_result_is_kept_for_its_time_after_it_was_last_read_and_no_longer() -> None:
-    async def scenario() -> None:
-        kept = Kept(result_cache_seconds=60)
-        await kept.read()
-        await asyncio.sleep(40)
-        await kept.read()
-        await asyncio.sleep(59)
-        assert isinstance(await kept.read_while(GONE), Seen)
-        await asyncio.sleep(2)
-        assert isinstance(await kept.read(), Refused)
-
-    run(scenario())
+async def test_result_is_kept_for_its_time_after_it_was_last_read_and_no_longer() -> None:
+    kept = Kept(result_cache_seconds=60)
+    await kept.read()
+    await asyncio.sleep(40)
+    await kept.read()
+    await asyncio.sleep(59)
+    assert isinstance(await kept.read_while(GONE), Seen)
+    await asyncio.sleep(2)
+    assert isinstance(await kept.read(), Refused)
 
 
-def test_nothing_is_kept_where_that_is_switched_off() -> None:
-    async def scenario() -> None:
-        kept = Kept(result_cache_seconds=0)
-        await kept.read(has_ended=True)
-        assert isinstance(await kept.read_while(GONE), Refused)
-        assert len(kept.results._kept) == 0
-        assert len(kept.results._tasks) == 0
-
-    run(scenario())
+async def test_nothing_is_kept_where_that_is_switched_off() -> None:
+    kept = Kept(result_cache_seconds=0)
+    await kept.read(has_ended=True)
+    assert isinstance(await kept.read_while(GONE), Refused)
+    assert len(kept.results._kept) == 0
+    assert len(kept.results._tasks) == 0
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40 * KIB)), max_size=40))
@@ -171,17 +157,14 @@ def test_results_never_take_more_than_their_bytes(jobs: list[tuple[int, int]]) -
     run(scenario())
 
 
-def test_oldest_results_make_room_for_new_ones() -> None:
-    async def scenario() -> None:
-        kept = Kept(result_cache_bytes=100 * KIB)
-        for number in range(60):
-            job_id = f"{number:024x}"
-            kept.upstream.says(reply(finished(id=job_id, output=["x" * 3 * KIB])))
-            await kept.read(read=reading(job_id))
-        assert isinstance(await kept.read_while(GONE, read=reading(f"{59:024x}")), Seen)
-        assert isinstance(await kept.read_while(GONE, read=reading(f"{0:024x}")), Refused)
-
-    run(scenario())
+async def test_oldest_results_make_room_for_new_ones() -> None:
+    kept = Kept(result_cache_bytes=100 * KIB)
+    for number in range(60):
+        job_id = f"{number:024x}"
+        kept.upstream.says(reply(finished(id=job_id, output=["x" * 3 * KIB])))
+        await kept.read(read=reading(job_id))
+    assert isinstance(await kept.read_while(GONE, read=reading(f"{59:024x}")), Seen)
+    assert isinstance(await kept.read_while(GONE, read=reading(f"{0:024x}")), Refused)
 
 
 def test_size_counts_the_content_and_a_copy_of_it_where_there_is_one() -> None:
@@ -193,56 +176,47 @@ def test_size_counts_the_content_and_a_copy_of_it_where_there_is_one() -> None:
     assert size(surrogates) == OVERHEAD_BYTES + 2 * len(surrogates.raw)
 
 
-def test_last_read_goes_on_when_the_client_leaves_and_its_result_is_kept() -> None:
-    async def scenario() -> None:
-        kept = Kept()
-        kept.upstream.latency_seconds = 2
-        for has_ended in (False, True):
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(1):
-                    await kept.read(has_ended=has_ended)
-            await asyncio.sleep(2)
-            assert len(kept.results._tasks) == 0
-            assert len(kept.results._kept) == has_ended
-        assert isinstance(await kept.read_while(GONE), Seen)
-
-    run(scenario())
+async def test_last_read_goes_on_when_the_client_leaves_and_its_result_is_kept() -> None:
+    kept = Kept()
+    kept.upstream.latency_seconds = 2
+    for has_ended in (False, True):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await kept.read(has_ended=has_ended)
+        await asyncio.sleep(2)
+        assert len(kept.results._tasks) == 0
+        assert len(kept.results._kept) == has_ended
+    assert isinstance(await kept.read_while(GONE), Seen)
 
 
-def test_last_read_that_fails_for_a_client_that_left_is_nobodys_concern(
+async def test_last_read_that_fails_for_a_client_that_left_is_nobodys_concern(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def fail(_: Reading, _output_only: bool) -> Read:
         await asyncio.sleep(2)
         raise BadGateway("too large")
 
-    async def scenario() -> None:
-        results = Results(fail, now, SyncConfig())
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(1):
-                await results.read(reading(), ONE, has_ended=True, output_only=False)
-        await asyncio.sleep(2)
-        assert len(results._tasks) == 0
-        with pytest.raises(BadGateway):
+    results = Results(fail, now, SyncConfig())
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
             await results.read(reading(), ONE, has_ended=True, output_only=False)
-
-    run(scenario())
+    await asyncio.sleep(2)
+    assert len(results._tasks) == 0
+    with pytest.raises(BadGateway):
+        await results.read(reading(), ONE, has_ended=True, output_only=False)
     assert caplog.text == ""
 
 
-def test_closing_ends_the_reads_that_go_on() -> None:
-    async def scenario() -> None:
-        kept = Kept()
-        kept.upstream.latency_seconds = 60
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(1):
-                await kept.read(has_ended=True)
-        assert len(kept.results._tasks) == 1
-        await kept.results.aclose()
-        assert len(kept.results._tasks) == 0
-        assert now() == 1
-
-    run(scenario())
+async def test_closing_ends_the_reads_that_go_on() -> None:
+    kept = Kept()
+    kept.upstream.latency_seconds = 60
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await kept.read(has_ended=True)
+    assert len(kept.results._tasks) == 1
+    await kept.results.aclose()
+    assert len(kept.results._tasks) == 0
+    assert now() == 1
 
 
 def whoever(key: bytes, token_hash: bytes | None) -> Identity:

@@ -18,7 +18,7 @@ from gateway.config import RedisConfig
 from tests.support.redis_server import redis_serving
 from tests.support.replay import until
 from tests.support.upstream import Peer, upstream_doing
-from tests.support.virtual_time import now, run
+from tests.support.virtual_time import now
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -333,27 +333,26 @@ async def far_away(redis: Scripted, **settings: float) -> AsyncIterator[RedisBud
         await shared.aclose()
 
 
-def test_redis_that_is_connected_to_slowly_is_used_once_it_is(
+@pytest.mark.virtual_time
+async def test_redis_that_is_connected_to_slowly_is_used_once_it_is(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Four round trips of 40 ms until it has decided first; 50 ms are what one may take."""
 
-    async def scenario() -> None:
-        async with far_away(Scripted(0.04), answer_seconds=0.05) as shared:
-            assert (await shared.use((budget(),), Use.TAKE, 0)).level == RATE.interval
-            assert now() == pytest.approx(0.05)
-            await shared.use((budget(),), Use.TAKE, 0)
-            assert now() == pytest.approx(0.05), "nobody waits any more"
-            assert not shared.stats().is_answering
-            await asyncio.sleep(0.1)
-            assert (await shared.use((budget(),), Use.TAKE, 0)).level == 7
-            stats = shared.stats()
-            assert (stats.failures, stats.decisions, stats.fallbacks) == (0, 1, 2)
-
-    run(scenario())
+    async with far_away(Scripted(0.04), answer_seconds=0.05) as shared:
+        assert (await shared.use((budget(),), Use.TAKE, 0)).level == RATE.interval
+        assert now() == pytest.approx(0.05)
+        await shared.use((budget(),), Use.TAKE, 0)
+        assert now() == pytest.approx(0.05), "nobody waits any more"
+        assert not shared.stats().is_answering
+        await asyncio.sleep(0.1)
+        assert (await shared.use((budget(),), Use.TAKE, 0)).level == 7
+        stats = shared.stats()
+        assert (stats.failures, stats.decisions, stats.fallbacks) == (0, 1, 2)
     assert caplog.records == []
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize(
     ("latency", "settings", "told"),
     [
@@ -361,39 +360,34 @@ def test_redis_that_is_connected_to_slowly_is_used_once_it_is(
         (0.04, {"answer_seconds": 0.05, "connect_seconds": 0.07}, "no connection within 0.07 s"),
     ],
 )
-def test_redis_that_is_too_slow_is_told_of_once_with_its_limit(
+async def test_redis_that_is_too_slow_is_told_of_once_with_its_limit(
     latency: float,
     settings: dict[str, float],
     told: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def scenario() -> None:
-        async with far_away(Scripted(latency), **settings) as shared:
-            for _ in range(100):
-                await shared.use((budget(),), Use.TAKE, 0)
-                await asyncio.sleep(1)
-            stats = shared.stats()
-            assert (stats.failures, stats.decisions) == (1, 0)
-
-    run(scenario())
+    async with far_away(Scripted(latency), **settings) as shared:
+        for _ in range(100):
+            await shared.use((budget(),), Use.TAKE, 0)
+            await asyncio.sleep(1)
+        stats = shared.stats()
+        assert (stats.failures, stats.decisions) == (1, 0)
     [record] = caplog.records
     assert told in record.message
 
 
-def test_redis_that_closes_every_connection_is_no_endless_loop() -> None:
-    async def scenario() -> None:
-        # AUTH, SELECT and the trial; the next command finds the connection closed.
-        redis = Scripted(closes_after=3)
-        async with far_away(redis) as shared:
+@pytest.mark.virtual_time
+async def test_redis_that_closes_every_connection_is_no_endless_loop() -> None:
+    # AUTH, SELECT and the trial; the next command finds the connection closed.
+    redis = Scripted(closes_after=3)
+    async with far_away(redis) as shared:
+        await shared.use((budget(),), Use.TAKE, 0)
+        assert shared.stats().failures == 1
+        assert redis.commands == [b"AUTH", b"SELECT", b"EVAL"] * 2
+        for _ in range(600):
             await shared.use((budget(),), Use.TAKE, 0)
-            assert shared.stats().failures == 1
-            assert redis.commands == [b"AUTH", b"SELECT", b"EVAL"] * 2
-            for _ in range(600):
-                await shared.use((budget(),), Use.TAKE, 0)
-                await asyncio.sleep(1)
-            assert len(redis.commands) < 300
-
-    run(scenario())
+            await asyncio.sleep(1)
+        assert len(redis.commands) < 300
 
 
 async def test_redis_that_hangs_is_asked_no_more(redis_server: RedisServer) -> None:

@@ -7,7 +7,6 @@ import pytest
 
 from gateway.ops.log.upstream_watch import PATIENCE_SECONDS, QUIET_SECONDS, REFUSALS, UpstreamWatch
 from gateway.upstream.signs import Signs, Trouble
-from tests.support.virtual_time import run
 
 pytestmark = pytest.mark.fakes
 
@@ -111,15 +110,13 @@ def test_upstream_that_comes_and_goes_is_told_of_seldom(caplog: pytest.LogCaptur
     assert 2 <= len(told) <= 2 * 100 / QUIET_SECONDS
 
 
-def test_watch_looks_each_second(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.virtual_time
+async def test_watch_looks_each_second(caplog: pytest.LogCaptureFixture) -> None:
     stage = Stage(caplog, trouble=Trouble.UNREACHABLE)
     stage.signs.failed(stage.now, Trouble.UNREACHABLE)
 
-    async def watched() -> None:
-        watching = asyncio.get_running_loop().create_task(stage.watch.run())
-        await asyncio.sleep(3.5)
-        watching.cancel()
-        await asyncio.wait([watching])
-
-    run(watched())
+    watching = asyncio.get_running_loop().create_task(stage.watch.run())
+    await asyncio.sleep(3.5)
+    watching.cancel()
+    await asyncio.wait([watching])
     assert stage.probes == 3

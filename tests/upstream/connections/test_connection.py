@@ -13,7 +13,6 @@ from gateway.upstream.connections.connection import Connection
 from gateway.upstream.connections.write_batch import WriteBatch
 from tests.support.replay import until
 from tests.support.upstream import Peer, upstream_doing
-from tests.support.virtual_time import run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -68,24 +67,22 @@ async def test_lost_connection_takes_nothing_and_says_so() -> None:
         assert lost == [connection]
 
 
-def test_time_in_which_somebody_else_is_waited_for_is_not_the_upstreams() -> None:
-    async def scenario() -> None:
-        async with connection_to(silent) as (connection, _):
-            connection.send(GET, method="GET")
-            connection.call_on_arrival(lambda: None, 10)
-            connection.suspend()
-            await asyncio.sleep(100)
-            assert connection.is_open
-            connection.extend(10)
-            await asyncio.sleep(9)
-            assert connection.is_open
-            connection.extend(10)
-            await asyncio.sleep(9)
-            assert connection.is_open
-            await asyncio.sleep(2)
-            assert isinstance(connection.reader.failure, GatewayTimeout)
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_time_in_which_somebody_else_is_waited_for_is_not_the_upstreams() -> None:
+    async with connection_to(silent) as (connection, _):
+        connection.send(GET, method="GET")
+        connection.call_on_arrival(lambda: None, 10)
+        connection.suspend()
+        await asyncio.sleep(100)
+        assert connection.is_open
+        connection.extend(10)
+        await asyncio.sleep(9)
+        assert connection.is_open
+        connection.extend(10)
+        await asyncio.sleep(9)
+        assert connection.is_open
+        await asyncio.sleep(2)
+        assert isinstance(connection.reader.failure, GatewayTimeout)
 
 
 async def test_writer_is_released_when_the_connection_is_lost() -> None:
