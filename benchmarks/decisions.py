@@ -20,13 +20,14 @@ from benchmarks.processes import free_port
 from gateway.admission.identity.identities import Identities, Identity
 from gateway.admission.limits.gcra import Rate
 from gateway.admission.limits.holds import Holds
-from gateway.admission.limits.kinds import Limited, limited_kind
 from gateway.admission.limits.memory_budgets import Budget, MemoryBudgets, Use
 from gateway.admission.limits.redis_budgets import RedisBudgets
 from gateway.admission.limits.rules import Rules
 from gateway.config import IdentityConfig, KindLimits, LimitsConfig, RedisConfig
 from gateway.downstream.exchange import Exchange
 from gateway.protocols.http.fields import lowered
+from gateway.protocols.http.query import NO_QUERY
+from gateway.protocols.theeye.routes import RouteKind, classify
 from gateway.proxy.limits import Limits
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _microseconds(call: Callable[[int], object], count: int) -> float:
 def _budgets() -> list[tuple[Budget, ...]]:
     rate = Rate(WIDE.per_second, WIDE.burst)
     keys = (number.to_bytes(16, "big") for number in range(TOKENS))
-    return [(Budget(Limited.OTHER, key, rate, is_known=True),) for key in keys]
+    return [(Budget(RouteKind.OTHER, key, rate, is_known=True),) for key in keys]
 
 
 def _in_memory(count: int) -> float:
@@ -114,7 +115,7 @@ def _identified_and_admitted(count: int, *, with_fields: bool) -> float:
     names = lowered(requests[0])
 
     def identity(number: int) -> Identity:
-        found = identities.identify("", requests[number % KNOWN], names, "192.0.2.7")
+        found = identities.identify(NO_QUERY, requests[number % KNOWN], names, "192.0.2.7")
         assert found is not None
         return found
 
@@ -124,8 +125,8 @@ def _identified_and_admitted(count: int, *, with_fields: bool) -> float:
 
     def admit(number: int) -> None:
         exchange.identity = identity(number)
-        exchange.limited = limited_kind("GET", "/acme/task", None)
-        limits.admit(exchange, "")
+        exchange.limited = classify("GET", "/acme/task").kind
+        limits.admit(exchange, NO_QUERY)
         limits.settle(exchange)
 
     return _microseconds(admit, count)

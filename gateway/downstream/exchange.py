@@ -6,14 +6,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from gateway.admission.identity.identities import ANONYMOUS
+from gateway.protocols.http.query import NO_QUERY
 
 if TYPE_CHECKING:
     from gateway.admission.identity.trials import Trial
     from gateway.admission.limits.buffers import Buffered
-    from gateway.admission.limits.kinds import Limited
     from gateway.admission.limits.memory_budgets import Budget, Claim
     from gateway.downstream.request import Client
-    from gateway.protocols.theeye.routes import Route
+    from gateway.protocols.theeye.routes import Route, RouteKind
 
 
 class Kind(StrEnum):
@@ -66,6 +66,7 @@ class Exchange:
         "limited",
         "outcome",
         "owed",
+        "query",
         "reason",
         "request_id",
         "route",
@@ -90,6 +91,8 @@ class Exchange:
         """The part of the duration in which we only waited for the job to end."""
         self.target = ""
         """The target that may be sent upstream, in origin-form; empty until it was checked."""
+        self.query = NO_QUERY
+        """That of ``target``."""
         self.route: Route | None = None
         """Where the sync mode may have something to do with it."""
         self.identity = ANONYMOUS
@@ -108,7 +111,7 @@ class Exchange:
         """How long the upstream took to begin such answers, or to fail; all of them together."""
         self.job_id = ""
         self.job_state = ""
-        self.limited: Limited | None = None
+        self.limited: RouteKind | None = None
         """Which rate is for it; None while that is not known, and where there are no limits."""
         self.trial: Trial | None = None
         """It is the first with its token."""

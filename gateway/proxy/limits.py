@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from gateway.admission.limits.gcra import SECOND
 from gateway.admission.limits.holds import Place
-from gateway.admission.limits.kinds import Limited, is_hop
 from gateway.admission.limits.memory_budgets import Budget, Claim, Use
 from gateway.downstream.exchange import Outcome
 from gateway.errors import ContentTooLarge, Overloaded, TooManyRequests
+from gateway.protocols.theeye.routes import RouteKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from gateway.admission.limits.rules import Rules
     from gateway.downstream.exchange import Exchange
     from gateway.errors import Field, GatewayError
+    from gateway.protocols.http.query import Query
 
 FREE_HOLD_SECONDS = 1.0
+MAX_COUNTER_DIGITS = 9
 UNKNOWN_TOKEN = "unknown_token"  # noqa: S105 - a limit's name
 _RETRY_SOON: Field = (b"Retry-After", b"1")
 
@@ -66,10 +68,10 @@ class Limits:
         self._anonymous = anonymous
         self._is_enforced = is_enforced
         self._with_fields = with_fields
-        self._admitted = dict.fromkeys(Limited, 0)
+        self._admitted = dict.fromkeys(RouteKind, 0)
         self._verdicts: dict[tuple[str, str], int] = {}
 
-    def admit(self, exchange: Exchange, query: str, *, may_wait: bool = True) -> None:
+    def admit(self, exchange: Exchange, query: Query, *, may_wait: bool = True) -> None:
         """Let a request in; where budgets are shared ``exchange.claim`` is still to be decided.
 
         Where there is an ``exchange.awaited_trial`` nothing was done: once that has ended it is to
@@ -95,7 +97,7 @@ class Limits:
                 return
             if exchange.trial is not None or self._is_enforced:
                 budgets = (own, self._of_address(exchange.address))
-        elif kind is Limited.RESULT and is_hop(query):
+        elif kind is RouteKind.RESULT and is_hop(query):
             use = Use.LOOK
             exchange.owed = budgets
         now = int(exchange.started * SECOND)
@@ -171,8 +173,8 @@ class Limits:
 
     def _of_address(self, address: str) -> Budget:
         """What tokens that nobody knows yet take besides their own: anybody can make up more."""
-        rate = self._rules.anonymous.allowances[Limited.OTHER].rate
-        return Budget(Limited.OTHER, self._anonymous(address).key, rate, is_known=False)
+        rate = self._rules.anonymous.allowances[RouteKind.OTHER].rate
+        return Budget(RouteKind.OTHER, self._anonymous(address).key, rate, is_known=False)
 
     def _conclude(self, exchange: Exchange, budgets: tuple[Budget, ...], verdict: Verdict) -> None:
         refused, level = verdict.refused, verdict.level
@@ -217,6 +219,13 @@ class Limits:
         exchange.limit = name
         key = (name, "refused" if self._is_enforced else "reported")
         self._verdicts[key] = self._verdicts.get(key, 0) + 1
+
+
+def is_hop(query: Query) -> bool:
+    """Whether a result request says that it follows a redirect: its ``counter`` is above 0."""
+    given = query.values("counter")
+    text = given[0][:MAX_COUNTER_DIGITS] if len(given) == 1 else ""
+    return text.isascii() and text.isdigit() and int(text) > 0
 
 
 def rate_fields(budget: Budget, level: int) -> tuple[Field, ...]:

@@ -7,21 +7,14 @@ from typing import TYPE_CHECKING, Protocol
 from gateway import errors
 from gateway.admission.limits.buffers import BUFFERED_BYTES
 from gateway.admission.limits.holds import Place
-from gateway.admission.limits.kinds import limited_kind
 from gateway.downstream.exchange import Exchange, Kind, Outcome
 from gateway.errors import BadRequest, MemoryFull, Response, TooManyRequests, UnknownToken
 from gateway.protocols.http import framing
 from gateway.protocols.http.fields import value, without
 from gateway.protocols.http.query import query_of
+from gateway.protocols.http.target import origin_form
 from gateway.protocols.theeye.cors import EXPOSED, carried_fields, is_preflight
-from gateway.protocols.theeye.routes import (
-    CreateRoute,
-    ResultRoute,
-    may_take_none,
-    origin_form,
-    route,
-    takes_token,
-)
+from gateway.protocols.theeye.routes import CreateRoute, ResultRoute, RouteKind, classify
 from gateway.proxy.cycle import Cycle
 from gateway.proxy.max_forwards import final_response, max_forwards
 from gateway.proxy.relay import Resumed
@@ -34,6 +27,7 @@ if TYPE_CHECKING:
     from gateway.config import LimitsConfig
     from gateway.downstream.request import Client
     from gateway.errors import GatewayError
+    from gateway.protocols.theeye.routes import Match
     from gateway.proxy.forwarding import Forwarding
     from gateway.proxy.limits import Limits
     from gateway.proxy.relay import Relay
@@ -151,9 +145,10 @@ class Pipeline:
             client.close_after_response()
             raise
         exchange.target = origin_form(client.method, client.target, client.host)
-        path, _, query = exchange.target.partition("?")
-        self._identify(exchange, path, query)
-        matched = route(client.method, path)
+        path = exchange.target.partition("?")[0]
+        exchange.query = query_of(exchange.target)
+        matched = classify(client.method, path)
+        self._identify(exchange, matched)
         is_websocket = False
         if b"upgrade" in client.names:
             is_websocket = asks_for_websocket(client)
@@ -162,31 +157,34 @@ class Pipeline:
                 client.close_after_response()
         is_free = is_preflight(client.method, client.names, has_content=client.has_content)
         if self._limits is not None and not is_free:
-            exchange.limited = limited_kind(client.method, path, None if is_websocket else matched)
+            exchange.limited = RouteKind.OTHER if is_websocket else matched.kind
             if not exchange.awaits_keys:
-                self._limits.admit(exchange, query)
+                self._limits.admit(exchange, exchange.query)
         if is_websocket:
             exchange.kind = Kind.WEBSOCKET
             return
         if max_forwards(client.method, client.fields, client.names) == 0:
             return
         exchange.kind = Kind.RELAY
-        if matched is not None and (self._secret_routes or not matched.by_secret):
-            exchange.route = matched
+        route = matched.route
+        if route is not None and (self._secret_routes or not route.by_secret):
+            exchange.route = route
 
-    def _identify(self, exchange: Exchange, path: str, query: str) -> None:
+    def _identify(self, exchange: Exchange, matched: Match) -> None:
         client, identities = exchange.client, self._identities
-        if not takes_token(client.method, path):
+        if not matched.needs_token:
             # Anybody can write any token there.
             exchange.identity = identities.anonymous(exchange.address)
             return
-        identity = identities.identify(query, client.fields, client.names, exchange.address)
+        identity = identities.identify(
+            exchange.query, client.fields, client.names, exchange.address
+        )
         if identity is None:
             exchange.awaits_keys = True
         else:
             exchange.identity = identity
             identities.check(identity)
-            if not identity.is_verified and may_take_none(path):
+            if not identity.is_verified and not matched.proves_token:
                 # No answer can be taken for a proof of the token.
                 exchange.identity = identities.anonymous(exchange.address)
 
@@ -196,7 +194,7 @@ class Pipeline:
         client, identities, limits = exchange.client, self._identities, self._limits
         kind, exchange.kind = exchange.kind, Kind.REFUSED
         if exchange.awaits_keys:
-            query = query_of(exchange.target)
+            query = exchange.query
             identity = await identities.identify_by_keys(query, client.fields, client.names)
             exchange.identity = identity
             identities.check(identity)
@@ -211,7 +209,7 @@ class Pipeline:
 
     async def _admit_after_trial(self, exchange: Exchange, limits: Limits) -> None:
         """Wait for what another request tells of the token; where that is nothing, for the next."""
-        query, began = query_of(exchange.target), self._clock()
+        query, began = exchange.query, self._clock()
         while (trial := exchange.awaited_trial) is not None:
             exchange.awaited_trial = None
             may_wait = await trial.ended(self._clock() - began)

@@ -14,8 +14,6 @@ from gateway.errors import NO_STORE, ContentTooLarge, MemoryFull, Response, Targ
 from gateway.protocols.http.content_coding import InflatesTooFar, Undecodable, inflated
 from gateway.protocols.http.fields import value as field_value
 from gateway.protocols.http.fields import without
-from gateway.protocols.http.query import query_of
-from gateway.protocols.http.query import values as query_values
 from gateway.protocols.theeye.job import job_fields, parse_job
 from gateway.sync.jobs.reader import Upstream, passed, result_path
 from gateway.sync.wait_parameters import (
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
     from gateway.config import LimitsConfig, SyncConfig
     from gateway.downstream.exchange import Exchange
     from gateway.errors import Field
+    from gateway.protocols.http.query import Query
     from gateway.protocols.theeye.job import Job
     from gateway.protocols.theeye.routes import CreateRoute
     from gateway.upstream.messages.messages import Reply
@@ -92,7 +91,7 @@ class CreateAndWait:
             MemoryFull: there is no room for the content. Nor then.
             BadGateway, GatewayTimeout, Overloaded: as the upstream's failures are mapped.
         """
-        query = query_of(exchange.target)
+        query = exchange.query
         exchange.buffered = self._buffers.of(exchange.identity.key)
         if asks_to_wait(query):
             exchange.kind = Kind.CREATE
@@ -112,11 +111,11 @@ class CreateAndWait:
             place.keep(exchange.job_id.lower())
             return response
 
-    def _check(self, query: str) -> None:
+    def _check(self, query: Query) -> None:
         """No job is created that could not be waited for."""
         hold_parameters(query, self._config)
         most = self._limits.target_bytes - LOCATION_BYTES
-        if len(query) > most:
+        if len(query.raw) > most:
             raise TargetTooLong(f"The query of a job to wait for may have {most} bytes")
 
     async def _inspected(self, exchange: Exchange) -> Passed:
@@ -130,7 +129,7 @@ class CreateAndWait:
         return await _read(exchange, most)
 
     async def _created(
-        self, exchange: Exchange, route: CreateRoute, query: str, content: bytes
+        self, exchange: Exchange, route: CreateRoute, query: Query, content: bytes
     ) -> Response:
         buffered, exchange.buffered = exchange.buffered, None
         assert buffered is not None
@@ -179,10 +178,10 @@ class CreateAndWait:
         await self._tasks.aclose(grace_seconds)
 
 
-def job_location(path: str, query: str, job: Job, customer: str, config: SyncConfig) -> str:
+def job_location(path: str, query: Query, job: Job, customer: str, config: SyncConfig) -> str:
     """Where the job's result is; ``customer`` is the organization that is known there anyway."""
     location = result_location(path, query, config)
-    is_named = customer == job.customer_name or bool(query_values(query, "customer"))
+    is_named = customer == job.customer_name or bool(query.values("customer"))
     if not is_named and is_customer_name(job.customer_name):
         location = append(location, f"customer={quote(job.customer_name, safe='')}")
     return location

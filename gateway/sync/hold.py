@@ -11,7 +11,6 @@ from gateway.admission.identity.rejection import rejection
 from gateway.downstream.exchange import Kind, Outcome
 from gateway.errors import GatewayError, Response
 from gateway.protocols.http.fields import value
-from gateway.protocols.http.query import query_of
 from gateway.protocols.theeye.cors import cross_origin_fields
 from gateway.protocols.theeye.job import INVALID_ID, is_job_id, job_fields
 from gateway.sync.jobs.reader import Reading, Refused, Seen, reading, secret_reading
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from gateway.config import SyncConfig
     from gateway.downstream.exchange import Exchange
     from gateway.errors import Field
+    from gateway.protocols.http.query import Query
     from gateway.protocols.theeye.job import Job
     from gateway.protocols.theeye.routes import ResultRoute
     from gateway.sync.jobs.reader import Read
@@ -53,7 +53,7 @@ Shorter than hints are remembered."""
 class _Wait:
     """What one result request asks for."""
 
-    query: str
+    query: Query
     parameters: HoldParameters
     format: Format
     reading: Reading
@@ -122,7 +122,7 @@ class ResultHold:
             return INVALID_ID.with_fields(*cross_origin_fields(value(client.fields, b"origin")))
         exchange.job_id = route.job_id
         exchange.buffered = self._buffers.of(exchange.identity.key)
-        query = query_of(exchange.target)
+        query = exchange.query
         try:
             parameters = hold_parameters(query, self._config)
             reading = self._reading(exchange, route, query)
@@ -143,7 +143,7 @@ class ResultHold:
             raise
         return response.with_fields(*job_fields(route.job_id, exchange.job_state))
 
-    def _reading(self, exchange: Exchange, route: ResultRoute, query: str) -> Reading:
+    def _reading(self, exchange: Exchange, route: ResultRoute, query: Query) -> Reading:
         fields = exchange.client.fields
         if route.secret:
             return secret_reading(route.job_id, route.secret, fields, exchange.identity)

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.errors import BadRequest
-from gateway.protocols.http.query import MAX_PAIRS, pairs, values
+from gateway.protocols.http.query import MAX_PAIRS
 from gateway.protocols.theeye.ecma_json import without_lone_surrogates
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from gateway.config import SyncConfig
+    from gateway.protocols.http.query import Query
 
 MAX_HOLDS = 1_000_000
 ADDED_PAIRS = 8
@@ -55,13 +58,13 @@ class _Flag(msgspec.Struct):
 _flag_of = msgspec.json.Decoder(_Flag)
 
 
-def asks_to_wait(query: str) -> bool:
-    """``wait_result=true``, exactly that and once."""
-    return values(query, "wait_result") == ["true"]
+def asks_to_wait(query: Query) -> bool:
+    """Tell whether the query has ``wait_result=true``, exactly that and once."""
+    return query.values("wait_result") == ["true"]
 
 
 def content_asks_to_wait(content: bytes) -> bool:
-    """A JSON object with the boolean ``"wait_result": true`` at its top level."""
+    """Tell whether it is a JSON object with ``"wait_result": true``, a boolean, at its top."""
     for made_readable in (bytes, without_lone_surrogates):
         try:
             return bytes(_flag_of.decode(made_readable(content)).wait_result) == b"true"
@@ -70,12 +73,13 @@ def content_asks_to_wait(content: bytes) -> bool:
     return False
 
 
-def hold_parameters(query: str, config: SyncConfig) -> HoldParameters:
-    """
+def hold_parameters(query: Query, config: SyncConfig) -> HoldParameters:
+    """Read ``counter``, ``limit`` and ``timeout``, or their defaults; a long timeout is cut.
+
     Raises:
         BadRequest: one of them is no whole number in its range, or given twice.
     """
-    if query.count("&") >= MAX_PAIRS - ADDED_PAIRS:
+    if query.raw.count("&") >= MAX_PAIRS - ADDED_PAIRS:
         raise BadRequest(f"A query may have {MAX_PAIRS - ADDED_PAIRS} parameters")
     most = config.max_hold_seconds
     timeout = _whole_number(
@@ -96,39 +100,49 @@ def hold_parameters(query: str, config: SyncConfig) -> HoldParameters:
     return HoldParameters(counter, limit, min(timeout, most))
 
 
-def result_location(path: str, query: str, config: SyncConfig) -> str:
-    """``path`` with the query as it came, and those of counter, limit and timeout it lacks."""
-    given = {pair.key for pair in pairs(query)}
-    defaults = {
-        "counter": 0,
-        "limit": config.default_limit,
-        "timeout": config.default_hold_seconds,
-    }
-    missing = [f"{key}={value}" for key, value in defaults.items() if key not in given]
-    return f"{path}?{append(query, *missing)}"
+def result_location(path: str, query: Query, config: SyncConfig) -> str:
+    """Make the address of a result: ``path`` with the query as it came, and those of counter,
+    limit and timeout that it lacks."""
+    return _completed(path, query.raw, {pair.key for pair in query.pairs}, config)
 
 
-def next_location(path: str, query: str, counter: int, config: SyncConfig) -> str:
-    """The same with the counter's value replaced where it stands."""
-    found = [pair for pair in pairs(query) if pair.key == "counter"]
-    if not found:
-        return result_location(path, append(query, f"counter={counter}"), config)
-    raw, raw_key = found[0].raw, found[0].raw_key
-    parts = [f"{raw_key}={counter}" if part == raw else part for part in query.split("&")]
-    return result_location(path, "&".join(parts), config)
+def next_location(path: str, query: Query, counter: int, config: SyncConfig) -> str:
+    """Make the address of a wait's next request: the counter's value is replaced where it stands,
+    or added."""
+    keys = {pair.key for pair in query.pairs}
+    if "counter" not in keys:
+        counted = append(query.raw, f"counter={counter}")
+        return _completed(path, counted, keys | {"counter"}, config)
+    found = next(pair for pair in query.pairs if pair.key == "counter")
+    counted = f"{found.raw_key}={counter}"
+    parts = [counted if part == found.raw else part for part in query.raw.split("&")]
+    return _completed(path, "&".join(parts), keys, config)
 
 
-def drained_location(path: str, query: str, config: SyncConfig) -> str:
-    """The same request again, at an address that no request of its chain had (RFC 9110, 15.4)."""
-    found = [pair for pair in pairs(query) if pair.key == _DRAINED]
+def drained_location(path: str, query: Query, config: SyncConfig) -> str:
+    """Make the address of the same request again, one that no request of its chain had
+    (RFC 9110, 15.4)."""
+    found = [pair for pair in query.pairs if pair.key == _DRAINED]
     given = [int(pair.value) for pair in found if _is_number(pair.value)]
     counted = f"{_DRAINED}={max(given, default=0) % (10**_MAX_DIGITS - 1) + 1}"
     if not found:
         return f"{result_location(path, query, config)}&{counted}"
     raw = {pair.raw for pair in found}
-    parts = [part for part in query.split("&") if part not in raw]
-    parts.insert(query.split("&").index(found[0].raw), counted)
-    return result_location(path, "&".join(parts), config)
+    given_parts = query.raw.split("&")
+    parts = [part for part in given_parts if part not in raw]
+    parts.insert(given_parts.index(found[0].raw), counted)
+    return _completed(path, "&".join(parts), {pair.key for pair in query.pairs}, config)
+
+
+def _completed(path: str, raw_query: str, keys: Collection[str], config: SyncConfig) -> str:
+    """The address with a query that has these keys, and those of the defaults that it lacks."""
+    defaults = {
+        "counter": 0,
+        "limit": config.default_limit,
+        "timeout": config.default_hold_seconds,
+    }
+    missing = [f"{key}={value}" for key, value in defaults.items() if key not in keys]
+    return f"{path}?{append(raw_query, *missing)}"
 
 
 def _is_number(text: str) -> bool:
@@ -143,9 +157,9 @@ def append(query: str, *parts: str) -> str:
     return query + separator + "&".join(parts)
 
 
-def _whole_number(query: str, key: str, default: int, message: str, least: int = 1) -> int:
+def _whole_number(query: Query, key: str, default: int, message: str, least: int = 1) -> int:
     """The value of ``key``; numbers of more than nine digits read as the largest of nine."""
-    given = values(query, key)
+    given = query.values(key)
     if not given:
         return default
     text = given[0]

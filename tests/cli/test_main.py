@@ -13,6 +13,7 @@ from gateway import __version__, build
 from gateway.admission.identity.token import presented, token_hash
 from gateway.cli.main import MAX_TOKEN_BYTES, main
 from gateway.config import Config, ListenConfig, UpstreamConfig
+from gateway.protocols.http.query import Query
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -243,7 +244,7 @@ def test_token_is_hashed_as_requests_with_it_are(
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
     assert main(["hash-token"]) == 0
-    hashed = token_hash(presented("access_token=a.very.secret", [], []))
+    hashed = token_hash(presented(Query("access_token=a.very.secret"), [], []))
     assert capsys.readouterr().out == f"{hashed.hex()}\n"
 
 

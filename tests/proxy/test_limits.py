@@ -12,13 +12,14 @@ from gateway.admission.identity.identities import Identity
 from gateway.admission.identity.trials import MOST_WAITING, Trials
 from gateway.admission.limits.gcra import Rate
 from gateway.admission.limits.holds import GRACE_SECONDS, Holds
-from gateway.admission.limits.kinds import Limited
 from gateway.admission.limits.memory_budgets import Budget, MemoryBudgets
 from gateway.admission.limits.rules import Rules
 from gateway.config import KindLimits, KindOverride, LimitsConfig, Rule
 from gateway.downstream.exchange import Exchange, Outcome
 from gateway.errors import ContentTooLarge, GatewayError, Overloaded, TooManyRequests
-from gateway.proxy.limits import Limits, rate_fields
+from gateway.protocols.http.query import Query
+from gateway.protocols.theeye.routes import RouteKind
+from gateway.proxy.limits import Limits, is_hop, rate_fields
 
 if TYPE_CHECKING:
     from gateway.downstream.request import Client
@@ -78,7 +79,7 @@ class Stage:
 
     def admit(
         self,
-        kind: Limited = Limited.OTHER,
+        kind: RouteKind = RouteKind.OTHER,
         query: str = "",
         of: Identity | None = None,
         **talk: Any,
@@ -87,16 +88,16 @@ class Stage:
         self.ask(exchange, kind, query)
         return exchange
 
-    def ask(self, exchange: Exchange, kind: Limited, query: str = "") -> None:
+    def ask(self, exchange: Exchange, kind: RouteKind, query: str = "") -> None:
         """The answer to one that is admitted comes at once, and tells nothing of its token."""
         exchange.limited = kind
-        self.limits.admit(exchange, query)
+        self.limits.admit(exchange, Query(query))
         assert exchange.claim is None
         assert exchange.awaited_trial is None
         if exchange.trial is not None:
             exchange.trial.end()
 
-    def passes(self, kind: Limited = Limited.OTHER, query: str = "", **known: Any) -> bool:
+    def passes(self, kind: RouteKind = RouteKind.OTHER, query: str = "", **known: Any) -> bool:
         try:
             self.admit(kind, query, **known)
         except TooManyRequests:
@@ -122,8 +123,8 @@ def anonymous(address: str = ADDRESS) -> Identity:
     return Identity(address_key(address), "", "", "", None, False)
 
 
-@pytest.mark.parametrize(("kind", "burst"), [(Limited.CREATE, 2), (Limited.RESULT, 3)])
-def test_each_kind_has_its_own_rate(kind: Limited, burst: int) -> None:
+@pytest.mark.parametrize(("kind", "burst"), [(RouteKind.CREATE, 2), (RouteKind.RESULT, 3)])
+def test_each_kind_has_its_own_rate(kind: RouteKind, burst: int) -> None:
     under_test = stage()
     assert [under_test.passes(kind) for _ in range(burst + 2)] == [True] * burst + [False] * 2
     assert under_test.passes()
@@ -133,10 +134,10 @@ def test_each_kind_has_its_own_rate(kind: Limited, burst: int) -> None:
 
 def test_refusal_names_the_limit_and_when_to_come_back() -> None:
     under_test = stage(create=KindLimits(per_second=0.4, burst=1, content_bytes=1024))
-    under_test.admit(Limited.CREATE)
+    under_test.admit(RouteKind.CREATE)
     refused = under_test.request()
     with pytest.raises(TooManyRequests) as caught:
-        under_test.ask(refused, Limited.CREATE, "")
+        under_test.ask(refused, RouteKind.CREATE, "")
     assert caught.value.message == (
         'Too many requests of the kind "create": 0.4 a second and 1 at once are allowed'
     )
@@ -165,7 +166,7 @@ def test_refusal_of_a_made_up_token_says_that_it_is_not_known() -> None:
         under_test.admit(of=token(b"%c" % letter))
     refused = under_test.request(token(b"c"))
     with pytest.raises(TooManyRequests, match="unknown tokens from one address"):
-        under_test.ask(refused, Limited.OTHER, "")
+        under_test.ask(refused, RouteKind.OTHER, "")
     assert refused.limit == "unknown_token"
 
 
@@ -179,8 +180,8 @@ def test_token_that_the_upstream_took_is_free_of_its_address() -> None:
 def under_way(under_test: Stage, of: Identity, **talk: Any) -> Exchange:
     """A request that was admitted, or waits, and that the upstream has not answered."""
     exchange = under_test.request(of, **talk)
-    exchange.limited = Limited.OTHER
-    under_test.limits.admit(exchange, "")
+    exchange.limited = RouteKind.OTHER
+    under_test.limits.admit(exchange, Query(""))
     return exchange
 
 
@@ -194,7 +195,7 @@ def test_requests_with_a_token_nobody_knows_wait_for_the_first_of_them() -> None
     under_test.accepted.add(b"a" * 16)
     for other in others:
         other.awaited_trial = None
-        under_test.ask(other, Limited.OTHER)
+        under_test.ask(other, RouteKind.OTHER)
     assert under_test.passes(of=token(b"b"))
     assert [under_test.passes(of=token(b"a")) for _ in range(2)] == [False, False]
 
@@ -204,7 +205,7 @@ def test_request_whose_wait_is_over_takes_of_its_address_too() -> None:
     first = under_way(under_test, token(b"a"))
     other = under_way(under_test, token(b"a"))
     other.awaited_trial = None
-    under_test.limits.admit(other, "", may_wait=False)
+    under_test.limits.admit(other, Query(""), may_wait=False)
     assert other.awaited_trial is other.trial is None
     assert under_test.trials.of(b"a" * 16) is first.trial
     assert not under_test.passes(of=token(b"b"))
@@ -228,7 +229,7 @@ def test_first_request_makes_room_for_the_next_when_it_is_over_or_refused() -> N
     assert second.trial is not None
     refused = under_test.request(token(b"b"))
     with pytest.raises(TooManyRequests):
-        under_test.ask(refused, Limited.OTHER)
+        under_test.ask(refused, RouteKind.OTHER)
     assert under_test.trials.of(b"b" * 16) is None
     under_test.over(second)
     assert len(under_test.trials) == 0
@@ -257,79 +258,79 @@ HOP = "timeout=5&counter=1"
 def test_following_a_redirect_is_free_when_it_was_held() -> None:
     under_test = stage()
     for _ in range(20):
-        under_test.over(under_test.admit(Limited.RESULT, HOP), held=1.0)
+        under_test.over(under_test.admit(RouteKind.RESULT, HOP), held=1.0)
         under_test.now -= 1.0
-    assert [under_test.passes(Limited.RESULT) for _ in range(4)] == [True] * 3 + [False]
+    assert [under_test.passes(RouteKind.RESULT) for _ in range(4)] == [True] * 3 + [False]
 
 
 @pytest.mark.parametrize("outcome", [Outcome.OK, Outcome.CLIENT_CLOSED, Outcome.CUT])
 def test_writing_a_counter_buys_no_free_reads(outcome: Outcome) -> None:
     under_test = stage()
     for _ in range(3):
-        under_test.over(under_test.admit(Limited.RESULT, HOP), held=0.0, outcome=outcome)
-    assert not under_test.passes(Limited.RESULT, HOP)
-    assert not under_test.passes(Limited.RESULT)
+        under_test.over(under_test.admit(RouteKind.RESULT, HOP), held=0.0, outcome=outcome)
+    assert not under_test.passes(RouteKind.RESULT, HOP)
+    assert not under_test.passes(RouteKind.RESULT)
     under_test.now += 1
-    assert under_test.passes(Limited.RESULT, HOP)
+    assert under_test.passes(RouteKind.RESULT, HOP)
 
 
 def test_reads_at_once_with_a_counter_have_to_be_paid_back() -> None:
     under_test = stage()
-    reads = [under_test.admit(Limited.RESULT, HOP) for _ in range(10)]
+    reads = [under_test.admit(RouteKind.RESULT, HOP) for _ in range(10)]
     for read in reads:
         under_test.over(read)
     under_test.now += 7.9
-    assert not under_test.passes(Limited.RESULT, HOP)
+    assert not under_test.passes(RouteKind.RESULT, HOP)
     under_test.now += 0.1
-    assert under_test.passes(Limited.RESULT, HOP)
+    assert under_test.passes(RouteKind.RESULT, HOP)
 
 
 def test_first_request_of_a_wait_is_paid_however_long_it_is_held() -> None:
     under_test = stage()
     for _ in range(3):
-        under_test.over(under_test.admit(Limited.RESULT, "counter=0"), held=30.0)
+        under_test.over(under_test.admit(RouteKind.RESULT, "counter=0"), held=30.0)
         under_test.now -= 30.0
-    assert not under_test.passes(Limited.RESULT)
+    assert not under_test.passes(RouteKind.RESULT)
 
 
 def test_counter_is_worth_nothing_with_a_made_up_token() -> None:
     under_test = stage()
-    passed = [under_test.passes(Limited.RESULT, HOP, of=token(b"%c" % each)) for each in b"abcd"]
+    passed = [under_test.passes(RouteKind.RESULT, HOP, of=token(b"%c" % each)) for each in b"abcd"]
     assert passed == [True, True, False, False]
 
 
 def test_hop_that_a_drain_handed_back_is_free() -> None:
     under_test = stage()
     for _ in range(10):
-        hop = under_test.admit(Limited.RESULT, HOP)
+        hop = under_test.admit(RouteKind.RESULT, HOP)
         under_test.over(hop, held=0.2, outcome=Outcome.DRAINED)
         under_test.now -= 0.2
-    assert under_test.passes(Limited.RESULT)
+    assert under_test.passes(RouteKind.RESULT)
 
 
 def test_hop_that_was_refused_owes_nothing() -> None:
     under_test = stage()
     for _ in range(3):
-        under_test.admit(Limited.RESULT)
+        under_test.admit(RouteKind.RESULT)
     refused = under_test.request()
     with pytest.raises(TooManyRequests):
-        under_test.ask(refused, Limited.RESULT, HOP)
+        under_test.ask(refused, RouteKind.RESULT, HOP)
     under_test.over(refused)
     under_test.now += 1
-    assert under_test.passes(Limited.RESULT)
+    assert under_test.passes(RouteKind.RESULT)
 
 
 def test_rule_changes_the_rate_of_those_it_matches() -> None:
     rule = Rule(token_hash=(b"t" * 16).hex(), create=KindOverride(burst=5))
     under_test = stage(rules=(rule,))
-    assert [under_test.passes(Limited.CREATE) for _ in range(6)] == [True] * 5 + [False]
+    assert [under_test.passes(RouteKind.CREATE) for _ in range(6)] == [True] * 5 + [False]
 
 
 def test_content_is_refused_by_its_length() -> None:
     under_test = stage(headers=True)
     request = under_test.request(has_content=True, content_length=1025)
     with pytest.raises(ContentTooLarge, match="1024 bytes"):
-        under_test.ask(request, Limited.CREATE, "")
+        under_test.ask(request, RouteKind.CREATE, "")
     assert request.limit == "create.content_bytes"
     assert len(request.client.added) == 2
 
@@ -404,7 +405,7 @@ def test_place_that_is_kept_is_one_clients_and_one_jobs() -> None:
 
 def test_report_lets_everything_through_and_counts_it() -> None:
     under_test = stage(mode="report", holds=1, holds_per_token=1)
-    requests = [under_test.admit(Limited.CREATE) for _ in range(3)]
+    requests = [under_test.admit(RouteKind.CREATE) for _ in range(3)]
     assert [request.limit for request in requests] == ["", "", "create"]
     large = under_test.admit(has_content=True, content_length=5000)
     assert large.limit == "other.content_bytes"
@@ -424,7 +425,7 @@ def test_report_lets_everything_through_and_counts_it() -> None:
 
 def test_fields_are_added_only_where_they_are_wanted() -> None:
     assert stage().admit().client.added == ()
-    assert stage(headers=True).admit(Limited.CREATE).client.added == (
+    assert stage(headers=True).admit(RouteKind.CREATE).client.added == (
         (b"RateLimit-Policy", b'"create";q=2;w=2'),
         (b"RateLimit", b'"create";r=1;t=1'),
     )
@@ -432,10 +433,10 @@ def test_fields_are_added_only_where_they_are_wanted() -> None:
 
 def test_fields_of_a_refusal_say_what_retry_after_says() -> None:
     under_test = stage(headers=True, create=KindLimits(per_second=0.1, burst=1, content_bytes=1024))
-    under_test.admit(Limited.CREATE)
+    under_test.admit(RouteKind.CREATE)
     refused = under_test.request()
     with pytest.raises(TooManyRequests) as caught:
-        under_test.ask(refused, Limited.CREATE, "")
+        under_test.ask(refused, RouteKind.CREATE, "")
     assert refused.client.added[1] == (b"RateLimit", b'"create";r=0;t=10')
     assert caught.value.fields == ((b"Retry-After", b"10"),)
 
@@ -456,7 +457,7 @@ def test_t_is_when_one_more_is_available(
     per_second: float, burst: int, used: int, left: bytes
 ) -> None:
     rate = Rate(per_second, burst)
-    budget = Budget(Limited.OTHER, b"k", rate, is_known=True)
+    budget = Budget(RouteKind.OTHER, b"k", rate, is_known=True)
     assert rate_fields(budget, used * rate.interval)[1] == (b"RateLimit", b'"other";' + left)
 
 
@@ -470,5 +471,24 @@ def test_t_is_when_one_more_is_available(
     ],
 )
 def test_policy_is_what_passes_in_a_window(rate: Rate, policy: bytes) -> None:
-    budget = Budget(Limited.OTHER, b"k", rate, is_known=True)
+    budget = Budget(RouteKind.OTHER, b"k", rate, is_known=True)
     assert rate_fields(budget, 0)[0] == (b"RateLimit-Policy", policy)
+
+
+@pytest.mark.parametrize(
+    ("query", "hop"),
+    [
+        ("", False),
+        ("counter=0", False),
+        ("counter=1", True),
+        ("a=b&co%75nter=12&limit=3", True),
+        ("counter=1&counter=1", False),
+        ("counter=-1", False),
+        ("counter=", False),
+        ("counter=²", False),
+        ("counter=" + "9" * 5000, True),
+        ("access_token=counter", False),
+    ],
+)
+def test_request_that_follows_a_redirect_is_known_by_its_counter(query: str, hop: bool) -> None:
+    assert is_hop(Query(query)) is hop

@@ -12,6 +12,7 @@ from gateway.admission.identity.identities import Identity
 from gateway.admission.limits.buffers import Buffers
 from gateway.downstream.exchange import Exchange
 from gateway.errors import BadGateway, ResponseTooLarge
+from gateway.protocols.http.query import query_of
 from gateway.sync.jobs.reader import Orchestrator
 from gateway.sync.jobs.result_reader import Reader
 from gateway.sync.results.parsing import ParsingThread
@@ -141,7 +142,7 @@ def exchange(
 ) -> Exchange:
     client = cast("Client", FakeClient(method, fields, pieces or []))
     made = Exchange(client, "r", "192.0.2.1", 0.0)
-    made.target = target
+    made.target, made.query = target, query_of(target)
     made.identity = identity_of(customer)
     return made
 

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from gateway.config import SyncConfig
 from gateway.errors import BadRequest
-from gateway.protocols.http.query import pairs, query_of, values
+from gateway.protocols.http.query import Query, query_of
 from gateway.sync.wait_parameters import (
     HoldParameters,
     append,
@@ -38,7 +38,7 @@ COUNTER = "counter must be a whole number, 0 to 1000000"
     ],
 )
 def test_wait_is_asked_by_exactly_true_once(query: str, waits: bool) -> None:
-    assert asks_to_wait(query) is waits
+    assert asks_to_wait(Query(query)) is waits
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_wait_is_asked_by_the_boolean_in_a_json_object(content: bytes, waits: bo
     ],
 )
 def test_parameters_are_read_with_their_defaults(query: str, expected: HoldParameters) -> None:
-    assert hold_parameters(query, CONFIG) == expected
+    assert hold_parameters(Query(query), CONFIG) == expected
 
 
 NOT_WHOLE = ["", "x", "-1", "%2B1", "+1", "1+", "1.0", "1e1", "0x1", "%D9%A1", "%C2%B2", "1%00"]
@@ -89,7 +89,7 @@ NOT_WHOLE = ["", "x", "-1", "%2B1", "+1", "1+", "1.0", "1e1", "0x1", "%D9%A1", "
 )
 def test_parameters_out_of_range_are_refused_by_name(query: str, message: str) -> None:
     with pytest.raises(BadRequest) as refused:
-        hold_parameters(query, CONFIG)
+        hold_parameters(Query(query), CONFIG)
     assert refused.value.message == message
 
 
@@ -122,7 +122,7 @@ def test_limit_is_the_number_of_requests_that_may_run(
     ],
 )
 def test_location_has_the_query_and_what_it_lacks(query: str, location: str) -> None:
-    assert result_location("/r", query, CONFIG) == location
+    assert result_location("/r", Query(query), CONFIG) == location
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_location_has_the_query_and_what_it_lacks(query: str, location: str) -> 
     ],
 )
 def test_next_location_counts_on_in_place(query: str, location: str) -> None:
-    assert next_location("/r", query, 4, CONFIG) == location
+    assert next_location("/r", Query(query), 4, CONFIG) == location
 
 
 QUERIES = st.lists(
@@ -145,16 +145,20 @@ QUERIES = st.lists(
 
 @given(QUERIES)
 def test_location_keeps_the_original_query_for_any_query(query: str) -> None:
-    location = result_location("/r", query, CONFIG)
+    location = result_location("/r", Query(query), CONFIG)
     assert location.startswith(f"/r?{query}")
-    keys = {pair.key for pair in pairs(location.partition("?")[2])}
+    keys = {pair.key for pair in query_of(location).pairs}
     assert {"counter", "limit", "timeout"} <= keys
 
 
 @given(QUERIES)
 def test_next_location_changes_nothing_but_the_counter(query: str) -> None:
-    before = [p.raw for p in pairs(result_location("", query, CONFIG)[1:]) if p.key != "counter"]
-    after = pairs(next_location("", query, 7, CONFIG)[1:])
+    before = [
+        p.raw
+        for p in query_of(result_location("", Query(query), CONFIG)).pairs
+        if p.key != "counter"
+    ]
+    after = query_of(next_location("", Query(query), 7, CONFIG)).pairs
     kept = [pair.raw for pair in after if pair.key != "counter"]
     assert sorted(kept) == sorted(before)
     assert "7" in [pair.value for pair in after if pair.key == "counter"]
@@ -181,7 +185,7 @@ def test_next_location_changes_nothing_but_the_counter(query: str) -> None:
     ],
 )
 def test_address_after_a_drain_counts_on_and_is_else_the_same(query: str, location: str) -> None:
-    assert drained_location("/r", query, CONFIG) == location
+    assert drained_location("/r", Query(query), CONFIG) == location
 
 
 @given(
@@ -193,22 +197,22 @@ def test_no_address_comes_twice_in_any_chain_of_hops_and_drains(
     query: str, chain: list[str]
 ) -> None:
     """RFC 9110, 15.4. All of a wait is in its address, so that a restart makes no difference."""
-    location = result_location("/r", query, CONFIG)
+    location = result_location("/r", Query(query), CONFIG)
     seen = [location]
-    if len(values(query_of(location), "counter")) > 1:
+    if len(query_of(location).values("counter")) > 1:
         return
     counter = 0
     for step in chain:
-        query = query_of(location)
+        asked = query_of(location)
         if step == "hop":
-            counter = int(values(query, "counter")[0]) + 1
-            location = next_location("/r", query, counter, CONFIG)
+            counter = int(asked.values("counter")[0]) + 1
+            location = next_location("/r", asked, counter, CONFIG)
         else:
-            location = drained_location("/r", query, CONFIG)
+            location = drained_location("/r", asked, CONFIG)
         seen.append(location)
     assert len(set(seen)) == len(seen)
     own = {"counter", "drained"}
-    kept = [[pair.raw for pair in pairs(query_of(at)) if pair.key not in own] for at in seen]
+    kept = [[pair.raw for pair in query_of(at).pairs if pair.key not in own] for at in seen]
     assert all(at == kept[0] for at in kept)
 
 

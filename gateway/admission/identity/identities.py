@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gateway.admission.identity.keys import Keys
     from gateway.config import IdentityConfig
     from gateway.errors import Field
+    from gateway.protocols.http.query import Query
 
 KNOWN_TOKENS = 8192
 """Accepted by the upstream, or verified."""
@@ -91,9 +92,9 @@ class Identities:
             keys.when_replaced = self._known.clear
 
     def identify(
-        self, query: str, fields: Sequence[Field], names: Sequence[bytes], address: str
+        self, query: Query, fields: Sequence[Field], names: Sequence[bytes], address: str
     ) -> Identity | None:
-        """The identity behind a request from ``address``, by its raw query and fields; None where
+        """The identity behind a request from ``address``, by its query and fields; None where
         ``identify_by_keys`` has to be asked.
 
         ``names`` are those of ``fields`` in lower case.
@@ -113,7 +114,7 @@ class Identities:
         return self._unproven(token, hashed) if is_plain(token) else self.anonymous(address)
 
     async def identify_by_keys(
-        self, query: str, fields: Sequence[Field], names: Sequence[bytes]
+        self, query: Query, fields: Sequence[Field], names: Sequence[bytes]
     ) -> Identity:
         """The identity behind a token that is signed with a key which has to be fetched first.
 

@@ -17,12 +17,13 @@ import re
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from gateway.protocols.http.query import MAX_PAIRS, pairs
+from gateway.protocols.http.query import MAX_PAIRS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.errors import Field
+    from gateway.protocols.http.query import Query
 
 HASH_BYTES = 16
 _PARAMETER = "access_token"
@@ -39,12 +40,12 @@ only member. Indexes of two digits that begin with another one, and more bracket
 versions of qs, or make objects."""
 
 
-def presented(query: str, fields: Sequence[Field], names: Sequence[bytes]) -> bytes:
+def presented(query: Query, fields: Sequence[Field], names: Sequence[bytes]) -> bytes:
     """The request's token; empty where it has none, several, or one that cannot be told for sure.
 
     ``names`` are those of ``fields`` in lower case.
     """
-    in_query = _in_query(query) if query else b""
+    in_query = _in_query(query) if query.raw else b""
     if b"authorization" in names:
         # Node drops all lines of this field but the first.
         in_field = _bearer(fields[names.index(b"authorization")][1])
@@ -68,20 +69,22 @@ def is_token_parameter(key: str) -> bool:
     return key == _PARAMETER or key.startswith((f"{_PARAMETER}[", f"[{_PARAMETER}]"))
 
 
-def _in_query(query: str) -> bytes | None:
+def _in_query(query: Query) -> bytes | None:
     """The query's token; empty where it has none, None where it has something else there."""
     # Nearly always there is one that needs no decoding.
-    if len(query) <= MAX_PAIRS and "%" not in query and query.count(_PARAMETER) == 1:
-        simple = _SIMPLE.search(query)
+    raw = query.raw
+    if len(raw) <= MAX_PAIRS and "%" not in raw and raw.count(_PARAMETER) == 1:
+        simple = _SIMPLE.search(raw)
         if simple is not None:
             return simple[1].encode("ascii")
     return _decoded(query)
 
 
-def _decoded(query: str) -> bytes | None:
-    if _PARAMETER not in query and ("%" not in query or _ESCAPED.search(query) is None):
+def _decoded(query: Query) -> bytes | None:
+    raw = query.raw
+    if _PARAMETER not in raw and ("%" not in raw or _ESCAPED.search(raw) is None):
         return b""
-    found = [pair for pair in pairs(query) if is_token_parameter(pair.key)]
+    found = [pair for pair in query.pairs if is_token_parameter(pair.key)]
     if not found or (len(found) == 1 and found[0].key == _PARAMETER and not found[0].value):
         return b""
     if len(found) == 1 and found[0].value and _ONE.fullmatch(found[0].key):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from cachetools import LRUCache
 
 from gateway.admission.limits.gcra import Rate
-from gateway.admission.limits.kinds import Limited
+from gateway.protocols.theeye.routes import RouteKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ class Budget:
 
     __slots__ = ("is_known", "key", "kind", "rate")
 
-    def __init__(self, kind: Limited, key: bytes, rate: Rate, is_known: bool) -> None:
+    def __init__(self, kind: RouteKind, key: bytes, rate: Rate, is_known: bool) -> None:
         self.kind = kind
         self.key = key
         self.rate = rate
@@ -86,8 +86,8 @@ class MemoryBudgets:
     """Times are whole microseconds of one monotonic clock."""
 
     def __init__(self, size: int = SIZE) -> None:
-        self._unknown: dict[Limited, _Store] = {kind: LRUCache(size) for kind in Limited}
-        self._known: dict[Limited, _Store] = {kind: LRUCache(size) for kind in Limited}
+        self._unknown: dict[RouteKind, _Store] = {kind: LRUCache(size) for kind in RouteKind}
+        self._known: dict[RouteKind, _Store] = {kind: LRUCache(size) for kind in RouteKind}
         self._stores = (self._unknown, self._known)
 
     def use(self, budgets: Sequence[Budget], use: Use, now: int) -> Verdict:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.admission.limits.gcra import Rate
-from gateway.admission.limits.kinds import Limited
 from gateway.admission.limits.memory_budgets import Budget, Use, Verdict
+from gateway.protocols.theeye.routes import RouteKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,7 +99,7 @@ def call(budgets: Sequence[Budget], use: Use, known: Sequence[int]) -> Call:
 
 def trial() -> Call:
     """A decision that is always written, as every charge is: it fails where those would."""
-    budgets = (Budget(Limited.OTHER, b"", Rate(1.0, 1), is_known=False),)
+    budgets = (Budget(RouteKind.OTHER, b"", Rate(1.0, 1), is_known=False),)
     return Call(budgets, (TRIAL_KEY,), tuple(arguments(budgets, Use.OWE, [0])))
 
 

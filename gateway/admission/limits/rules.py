@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.admission.limits.gcra import Rate
-from gateway.admission.limits.kinds import Limited
+from gateway.protocols.theeye.routes import RouteKind
 
 if TYPE_CHECKING:
     from gateway.admission.identity.identities import Identity
@@ -26,7 +26,7 @@ class Allowance:
 class Policy:
     """What a client may do."""
 
-    allowances: Mapping[Limited, Allowance]
+    allowances: Mapping[RouteKind, Allowance]
     holds: int
     suffix: bytes = b""
     """Sets apart what is counted under a rule: one key may come with tokens of several rules."""
@@ -73,7 +73,7 @@ def _policy(
     config: LimitsConfig, rule: Rule | None = None, share: float = 1.0, suffix: bytes = b""
 ) -> Policy:
     allowances = {}
-    for kind in Limited:
+    for kind in RouteKind:
         usual: KindLimits = getattr(config, kind.value)
         changed = getattr(rule, kind.value) if rule is not None else None
         per_second = (changed and changed.per_second) or usual.per_second

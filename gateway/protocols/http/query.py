@@ -24,13 +24,38 @@ class Pair:
     value: str
 
 
-def query_of(target: str) -> str:
-    """What stands after the first ``?`` of a target, as it came."""
-    return target.partition("?")[2]
+class Query:
+    """What stands after the first ``?`` of a target; parsed once, when that is first asked for."""
+
+    __slots__ = ("_pairs", "raw")
+
+    def __init__(self, raw: str) -> None:
+        self.raw = raw
+        """As it came."""
+        self._pairs: list[Pair] | None = None
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """The parts between ``&``, in order; empty ones are left out."""
+        if self._pairs is None:
+            self._pairs = _pairs(self.raw)
+        return self._pairs
+
+    def values(self, key: str) -> list[str]:
+        """The decoded values of all pairs with this decoded key, in order."""
+        return [pair.value for pair in self.pairs if pair.key == key]
 
 
-def pairs(query: str) -> list[Pair]:
-    """The parts between ``&``, in order."""
+NO_QUERY = Query("")
+
+
+def query_of(target: str) -> Query:
+    """The query of a request target."""
+    _, _, raw = target.partition("?")
+    return Query(raw) if raw else NO_QUERY
+
+
+def _pairs(query: str) -> list[Pair]:
     found = []
     for raw in query.split("&", MAX_PAIRS)[:MAX_PAIRS]:
         if raw:
@@ -40,11 +65,6 @@ def pairs(query: str) -> list[Pair]:
             raw_key, raw_value = (raw, "") if at < 0 else (raw[:at], raw[at + 1 :])
             found.append(Pair(raw, raw_key, decoded(raw_key), decoded(raw_value)))
     return found
-
-
-def values(query: str, key: str) -> list[str]:
-    """The decoded values of all pairs with this decoded key, in order."""
-    return [pair.value for pair in pairs(query) if pair.key == key]
 
 
 def decoded(text: str) -> str:

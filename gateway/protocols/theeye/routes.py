@@ -1,12 +1,22 @@
-"""Which requests are the sync mode's; all others only pass. And which targets may pass at all."""
+"""Classifies requests by method and raw path, as TheEye's router would: which are the sync mode's,
+whose token it looks at, and what they cost it. Pure.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from urllib.parse import unquote
 
-from gateway.errors import BadRequest
+
+class RouteKind(StrEnum):
+    """What a request makes TheEye do. Each kind has rates of its own; named as their settings."""
+
+    CREATE = "create"
+    """It makes a job, also where nobody waits for it."""
+    RESULT = "result"
+    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +45,27 @@ class ResultRoute:
 
 Route = CreateRoute | ResultRoute
 
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The classification of one request."""
+
+    route: Route | None
+    """The sync mode's route; None where the request only passes."""
+    needs_token: bool
+    """TheEye looks at the request's token, so a response may tell something of that."""
+    proves_token: bool
+    """Every router takes the path for one where the token is looked at, so that success proves the
+    token. Meaningful only with ``needs_token``."""
+    kind: RouteKind
+
+
 _CREATE = re.compile(r"/(?:([^/]+)/)?(?:task/[^/]+/(secret/[^/]+/)?)?job")
 _RESULT = re.compile(r"/job/([^/]*)/(?:secret/([^/]+)/)?result")
-_ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE)
+_CREATES = re.compile(r".*/job(?:/secret/[^/]+)?/*(?:;.*)?", re.IGNORECASE | re.DOTALL)
+"""TheEye's routes that make a job, of tasks and workflows. Its router ignores case and a slash at
+the end, and newer ones of its kind (find-my-way 5) what stands behind a semicolon, so another
+spelling must not be cheaper."""
 _BY_SECRET = re.compile(
     r"/(?:[^/;]+/)?task/[^/;]+/secret/[^/;]+/job|/job/secret/[^/;]+"
     r"|/workflows/[^/;]+/secret/[^/;]+/job|/[^/;]+/webhook/[^/;]+/trigger/secret/[^/;]+"
@@ -50,12 +78,39 @@ _MAY_BE_FREE = re.compile(
 )
 """Behind two slashes Node's ``url.parse`` takes what has an ``@`` for a host."""
 _ESCAPED_LETTER = re.compile(r"%[46][1-9a-fA-F]|%[57][0-9aA]")
+_PASSES = Match(None, needs_token=True, proves_token=True, kind=RouteKind.OTHER)
+"""Nearly all requests."""
+_ASKS_FOR_OPTIONS = Match(None, needs_token=False, proves_token=False, kind=RouteKind.OTHER)
 
 
-def route(method: str, path: str) -> Route | None:
-    """The sync mode's route for a raw path (no query), None where the request only passes."""
-    if not path.endswith(("/job", "/result")):
-        return None
+def classify(method: str, path: str) -> Match:
+    """Classify a request by its method and raw path (no query)."""
+    if method == "OPTIONS":
+        return _ASKS_FOR_OPTIONS
+    folded = path.lower()
+    if "%" in folded:
+        folded = unquote(folded).lower()
+    proves_token = "api" not in folded and "token" not in folded and "secret" not in folded
+    is_sync = path.endswith(("/job", "/result"))
+    may_create = method == "POST" and "/job" in folded
+    if proves_token and not is_sync and not may_create:
+        return _PASSES
+    route = _route(method, path) if is_sync else None
+    if isinstance(route, ResultRoute):
+        kind = RouteKind.RESULT
+    elif may_create and (route is not None or _CREATES.fullmatch(unquote(path))):
+        kind = RouteKind.CREATE
+    else:
+        kind = RouteKind.OTHER
+    return Match(
+        route,
+        needs_token=proves_token or _needs_token(method, path),
+        proves_token=proves_token or _MAY_BE_FREE.fullmatch(folded.replace("\\", "/")) is None,
+        kind=kind,
+    )
+
+
+def _route(method: str, path: str) -> Route | None:
     if method == "POST" and (match := _CREATE.fullmatch(path)):
         return CreateRoute(match[1] or "", by_secret=match[2] is not None)
     if method in {"GET", "POST"} and (match := _RESULT.fullmatch(path)):
@@ -63,14 +118,9 @@ def route(method: str, path: str) -> Route | None:
     return None
 
 
-def takes_token(method: str, path: str) -> bool:
-    """Whether TheEye looks at the token of a request, for a raw path (no query).
-
-    It does for all but preflights, its status, the log-in by name and password, and what is proved
-    by a task's, webhook's or job's secret.
-    """
-    if method == "OPTIONS":
-        return False
+def _needs_token(method: str, path: str) -> bool:
+    """It does for all but preflights, its status, the log-in by name and password, and what is
+    proved by a task's, webhook's or job's secret."""
     if "%" in path:
         path = _ESCAPED_LETTER.sub(lambda escaped: chr(int(escaped[0][1:], 16)), path)
     if path.startswith("//"):
@@ -83,42 +133,3 @@ def takes_token(method: str, path: str) -> bool:
     is_free = method == "POST" and _BY_SECRET.fullmatch(path) is not None
     is_result = method in {"GET", "POST"} and _RESULT_BY_SECRET.fullmatch(path) is not None
     return not (is_free or is_result)
-
-
-def may_take_none(path: str) -> bool:
-    """Whether a raw path may be, to some router, that of a request whose token TheEye does not look
-    at: then an answer to it tells nothing of the token."""
-    lowered = path.lower()
-    if "%" in lowered:
-        lowered = unquote(lowered).lower()
-    if "api" not in lowered and "token" not in lowered and "secret" not in lowered:
-        return False
-    return _MAY_BE_FREE.fullmatch(lowered.replace("\\", "/")) is not None
-
-
-def origin_form(method: str, target: str, host: str) -> str:
-    """The target to send upstream, byte for byte (RFC 9112, 3.2).
-
-    An absolute-form target is taken only for the authority that ``Host`` names.
-
-    Raises:
-        BadRequest: neither origin-form, nor our own absolute-form, nor ``OPTIONS *``.
-    """
-    if method == "CONNECT":
-        raise BadRequest("This is no proxy to be tunnelled through")
-    if not _is_sendable(target):
-        raise BadRequest("The request target has characters that must be percent-encoded")
-    if target.startswith("/"):
-        return target
-    if target == "*" and method == "OPTIONS":
-        return target
-    match = _ABSOLUTE.fullmatch(target)
-    if match is None or not host or match[1].lower() != host.lower():
-        raise BadRequest("The request target must be a path on this server")
-    rest = match[2]
-    return rest if rest.startswith("/") else f"/{rest}"
-
-
-def _is_sendable(target: str) -> bool:
-    """Visible ASCII and no fragment."""
-    return target.isascii() and target.isprintable() and " " not in target and "#" not in target

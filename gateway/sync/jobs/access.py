@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.admission.identity.token import is_token_parameter
-from gateway.protocols.http.query import pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gateway.errors import Field
+    from gateway.protocols.http.query import Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class Credentials:
     """The ``Authorization`` lines."""
 
 
-def credentials(query: str, fields: Iterable[Field]) -> Credentials:
+def credentials(query: Query, fields: Iterable[Field]) -> Credentials:
     return Credentials(
-        "&".join(pair.raw for pair in pairs(query) if is_token_parameter(pair.key)),
+        "&".join(pair.raw for pair in query.pairs if is_token_parameter(pair.key)),
         tuple(line for line in fields if line[0].lower() == b"authorization"),
     )

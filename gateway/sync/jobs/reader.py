@@ -18,7 +18,6 @@ from gateway.errors import (
     ResponseTooLarge,
 )
 from gateway.protocols.http.fields import value as field_value
-from gateway.protocols.http.query import values as query_values
 from gateway.protocols.theeye.cors import carried_fields
 from gateway.protocols.theeye.ecma_json import has_surrogates
 from gateway.protocols.theeye.job import NOT_FOUND, Job, parse_job
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from gateway.admission.identity.identities import Identity
     from gateway.admission.limits.buffers import Buffers
     from gateway.errors import Field
+    from gateway.protocols.http.query import Query
     from gateway.sync.results.parsing import ParsingThread
     from gateway.upstream.messages.messages import Reply
 
@@ -145,7 +145,7 @@ def result_path(job_id: str, secret: str = "") -> str:
 
 
 def reading(
-    job_id: str, query: str, fields: Sequence[Field], identity: Identity, default_customer: str
+    job_id: str, query: Query, fields: Sequence[Field], identity: Identity, default_customer: str
 ) -> Reading:
     """How this client reads the job: the organization is the query's, else the token's, else
     the default.
@@ -153,7 +153,7 @@ def reading(
     Raises:
         BadRequest: ``customer`` is no name of an organization.
     """
-    given = query_values(query, "customer")
+    given = query.values("customer")
     if len(given) > 1 or not all(map(is_customer_name, given)):
         raise BadRequest("customer must be the name of one organization")
     customer = next(iter(given), "") or identity.customer or default_customer or NO_CUSTOMER

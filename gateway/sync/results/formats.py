@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from gateway.errors import JSON_CONTENT, Response, ResponseTooLarge
 from gateway.protocols.http.fields import HOP_BY_HOP
 from gateway.protocols.http.fields import value as field_value
-from gateway.protocols.http.query import pairs
 from gateway.protocols.theeye.ecma_json import JsonError, number, parse, stringify
 from gateway.sync.results.elements import TooManyParts, element
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from gateway.errors import Field
+    from gateway.protocols.http.query import Query
     from gateway.protocols.theeye.job import Job
 
 Profile = Literal["4.6", "4.15"]
@@ -100,9 +100,9 @@ class FormatRule:
     is_parsed: bool = False
 
 
-def result_format(query: str, profile: Profile) -> Format:
+def result_format(query: Query, profile: Profile) -> Format:
     """The format that a query asks for, or the profile's own."""
-    given = {pair.key: pair.value for pair in reversed(pairs(query))}
+    given = {pair.key: pair.value for pair in reversed(query.pairs)}
     default = next(name for name, rule in FORMATS.items() if rule.default_of == profile)
     asked = [name for name in FORMATS if name in given and name != default]
     return Format(asked[0] if asked else default, given.get("parse", ""))

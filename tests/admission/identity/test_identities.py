@@ -16,6 +16,7 @@ from gateway.admission.identity.token import token_hash
 from gateway.config import IdentityConfig
 from gateway.errors import KeysUnavailable, Response, Unauthorized
 from gateway.protocols.http.fields import lowered
+from gateway.protocols.http.query import NO_QUERY, Query
 from tests.support.tokens import ACME, SECRET, UNKNOWN, signed
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ class Gateway:
     async def identify(self, token: bytes = b"", address: str = ADDRESS) -> Identity:
         fields: list[Field] = [(b"Authorization", b"Bearer " + token)] if token else []
         names = lowered(fields)
-        identity = self.identities.identify("", fields, names, address)
-        return identity or await self.identities.identify_by_keys("", fields, names)
+        identity = self.identities.identify(NO_QUERY, fields, names, address)
+        return identity or await self.identities.identify_by_keys(NO_QUERY, fields, names)
 
     async def asks(self, token: bytes, status: int) -> Identity:
         """Send a request that the upstream answers with the status."""
@@ -82,7 +83,7 @@ async def test_opaque_token_is_keyed_by_its_hash_and_believed_nothing() -> None:
 async def test_token_is_the_same_wherever_it_stands() -> None:
     identities = Gateway().identities
     query = f"access_token={ACME.decode()}"
-    assert identities.identify(query, [], [], ADDRESS) == await Gateway().identify(ACME)
+    assert identities.identify(Query(query), [], [], ADDRESS) == await Gateway().identify(ACME)
 
 
 async def test_anonymous_requests_are_keyed_by_address() -> None:

@@ -23,10 +23,11 @@ from gateway.demo.qs import parse
 from gateway.demo.sessions import Session, Sessions
 from gateway.errors import Field
 from gateway.protocols.http.fields import end_to_end, lowered, value
+from gateway.protocols.http.query import Query
 
 
 def found(query: str, *fields: Field) -> bytes:
-    return presented(query, fields, lowered(fields))
+    return presented(Query(query), fields, lowered(fields))
 
 
 def bearer(credentials: str) -> Field:
@@ -122,7 +123,7 @@ def test_parameter_is_found_however_its_name_is_escaped(
     ).map("".join)
 )
 def test_short_cut_for_a_plain_parameter_finds_the_same(query: str) -> None:
-    assert _in_query(query) == _decoded(query)
+    assert _in_query(Query(query)) == _decoded(Query(query))
 
 
 def test_parameter_behind_a_thousand_others_is_none_as_in_theeye() -> None:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.admission.limits.gcra import MAX_DEBT, SECOND, Rate
-from gateway.admission.limits.kinds import Limited
 from gateway.admission.limits.memory_budgets import Budget, MemoryBudgets, Use
+from gateway.protocols.theeye.routes import RouteKind
 
 KEY = b"k" * 16
 RATE = Rate(10.0, 4)
@@ -19,7 +19,7 @@ GAPS = st.lists(st.integers(0, 3 * SECOND) | st.just(0), min_size=1, max_size=80
 
 
 def budget(key: bytes = KEY, rate: Rate = RATE, *, is_known: bool = False) -> Budget:
-    return Budget(Limited.OTHER, key, rate, is_known)
+    return Budget(RouteKind.OTHER, key, rate, is_known)
 
 
 def admitted(budgets: MemoryBudgets, arrivals: list[int], of: Budget) -> list[int]:
@@ -89,7 +89,7 @@ def test_of_several_budgets_all_are_taken_or_none(empty: int) -> None:
 def test_kinds_are_counted_apart() -> None:
     budgets = MemoryBudgets()
     admitted(budgets, [0] * 10, budget())
-    create = Budget(Limited.CREATE, KEY, RATE, is_known=False)
+    create = Budget(RouteKind.CREATE, KEY, RATE, is_known=False)
     assert len(admitted(budgets, [0] * 10, create)) == RATE.burst
 
 
@@ -123,4 +123,4 @@ def test_as_many_budgets_are_kept_as_allowed() -> None:
     for number in range(1000):
         for is_known in (True, False):
             admitted(budgets, [0], budget(b"%d" % number, is_known=is_known))
-    assert len(budgets._known[Limited.OTHER]) == len(budgets._unknown[Limited.OTHER]) == 8
+    assert len(budgets._known[RouteKind.OTHER]) == len(budgets._unknown[RouteKind.OTHER]) == 8

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.admission.limits.gcra import SECOND, Rate
-from gateway.admission.limits.kinds import Limited
 from gateway.admission.limits.memory_budgets import Budget, MemoryBudgets, Use
 from gateway.admission.limits.redis_budgets import RedisBudgets
 from gateway.admission.limits.redis_script import PREFIX, TRIAL_KEY
 from gateway.config import RedisConfig
+from gateway.protocols.theeye.routes import RouteKind
 from tests.support.redis_server import redis_serving
 from tests.support.replay import until
 from tests.support.upstream import Peer, upstream_doing
@@ -32,7 +32,7 @@ RATE = Rate(0.01, 10)
 
 
 def budget(key: bytes = b"key", rate: Rate = RATE) -> Budget:
-    return Budget(Limited.OTHER, key, rate, is_known=True)
+    return Budget(RouteKind.OTHER, key, rate, is_known=True)
 
 
 @asynccontextmanager

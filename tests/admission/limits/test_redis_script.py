@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from gateway.admission.limits.gcra import SECOND, Rate
-from gateway.admission.limits.kinds import Limited
 from gateway.admission.limits.memory_budgets import Budget, MemoryBudgets, Use
 from gateway.admission.limits.redis_script import SCRIPT, SHA, arguments, call, trial
+from gateway.protocols.theeye.routes import RouteKind
 
 if TYPE_CHECKING:
     from tests.support.redis_server import RedisServer
@@ -31,7 +31,7 @@ USES = st.lists(
 
 
 def budget(key: bytes, rate: Rate) -> Budget:
-    return Budget(Limited.OTHER, key, rate, is_known=True)
+    return Budget(RouteKind.OTHER, key, rate, is_known=True)
 
 
 def test_memory_and_redis_decide_alike(redis_server: RedisServer) -> None:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.admission.limits.gcra import Rate
-from gateway.admission.limits.kinds import Limited
 from gateway.admission.limits.memory_budgets import Budget, Use
 from gateway.admission.limits.redis_script import Call, call
 from gateway.admission.limits.redis_store import Closed, RedisStore, Unusable
 from gateway.config import RedisConfig
+from gateway.protocols.theeye.routes import RouteKind
 from gateway.redis_client import connection
 from tests.support.redis_server import RedisServer, redis_serving
 
@@ -26,7 +26,7 @@ SECONDS = 5.0
 
 
 def decision(key: bytes = b"key") -> Call:
-    return call([Budget(Limited.OTHER, key, Rate(0.01, 2), is_known=True)], Use.TAKE, [0])
+    return call([Budget(RouteKind.OTHER, key, Rate(0.01, 2), is_known=True)], Use.TAKE, [0])
 
 
 @asynccontextmanager

@@ -6,9 +6,9 @@ import pytest
 
 from gateway.admission.identity.identities import Identity
 from gateway.admission.identity.token import token_hash
-from gateway.admission.limits.kinds import Limited
 from gateway.admission.limits.rules import Policy, Rules
 from gateway.config import KindOverride, LimitsConfig, Rule
+from gateway.protocols.theeye.routes import RouteKind
 
 HASH = token_hash(b"a token")
 
@@ -23,7 +23,7 @@ def holds(*rules: Rule, of: Identity) -> int:
     return Rules(LimitsConfig(rules=rules)).policy(of).holds
 
 
-def rates(policy: Policy) -> dict[Limited, tuple[float, int]]:
+def rates(policy: Policy) -> dict[RouteKind, tuple[float, int]]:
     return {
         kind: (allowance.rate.per_second, allowance.rate.burst)
         for kind, allowance in policy.allowances.items()
@@ -33,21 +33,21 @@ def rates(policy: Policy) -> dict[Limited, tuple[float, int]]:
 def test_clients_without_a_rule_have_the_settings() -> None:
     policy = Rules(LimitsConfig()).policy(identity())
     assert rates(policy) == {
-        Limited.CREATE: (20.0, 40),
-        Limited.RESULT: (50.0, 100),
-        Limited.OTHER: (100.0, 200),
+        RouteKind.CREATE: (20.0, 40),
+        RouteKind.RESULT: (50.0, 100),
+        RouteKind.OTHER: (100.0, 200),
     }
     assert policy.holds == 200
-    assert policy.allowances[Limited.CREATE].content_bytes == 2**20
+    assert policy.allowances[RouteKind.CREATE].content_bytes == 2**20
     assert policy.suffix == b""
 
 
 def test_clients_without_a_token_have_a_tenth() -> None:
     policy = Rules(LimitsConfig()).policy(Identity(b"address", "", "", "", None, False))
     assert rates(policy) == {
-        Limited.CREATE: (2.0, 4),
-        Limited.RESULT: (5.0, 10),
-        Limited.OTHER: (10.0, 20),
+        RouteKind.CREATE: (2.0, 4),
+        RouteKind.RESULT: (5.0, 10),
+        RouteKind.OTHER: (10.0, 20),
     }
 
 
@@ -64,8 +64,8 @@ def test_first_rule_that_matches_decides_and_changes_only_what_it_names() -> Non
     )
     policy = Rules(LimitsConfig(rules=rules)).policy(identity())
     assert policy.holds == 2
-    assert rates(policy)[Limited.CREATE] == (5.0, 40)
-    assert rates(policy)[Limited.OTHER] == (100.0, 200)
+    assert rates(policy)[RouteKind.CREATE] == (5.0, 40)
+    assert rates(policy)[RouteKind.OTHER] == (100.0, 200)
     assert policy.suffix != b""
 
 

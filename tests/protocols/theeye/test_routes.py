@@ -1,18 +1,15 @@
-"""Which requests are the sync mode's, and which targets may pass."""
+"""Requests are classified as TheEye's router does it."""
 
 from __future__ import annotations
 
 import pytest
 
-from gateway.errors import BadRequest
 from gateway.protocols.theeye.routes import (
     CreateRoute,
     ResultRoute,
     Route,
-    may_take_none,
-    origin_form,
-    route,
-    takes_token,
+    RouteKind,
+    classify,
 )
 
 
@@ -46,7 +43,7 @@ from gateway.protocols.theeye.routes import (
 def test_a_request_is_known_by_method_and_path(
     method: str, path: str, expected: Route | None
 ) -> None:
-    assert route(method, path) == expected
+    assert classify(method, path).route == expected
 
 
 @pytest.mark.parametrize(
@@ -70,7 +67,7 @@ def test_a_request_is_known_by_method_and_path(
     ],
 )
 def test_theeye_looks_at_no_token_there(method: str, path: str) -> None:
-    assert not takes_token(method, path)
+    assert not classify(method, path).needs_token
 
 
 @pytest.mark.parametrize(
@@ -100,7 +97,7 @@ def test_theeye_looks_at_no_token_there(method: str, path: str) -> None:
     ],
 )
 def test_theeye_looks_at_the_token_everywhere_else(method: str, path: str) -> None:
-    assert takes_token(method, path)
+    assert classify(method, path).needs_token
 
 
 @pytest.mark.parametrize(
@@ -120,52 +117,41 @@ def test_theeye_looks_at_the_token_everywhere_else(method: str, path: str) -> No
     ],
 )
 def test_path_that_some_router_takes_for_one_without_a_token_is_known(path: str) -> None:
-    assert may_take_none(path)
+    assert not classify("GET", path).proves_token
 
 
 @pytest.mark.parametrize(
     "path", ["/", "/acme/job", "/api/x", "/apis", "/acme/api", "/a@b/api", "/secret"]
 )
 def test_path_of_a_request_with_a_token_is_no_other(path: str) -> None:
-    assert not may_take_none(path)
+    assert classify("GET", path).proves_token
 
 
 @pytest.mark.parametrize(
-    ("target", "expected"),
+    ("method", "path", "kind"),
     [
-        ("/a?b", "/a?b"),
-        ("//a/../b%zz", "//a/../b%zz"),
-        ("http://h:1/a?b", "/a?b"),
-        ("HTTPS://H:1?b", "/?b"),
-        ("http://h:1", "/"),
+        ("POST", "/task/t/job", RouteKind.CREATE),
+        ("POST", "/acme/job", RouteKind.CREATE),
+        ("POST", "/task/t/secret/s/job", RouteKind.CREATE),
+        ("POST", "/job/secret/s", RouteKind.CREATE),
+        ("POST", "/workflows/w/job", RouteKind.CREATE),
+        ("POST", "/workflows/w/secret/s/job", RouteKind.CREATE),
+        ("POST", "/acme/task/t/JOB", RouteKind.CREATE),
+        ("POST", "/task/t/job/", RouteKind.CREATE),
+        ("POST", "/task/t/jo%62", RouteKind.CREATE),
+        ("POST", "/task/t%0a/job%2F", RouteKind.CREATE),
+        ("POST", "/task/t/job;a=b/c", RouteKind.CREATE),
+        ("POST", "/job/secret/s/;", RouteKind.CREATE),
+        ("GET", "/task/t/job", RouteKind.OTHER),
+        ("POST", "/task/t/jobs", RouteKind.OTHER),
+        ("POST", "/task", RouteKind.OTHER),
+        ("PUT", "/job/j", RouteKind.OTHER),
+        ("GET", "/job/j/result", RouteKind.RESULT),
+        ("POST", "/job/j/result", RouteKind.RESULT),
+        ("GET", "/job/j/secret/s/result", RouteKind.RESULT),
+        ("DELETE", "/job/j/result", RouteKind.OTHER),
+        ("OPTIONS", "*", RouteKind.OTHER),
     ],
 )
-def test_a_target_on_this_server_goes_upstream_in_origin_form(target: str, expected: str) -> None:
-    assert origin_form("GET", target, "h:1") == expected
-
-
-@pytest.mark.parametrize(
-    "target",
-    [
-        "",
-        "a",
-        "*",
-        "http://other/a",
-        "http://h/a",
-        "ftp://h:1/",
-        "/a b",
-        "/a#b",
-        "/\x7f",
-        "/ñ",
-        "h:1",
-    ],
-)
-def test_any_other_target_is_refused(target: str) -> None:
-    with pytest.raises(BadRequest):
-        origin_form("GET", target, "h:1")
-
-
-def test_only_options_may_ask_about_the_whole_server() -> None:
-    assert origin_form("OPTIONS", "*", "h") == "*"
-    with pytest.raises(BadRequest):
-        origin_form("GET", "http:///a", "")
+def test_kind_is_what_the_upstream_would_do(method: str, path: str, kind: RouteKind) -> None:
+    assert classify(method, path).kind is kind

@@ -3,6 +3,7 @@ import pytest
 from gateway.admission.identity.identities import Identity
 from gateway.admission.limits.buffers import Buffers
 from gateway.errors import BadRequest, Field, MemoryFull, Response
+from gateway.protocols.http.query import Query
 from gateway.protocols.theeye.job import NOT_FOUND
 from gateway.sync.jobs.listing import Listing, Unlisted
 from gateway.sync.jobs.outcome import Look
@@ -35,7 +36,7 @@ from tests.support.virtual_time import now
 
 ACME = identity_of("acme")
 NOBODY = identity_of("")
-BY_TOKEN = reading(JOB_ID, "access_token=t", [], ACME, "")
+BY_TOKEN = reading(JOB_ID, Query("access_token=t"), [], ACME, "")
 BY_SECRET = secret_reading(JOB_ID, "5ec", [], NOBODY)
 
 
@@ -52,7 +53,7 @@ BY_SECRET = secret_reading(JOB_ID, "5ec", [], NOBODY)
 def test_organization_is_the_querys_else_the_tokens_else_the_default(
     query: str, identity: Identity, default: str, target: str
 ) -> None:
-    assert reading(JOB_ID, query, [], identity, default).target == target
+    assert reading(JOB_ID, Query(query), [], identity, default).target == target
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_organization_is_the_querys_else_the_tokens_else_the_default(
 )
 def test_organization_that_is_no_name_is_refused(query: str) -> None:
     with pytest.raises(BadRequest):
-        reading(JOB_ID, query, [], ACME, "")
+        reading(JOB_ID, Query(query), [], ACME, "")
 
 
 @pytest.mark.virtual_time
@@ -77,7 +78,7 @@ async def test_job_is_read_with_the_clients_credentials_and_origin_and_nothing_e
     ]
 
     upstream = TheEye()
-    read = await orchestrator(upstream, 10_000).read(reading(JOB_ID, "", sent, ACME, ""))
+    read = await orchestrator(upstream, 10_000).read(reading(JOB_ID, Query(""), sent, ACME, ""))
     assert isinstance(read, Seen)
     assert read.fields == (SERVER, ALLOW_ORIGIN)
     (asked,) = upstream.asked
@@ -197,7 +198,7 @@ def test_secret_is_in_no_repr() -> None:
 
 async def listed(upstream: TheEye) -> Listing:
     """What one request says of a job and another."""
-    other = reading("0" * 24, "access_token=t", [], ACME, "")
+    other = reading("0" * 24, Query("access_token=t"), [], ACME, "")
     return await orchestrator(upstream, 10_000_000).look_at_all([BY_TOKEN, other], only_ended=False)
 
 
@@ -261,13 +262,13 @@ async def test_job_for_which_there_is_no_room_may_be_read_later() -> None:
 def test_readings_are_of_one_group_where_they_differ_in_nothing_but_the_job() -> None:
     bearer: list[Field] = [(b"Authorization", b"Bearer t")]
     groups = [
-        reading(JOB_ID, "access_token=t", [], ACME, "").group,
-        reading(JOB_ID, "access_token=u", [], ACME, "").group,
-        reading(JOB_ID, "access_token=t", bearer, ACME, "").group,
-        reading(JOB_ID, "", bearer, ACME, "").group,
-        reading(JOB_ID, "access_token=t", [], identity_of("globex"), "").group,
+        reading(JOB_ID, Query("access_token=t"), [], ACME, "").group,
+        reading(JOB_ID, Query("access_token=u"), [], ACME, "").group,
+        reading(JOB_ID, Query("access_token=t"), bearer, ACME, "").group,
+        reading(JOB_ID, Query(""), bearer, ACME, "").group,
+        reading(JOB_ID, Query("access_token=t"), [], identity_of("globex"), "").group,
         BY_SECRET.group,
         secret_reading(JOB_ID, "other", [], NOBODY).group,
     ]
     assert len(set(groups)) == len(groups)
-    assert reading("0" * 24, "parse&access_token=t", [], ACME, "").group == groups[0]
+    assert reading("0" * 24, Query("parse&access_token=t"), [], ACME, "").group == groups[0]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.errors import BadGateway, ResponseTooLarge
+from gateway.protocols.http.query import Query
 from gateway.sync.jobs.reader import (
     Failing,
     Read,
@@ -40,8 +41,8 @@ pytestmark = pytest.mark.virtual_time
 OUTPUT = b'["x","{}"]'
 ALONE = reply(OUTPUT)
 LISTED = reply(b"[%b]" % finished(state="hello", output=None))
-READING = reading(JOB_ID, "access_token=t", [], identity_of("acme"), "")
-BY_FIELD = reading(JOB_ID, "", [(b"Authorization", b"Bearer t")], identity_of("acme"), "")
+READING = reading(JOB_ID, Query("access_token=t"), [], identity_of("acme"), "")
+BY_FIELD = reading(JOB_ID, Query(""), [(b"Authorization", b"Bearer t")], identity_of("acme"), "")
 
 
 class TheEye:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import JSON_CONTENT, Response, ResponseTooLarge
+from gateway.protocols.http.query import Query
 from gateway.protocols.theeye.job import Job, parse_job, with_output
 from gateway.sync.results import formats
 from gateway.sync.results.formats import Profile, task_fields
@@ -25,7 +26,7 @@ DEPARTURES = {
 
 
 def result_response(job: Job, query: str, profile: Profile) -> Response:
-    wanted = formats.result_format(query, profile)
+    wanted = formats.result_format(Query(query), profile)
     return formats.result_response(job, wanted, profile, parse_bytes=1 << 20)
 
 
@@ -143,7 +144,7 @@ def test_surrogates_that_a_script_escaped_itself_stay_where_they_are_parsed() ->
 @pytest.mark.parametrize("profile", ["4.6", "4.15"])
 def test_each_profile_has_one_format_of_its_own(profile: Profile) -> None:
     own = [name for name, rule in formats.FORMATS.items() if rule.default_of == profile]
-    assert own == [formats.result_format("", profile).name]
+    assert own == [formats.result_format(Query(""), profile).name]
 
 
 def test_job_without_output_and_result_gives_null() -> None:

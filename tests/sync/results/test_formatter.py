@@ -11,6 +11,7 @@ import pytest
 from gateway.admission.limits.buffers import Buffers
 from gateway.config import SyncConfig
 from gateway.errors import MemoryFull, ResponseTooLarge
+from gateway.protocols.http.query import Query
 from gateway.protocols.theeye.job import parse_job
 from gateway.sync.results import formatter
 from gateway.sync.results.formats import result_format
@@ -50,7 +51,7 @@ def made(content: bytes, query: str, buffers: Buffers | None = None) -> tuple[Re
 
     async def scenario() -> Response:
         try:
-            wanted = result_format(query, "4.6")
+            wanted = result_format(Query(query), "4.6")
             return await Formatter(threads, SyncConfig()).result(asking, job, wanted)
         finally:
             threads.close()
