@@ -18,6 +18,7 @@ DOCUMENTS = sorted(
 )
 CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+NAMED = re.compile(r"`((?:gateway|tests|benchmarks|config|docs)/[\w./-]+)(::(test_\w+))?`")
 HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
 
 
@@ -70,3 +71,11 @@ def test_anchor_is_spelled_as_github_spells_it(tmp_path: Path) -> None:
     document = tmp_path / "document.md"
     document.write_text("# TheEye's job, `/job/:id`\n\n## A run\n\n```\n# no\n```\n\n## A run\n")
     assert anchors(document) == {"theeyes-job-jobid", "a-run", "a-run-1"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_and_test_that_is_named_exists(document: Path) -> None:
+    """As ``tests/sync/test_hold.py``, or with ``::`` and the name of a test in it."""
+    for path, _, name in NAMED.findall(document.read_text("utf-8")):
+        assert (ROOT / path).exists(), path
+        assert not name or f"def {name}(" in (ROOT / path).read_text("utf-8"), name
