@@ -14,7 +14,6 @@ import pytest
 from gateway.downstream.listening.acceptor import CALM_SECONDS, PATIENCE_SECONDS, REFUSING, Acceptor
 from gateway.downstream.listening.places import Places
 from tests.support.replay import until
-from tests.support.virtual_time import run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -114,94 +113,86 @@ async def test_processes_that_share_a_socket_share_what_comes_at_once() -> None:
         await until(lambda: not any(opened.places.taken for opened in doors))
 
 
-def test_who_comes_while_all_places_are_taken_waits_and_is_let_in_later(
+@pytest.mark.virtual_time
+async def test_who_comes_while_all_places_are_taken_waits_and_is_let_in_later(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def main() -> None:
-        async with door(3) as opened:
-            with clients(address_of(opened), 6) as made:
-                await until(lambda: opened.places.are_short)
-                await asyncio.sleep(PATIENCE_SECONDS / 2)
-                assert [heard(client) for client in made] == [b"ok"] * 3 + [b""] * 3
-                assert opened.shorts >= 2
-                made[0].close()
-                made[1].close()
-                await until(lambda: len(opened.let_in) == 5)
-                await asyncio.sleep(PATIENCE_SECONDS / 2)
-                assert [heard(client) for client in made[2:]] == [b"ok"] * 3 + [b""]
-                made[2].close()
-                await until(lambda: heard(made[5]) == b"ok")
-                assert not opened.places.are_short
-                assert opened.places.refused == 0
-                await asyncio.sleep(CALM_SECONDS + 1)
-            await until(lambda: not opened.places.taken)
-
-    run(main())
+    async with door(3) as opened:
+        with clients(address_of(opened), 6) as made:
+            await until(lambda: opened.places.are_short)
+            await asyncio.sleep(PATIENCE_SECONDS / 2)
+            assert [heard(client) for client in made] == [b"ok"] * 3 + [b""] * 3
+            assert opened.shorts >= 2
+            made[0].close()
+            made[1].close()
+            await until(lambda: len(opened.let_in) == 5)
+            await asyncio.sleep(PATIENCE_SECONDS / 2)
+            assert [heard(client) for client in made[2:]] == [b"ok"] * 3 + [b""]
+            made[2].close()
+            await until(lambda: heard(made[5]) == b"ok")
+            assert not opened.places.are_short
+            assert opened.places.refused == 0
+            await asyncio.sleep(CALM_SECONDS + 1)
+        await until(lambda: not opened.places.taken)
     assert caplog.messages == ["new clients have to wait: all 3 places are taken"]
 
 
-def test_shortage_is_told_again_only_after_a_calm_time(caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> None:
-        async with door(1) as opened:
-            for seconds in (CALM_SECONDS / 2, CALM_SECONDS * 2, 0):
-                with clients(address_of(opened), 2) as made:
-                    await until(lambda: opened.places.are_short)
-                    made[0].close()
-                    await until(lambda: heard(made[1]) == b"ok")
-                await until(lambda: not opened.places.taken)
-                await asyncio.sleep(seconds)
-
-    run(main())
+@pytest.mark.virtual_time
+async def test_shortage_is_told_again_only_after_a_calm_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with door(1) as opened:
+        for seconds in (CALM_SECONDS / 2, CALM_SECONDS * 2, 0):
+            with clients(address_of(opened), 2) as made:
+                await until(lambda: opened.places.are_short)
+                made[0].close()
+                await until(lambda: heard(made[1]) == b"ok")
+            await until(lambda: not opened.places.taken)
+            await asyncio.sleep(seconds)
     assert caplog.messages == ["new clients have to wait: all 1 places are taken"] * 2
 
 
-def test_who_waits_in_vain_is_told_a_few_at_once() -> None:
-    async def main() -> None:
-        async with door(2) as opened:
-            with clients(address_of(opened), 2 + 2 * REFUSING) as made:
-                await asyncio.sleep(PATIENCE_SECONDS + 1)
-                assert opened.places.taken == 2
-                assert opened.places.refusing == REFUSING
-                told = [heard(client) for client in made]
-                assert told == [b"ok"] * 2 + [b"no"] * REFUSING + [b""] * REFUSING
-                for client in made[2 : 2 + REFUSING]:
-                    client.close()
-                await until(lambda: heard(made[-1]) == b"no")
-                assert opened.places.refused == 2 * REFUSING
-            await until(lambda: not opened.places.refusing)
-
-    run(main())
+@pytest.mark.virtual_time
+async def test_who_waits_in_vain_is_told_a_few_at_once() -> None:
+    async with door(2) as opened:
+        with clients(address_of(opened), 2 + 2 * REFUSING) as made:
+            await asyncio.sleep(PATIENCE_SECONDS + 1)
+            assert opened.places.taken == 2
+            assert opened.places.refusing == REFUSING
+            told = [heard(client) for client in made]
+            assert told == [b"ok"] * 2 + [b"no"] * REFUSING + [b""] * REFUSING
+            for client in made[2 : 2 + REFUSING]:
+                client.close()
+            await until(lambda: heard(made[-1]) == b"no")
+            assert opened.places.refused == 2 * REFUSING
+        await until(lambda: not opened.places.refusing)
 
 
-def test_who_cannot_be_told_waits_on() -> None:
-    async def main() -> None:
-        async with door(1, tells=False) as opened:
-            with clients(address_of(opened), 2) as made:
-                await asyncio.sleep(2 * PATIENCE_SECONDS)
-                assert heard(made[1]) == b""
-                made[0].close()
-                await until(lambda: heard(made[1]) == b"ok")
-
-    run(main())
+@pytest.mark.virtual_time
+async def test_who_cannot_be_told_waits_on() -> None:
+    async with door(1, tells=False) as opened:
+        with clients(address_of(opened), 2) as made:
+            await asyncio.sleep(2 * PATIENCE_SECONDS)
+            assert heard(made[1]) == b""
+            made[0].close()
+            await until(lambda: heard(made[1]) == b"ok")
 
 
-def test_connection_that_no_descriptor_is_left_for_is_not_lost(
+@pytest.mark.virtual_time
+async def test_connection_that_no_descriptor_is_left_for_is_not_lost(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def main() -> None:
-        async with door(100) as opened:
-            with clients(address_of(opened), 2) as made, no_descriptor_left():
-                await until(lambda: opened.places.are_short)
-                assert [heard(client) for client in made] == [b""] * 2
-                spare.close()
-                await until(lambda: heard(made[0]) == b"ok")
-
-                resource.setrlimit(resource.RLIMIT_NOFILE, before)
-                await until(lambda: heard(made[1]) == b"ok")
-
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     spare = socket.socket()
-    run(main())
+    async with door(100) as opened:
+        with clients(address_of(opened), 2) as made, no_descriptor_left():
+            await until(lambda: opened.places.are_short)
+            assert [heard(client) for client in made] == [b""] * 2
+            spare.close()
+            await until(lambda: heard(made[0]) == b"ok")
+
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+            await until(lambda: heard(made[1]) == b"ok")
     assert caplog.messages[0] == "new clients have to wait: Too many open files"
 
 
@@ -220,13 +211,11 @@ def no_descriptor_left() -> Iterator[None]:
             os.close(descriptor)
 
 
-def test_what_has_come_is_taken_before_the_socket_is_closed() -> None:
-    async def main() -> None:
-        async with door(50) as opened:
-            with clients(address_of(opened), 60) as made:
-                opened.acceptor.drain()
-                await until(lambda: opened.places.taken == 50)
-                assert {heard(client) for client in made[:50]} == {b"ok"}
-            await until(lambda: not opened.places.taken)
-
-    run(main())
+@pytest.mark.virtual_time
+async def test_what_has_come_is_taken_before_the_socket_is_closed() -> None:
+    async with door(50) as opened:
+        with clients(address_of(opened), 60) as made:
+            opened.acceptor.drain()
+            await until(lambda: opened.places.taken == 50)
+            assert {heard(client) for client in made[:50]} == {b"ok"}
+        await until(lambda: not opened.places.taken)
