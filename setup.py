@@ -15,6 +15,7 @@ from setuptools import Extension, setup
 
 COMPILED = (
     "gateway/admission/addresses.py",
+    "gateway/admission/recent.py",
     "gateway/admission/limits/memory_budgets.py",
     "gateway/admission/limits/gcra.py",
     "gateway/admission/identity/identities.py",

@@ -12,12 +12,13 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from cachetools import LRUCache, TTLCache
+from cachetools import TTLCache
 
 from gateway.admission.addresses import MAX_LENGTH, address_key
 from gateway.admission.identity.claims import Claims, claimed, signature, verified
 from gateway.admission.identity.token import HASH_BYTES, is_plain, presented, token_hash
 from gateway.admission.identity.trials import Trials
+from gateway.admission.recent import Recent
 from gateway.errors import Response, Unauthorized, UnknownToken
 
 if TYPE_CHECKING:
@@ -79,8 +80,8 @@ class Identities:
         self._keys = keys
         self._verify_expiry = config.verify_expiry
         self._wall_clock = wall_clock
-        self._known: LRUCache[bytes, tuple[Identity, float]] = LRUCache(KNOWN_TOKENS)
-        self._seen: LRUCache[bytes, Identity] = LRUCache(SEEN_TOKENS)
+        self._known: Recent[tuple[Identity, float]] = Recent(KNOWN_TOKENS)
+        self._seen: Recent[Identity] = Recent(SEEN_TOKENS)
         self._rejected: TTLCache[bytes, Response] = TTLCache(
             REJECTED_TOKENS, config.reject_seconds, timer=clock
         )
@@ -92,7 +93,7 @@ class Identities:
             keys.when_replaced = self._known.clear
 
     def identify(
-        self, query: Query, fields: Sequence[Field], names: Sequence[bytes], address: str
+        self, query: Query, fields: Sequence[Field], names: list[bytes], address: str
     ) -> Identity | None:
         """The identity behind a request from ``address``, by its query and fields; None where
         ``identify_by_keys`` has to be asked.
@@ -107,14 +108,14 @@ class Identities:
         if known is not None:
             if self._wall_clock() < known[1]:
                 return known[0]
-            del self._known[hashed]
+            self._known.pop(hashed)
         if self._keys is not None:
             return self._by_key(self._keys, token, hashed)
         # One that is not plain may stand for any session, so that nothing is learnt of it.
         return self._unproven(token, hashed) if is_plain(token) else self.anonymous(address)
 
     async def identify_by_keys(
-        self, query: Query, fields: Sequence[Field], names: Sequence[bytes]
+        self, query: Query, fields: Sequence[Field], names: list[bytes]
     ) -> Identity:
         """The identity behind a token that is signed with a key which has to be fetched first.
 
@@ -166,8 +167,8 @@ class Identities:
         elif hashed in self._known:
             return
         elif _proves(status):
-            self._known[hashed] = identity, math.inf
-            self._seen.pop(hashed, None)
+            self._known.keep(hashed, (identity, math.inf))
+            self._seen.pop(hashed)
             self._doubted.pop(hashed, None)
         self.trials.told(hashed)
 
@@ -177,7 +178,7 @@ class Identities:
 
     def _rejects(self, hashed: bytes, said: Response) -> None:
         """A token that was good a moment ago is asked about once more before it is refused."""
-        if self._known.pop(hashed, None) is not None and hashed not in self._doubted:
+        if self._known.pop(hashed) is not None and hashed not in self._doubted:
             self._doubted[hashed] = True
             return
         if said == self._last_rejection:
@@ -210,7 +211,7 @@ class Identities:
             identity = Identity(
                 hashed, claims.customer, claims.user, claims.credential, hashed, False
             )
-            self._seen[hashed] = identity
+            self._seen.keep(hashed, identity)
         return identity
 
     def _judged(self, token: bytes, hashed: bytes, keys: Sequence[Key]) -> Identity:
@@ -234,7 +235,7 @@ class Identities:
             hashed,
             True,
         )
-        self._known[hashed] = identity, expires
+        self._known.keep(hashed, (identity, expires))
         return identity
 
 

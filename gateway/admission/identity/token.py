@@ -17,6 +17,7 @@ import re
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from gateway.protocols.http.fields import first
 from gateway.protocols.http.query import MAX_PAIRS
 
 if TYPE_CHECKING:
@@ -40,15 +41,16 @@ only member. Indexes of two digits that begin with another one, and more bracket
 versions of qs, or make objects."""
 
 
-def presented(query: Query, fields: Sequence[Field], names: Sequence[bytes]) -> bytes:
+def presented(query: Query, fields: Sequence[Field], names: list[bytes]) -> bytes:
     """The request's token; empty where it has none, several, or one that cannot be told for sure.
 
     ``names`` are those of ``fields`` in lower case.
     """
     in_query = _in_query(query) if query.raw else b""
-    if b"authorization" in names:
+    field = first(fields, names, b"authorization")
+    if field is not None:
         # Node drops all lines of this field but the first.
-        in_field = _bearer(fields[names.index(b"authorization")][1])
+        in_field = _bearer(field)
         if in_field is not None:
             return in_field if in_query == b"" else b""
     return in_query or b""

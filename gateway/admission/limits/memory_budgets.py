@@ -9,9 +9,8 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from cachetools import LRUCache
-
 from gateway.admission.limits.gcra import Rate
+from gateway.admission.recent import Recent
 from gateway.protocols.theeye.routes import RouteKind
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 _Cell: TypeAlias = list[int]
 """When a budget is full again: one number, changed in place."""
-_Store: TypeAlias = LRUCache[bytes, _Cell]
+_Store: TypeAlias = Recent[_Cell]
 SIZE = 16_384
 """Budgets of one kind and store; each takes about 300 bytes."""
 
@@ -86,8 +85,8 @@ class MemoryBudgets:
     """Times are whole microseconds of one monotonic clock."""
 
     def __init__(self, size: int = SIZE) -> None:
-        self._unknown: dict[RouteKind, _Store] = {kind: LRUCache(size) for kind in RouteKind}
-        self._known: dict[RouteKind, _Store] = {kind: LRUCache(size) for kind in RouteKind}
+        self._unknown: dict[RouteKind, _Store] = {kind: Recent(size) for kind in RouteKind}
+        self._known: dict[RouteKind, _Store] = {kind: Recent(size) for kind in RouteKind}
         self._stores = (self._unknown, self._known)
 
     def use(self, budgets: Sequence[Budget], use: Use, now: int) -> Verdict:
@@ -115,7 +114,8 @@ class MemoryBudgets:
             level = min(level, rate.most)
             if cell is None:
                 # What is refused is not kept: a flood that is refused must push out nothing.
-                cell = self._stores[budget.is_known][budget.kind][budget.key] = [0]
+                cell = [0]
+                self._stores[budget.is_known][budget.kind].keep(budget.key, cell)
             cell[0] = now + level
         return Verdict(None, level)
 
@@ -126,11 +126,10 @@ class MemoryBudgets:
 
     def _cell(self, budget: Budget) -> _Cell | None:
         kind, key = budget.kind, budget.key
-        try:
-            return self._stores[budget.is_known][kind][key]
-        except KeyError:
-            cell = self._unknown[kind].pop(key, None) if budget.is_known else None
-        if cell is not None:
-            # Its token has just become known, and may have used its budget before.
-            self._known[kind][key] = cell
+        cell = self._stores[budget.is_known][kind].get(key)
+        if cell is None and budget.is_known:
+            cell = self._unknown[kind].pop(key)
+            if cell is not None:
+                # Its token has just become known, and may have used its budget before.
+                self._known[kind].keep(key, cell)
         return cell

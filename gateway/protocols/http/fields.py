@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gateway.errors import Field
 
-HOP_BY_HOP = frozenset(
+HOP_BY_HOP: Final = frozenset(
     {
         b"connection",
         b"keep-alive",
@@ -46,7 +46,7 @@ FOR_EVERYBODY = frozenset(
 """Fields that concern every recipient, so that ``Connection`` must not name them (RFC 9110, 7.6.1)
 and drops none of them. The message is judged by them here: without one the next hop would see
 another message, with another token, client, or end."""
-_NAMES_NOTHING = FOR_EVERYBODY | {b"close", b"keep-alive", b""}
+_NAMES_NOTHING: Final = FOR_EVERYBODY | {b"close", b"keep-alive", b""}
 """Options of ``Connection`` that drop no field."""
 
 
@@ -73,6 +73,23 @@ def lowered(fields: Iterable[Field]) -> list[bytes]:
     return [name.lower() for name, _ in fields]
 
 
+def has(names: list[bytes], name: bytes) -> bool:
+    """Whether a line is named ``name``, by all names in lower case."""
+    # Several times faster than ``in``, which compares them as any two objects.
+    for found in names:  # noqa: SIM110 - asked a dozen times of each request
+        if found == name:
+            return True
+    return False
+
+
+def first(fields: Sequence[Field], names: list[bytes], name: bytes) -> bytes | None:
+    """The same as ``value``, in less time where all names are at hand in lower case."""
+    for at, found in enumerate(names):
+        if found == name:
+            return fields[at][1]
+    return None
+
+
 def connection_options(fields: Sequence[Field]) -> frozenset[bytes]:
     """What ``Connection`` names, in lower case (RFC 9110, 7.6.1)."""
     return frozenset(option.lower() for option in list_members(values(fields, b"connection")))
@@ -85,20 +102,15 @@ def end_to_end(fields: Sequence[Field], names: list[bytes] | None = None) -> lis
     """
     if names is None:
         names = lowered(fields)
-    dropped = HOP_BY_HOP.intersection(names)
-    kept = list(fields)
-    if not dropped:
-        return kept
-    # Nearly always there is one line that names nothing.
-    if b"connection" in dropped and (
-        fields[names.index(b"connection")][1].lower() not in _NAMES_NOTHING
-        or names.count(b"connection") > 1
-    ):
-        dropped |= connection_options(fields) - _NAMES_NOTHING
-    for at in range(len(names) - 1, -1, -1):
-        if names[at] in dropped:
-            del kept[at]
-    return kept
+    if HOP_BY_HOP.isdisjoint(names):
+        return list(fields)
+    dropped = HOP_BY_HOP
+    for at, name in enumerate(names):
+        # Nearly always it names nothing.
+        if name == b"connection" and fields[at][1].lower() not in _NAMES_NOTHING:
+            dropped = HOP_BY_HOP | (connection_options(fields) - _NAMES_NOTHING)
+            break
+    return [fields[at] for at, name in enumerate(names) if name not in dropped]
 
 
 def has_length(fields: Iterable[Field]) -> bool:
