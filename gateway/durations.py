@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-
 ANSWER_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 HELD_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60)
 
@@ -17,5 +15,11 @@ class Durations:
         self.sum = 0.0
 
     def add(self, seconds: float) -> None:
-        self.counts[bisect_left(self.bounds, seconds)] += 1
+        at = 0
+        # Most are among the shortest.
+        for bound in self.bounds:
+            if seconds <= bound:
+                break
+            at += 1
+        self.counts[at] += 1
         self.sum += seconds

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Info
 from prometheus_client.core import (
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from gateway.downstream.exchange import Exchange, Kind
     from gateway.sync.push.hints import PushStats
 
-METHODS = frozenset(
+METHODS: Final = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"}
 )
 

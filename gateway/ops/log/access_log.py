@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from gateway.ops.log.sink import Sink
 from gateway.ops.log.visible import are_plain, shown, shown_address, shown_name
@@ -40,7 +40,8 @@ _NUMBERS = {
     *("status", "bytes_in", "bytes_out", "handling_seconds", "held_seconds"),
     *("upstream_status", "upstream_seconds"),
 }
-_NO_TIME = "0.000000"
+_MILLISECONDS: Final = tuple(f".{number:03d}Z" for number in range(1000))
+"""How a time ends."""
 
 # All text is visible ASCII without quotes and backslashes, so it may stand in both forms as it is.
 _FORMS = {
@@ -149,10 +150,10 @@ class AccessLog:
             exchange.reason or nothing,
             str(client.bytes_received),
             str(client.bytes_sent),
-            f"{exchange.handling_seconds:.6f}",
-            f"{exchange.held_seconds:.6f}" if exchange.held_seconds else _NO_TIME,
+            _seconds(exchange.handling_seconds),
+            _seconds(exchange.held_seconds),
             str(exchange.upstream_status),
-            f"{exchange.upstream_seconds:.6f}" if exchange.upstream_seconds else _NO_TIME,
+            _seconds(exchange.upstream_seconds),
             job_id or nothing,
             exchange.limit or nothing,
             nothing if token_hash is None else token_hash.hex(),
@@ -169,5 +170,9 @@ class AccessLog:
             if second != self._second:
                 self._second = second
                 self._prefix = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-            self._shown_time = f"{self._prefix}.{rest:03d}Z"
+            self._shown_time = self._prefix + _MILLISECONDS[rest]
         return self._shown_time
+
+
+def _seconds(seconds: float) -> str:
+    return "%.6f" % seconds if seconds else "0.000000"  # noqa: UP031 - half as long as the others

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Final
 from urllib.parse import quote
 
 from gateway.protocols.theeye.redaction import redact
 
-WORD_CHARACTERS = 128
+WORD_CHARACTERS: Final = 128
 _ADDRESS = re.compile(r"[0-9A-Fa-f.:]{0,45}")
 _UNSAFE = re.compile(r'[^!-~]|["\\]')
 
