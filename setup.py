@@ -46,6 +46,7 @@ COMPILED = (
     "gateway/protocols/http/response_head.py",
     "gateway/protocols/http/target.py",
     "gateway/protocols/theeye/routes.py",
+    "gateway/protocols/theeye/cors.py",
     "gateway/proxy/cycle.py",
     "gateway/upstream/messages/response_reader.py",
     "gateway/upstream/connections/connection.py",

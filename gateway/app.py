@@ -90,9 +90,6 @@ class Gateway:
             else Connections(config.limits.connections_per_address, forwarding.is_trusted)
         )
 
-        def holder(exchange: Exchange) -> bytes:
-            return identities.accountable(exchange.identity, exchange.address).key
-
         def created_with(exchange: Exchange) -> list[Field]:
             # A creating request is sent whole, with a length, however it came.
             fields = forwarding.outbound(exchange.client, exchange.request_id)
@@ -148,9 +145,9 @@ class Gateway:
             forwarding=forwarding,
             identities=identities,
             limits=self._limits,
-            relay=Relay(upstream, forwarding, answered, holder),
+            relay=Relay(upstream, forwarding, identities),
             websocket=WebSocketRelay(
-                upstream, forwarding, answered, holder, config.upstream.tunnel_idle_seconds
+                upstream, forwarding, identities, config.upstream.tunnel_idle_seconds
             ),
             create=self._create,
             hold=ResultHold(

@@ -10,7 +10,7 @@ from gateway.admission.limits.holds import Place
 from gateway.downstream.exchange import Exchange, Kind, Outcome
 from gateway.errors import BadRequest, MemoryFull, Response, TooManyRequests, UnknownToken
 from gateway.protocols.http import framing
-from gateway.protocols.http.fields import value, without
+from gateway.protocols.http.fields import has, value, without
 from gateway.protocols.http.query import query_of
 from gateway.protocols.http.target import origin_form
 from gateway.protocols.theeye.cors import EXPOSED, carried_fields, is_preflight
@@ -150,7 +150,7 @@ class Pipeline:
         matched = classify(client.method, path)
         self._identify(exchange, matched)
         is_websocket = False
-        if b"upgrade" in client.names:
+        if has(client.names, b"upgrade"):
             is_websocket = asks_for_websocket(client)
             if not is_websocket:
                 # The client may go on in the protocol it asked for.

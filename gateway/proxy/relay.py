@@ -8,11 +8,8 @@ from gateway.admission.identity.rejection import MOST_BYTES, rejection
 from gateway.upstream import Outbound, Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from gateway.admission.identity.identities import Identity
+    from gateway.admission.identity.identities import Identities
     from gateway.downstream.exchange import Exchange
-    from gateway.errors import Response
     from gateway.proxy.forwarding import Forwarding
     from gateway.upstream import Content, Head, Upstream, UpstreamExchange
 
@@ -35,21 +32,19 @@ class Resumed:
 class Relay:
     """Forwards one request after the other; keeps nothing between them.
 
-    ``answered`` is told the status with which the upstream answers a client, and a 401 as it may be
-    given again; ``holder`` says whose share of the connections a request takes.
+    ``identities`` learn from the upstream's answers, and say whose share of its connections a
+    request takes.
     """
 
     def __init__(
         self,
         upstream: Upstream,
         forwarding: Forwarding,
-        answered: Callable[[Identity, int, Response | None], None],
-        holder: Callable[[Exchange], bytes],
+        identities: Identities,
     ) -> None:
         self._upstream = upstream
         self._forwarding = forwarding
-        self._answered = answered
-        self._holder = holder
+        self._identities = identities
 
     def forwarded(self, exchange: Exchange, content: Content | None = None) -> UpstreamExchange:
         """The request as it goes upstream, not sent yet.
@@ -57,12 +52,13 @@ class Relay:
         ``content`` replaces the client's where a part of that was read already.
         """
         client = exchange.client
+        accountable = self._identities.accountable(exchange.identity, exchange.address)
         outbound = Outbound(
             client.method,
             exchange.target,
             self._forwarding.outbound(client, exchange.request_id),
             _RELAY,
-            holder=self._holder(exchange),
+            holder=accountable.key,
         )
         return self._upstream.exchange(outbound, (content or client) if client.has_content else b"")
 
@@ -116,11 +112,11 @@ class Relay:
         exchange.status = exchange.upstream_status = head.status
         exchange.upstream_seconds = response.seconds
         if head.status != 401:
-            self._answered(exchange.identity, head.status, None)
+            self._identities.answered(exchange.identity, head.status, None)
         exchange.client.begin(
             head.status, head.reason, head.passed_on(), is_sized=head.length is not None
         )
 
     def _rejected(self, exchange: Exchange, head: Head, content: bytes) -> None:
         said = rejection(401, head.reason, head.fields, content)
-        self._answered(exchange.identity, 401, said)
+        self._identities.answered(exchange.identity, 401, said)

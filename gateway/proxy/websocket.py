@@ -14,14 +14,11 @@ from gateway.protocols.http.fields import connection_options, list_members, valu
 from gateway.upstream import Outbound, Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from aiohttp.http_websocket import WebSocketReader
 
-    from gateway.admission.identity.identities import Identity
+    from gateway.admission.identity.identities import Identities
     from gateway.downstream.exchange import Exchange
     from gateway.downstream.request import Client
-    from gateway.errors import Response
     from gateway.proxy.forwarding import Forwarding
     from gateway.upstream import Head, Upstream, UpstreamExchange
     from gateway.upstream.connections.connection import Connection
@@ -41,20 +38,18 @@ def asks_for_websocket(client: Client) -> bool:
 
 
 class WebSocketRelay:
-    """Opens one tunnel per request; ``answered`` and ``holder`` as for ``Relay``."""
+    """Opens one tunnel per request; ``identities`` as for ``Relay``."""
 
     def __init__(
         self,
         upstream: Upstream,
         forwarding: Forwarding,
-        answered: Callable[[Identity, int, Response | None], None],
-        holder: Callable[[Exchange], bytes],
+        identities: Identities,
         tunnel_idle_seconds: float,
     ) -> None:
         self._upstream = upstream
         self._forwarding = forwarding
-        self._answered = answered
-        self._holder = holder
+        self._identities = identities
         self._idle_seconds = tunnel_idle_seconds
 
     async def relay(self, exchange: Exchange) -> None:
@@ -65,13 +60,14 @@ class WebSocketRelay:
         """
         client = exchange.client
         fields = self._forwarding.outbound(client, exchange.request_id)
+        accountable = self._identities.accountable(exchange.identity, exchange.address)
         outbound = Outbound(
             "GET",
             exchange.target,
             [*fields, *_UPGRADE],
             Purpose.RELAY,
             upgrade=True,
-            holder=self._holder(exchange),
+            holder=accountable.key,
         )
         forwarded = self._upstream.exchange(outbound)
         try:
@@ -87,7 +83,7 @@ class WebSocketRelay:
                 raise BadGateway("The upstream changed to a protocol that was not asked for")
             exchange.status = exchange.upstream_status = head.status
             if head.status != 401:
-                self._answered(exchange.identity, head.status, None)
+                self._identities.answered(exchange.identity, head.status, None)
             passed = head.passed_on()
             if head.status == 101:
                 client.begin(101, head.reason, [*passed, *_UPGRADE], is_sized=False)
@@ -105,7 +101,7 @@ class WebSocketRelay:
                 client.finish()
                 if head.status == 401:
                     said = rejection(401, head.reason, head.fields, beginning)
-                    self._answered(exchange.identity, 401, said)
+                    self._identities.answered(exchange.identity, 401, said)
 
     async def _splice(self, client: Client, response: UpstreamExchange) -> None:
         connection = response.connection

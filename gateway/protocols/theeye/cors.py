@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.protocols.http.fields import has
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from gateway.errors import Field
 
@@ -30,13 +32,13 @@ EXPOSED: Field = (
 credentials ``*`` is a name, too."""
 
 
-def is_preflight(method: str, names: Sequence[bytes], *, has_content: bool) -> bool:
+def is_preflight(method: str, names: list[bytes], *, has_content: bool) -> bool:
     """Whether a browser asks before another request, for whoever is logged in (Fetch, 4.8).
 
     ``names`` are those of the fields in lower case.
     """
-    is_asking = method == "OPTIONS" and b"access-control-request-method" in names
-    return is_asking and b"origin" in names and not has_content
+    is_asking = method == "OPTIONS" and has(names, b"access-control-request-method")
+    return is_asking and has(names, b"origin") and not has_content
 
 
 def cross_origin_fields(

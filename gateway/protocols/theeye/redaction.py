@@ -10,20 +10,21 @@ the target's length.
 from __future__ import annotations
 
 import re
+from typing import Final
 from urllib.parse import unquote_plus
 
 MASK = "***"
-SHOWN_CHARACTERS = 2048
+SHOWN_CHARACTERS: Final = 2048
 _DECODINGS = 3
 _SENSITIVE = (
     *("token", "secret", "passw", "pwd", "auth", "bearer", "credential", "jwt"),
     *("api_key", "api-key", "apikey", "signature", "assertion", "session"),
 )
 _SENSITIVE_FIELDS = (*_SENSITIVE, "cookie", "key")
-_SUSPICIOUS = (*_SENSITIVE, "eyj", "%", "@")
+_SUSPICIOUS: Final = (*_SENSITIVE, "eyj", "%", "@")
 # Each character is in at most one run, so a hostile target costs no more than its length.
 _RUN = re.compile(r"[A-Za-z0-9_.-]++")
-_JWT_START = "eyJ"
+_JWT_START: Final = "eyJ"
 _NESTED = re.compile(r"""[=:"']|[/\\]secret[/\\]|bearer[ +]""", re.IGNORECASE)
 """What a secret may follow inside a value: another parameter's name, in a query or in JSON; a
 segment of a path; a scheme."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 from urllib.parse import unquote
 
 
@@ -72,7 +73,7 @@ _BY_SECRET = re.compile(
 )
 _RESULT_BY_SECRET = re.compile(r"/job/[^/;]+/secret/[^/;]+/result")
 """Without a semicolon: some routers end the path there, before the secret."""
-_STATUS = frozenset({"/api", "/api/status"})
+_STATUS: Final = frozenset({"/api", "/api/status"})
 _MAY_BE_FREE = re.compile(
     r"(?:/{2,}[^/@]*@[^/]*)?/+(?:api(?:/+status)?|token)/*(?:;.*)?|.*/secret/.*", re.DOTALL
 )
