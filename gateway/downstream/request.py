@@ -18,7 +18,7 @@ from gateway.downstream.content import RequestContent
 from gateway.downstream.listening.places import Places
 from gateway.downstream.listening.sockets import peer_address, reset
 from gateway.errors import BadRequest, ClientGone, ContentTooLarge, Field, RequestTimeout, Response
-from gateway.protocols.http.fields import lowered, value
+from gateway.protocols.http.fields import first, has, lowered, value
 from gateway.protocols.http.response_head import REASONS, completed, has_content
 
 if TYPE_CHECKING:
@@ -116,12 +116,12 @@ class Client:
             if self.has_content
             else None
         )
-        self._awaits_continue = self.has_content and self.is_http_1_1 and b"expect" in self.names
+        self._awaits_continue = self.has_content and self.is_http_1_1 and has(self.names, b"expect")
 
     @property
     def host(self) -> str:
         """The value of ``Host``, empty without one."""
-        return (value(self.fields, b"host") or b"").decode("latin-1")
+        return (first(self.fields, self.names, b"host") or b"").decode("latin-1")
 
     @property
     def content_length(self) -> int | None:
@@ -179,9 +179,9 @@ class Client:
         The head is held back until the first content, so that a small answer is one packet.
         """
         lines = [b"HTTP/1.1 %d %b" % (status, reason)]
-        lines += [name + b": " + content for name, content in fields]
+        lines += [b"%b: %b" % (name, content) for name, content in fields]
         if not 300 <= status < 400:
-            lines += [name + b": " + content for name, content in self.added]
+            lines += [b"%b: %b" % (name, content) for name, content in self.added]
         if not is_sized and has_content(self.method, status):
             if self.is_http_1_1:
                 self._chunked = True

@@ -6,10 +6,18 @@ import ipaddress
 import os
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.admission.addresses import MAX_LENGTH, parsed
-from gateway.protocols.http.fields import end_to_end, has_length, list_members, value, values
+from gateway.protocols.http.fields import (
+    end_to_end,
+    first,
+    has,
+    has_length,
+    list_members,
+    value,
+    values,
+)
 from gateway.protocols.http.host import is_host
 from gateway.proxy.max_forwards import COUNTED, forwarded_once, max_forwards
 
@@ -20,10 +28,9 @@ if TYPE_CHECKING:
     from gateway.errors import Field
 
 _REQUEST_ID = re.compile(rb"[!-~]{1,128}")
-_FORWARDED = b"x-forwarded-"
-_CLAIMS = frozenset({b"forwarded", b"x-request-id"})
+_FORWARDED: Final = b"x-forwarded-"
 _IDS_AT_ONCE = 256
-_HOST_LENGTH = 256
+_HOST_LENGTH: Final = 256
 """Longer ones are not kept; no name has as much (RFC 1035, 2.3.4)."""
 
 
@@ -51,7 +58,7 @@ class Forwarding:
     def client_address(self, client: Client) -> str:
         """The client's own address: the right-most hop that no trusted proxy vouches for."""
         address = client.address
-        if b"x-forwarded-for" in client.names:
+        if has(client.names, b"x-forwarded-for"):
             hops = list_members(values(client.fields, b"x-forwarded-for"))
             while hops and self.is_trusted(address):
                 address = hops.pop().decode("latin-1")
@@ -59,7 +66,7 @@ class Forwarding:
 
     def request_id(self, client: Client) -> str:
         """The id a trusted proxy gave the request, else a new one."""
-        if b"x-request-id" in client.names and self.is_trusted(client.address):
+        if has(client.names, b"x-request-id") and self.is_trusted(client.address):
             inbound = value(client.fields, b"x-request-id")
             if inbound and _REQUEST_ID.fullmatch(inbound):
                 return inbound.decode("ascii")
@@ -71,13 +78,13 @@ class Forwarding:
 
     def outbound(self, client: Client, request_id: str) -> list[Field]:
         """The field lines to send upstream, those that frame the content included."""
-        host = value(client.fields, b"host") or b""
+        host = first(client.fields, client.names, b"host") or b""
         fields = end_to_end(client.fields, client.names)
         if client.method in COUNTED:
             left = max_forwards(client.method, client.fields, client.names)
             fields = fields if left is None else forwarded_once(fields, left)
         claims: list[Field] = []
-        if _has_claims(client.names):
+        if _may_have_claims(client.names):
             claims = fields if self.is_trusted(client.address) else []
             fields = [line for line in fields if _is_kept(line, trusted=bool(claims))]
         fields = self._addressed(fields, host)
@@ -100,9 +107,9 @@ class Forwarding:
         return [(b"Host", sent), *fields]
 
 
-def _has_claims(names: list[bytes]) -> bool:
-    """Whether a proxy says whom it forwards for."""
-    return not _CLAIMS.isdisjoint(names) or _FORWARDED in b" ".join(names)
+def _may_have_claims(names: list[bytes]) -> bool:
+    """Whether a proxy may say whom it forwards for. Nearly always none does."""
+    return has(names, b"x-request-id") or b" ".join(names).find(b"forwarded") >= 0
 
 
 def _is_kept(line: Field, *, trusted: bool) -> bool:
@@ -140,7 +147,7 @@ def _stated(address: str, scheme: str, host: bytes) -> tuple[Field, ...]:
     return tuple(line for line in fields if line[1])
 
 
-_kept_provenance = lru_cache(maxsize=1024)(_stated)
+_kept_provenance: Final = lru_cache(maxsize=1024)(_stated)
 
 
 def _added_to(kept: list[Field], claims: list[Field], client: Client, host: bytes) -> list[Field]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.errors import NO_STORE, BadRequest, Response
 from gateway.protocols.http.fields import values
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from gateway.errors import Field
 
-COUNTED = frozenset({"OPTIONS", "TRACE"})
+COUNTED: Final = frozenset({"OPTIONS", "TRACE"})
 _NAME = b"max-forwards"
 _MOST = 999_999_999
 """More than anybody has hops; a larger number becomes this."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from gateway.errors import BadGateway, ContentCut, GatewayError, GatewayTimeout, ResponseTooLarge
 from gateway.protocols.http.fields import has_length
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gateway.upstream.connections.connection import Connection
     from gateway.upstream.upload import Content
 
-STATUS_CLASSES = {n: f"{n}xx" for n in range(10)}
+STATUS_CLASSES: Final = {n: f"{n}xx" for n in range(10)}
 
 
 class UpstreamExchange:

@@ -6,10 +6,10 @@ characters and the like.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.errors import BadRequest, FieldsTooLarge
-from gateway.protocols.http.fields import values
+from gateway.protocols.http.fields import first, has, values
 from gateway.protocols.http.host import is_host
 
 if TYPE_CHECKING:
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from gateway.errors import Field
 
-_LINE_OVERHEAD = len(": \r\n")
-LENGTH_DIGITS = 18
+_LINE_OVERHEAD: Final = len(": \r\n")
+LENGTH_DIGITS: Final = 18
 """What surely fits where others count lengths; llhttp takes 2^64 - 1 for none."""
 
 
 def check(
     fields: Sequence[Field],
-    names: Sequence[bytes],
+    names: list[bytes],
     *,
     version: tuple[int, int],
     fields_bytes: int,
@@ -37,25 +37,24 @@ def check(
             (RFC 9112, 3.2); a transfer coding other than chunked, or in HTTP/1.0 (RFC 9112, 6.1); a
             length that could overflow (RFC 9110, 8.6).
     """
-    if version not in {(1, 0), (1, 1)}:
-        raise BadRequest("Only HTTP/1.1 and 1.0 are spoken here")
     is_http_1_1 = version == (1, 1)
-    size = sum([len(name) + len(value) for name, value in fields]) + len(fields) * _LINE_OVERHEAD
+    if not is_http_1_1 and version != (1, 0):
+        raise BadRequest("Only HTTP/1.1 and 1.0 are spoken here")
+    size = 0
+    for name, value in fields:
+        size += len(name) + len(value) + _LINE_OVERHEAD
     if size > fields_bytes:
         raise FieldsTooLarge.than(fields_bytes)
-    hosts = names.count(b"host")
-    if hosts > 1 or (is_http_1_1 and not hosts):
+    host = first(fields, names, b"host")
+    if (host is None and is_http_1_1) or names.count(b"host") > 1:
         raise BadRequest("A request must have exactly one Host field")
-    if hosts:
-        host = fields[names.index(b"host")][1]
-        # Empty is what a client says that knows no host.
-        if host and not is_host(host):
-            raise BadRequest("Host must name one host, and may name a port")
-    if b"transfer-encoding" in names:
+    # Empty is what a client says that knows no host.
+    if host and not is_host(host):
+        raise BadRequest("Host must name one host, and may name a port")
+    if has(names, b"transfer-encoding"):
         codings = values(fields, b"transfer-encoding")
         if not is_http_1_1 or [coding.strip().lower() for coding in codings] != [b"chunked"]:
             raise BadRequest("The only transfer coding understood is chunked")
-    if b"content-length" in names:
-        length = fields[names.index(b"content-length")][1]
-        if len(length) > LENGTH_DIGITS:
-            raise BadRequest(f"Content-Length may have {LENGTH_DIGITS} digits")
+    length = first(fields, names, b"content-length")
+    if length is not None and len(length) > LENGTH_DIGITS:
+        raise BadRequest(f"Content-Length may have {LENGTH_DIGITS} digits")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
+from typing import Final
 
 _NAME = re.compile(
     rb"[A-Za-z0-9._~!$&'()*+;=-]*+"
@@ -15,9 +17,16 @@ _NAME = re.compile(
 _LITERAL = re.compile(rb"\[([0-9A-Fa-f:.]{2,45})\](?::[0-9]*+)?")
 _FUTURE = re.compile(rb"\[[vV][0-9A-Fa-f]++\.[A-Za-z0-9._~!$&'()*+;=:-]++\](?::[0-9]*+)?")
 
+_KEPT_LENGTH: Final = 256
+"""What was found of longer ones is not kept; no name has as much (RFC 1035, 2.3.4)."""
+
 
 def is_host(value: bytes) -> bool:
     """Whether it names one host, with or without a port."""
+    return _is_host(value) if len(value) > _KEPT_LENGTH else _is_kept_host(value)
+
+
+def _is_host(value: bytes) -> bool:
     if _NAME.fullmatch(value):
         return True
     literal = _LITERAL.fullmatch(value)
@@ -28,3 +37,6 @@ def is_host(value: bytes) -> bool:
     except AddressValueError:
         return False
     return True
+
+
+_is_kept_host: Final = lru_cache(maxsize=1024)(_is_host)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Final
 
 _log = logging.getLogger(__name__)
-MOST = 16
+MOST: Final = 16
 """So many writes wait for another; none waits for the loop's next turn."""
-FEW = 6
+FEW: Final = 6
 """With no more exchanges under way than these, no write waits."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
+from typing import Final
 
 from gateway.errors import Field
 from gateway.protocols.http.fields import end_to_end
@@ -15,7 +16,7 @@ IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 """Methods that may be sent twice (RFC 9110, 9.2.2)."""
 
 
-_USUAL = frozenset(status.phrase.encode() for status in HTTPStatus)
+_USUAL: Final = frozenset(status.phrase.encode() for status in HTTPStatus)
 _CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -71,7 +72,7 @@ class Outbound:
     def head(self) -> bytes:
         """The request line and the field lines."""
         lines = [f"{self.method} {self.target} HTTP/1.1".encode("ascii")]
-        lines += [name + b": " + content for name, content in self.fields]
+        lines += [b"%b: %b" % (name, content) for name, content in self.fields]
         lines.append(b"\r\n")
         return b"\r\n".join(lines)
 

@@ -7,12 +7,12 @@ After any doubt about where a message ends the connection must be closed (RFC 91
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import httptools
 
 from gateway.errors import BadGateway, ContentCut
-from gateway.protocols.http.fields import keep_alive_seconds, lowered
+from gateway.protocols.http.fields import has, keep_alive_seconds, lowered
 from gateway.upstream.messages.field_lines import has_spaced_name, head_end, without_spaces
 from gateway.upstream.messages.messages import Head, passable_reason
 from gateway.upstream.messages.response_framing import UNFRAMED, framing_of, without_framing
@@ -20,11 +20,11 @@ from gateway.upstream.messages.response_framing import UNFRAMED, framing_of, wit
 if TYPE_CHECKING:
     from gateway.errors import Field
 
-HEAD_BYTES = 64 * 1024
+HEAD_BYTES: Final = 64 * 1024
 """The largest answer head that is accepted, and the largest trailer section or chunk extension."""
 
 
-CHUNK_BYTES = 48
+CHUNK_BYTES: Final = 48
 """What a piece of content takes besides its bytes: many may have one only."""
 
 
@@ -58,6 +58,7 @@ class ResponseReader:
         """Received since the last content."""
         self._reason = b""
         self._fields: list[Field] = []
+        self._had_interim = False
         self._until_close = False
         self._is_doubtful = False
         if self.chunks:
@@ -240,24 +241,26 @@ class ResponseReader:
             self.failure = BadGateway("The upstream changed protocols unasked")
             return
         if 100 <= status < 200 and status != 101:
+            self._had_interim = True
             self._reason, self._fields = b"", []
             return
-        if not self._head[0].startswith(b"HTTP/") and not self._begins_with_http():
+        # The parser makes its version anew each time, which takes longer than all else here.
+        is_usual = not self._had_interim and self._head[0].startswith(b"HTTP/1.1 ")
+        if not is_usual and not self._begins_with_http():
             # llhttp takes ICE/1.0 and RTSP/1.0 for the same.
             self.failure = BadGateway("The upstream's answer is not HTTP")
             return
         fields = self._fields
         names = lowered(fields)
         try:
-            framing = framing_of(
-                self._method, status, self._parser.get_http_version(), fields, names
-            )
+            version = "1.1" if is_usual else self._parser.get_http_version()
+            framing = framing_of(self._method, status, version, fields, names)
         except BadGateway as failure:
             self.failure = failure
             return
         self._until_close = framing.until_close
         self._is_doubtful = framing.is_doubtful
-        if b"keep-alive" in names:
+        if has(names, b"keep-alive"):
             self.keepalive_hint = keep_alive_seconds(fields)
         if status in UNFRAMED:
             fields = without_framing(fields, names)
