@@ -1,4 +1,4 @@
-"""The one place where tasks are started, so that each has an owner that ends it."""
+"""Tasks with an owner that ends them. Who starts one elsewhere awaits its end there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from gateway.backoff import Backoff
 from gateway.errors import GatewayError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Tasks:
 
     async def _kept(self, begin: Callable[[], Coroutine[Any, Any, T]], name: str) -> T:
         loop = asyncio.get_running_loop()
-        gap = 0.0
+        backoff = Backoff(FIRST_GAP_SECONDS, LONGEST_GAP_SECONDS, STEADY_SECONDS)
         while True:
             began = loop.time()
             # A task of its own each time: what one life leaves behind harms no later one.
@@ -63,7 +64,8 @@ class Tasks:
             failure = asyncio.CancelledError() if task.cancelled() else task.exception()
             if failure is None:
                 return task.result()
-            gap = _gap_after(gap, loop.time() - began)
+            backoff.lasted(loop.time() - began)
+            gap = backoff.gap()
             _log.error(
                 "task %s ended with %s and begins again in %g s",
                 name,
@@ -96,10 +98,3 @@ async def first_of(*waits: Coroutine[Any, Any, object]) -> None:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     await first
-
-
-def _gap_after(gap_seconds: float, lived_seconds: float) -> float:
-    """Seconds until the successor of a task that lived so long and had come after such a gap."""
-    if lived_seconds >= STEADY_SECONDS:
-        return FIRST_GAP_SECONDS
-    return min(max(2 * gap_seconds, FIRST_GAP_SECONDS), LONGEST_GAP_SECONDS)

@@ -19,7 +19,8 @@ LINES = 300
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("gateway",),
     ("errors",),
-    ("config", "durations", "tasks"),
+    ("backoff", "config", "durations"),
+    ("tasks",),
     ("descriptors", "redis_client", "wording"),
     ("protocols.http",),
     ("protocols.theeye",),

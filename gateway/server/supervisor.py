@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, Self
 
+from gateway.backoff import Backoff
 from gateway.server.channel import Order, Question
 from gateway.tasks import Tasks
 
@@ -47,13 +48,6 @@ class Worker(Protocol):
     def kill(self) -> None:
         """End it if it has not ended."""
         raise NotImplementedError
-
-
-def gap_after(gap_seconds: float, lived_seconds: float) -> float:
-    """Seconds until the successor of a worker that lived so long and had come after such a gap."""
-    if lived_seconds >= STEADY_SECONDS:
-        return FIRST_GAP_SECONDS
-    return min(max(2 * gap_seconds, FIRST_GAP_SECONDS), LONGEST_GAP_SECONDS)
 
 
 class Supervisor:
@@ -129,7 +123,7 @@ class Supervisor:
         await asyncio.wait(self._keeping, timeout=seconds)
 
     async def _keep(self, number: int, started: asyncio.Future[bool]) -> None:
-        gap = 0.0
+        backoff = Backoff(FIRST_GAP_SECONDS, LONGEST_GAP_SECONDS, STEADY_SECONDS)
         while not self.is_leaving:
             began = self._clock()
             how = await self._life(number, started)
@@ -138,7 +132,8 @@ class Supervisor:
             if self.is_leaving:
                 return
             self.replaced += 1
-            gap = gap_after(gap, self._clock() - began)
+            backoff.lasted(self._clock() - began)
+            gap = backoff.gap()
             _log.warning("worker %d %s; another one starts in %g s", number, how, gap)
             with suppress(TimeoutError):
                 async with asyncio.timeout(gap):

@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gateway.server.channel import Order, Question
 from gateway.server.supervisor import (
     FIRST_GAP_SECONDS,
     LONGEST_GAP_SECONDS,
     START_SECONDS,
-    STEADY_SECONDS,
     Supervisor,
-    gap_after,
 )
 from tests.support.virtual_time import now
 
@@ -113,14 +109,6 @@ async def test_worker_that_cannot_be_started_for_an_unforeseen_reason_is_started
         await asyncio.sleep(1)
         assert supervisor.has_started
         assert len(workers.starts) == 3
-
-
-@given(st.floats(0, LONGEST_GAP_SECONDS), st.floats(0, 1e6))
-def test_gap_is_bounded_and_short_again_after_a_long_life(gap: float, lived: float) -> None:
-    following = gap_after(gap, lived)
-    assert FIRST_GAP_SECONDS <= following <= LONGEST_GAP_SECONDS
-    if lived >= STEADY_SECONDS:
-        assert following == FIRST_GAP_SECONDS
 
 
 async def test_worker_that_does_not_start_in_time_is_killed() -> None:

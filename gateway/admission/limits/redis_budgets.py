@@ -25,6 +25,7 @@ from gateway import redis_client
 from gateway.admission.limits.memory_budgets import Use
 from gateway.admission.limits.redis_script import call
 from gateway.admission.limits.redis_store import Closed, RedisStore, Unusable
+from gateway.backoff import Backoff
 from gateway.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class RedisBudgets:
         self._trouble = ""
         """What was logged of its failure; empty while it does not fail."""
         self._responses_since = clock()
-        self._gap = FIRST_GAP_SECONDS
+        self._backoff = Backoff(FIRST_GAP_SECONDS, MAX_GAP_SECONDS, STEADY_SECONDS)
         self._failures = self._decisions = self._fallbacks = 0
 
     async def use(self, budgets: Sequence[Budget], use: Use, now: int) -> Verdict:
@@ -187,8 +188,7 @@ class RedisBudgets:
         """Connect, again and again with growing gaps after failures."""
         while True:
             if self._trouble:
-                await asyncio.sleep(self._gap * (0.5 + self._chance()))
-                self._gap = min(self._gap * 2, MAX_GAP_SECONDS)
+                await asyncio.sleep(self._backoff.gap(self._chance()))
             store = RedisStore(redis_client.connection(self._config))
             try:
                 await store.open(self._config.connect_seconds, self._config.answer_seconds)
@@ -216,8 +216,7 @@ class RedisBudgets:
         self._attempted.set()
         if not self._trouble:
             self._failures += 1
-            if self._clock() - self._responses_since > STEADY_SECONDS:
-                self._gap = FIRST_GAP_SECONDS
+            self._backoff.lasted(self._clock() - self._responses_since)
         if reason != self._trouble:
             self._trouble = reason
             _log.warning(

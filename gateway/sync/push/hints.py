@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
+from gateway.backoff import Backoff
 from gateway.sync.push.subscription import Lost
 from gateway.sync.push.trust import Reliance
 from gateway.tasks import Tasks, first_of
@@ -75,14 +76,6 @@ def job_named(reply: object) -> str:
     return found[1].decode().lower() if found else ""
 
 
-def retry_gap(failures: int, chance: float) -> float:
-    """Seconds until the next attempt after ``failures`` in a row, from 1. ``chance``: 0 to 1,
-    keeps the replicas that lost the same Redis from coming back all at once."""
-    doublings = min(failures - 1, 16)
-    longest: float = min(FIRST_GAP_SECONDS * 2**doublings, MAX_GAP_SECONDS)
-    return longest * (1 + chance) / 2
-
-
 class Push:
     """Keeps one subscription for the whole process; ``clock`` gives monotonic seconds.
 
@@ -129,15 +122,15 @@ class Push:
         self._reliance.ended(job_id.lower(), unended_at)
 
     async def _run(self) -> NoReturn:
-        failures = 0
+        backoff = Backoff(FIRST_GAP_SECONDS, MAX_GAP_SECONDS, STEADY_SECONDS)
         while True:
             began = self._clock()
             reason = await self._until_lost()
             if self._logged is not False:
                 self._logged = False
                 _log.warning("redis: not told of ends of jobs, asking at full pace: %s", reason)
-            failures = 1 if self._clock() - began > STEADY_SECONDS else failures + 1
-            await asyncio.sleep(retry_gap(failures, self._chance()))
+            backoff.lasted(self._clock() - began)
+            await asyncio.sleep(backoff.gap(self._chance()))
 
     async def _until_lost(self) -> str:
         """One subscription's life; why it ended."""

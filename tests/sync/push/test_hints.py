@@ -19,7 +19,6 @@ from gateway.sync.push.hints import (
     Push,
     PushStats,
     job_named,
-    retry_gap,
 )
 from gateway.sync.push.subscription import Lost, Subscription
 from gateway.sync.push.trust import LATE_SECONDS
@@ -94,14 +93,6 @@ ANYTHING = st.recursive(
 @example([b"pmessage", CHANNEL.encode(), b""])
 def test_nothing_else_that_redis_may_say_names_a_job(reply: object) -> None:
     assert job_named(reply) == ""
-
-
-@given(st.integers(1, 10**6), st.floats(0, 1))
-def test_gaps_between_attempts_grow_and_are_bounded(failures: int, chance: float) -> None:
-    gap = retry_gap(failures, chance)
-    assert 0.05 <= gap <= MAX_GAP_SECONDS
-    assert gap <= retry_gap(failures + 1, chance)
-    assert retry_gap(failures, 0) * 2 == pytest.approx(retry_gap(failures, 1))
 
 
 @dataclass
