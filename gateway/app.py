@@ -28,7 +28,7 @@ from gateway.ops.log.access_log import AccessLog
 from gateway.ops.log.notices import LimitNotices
 from gateway.ops.log.upstream_watch import UpstreamWatch
 from gateway.ops.metrics import Metrics
-from gateway.ops.parts import LimitStats, RedisStats, UpstreamStats, WaitStats
+from gateway.ops.parts import LimitStats
 from gateway.protocols.http.fields import without
 from gateway.proxy.forwarding import Forwarding
 from gateway.proxy.limits import Limits
@@ -131,8 +131,8 @@ class Gateway:
         )
         self._metrics = Metrics(
             __version__,
-            self._wait_stats,
-            self._upstream_stats,
+            self._watcher.stats,
+            upstream.stats,
             self._limit_stats,
             push=self._push.stats if self._push is not None else None,
             lines_dropped=(lambda: log.dropped) if log is not None else None,
@@ -232,16 +232,6 @@ class Gateway:
         """A place for a wait whose job is still to be created."""
         return Place() if self._limits is None else self._limits.place(exchange)
 
-    def _wait_stats(self) -> WaitStats:
-        stats = self._watcher.stats()
-        return WaitStats(stats.waiters, {v.value: n for v, n in stats.verdicts.items()})
-
-    def _upstream_stats(self) -> UpstreamStats:
-        stats = self._upstream.stats()
-        pool = stats.pool
-        opened = pool.busy + pool.idle
-        return UpstreamStats(opened, pool.idle, pool.queued, stats.requests, stats.seconds)
-
     def _limit_stats(self) -> LimitStats:
         verdicts = {} if self._limits is None else self._limits.stats()
         if self._connections is not None and self._connections.surplus:
@@ -251,10 +241,7 @@ class Gateway:
             verdicts[SHARE, "refused"] = over_share
         if self._buffers.refused:
             verdicts[BUFFERED_BYTES, "refused"] = self._buffers.refused
-        if self._shared is None:
-            return LimitStats(verdicts, None, self._buffers.total, self.places.refused)
-        stats = self._shared.stats()
-        redis = RedisStats(stats.is_answering, stats.failures, stats.decisions, stats.fallbacks)
+        redis = None if self._shared is None else self._shared.stats()
         return LimitStats(verdicts, redis, self._buffers.total, self.places.refused)
 
 

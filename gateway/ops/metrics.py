@@ -20,8 +20,6 @@ from gateway import build
 from gateway.durations import ANSWER_SECONDS, HELD_SECONDS, Durations
 from gateway.ops.parts import (
     LimitStats,
-    UpstreamStats,
-    WaitStats,
     of_limits,
     of_push,
     of_upstream,
@@ -36,6 +34,8 @@ if TYPE_CHECKING:
 
     from gateway.downstream.exchange import Exchange, Kind
     from gateway.sync.push.hints import PushStats
+    from gateway.sync.watch.watcher import WatcherStats
+    from gateway.upstream import UpstreamStats
 
 METHODS: Final = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"}
@@ -48,7 +48,7 @@ class Metrics:
     def __init__(
         self,
         version: str,
-        waits: Callable[[], WaitStats],
+        waits: Callable[[], WatcherStats],
         upstream: Callable[[], UpstreamStats],
         limits: Callable[[], LimitStats],
         *,

@@ -17,40 +17,10 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
+    from gateway.admission.limits.redis_budgets import RedisStats
     from gateway.sync.push.hints import PushStats
-
-
-@dataclass(frozen=True, slots=True)
-class WaitStats:
-    """Clients that wait for a job now, and how many waits ended by verdict so far."""
-
-    in_flight: int
-    ended: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class UpstreamStats:
-    """Connections to the upstream now, and requests sent by (purpose, status class) so far."""
-
-    open: int
-    """All connections there are, idle ones too."""
-    idle: int
-    queued: int
-    """Requests that wait for a connection."""
-    requests: Mapping[tuple[str, str], int]
-    seconds: Mapping[str, Durations]
-    """By purpose, of requests that were sent: until the answer began, or the upstream failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class RedisStats:
-    """Whether Redis answers, how often it has stopped to, and how many decisions on budgets were
-    made by it and in its absence."""
-
-    is_answering: bool
-    failures: int
-    decisions: int
-    fallbacks: int
+    from gateway.sync.watch.watcher import WatcherStats
+    from gateway.upstream import UpstreamStats
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +42,15 @@ def tell(family: HistogramMetricFamily, durations: Durations, *labels: str) -> N
     family.add_metric(labels, buckets, durations.sum)
 
 
-def of_waits(waits: WaitStats) -> Iterator[Metric]:
+def of_waits(waits: WatcherStats) -> Iterator[Metric]:
     yield GaugeMetricFamily(
-        "gateway_waits_in_flight", "Clients waiting for a job.", value=waits.in_flight
+        "gateway_waits_in_flight", "Clients waiting for a job.", value=waits.waiters
     )
     ended = CounterMetricFamily(
         "gateway_waits", "Waits for a job by how they ended.", labels=("verdict",)
     )
-    for verdict, count in waits.ended.items():
-        ended.add_metric((verdict,), count)
+    for verdict, count in waits.verdicts.items():
+        ended.add_metric((verdict.value,), count)
     yield ended
 
 
@@ -106,9 +76,9 @@ def of_upstream(upstream: UpstreamStats) -> Iterator[Metric]:
         "Connections to the upstream, and requests queued for one.",
         labels=("state",),
     )
-    connections.add_metric(("busy",), upstream.open - upstream.idle)
-    connections.add_metric(("idle",), upstream.idle)
-    connections.add_metric(("queued",), upstream.queued)
+    connections.add_metric(("busy",), upstream.pool.busy)
+    connections.add_metric(("idle",), upstream.pool.idle)
+    connections.add_metric(("queued",), upstream.pool.queued)
     yield connections
 
 

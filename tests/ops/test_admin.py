@@ -7,7 +7,10 @@ import pytest
 from gateway.ops.admin import ProcessVitals, admin_app
 from gateway.ops.health import Health
 from gateway.ops.metrics import Metrics
-from gateway.ops.parts import LimitStats, UpstreamStats, WaitStats
+from gateway.ops.parts import LimitStats
+from gateway.sync.watch.watcher import WatcherStats
+from gateway.upstream import UpstreamStats
+from gateway.upstream.connections.pool import PoolStats
 from gateway.upstream.signs import Signs, Trouble
 
 if TYPE_CHECKING:
@@ -38,8 +41,8 @@ async def client(
     )
     metrics = Metrics(
         "1",
-        lambda: WaitStats(0, {}),
-        lambda: UpstreamStats(0, 0, 0, {}, {}),
+        lambda: WatcherStats(0, 0, 0, {}),
+        lambda: UpstreamStats(PoolStats(0, 0, 0), {}, {}),
         lambda: LimitStats({}),
     )
     return await aiohttp_client(admin_app(ProcessVitals(health, metrics)))

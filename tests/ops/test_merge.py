@@ -16,7 +16,11 @@ from prometheus_client.registry import Collector
 from gateway.durations import ANSWER_SECONDS, Durations
 from gateway.ops.merge import EXCHANGED, Totals
 from gateway.ops.metrics import Metrics
-from gateway.ops.parts import LimitStats, UpstreamStats, WaitStats
+from gateway.ops.parts import LimitStats
+from gateway.sync.watch.state import Verdict
+from gateway.sync.watch.watcher import WatcherStats
+from gateway.upstream import UpstreamStats
+from gateway.upstream.connections.pool import PoolStats
 from tests.support.records import exchange
 from tests.test_app import numbers
 
@@ -125,8 +129,8 @@ def test_page_of_real_workers_has_the_form_asked_for(accept: str) -> None:
         took.add(0.25 * number)
         metrics = Metrics(
             "7",
-            lambda: WaitStats(1, {"ended": 2}),
-            lambda took=took: UpstreamStats(3, 1, 0, {}, {"relay": took}),  # type: ignore[misc]
+            lambda: WatcherStats(1, 1, 0, {Verdict.ENDED: 2}),
+            lambda took=took: UpstreamStats(PoolStats(2, 1, 0), {}, {"relay": took}),  # type: ignore[misc]
             lambda: LimitStats({}),
             lines_dropped=lambda number=number: number,  # type: ignore[misc]
         )

@@ -4,11 +4,16 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import build
+from gateway.admission.limits.redis_budgets import RedisStats
 from gateway.downstream.exchange import Kind
 from gateway.durations import ANSWER_SECONDS, Durations
 from gateway.ops.metrics import Metrics
-from gateway.ops.parts import LimitStats, RedisStats, UpstreamStats, WaitStats
+from gateway.ops.parts import LimitStats
 from gateway.sync.push.hints import PushStats
+from gateway.sync.watch.state import Verdict
+from gateway.sync.watch.watcher import WatcherStats
+from gateway.upstream import UpstreamStats
+from gateway.upstream.connections.pool import PoolStats
 from tests.support.records import exchange
 
 pytestmark = pytest.mark.fakes
@@ -22,11 +27,9 @@ def metrics(push: PushStats | None = None) -> Metrics:
     took.add(70)
     return Metrics(
         "1.2.3",
-        lambda: WaitStats(3, {"ended": 7, "time_up": 2}),
+        lambda: WatcherStats(2, 3, 0, {Verdict.ENDED: 7, Verdict.TIME_UP: 2}),
         lambda: UpstreamStats(
-            open=5,
-            idle=4,
-            queued=1,
+            PoolStats(busy=1, idle=4, queued=1),
             requests={("relay", "2xx"): 11, ("read", "5xx"): 1},
             seconds={"relay": took},
         ),

@@ -3,7 +3,10 @@ from __future__ import annotations
 from prometheus_client.core import HistogramMetricFamily
 
 from gateway.durations import Durations
-from gateway.ops.parts import UpstreamStats, WaitStats, of_upstream, of_waits, tell
+from gateway.ops.parts import of_upstream, of_waits, tell
+from gateway.sync.watch.watcher import WatcherStats
+from gateway.upstream import UpstreamStats
+from gateway.upstream.connections.pool import PoolStats
 
 
 def test_histogram_is_told_with_sums_of_all_below() -> None:
@@ -23,13 +26,13 @@ def test_histogram_is_told_with_sums_of_all_below() -> None:
 
 
 def test_parts_that_did_nothing_have_their_metrics_all_the_same() -> None:
-    names = [family.name for family in of_upstream(UpstreamStats(0, 0, 0, {}, {}))]
+    names = [family.name for family in of_upstream(UpstreamStats(PoolStats(0, 0, 0), {}, {}))]
     assert names == [
         "gateway_upstream_requests",
         "gateway_upstream_seconds",
         "gateway_upstream_connections",
     ]
-    assert [family.name for family in of_waits(WaitStats(0, {}))] == [
+    assert [family.name for family in of_waits(WatcherStats(0, 0, 0, {}))] == [
         "gateway_waits_in_flight",
         "gateway_waits",
     ]
