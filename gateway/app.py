@@ -37,8 +37,8 @@ from gateway.proxy.relay import Relay
 from gateway.proxy.websocket import WebSocketRelay
 from gateway.sync.create import CreateAndWait
 from gateway.sync.hold import ResultHold
-from gateway.sync.jobs.reader import Orchestrator
-from gateway.sync.jobs.result_reader import Reader
+from gateway.sync.jobs.reader import JobReader
+from gateway.sync.jobs.result_reader import ResultReader
 from gateway.sync.push.hints import Push
 from gateway.sync.push.subscription import Subscription
 from gateway.sync.result_cache import Results
@@ -98,7 +98,7 @@ class Gateway:
         largest = config.limits.result_bytes
         self._buffers = buffers = Buffers(config.limits.buffered_bytes, largest)
         self._thread = ParsingThread()
-        orchestrator = Orchestrator(upstream, buffers, self._thread, largest)
+        orchestrator = JobReader(upstream, buffers, self._thread, largest)
         self._watcher = Watcher(orchestrator, clock, random.random, config.sync)
         self._push = (
             Push(
@@ -113,7 +113,7 @@ class Gateway:
             else None
         )
         self._results = Results(
-            Reader(orchestrator, upstream, buffers, largest).read,
+            ResultReader(orchestrator, upstream, buffers, largest).read,
             clock,
             config.sync,
         )

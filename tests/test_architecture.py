@@ -56,7 +56,6 @@ MODULES_IN_A_ROOM = 9
 UPWARD = {
     ("gateway.downstream.connection", "gateway.proxy.cycle"),
     ("gateway.downstream.listener", "gateway.proxy.pipeline"),
-    ("gateway.sync.jobs.listing", "gateway.sync.jobs.reader"),
     ("gateway.upstream.exchange", "gateway.upstream.client"),
 }
 """Type-only imports that still point up, or back."""

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.config import SyncConfig
-from gateway.sync.jobs.access import Credentials
-from gateway.sync.jobs.outcome import Look
-from gateway.sync.jobs.reader import Reading
-from gateway.sync.watch.state import Sighting
+from gateway.sync.jobs.access import Credentials, JobAccess
+from gateway.sync.jobs.outcome import PollOutcome
+from gateway.sync.watch.state import LastSeen
 from gateway.sync.watch.watcher import Watcher
 from tests.support.virtual_time import now, run
 
@@ -40,8 +39,8 @@ class Job:
         return self.begins + self.seconds
 
     @property
-    def reading(self) -> Reading:
-        return Reading(self.id, "acme", Credentials(self.token, ()))
+    def access(self) -> JobAccess:
+        return JobAccess(self.id, "acme", Credentials(self.token, ()))
 
 
 @dataclass(slots=True)
@@ -50,24 +49,26 @@ class SimulatedUpstream:
     counted: tuple[float, float]
     looks: int = 0
 
-    async def look(self, reading: Reading) -> Look:
+    async def poll(self, access: JobAccess) -> PollOutcome:
         self.looks += self._counts()
         await asyncio.sleep(READ_SECONDS)
-        return self._at(reading)
+        return self._at(access)
 
-    async def look_at_all(self, readings: Sequence[Reading], *, only_ended: bool) -> Listing:
+    async def poll_many(self, accesses: Sequence[JobAccess], *, only_ended: bool) -> Listing:
         self.looks += self._counts()
         await asyncio.sleep(LIST_SECONDS)
-        looks = {reading.job_id: self._at(reading) for reading in readings}
+        looks = {access.job_id: self._at(access) for access in accesses}
         return {
-            job_id: look for job_id, look in looks.items() if not only_ended or look is Look.CHANGED
+            job_id: look
+            for job_id, look in looks.items()
+            if not only_ended or look is PollOutcome.CHANGED
         }
 
     def _counts(self) -> bool:
         return self.counted[0] <= now() < self.counted[1]
 
-    def _at(self, reading: Reading) -> Look:
-        return Look.CHANGED if self.ends[reading.job_id] <= now() else Look.RUNNING
+    def _at(self, access: JobAccess) -> PollOutcome:
+        return PollOutcome.CHANGED if self.ends[access.job_id] <= now() else PollOutcome.RUNNING
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ def simulate(
         await asyncio.sleep(job.begins)
         await asyncio.sleep(READ_SECONDS)
         if job.ends > now():
-            await watcher.wait(job.reading, HOLD_SECONDS, sighting=Sighting(now(), task))
+            await watcher.wait(job.access, HOLD_SECONDS, last_seen=LastSeen(now(), task))
             if task is not None:
                 watcher.learn(task, job.id, job.seconds)
         await asyncio.sleep(READ_SECONDS)
@@ -181,8 +182,8 @@ def lone(number: int, least: float, most: float) -> list[Job]:
 
 def in_turn(runs: Sequence[float]) -> list[Job]:
     """Jobs one after the other, with these run times."""
-    apart = max(runs) + 70.0
-    return [Job(f"{n:024x}", "a", n * apart, seconds) for n, seconds in enumerate(runs)]
+    private = max(runs) + 70.0
+    return [Job(f"{n:024x}", "a", n * private, seconds) for n, seconds in enumerate(runs)]
 
 
 def together(concurrent: int, seconds: float, median: float, sigma: float) -> list[Job]:

@@ -15,7 +15,8 @@ from gateway.protocols.http.content_coding import InflatesTooFar, Undecodable, i
 from gateway.protocols.http.fields import value as field_value
 from gateway.protocols.http.fields import without
 from gateway.protocols.theeye.job import job_fields, parse_job
-from gateway.sync.jobs.reader import Upstream, passed, result_path
+from gateway.sync.jobs.access import result_path
+from gateway.sync.jobs.reader import Requester, passed
 from gateway.sync.wait_parameters import (
     append,
     asks_to_wait,
@@ -64,7 +65,7 @@ class CreateAndWait:
 
     def __init__(
         self,
-        upstream: Upstream,
+        upstream: Requester,
         outbound: Callable[[Exchange], list[Field]],
         answered: Callable[[Identity, int, Response | None], None],
         *,

@@ -13,7 +13,8 @@ from gateway.errors import GatewayError, Response
 from gateway.protocols.http.fields import value
 from gateway.protocols.theeye.cors import cross_origin_fields
 from gateway.protocols.theeye.job import INVALID_ID, is_job_id, job_fields
-from gateway.sync.jobs.reader import Reading, Refused, Seen, reading, secret_reading
+from gateway.sync.jobs.access import JobAccess, job_access, secret_access
+from gateway.sync.jobs.reader import Found, Refused
 from gateway.sync.responses import JobOf408, made_here, see_other, timed_out
 from gateway.sync.result_cache import Results, holder
 from gateway.sync.results.formats import Format, result_format
@@ -23,7 +24,7 @@ from gateway.sync.wait_parameters import (
     hold_parameters,
     next_location,
 )
-from gateway.sync.watch.state import Sighting, Verdict
+from gateway.sync.watch.state import LastSeen, WaitVerdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,18 +57,18 @@ class _Wait:
     query: Query
     parameters: HoldParameters
     format: Format
-    reading: Reading
+    access: JobAccess
     holder: bytes | None
     """For whom the result is kept, None for nobody."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Sight:
+class _Snapshot:
     """What is kept of a job that had not ended when it was read, while the request is held and
     until the client's next comes. No token, and nothing of the job's content."""
 
     known: JobOf408
-    sighting: Sighting
+    last_seen: LastSeen
     fields: tuple[Field, ...]
     """What answers about the job carry of those that came with it."""
 
@@ -104,7 +105,7 @@ class ResultHold:
         self._ended = ended
         self._clock = clock
         self._config = config
-        self._sights: TTLCache[tuple[bytes, str, bytes | None], _Sight] = TTLCache(
+        self._snapshots: TTLCache[tuple[bytes, str, bytes | None], _Snapshot] = TTLCache(
             MAX_RESUMED, RESUME_SECONDS, clock
         )
 
@@ -125,75 +126,75 @@ class ResultHold:
         query = exchange.query
         try:
             parameters = hold_parameters(query, self._config)
-            reading = self._reading(exchange, route, query)
+            access = self._access(exchange, route, query)
             wait = _Wait(
                 query,
                 parameters,
                 result_format(query, self._config.profile),
-                reading,
-                holder(reading, exchange.identity),
+                access,
+                holder(access, exchange.identity),
             )
             try:
                 response = await self._held(exchange, wait)
             finally:
-                heard = reading.heard
+                heard = access.heard
                 exchange.upstream_status, exchange.upstream_seconds = heard.status, heard.seconds
         except GatewayError as error:
             error.fields += job_fields(route.job_id, exchange.job_state)
             raise
         return response.with_fields(*job_fields(route.job_id, exchange.job_state))
 
-    def _reading(self, exchange: Exchange, route: ResultRoute, query: Query) -> Reading:
+    def _access(self, exchange: Exchange, route: ResultRoute, query: Query) -> JobAccess:
         fields = exchange.client.fields
         if route.secret:
-            return secret_reading(route.job_id, route.secret, fields, exchange.identity)
+            return secret_access(route.job_id, route.secret, fields, exchange.identity)
         default = self._config.default_customer
-        return reading(route.job_id, query, fields, exchange.identity, default)
+        return job_access(route.job_id, query, fields, exchange.identity, default)
 
     async def _held(self, exchange: Exchange, wait: _Wait) -> Response:
         deadline = self._clock() + wait.parameters.hold_seconds
-        seen = self._resumed(exchange, wait)
-        needs_read = seen is None
-        verdict: Verdict | None = None
+        snapshot = self._resumed(exchange, wait)
+        needs_read = snapshot is None
+        verdict: WaitVerdict | None = None
         false_alarms = 0
         while True:
             if needs_read:
                 read_at = self._clock()
-                read = await self._read(wait, has_ended=verdict is Verdict.ENDED)
-                response = await self._final(exchange, wait, read, seen)
+                read = await self._read(wait, has_ended=verdict is WaitVerdict.ENDED)
+                response = await self._final(exchange, wait, read, snapshot)
                 if response is not None:
                     return response
                 # The job may be large; while the request is held nothing keeps it.
-                seen = _sight(read, read_at) if isinstance(read, Seen) else seen
+                snapshot = _snapshot(read, read_at) if isinstance(read, Found) else snapshot
                 del read
             needs_read = True
-            false_alarms += verdict is Verdict.ENDED
+            false_alarms += verdict is WaitVerdict.ENDED
             remaining = deadline - self._clock()
             if remaining <= 0 or not wait.parameters.may_wait:
-                return self._time_up(exchange, wait, seen)
-            verdict = await self._wait(exchange, wait, remaining, seen, false_alarms)
-            if verdict is Verdict.DRAINED:
-                return self._drained(exchange, wait, _carried(wait, seen))
-            if verdict is Verdict.TIME_UP and not wait.parameters.is_last:
-                return self._time_up(exchange, wait, seen)
+                return self._time_up(exchange, wait, snapshot)
+            verdict = await self._wait(exchange, wait, remaining, snapshot, false_alarms)
+            if verdict is WaitVerdict.DRAINED:
+                return self._drained(exchange, wait, _carried(wait, snapshot))
+            if verdict is WaitVerdict.TIME_UP and not wait.parameters.is_last:
+                return self._time_up(exchange, wait, snapshot)
 
-    def _resumed(self, exchange: Exchange, wait: _Wait) -> _Sight | None:
+    def _resumed(self, exchange: Exchange, wait: _Wait) -> _Snapshot | None:
         """What the client saw in the request before, if that is enough to wait on at once."""
         if not wait.parameters.may_wait:
             return None
-        seen = self._sights.get(_client(wait.reading))
-        if seen is None or not self._watcher.may_resume(seen.sighting):
+        snapshot = self._snapshots.get(_client(wait.access))
+        if snapshot is None or not self._watcher.may_resume(snapshot.last_seen):
             return None
-        exchange.job_state = seen.known.state or ""
-        return seen
+        exchange.job_state = snapshot.known.state or ""
+        return snapshot
 
     async def _final(
-        self, exchange: Exchange, wait: _Wait, read: Read | None, seen: _Sight | None
+        self, exchange: Exchange, wait: _Wait, read: Read | None, snapshot: _Snapshot | None
     ) -> Response | None:
         """The answer that a read leads to, None where the job goes on or nothing was said."""
         match read:
             case None:
-                return self._drained(exchange, wait, _carried(wait, seen))
+                return self._drained(exchange, wait, _carried(wait, snapshot))
             case Refused():
                 refused = read.response
                 said = rejection(refused.status, refused.reason, refused.fields, refused.content)
@@ -202,20 +203,20 @@ class ResultHold:
                 if read.is_ours:
                     exchange.refuse(OTHER_ORGANIZATION)
                 return read.response
-            case Seen():
+            case Found():
                 self._answered(exchange.identity, 200, None)
                 exchange.job_state = read.job.state
                 if read.job.is_finished:
-                    if seen is not None:
-                        self._learn(read.job, seen.sighting)
+                    if snapshot is not None:
+                        self._learn(read.job, snapshot.last_seen)
                     made = await self._formatter.result(exchange, read.job, wait.format)
                     return made_here(made, read.fields)
         return None
 
-    def _learn(self, job: Job, sighting: Sighting) -> None:
+    def _learn(self, job: Job, last_seen: LastSeen) -> None:
         """Of a job that was waited for; one that had ended before says nothing about waits."""
         if self._ended is not None:
-            self._ended(job.id, sighting.unended_at)
+            self._ended(job.id, last_seen.unended_at)
         seconds = job.run_seconds
         if job.task_id and seconds is not None:
             self._watcher.learn((job.customer_name, job.task_id), job.id, seconds)
@@ -223,7 +224,7 @@ class ResultHold:
     async def _read(self, wait: _Wait, *, has_ended: bool) -> Read | None:
         """The job; None where this process is to stop before it is there."""
         reading = self._results.read(
-            wait.reading, wait.holder, has_ended=has_ended, output_only=wait.format.is_of_output
+            wait.access, wait.holder, has_ended=has_ended, output_only=wait.format.is_of_output
         )
         return await self._watcher.unless_drained(reading)
 
@@ -232,18 +233,18 @@ class ResultHold:
         exchange: Exchange,
         wait: _Wait,
         seconds: float,
-        seen: _Sight | None,
+        snapshot: _Snapshot | None,
         false_alarms: int,
-    ) -> Verdict:
+    ) -> WaitVerdict:
         began = self._clock()
         parameters = wait.parameters
         try:
             return await self._watcher.wait(
-                wait.reading,
+                wait.access,
                 seconds,
                 waited_seconds=parameters.waited_seconds + parameters.hold_seconds - seconds,
-                apart=seen is None,
-                sighting=seen.sighting if seen else None,
+                private=snapshot is None,
+                last_seen=snapshot.last_seen if snapshot else None,
                 false_alarms=false_alarms,
             )
         finally:
@@ -252,35 +253,35 @@ class ResultHold:
     def _drained(self, exchange: Exchange, wait: _Wait, carried: tuple[Field, ...]) -> Response:
         """Off to another process, to the same request again."""
         exchange.outcome = Outcome.DRAINED
-        location = drained_location(wait.reading.path, wait.query, self._config)
+        location = drained_location(wait.access.path, wait.query, self._config)
         return see_other(location, carried)
 
-    def _time_up(self, exchange: Exchange, wait: _Wait, seen: _Sight | None) -> Response:
+    def _time_up(self, exchange: Exchange, wait: _Wait, snapshot: _Snapshot | None) -> Response:
         """On to the next request, or the end where this was the last."""
         parameters = wait.parameters
-        carried = _carried(wait, seen)
+        carried = _carried(wait, snapshot)
         if parameters.is_last:
             exchange.reason = TIME_UP
-            known = seen.known if seen else JobOf408(wait.reading.job_id, None, None)
+            known = snapshot.known if snapshot else JobOf408(wait.access.job_id, None, None)
             return timed_out(known, carried)
-        if seen is not None:
-            self._sights[_client(wait.reading)] = seen
+        if snapshot is not None:
+            self._snapshots[_client(wait.access)] = snapshot
         counter = parameters.counter + 1
-        location = next_location(wait.reading.path, wait.query, counter, self._config)
+        location = next_location(wait.access.path, wait.query, counter, self._config)
         return see_other(location, carried)
 
 
-def _sight(seen: Seen, read_at: float) -> _Sight:
-    job = seen.job
+def _snapshot(found: Found, read_at: float) -> _Snapshot:
+    job = found.job
     known = JobOf408(job.id, job.lifecycle or None, job.state or None)
     task = (job.customer_name, job.task_id) if job.task_id else None
-    return _Sight(known, Sighting(read_at, task), seen.fields)
+    return _Snapshot(known, LastSeen(read_at, task), found.fields)
 
 
-def _client(reading: Reading) -> tuple[bytes, str, bytes | None]:
+def _client(access: JobAccess) -> tuple[bytes, str, bytes | None]:
     """Equal for requests of one client, or of others with the same credentials, for one job."""
-    return reading.group, reading.job_id.lower(), reading.origin
+    return access.batch_key, access.job_id.lower(), access.origin
 
 
-def _carried(wait: _Wait, seen: _Sight | None) -> tuple[Field, ...]:
-    return seen.fields if seen else cross_origin_fields(wait.reading.origin)
+def _carried(wait: _Wait, snapshot: _Snapshot | None) -> tuple[Field, ...]:
+    return snapshot.fields if snapshot else cross_origin_fields(wait.access.origin)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from cachetools import TTLCache
 
 from gateway.protocols.theeye.cors import carried_fields
-from gateway.sync.jobs.reader import Read, Refused, Seen
+from gateway.sync.jobs.reader import Found, Read, Refused
 from gateway.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gateway.admission.identity.identities import Identity
     from gateway.config import SyncConfig
     from gateway.protocols.theeye.job import Job
-    from gateway.sync.jobs.reader import Reading
+    from gateway.sync.jobs.access import JobAccess
 
 SHARE = 8
 """No job takes more than this part of the bytes, so that one cannot drive out all others."""
@@ -40,11 +40,11 @@ class _Key:
     job_id: str
 
 
-def holder(reading: Reading, identity: Identity) -> bytes | None:
+def holder(access: JobAccess, identity: Identity) -> bytes | None:
     """A hash of what lets this client read the job, its token or the job's secret; None where
     it has neither, and nothing is to be kept for it."""
-    if reading.secret:
-        return blake2b(reading.secret.encode(), digest_size=16, person=b"job secret").digest()
+    if access.secret:
+        return blake2b(access.secret.encode(), digest_size=16, person=b"job secret").digest()
     return identity.token_hash
 
 
@@ -56,7 +56,7 @@ class Results:
 
     def __init__(
         self,
-        read: Callable[[Reading, bool], Awaitable[Read]],
+        read: Callable[[JobAccess, bool], Awaitable[Read]],
         clock: Callable[[], float],
         config: SyncConfig,
     ) -> None:
@@ -72,33 +72,33 @@ class Results:
         self._tasks = Tasks()
 
     async def read(
-        self, reading: Reading, holder: bytes | None, *, has_ended: bool, output_only: bool
+        self, access: JobAccess, holder: bytes | None, *, has_ended: bool, output_only: bool
     ) -> Read:
         """The job as it stands, or as it stood at its end where the upstream has it no more.
 
         ``has_ended``: it is said to have ended; then the read goes on also if the client leaves.
         """
         if holder is None or not self._is_on:
-            return await self._read(reading, output_only)
+            return await self._read(access, output_only)
         if has_ended:
             reads = self._tasks.spawn(
-                self._remembered(reading, holder, output_only), name="last read"
+                self._remembered(access, holder, output_only), name="last read"
             )
             return await asyncio.shield(reads)
-        return await self._remembered(reading, holder, output_only)
+        return await self._remembered(access, holder, output_only)
 
     async def aclose(self) -> None:
         await self._tasks.aclose()
 
-    async def _remembered(self, reading: Reading, holder: bytes, output_only: bool) -> Read:
-        read = await self._read(reading, output_only)
-        key = _Key(holder, reading.customer, reading.job_id.lower())
-        if isinstance(read, Seen) and read.job.is_finished and size(read.job) <= self._largest:
+    async def _remembered(self, access: JobAccess, holder: bytes, output_only: bool) -> Read:
+        read = await self._read(access, output_only)
+        key = _Key(holder, access.customer, access.job_id.lower())
+        if isinstance(read, Found) and read.job.is_finished and size(read.job) <= self._largest:
             self._kept[key] = read.job
         if isinstance(read, Refused) and read.is_gone:
             job = self._kept.get(key)
             if job is not None:
-                return Seen(job, carried_fields(reading.origin, read.response.fields))
+                return Found(job, carried_fields(access.origin, read.response.fields))
         return read
 
 

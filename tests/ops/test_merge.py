@@ -17,7 +17,7 @@ from gateway.durations import ANSWER_SECONDS, Durations
 from gateway.ops.merge import EXCHANGED, Totals
 from gateway.ops.metrics import Metrics
 from gateway.ops.parts import LimitStats
-from gateway.sync.watch.state import Verdict
+from gateway.sync.watch.state import WaitVerdict
 from gateway.sync.watch.watcher import WatcherStats
 from gateway.upstream import UpstreamStats
 from gateway.upstream.connections.pool import PoolStats
@@ -129,7 +129,7 @@ def test_page_of_real_workers_has_the_form_asked_for(accept: str) -> None:
         took.add(0.25 * number)
         metrics = Metrics(
             "7",
-            lambda: WatcherStats(1, 1, 0, {Verdict.ENDED: 2}),
+            lambda: WatcherStats(1, 1, 0, {WaitVerdict.ENDED: 2}),
             lambda took=took: UpstreamStats(PoolStats(2, 1, 0), {}, {"relay": took}),  # type: ignore[misc]
             lambda: LimitStats({}),
             lines_dropped=lambda number=number: number,  # type: ignore[misc]

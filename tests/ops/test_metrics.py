@@ -10,7 +10,7 @@ from gateway.durations import ANSWER_SECONDS, Durations
 from gateway.ops.metrics import Metrics
 from gateway.ops.parts import LimitStats
 from gateway.sync.push.hints import PushStats
-from gateway.sync.watch.state import Verdict
+from gateway.sync.watch.state import WaitVerdict
 from gateway.sync.watch.watcher import WatcherStats
 from gateway.upstream import UpstreamStats
 from gateway.upstream.connections.pool import PoolStats
@@ -27,7 +27,7 @@ def metrics(push: PushStats | None = None) -> Metrics:
     took.add(70)
     return Metrics(
         "1.2.3",
-        lambda: WatcherStats(2, 3, 0, {Verdict.ENDED: 7, Verdict.TIME_UP: 2}),
+        lambda: WatcherStats(2, 3, 0, {WaitVerdict.ENDED: 7, WaitVerdict.TIME_UP: 2}),
         lambda: UpstreamStats(
             PoolStats(busy=1, idle=4, queued=1),
             requests={("relay", "2xx"): 11, ("read", "5xx"): 1},

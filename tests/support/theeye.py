@@ -13,8 +13,8 @@ from gateway.admission.limits.buffers import Buffers
 from gateway.downstream.exchange import Exchange
 from gateway.errors import BadGateway, ResponseTooLarge
 from gateway.protocols.http.query import query_of
-from gateway.sync.jobs.reader import Orchestrator
-from gateway.sync.jobs.result_reader import Reader
+from gateway.sync.jobs.reader import JobReader
+from gateway.sync.jobs.result_reader import ResultReader
 from gateway.sync.results.parsing import ParsingThread
 from gateway.upstream.messages.messages import Heard, Purpose, Reply
 from tests.support.virtual_time import now
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from gateway.downstream.request import Client
     from gateway.errors import Field, Response
-    from gateway.sync.jobs.reader import Upstream
+    from gateway.sync.jobs.reader import Requester
 
 JOB_ID = "6b058e0ff294df5bf4d94f6f"
 SERVER = (b"Server", b"restify")
@@ -99,17 +99,15 @@ class TheEye:
         return response
 
 
-def orchestrator(
-    upstream: Upstream, max_bytes: int, buffers: Buffers | None = None
-) -> Orchestrator:
+def orchestrator(upstream: Requester, max_bytes: int, buffers: Buffers | None = None) -> JobReader:
     """How jobs are read, with memory for all that is read."""
-    return Orchestrator(upstream, buffers or plenty(), ParsingThread(), max_bytes)
+    return JobReader(upstream, buffers or plenty(), ParsingThread(), max_bytes)
 
 
-def reader(upstream: Upstream, max_bytes: int, buffers: Buffers | None = None) -> Reader:
+def reader(upstream: Requester, max_bytes: int, buffers: Buffers | None = None) -> ResultReader:
     """How jobs are read for clients."""
     buffers = buffers or plenty()
-    return Reader(orchestrator(upstream, max_bytes, buffers), upstream, buffers, max_bytes)
+    return ResultReader(orchestrator(upstream, max_bytes, buffers), upstream, buffers, max_bytes)
 
 
 def plenty() -> Buffers:

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.config import SyncConfig
-from gateway.sync.jobs.access import Credentials
+from gateway.sync.jobs.access import Credentials, JobAccess
 from gateway.sync.jobs.listing import Listing, Unlisted
-from gateway.sync.jobs.outcome import Look
-from gateway.sync.jobs.reader import Reading
-from gateway.sync.watch.poll_requests import LOOK_SECONDS
-from gateway.sync.watch.state import Verdict
+from gateway.sync.jobs.outcome import PollOutcome
+from gateway.sync.watch.poll_requests import POLL_SECONDS
+from gateway.sync.watch.state import WaitVerdict
 from gateway.sync.watch.watcher import Watcher
 from tests.support.theeye import JOB_ID
 from tests.support.virtual_time import now
@@ -21,12 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 
-def reading(asker: str = "a", job_id: str = JOB_ID, customer: str = "acme") -> Reading:
-    return Reading(job_id, customer, Credentials(asker, ()))
+def access(asker: str = "a", job_id: str = JOB_ID, customer: str = "acme") -> JobAccess:
+    return JobAccess(job_id, customer, Credentials(asker, ()))
 
 
-def of(asker: str, jobs: Iterable[str], customer: str = "acme") -> list[Reading]:
-    return [reading(asker, job_id, customer) for job_id in jobs]
+def of(asker: str, jobs: Iterable[str], customer: str = "acme") -> list[JobAccess]:
+    return [access(asker, job_id, customer) for job_id in jobs]
 
 
 def job_ids(number: int) -> list[str]:
@@ -51,8 +50,8 @@ class Watched:
     """When a job ends, by its id."""
     gone: dict[str, float] = field(default_factory=dict)
     """When it is removed."""
-    says: Callable[[Reading], Look | None] = lambda _: None
-    lists: Callable[[Sequence[Reading]], Listing | None] = lambda _: None
+    says: Callable[[JobAccess], PollOutcome | None] = lambda _: None
+    lists: Callable[[Sequence[JobAccess]], Listing | None] = lambda _: None
     latency_seconds: float = 0.0
     filters: bool = True
     """It leaves out of a list of ended jobs those that go on."""
@@ -61,21 +60,21 @@ class Watched:
     def watcher(self, **settings: float) -> Watcher:
         return Watcher(self, now, lambda: 0.5, SyncConfig(**settings))  # type: ignore[arg-type]
 
-    async def look(self, reading: Reading) -> Look:
-        self._note([reading], is_list=False)
+    async def poll(self, access: JobAccess) -> PollOutcome:
+        self._note([access], is_list=False)
         await asyncio.sleep(self.latency_seconds)
-        return self.says(reading) or self._now(reading.job_id) or Look.CHANGED
+        return self.says(access) or self._now(access.job_id) or PollOutcome.CHANGED
 
-    async def look_at_all(self, readings: Sequence[Reading], *, only_ended: bool) -> Listing:
-        self._note(readings, is_list=True, only_ended=only_ended)
+    async def poll_many(self, accesses: Sequence[JobAccess], *, only_ended: bool) -> Listing:
+        self._note(accesses, is_list=True, only_ended=only_ended)
         await asyncio.sleep(self.latency_seconds)
-        said = self.lists(readings)
+        said = self.lists(accesses)
         if said is not None:
             return said
-        if any(self.says(one) is Look.FAILING for one in readings):
+        if any(self.says(one) is PollOutcome.FAILING for one in accesses):
             return Unlisted.TOO_MUCH
-        states = {one.job_id: self.says(one) or self._now(one.job_id) for one in readings}
-        left_out = {None, Look.RUNNING} if only_ended and self.filters else {None}
+        states = {one.job_id: self.says(one) or self._now(one.job_id) for one in accesses}
+        left_out = {None, PollOutcome.RUNNING} if only_ended and self.filters else {None}
         return {
             job_id: look
             for job_id, look in states.items()
@@ -91,17 +90,21 @@ class Watched:
         return [request for request in self.requests if not request.is_list]
 
     def _note(
-        self, readings: Sequence[Reading], *, is_list: bool, only_ended: bool = False
+        self, accesses: Sequence[JobAccess], *, is_list: bool, only_ended: bool = False
     ) -> None:
-        token, customer = readings[0].credentials.query, readings[0].customer
-        assert {(one.credentials.query, one.customer) for one in readings} == {(token, customer)}
-        jobs = tuple(one.job_id for one in readings)
+        token, customer = accesses[0].credentials.query, accesses[0].customer
+        assert {(one.credentials.query, one.customer) for one in accesses} == {(token, customer)}
+        jobs = tuple(one.job_id for one in accesses)
         self.requests.append(Request(now(), token, customer, jobs, is_list, only_ended))
 
-    def _now(self, job_id: str) -> Look | None:
+    def _now(self, job_id: str) -> PollOutcome | None:
         if self.gone.get(job_id, float("inf")) <= now():
             return None
-        return Look.CHANGED if self.ends.get(job_id, float("inf")) <= now() else Look.RUNNING
+        return (
+            PollOutcome.CHANGED
+            if self.ends.get(job_id, float("inf")) <= now()
+            else PollOutcome.RUNNING
+        )
 
 
 def is_empty(watcher: Watcher) -> bool:
@@ -116,15 +119,15 @@ def is_empty(watcher: Watcher) -> bool:
 
 
 async def waits(
-    watcher: Watcher, readings: Iterable[Reading], seconds: float = 55
-) -> list[tuple[Verdict, float]]:
+    watcher: Watcher, accesses: Iterable[JobAccess], seconds: float = 55
+) -> list[tuple[WaitVerdict, float]]:
     """How each wait ended, and when; nothing is left of them once the last look is over."""
 
-    async def one(reading: Reading) -> tuple[Verdict, float]:
-        return await watcher.wait(reading, seconds), now()
+    async def one(access: JobAccess) -> tuple[WaitVerdict, float]:
+        return await watcher.wait(access, seconds), now()
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(reading)) for reading in readings]
-    await asyncio.sleep(LOOK_SECONDS)
+        tasks = [group.create_task(one(access)) for access in accesses]
+    await asyncio.sleep(POLL_SECONDS)
     assert is_empty(watcher)
     return [task.result() for task in tasks]

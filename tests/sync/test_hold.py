@@ -527,7 +527,7 @@ async def test_end_that_may_have_been_missed_between_two_requests_is_noticed_at_
     gateway = Gateway(upstream)
     gateway.watcher.rely_on_hints(True)
     query = await sent_on(gateway, "")
-    gateway.watcher.look_at_all()
+    gateway.watcher.poll_all()
     response = await gateway.answer(get(query))
     assert (response.status, now()) == (200, 5)
 
@@ -537,7 +537,7 @@ async def test_clients_that_come_while_all_jobs_are_looked_at_cost_no_read_each(
     gateway = Gateway(upstream)
     gateway.watcher.rely_on_hints(True)
     query = await sent_on(gateway, "")
-    gateway.watcher.look_at_all()
+    gateway.watcher.poll_all()
     await sent_on(gateway, query)
     assert reads(upstream) == 1
     assert [asked.at for asked in upstream.asked] == [0, 5]
@@ -639,7 +639,7 @@ async def test_nothing_is_left_of_many_waits_however_they_ended() -> None:
                 case 1:
                     asked.cancel()
                 case 2:
-                    gateway.watcher.look_at_all()
+                    gateway.watcher.poll_all()
                 case _:
                     gateway.watcher.rely_on_hints(number % 3 == 0)
         if not asked.cancelled():
@@ -656,7 +656,7 @@ async def test_nothing_is_left_of_many_waits_however_they_ended() -> None:
     assert gateway.results._kept
     await asyncio.sleep(61)
     assert is_empty(gateway.watcher)
-    assert not gateway.hold._sights
+    assert not gateway.hold._snapshots
     assert not gateway.watcher._hints
     assert not gateway.results._kept
     assert not gateway.results._tasks

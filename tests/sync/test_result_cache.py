@@ -11,8 +11,8 @@ from gateway.admission.identity.identities import Identity
 from gateway.config import SyncConfig
 from gateway.errors import BadGateway
 from gateway.protocols.theeye.job import parse_job
-from gateway.sync.jobs.access import Credentials
-from gateway.sync.jobs.reader import Read, Reading, Refused, Seen
+from gateway.sync.jobs.access import Credentials, JobAccess
+from gateway.sync.jobs.reader import Found, Read, Refused
 from gateway.sync.result_cache import OVERHEAD_BYTES, SHARE, Results, holder, size
 from gateway.upstream.messages.messages import Reply
 from tests.support.theeye import ALLOW_ORIGIN, JOB_ID, SERVER, TheEye, finished, job, reader, reply
@@ -28,8 +28,8 @@ ONE, OTHER = b"1" * 16, b"2" * 16
 KIB = 1024
 
 
-def reading(job_id: str = JOB_ID, customer: str = "acme", origin: bytes | None = None) -> Reading:
-    return Reading(job_id, customer, Credentials("access_token=t", ()), origin)
+def access(job_id: str = JOB_ID, customer: str = "acme", origin: bytes | None = None) -> JobAccess:
+    return JobAccess(job_id, customer, Credentials("access_token=t", ()), origin)
 
 
 class Upstream(TheEye):
@@ -39,7 +39,7 @@ class Upstream(TheEye):
         self.first = response
 
 
-def read_before(upstream: TheEye) -> Callable[[Reading, bool], Awaitable[Read]]:
+def read_before(upstream: TheEye) -> Callable[[JobAccess, bool], Awaitable[Read]]:
     """How clients read jobs of the upstream."""
     return reader(upstream, 100_000_000).read
 
@@ -52,14 +52,12 @@ class Kept:
         self.results = Results(read_before(self.upstream), now, SyncConfig(**config))
 
     async def read(
-        self, by: bytes | None = ONE, read: Reading | None = None, *, has_ended: bool = False
+        self, by: bytes | None = ONE, read: JobAccess | None = None, *, has_ended: bool = False
     ) -> Read:
-        return await self.results.read(
-            read or reading(), by, has_ended=has_ended, output_only=False
-        )
+        return await self.results.read(read or access(), by, has_ended=has_ended, output_only=False)
 
     async def read_while(
-        self, response: Reply | None, by: bytes | None = ONE, read: Reading | None = None
+        self, response: Reply | None, by: bytes | None = ONE, read: JobAccess | None = None
     ) -> Read:
         self.upstream.says(response)
         return await self.read(by, read)
@@ -71,23 +69,23 @@ async def test_result_is_there_for_its_reader_after_the_upstream_has_removed_it(
 ) -> None:
     kept = Kept()
     first = await kept.read(has_ended=has_ended)
-    assert isinstance(first, Seen)
-    assert await kept.read_while(GONE) == Seen(first.job, (SERVER, ALLOW_ORIGIN))
-    assert await kept.read_while(GONE, read=reading(JOB_ID.upper())) == await kept.read()
+    assert isinstance(first, Found)
+    assert await kept.read_while(GONE) == Found(first.job, (SERVER, ALLOW_ORIGIN))
+    assert await kept.read_while(GONE, read=access(JOB_ID.upper())) == await kept.read()
     assert len(kept.upstream.asked) == 4, "the upstream is asked each time"
 
 
 @pytest.mark.parametrize(
     ("by", "read"),
     [
-        (OTHER, reading()),
-        (None, reading()),
-        (ONE, reading("0" * 24)),
-        (ONE, reading(customer="globex")),
+        (OTHER, access()),
+        (None, access()),
+        (ONE, access("0" * 24)),
+        (ONE, access(customer="globex")),
     ],
     ids=["another token", "no token", "another job", "another organization"],
 )
-async def test_result_is_for_nobody_and_nothing_else(by: bytes | None, read: Reading) -> None:
+async def test_result_is_for_nobody_and_nothing_else(by: bytes | None, read: JobAccess) -> None:
     kept = Kept()
     await kept.read()
     found = await kept.read_while(GONE, by, read)
@@ -113,8 +111,8 @@ async def test_result_stands_in_only_where_the_upstream_says_that_the_job_is_gon
 ) -> None:
     kept = Kept()
     await kept.read()
-    assert not isinstance(await kept.read_while(refusal), Seen)
-    assert isinstance(await kept.read_while(GONE), Seen)
+    assert not isinstance(await kept.read_while(refusal), Found)
+    assert isinstance(await kept.read_while(GONE), Found)
 
 
 async def test_job_that_runs_is_not_kept() -> None:
@@ -129,7 +127,7 @@ async def test_result_is_kept_for_its_time_after_it_was_last_read_and_no_longer(
     await asyncio.sleep(40)
     await kept.read()
     await asyncio.sleep(59)
-    assert isinstance(await kept.read_while(GONE), Seen)
+    assert isinstance(await kept.read_while(GONE), Found)
     await asyncio.sleep(2)
     assert isinstance(await kept.read(), Refused)
 
@@ -149,7 +147,7 @@ def test_results_never_take_more_than_their_bytes(jobs: list[tuple[int, int]]) -
         for number, length in jobs:
             job_id = f"{number:024x}"
             kept.upstream.says(reply(finished(id=job_id, output=["x" * length])))
-            await kept.read(read=reading(job_id))
+            await kept.read(read=access(job_id))
             held = list(kept.results._kept.values())
             assert sum(map(size, held)) == kept.results._kept.currsize <= 100 * KIB
             assert all(size(one) <= 100 * KIB / SHARE for one in held)
@@ -162,9 +160,9 @@ async def test_oldest_results_make_room_for_new_ones() -> None:
     for number in range(60):
         job_id = f"{number:024x}"
         kept.upstream.says(reply(finished(id=job_id, output=["x" * 3 * KIB])))
-        await kept.read(read=reading(job_id))
-    assert isinstance(await kept.read_while(GONE, read=reading(f"{59:024x}")), Seen)
-    assert isinstance(await kept.read_while(GONE, read=reading(f"{0:024x}")), Refused)
+        await kept.read(read=access(job_id))
+    assert isinstance(await kept.read_while(GONE, read=access(f"{59:024x}")), Found)
+    assert isinstance(await kept.read_while(GONE, read=access(f"{0:024x}")), Refused)
 
 
 def test_size_counts_the_content_and_a_copy_of_it_where_there_is_one() -> None:
@@ -186,24 +184,24 @@ async def test_last_read_goes_on_when_the_client_leaves_and_its_result_is_kept()
         await asyncio.sleep(2)
         assert len(kept.results._tasks) == 0
         assert len(kept.results._kept) == has_ended
-    assert isinstance(await kept.read_while(GONE), Seen)
+    assert isinstance(await kept.read_while(GONE), Found)
 
 
 async def test_last_read_that_fails_for_a_client_that_left_is_nobodys_concern(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def fail(_: Reading, _output_only: bool) -> Read:
+    async def fail(_: JobAccess, _output_only: bool) -> Read:
         await asyncio.sleep(2)
         raise BadGateway("too large")
 
     results = Results(fail, now, SyncConfig())
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1):
-            await results.read(reading(), ONE, has_ended=True, output_only=False)
+            await results.read(access(), ONE, has_ended=True, output_only=False)
     await asyncio.sleep(2)
     assert len(results._tasks) == 0
     with pytest.raises(BadGateway):
-        await results.read(reading(), ONE, has_ended=True, output_only=False)
+        await results.read(access(), ONE, has_ended=True, output_only=False)
     assert caplog.text == ""
 
 
@@ -224,16 +222,16 @@ def whoever(key: bytes, token_hash: bytes | None) -> Identity:
 
 
 def test_holder_of_a_token_is_known_by_its_hash_however_requests_are_counted() -> None:
-    assert holder(reading(), whoever(OTHER, ONE)) == ONE
+    assert holder(access(), whoever(OTHER, ONE)) == ONE
 
 
 def test_client_without_a_token_is_no_holder() -> None:
-    assert holder(reading(), whoever(OTHER, None)) is None
+    assert holder(access(), whoever(OTHER, None)) is None
 
 
 def test_holder_of_a_secret_is_known_by_its_hash_and_is_no_holder_of_a_token() -> None:
     by_secret = [
-        Reading(JOB_ID, "", Credentials("", ()), secret=secret) for secret in ("a", "a", "b")
+        JobAccess(JOB_ID, "", Credentials("", ()), secret=secret) for secret in ("a", "a", "b")
     ]
     first, same, other = (holder(read, whoever(OTHER, ONE)) for read in by_secret)
     assert first == same != other

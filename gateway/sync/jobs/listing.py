@@ -18,12 +18,12 @@ import msgspec
 
 from gateway.admission.identity.rejection import is_failed_lookup
 from gateway.protocols.theeye.job_state import FINISHED
-from gateway.sync.jobs.outcome import Look
+from gateway.sync.jobs.outcome import PollOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gateway.sync.jobs.reader import Reading
+    from gateway.sync.jobs.access import JobAccess
 
 MAX_JOBS = 200
 MAX_REQUEST_BYTES = 14_000
@@ -56,7 +56,7 @@ class Unlisted(Enum):
     """The upstream did not say."""
 
 
-Listing = dict[str, Look] | Unlisted
+Listing = dict[str, PollOutcome] | Unlisted
 """What is said of each job by its id in lower case; a job that is missing may be gone."""
 
 
@@ -70,17 +70,17 @@ class _Listed(msgspec.Struct):
 _decoder = msgspec.json.Decoder(list[_Listed])
 
 
-def capacity(reading: Reading) -> int:
+def capacity(access: JobAccess) -> int:
     """How many jobs one request with these credentials can ask for."""
-    fixed = len(_target(reading)) + sum(len(n) + len(v) + 4 for n, v in reading.credentials.fields)
+    fixed = len(_target(access)) + sum(len(n) + len(v) + 4 for n, v in access.credentials.fields)
     room = (MAX_REQUEST_BYTES - _OTHER_BYTES - len(_ENDED) - fixed) // _BYTES_PER_ID
     return max(1, min(room, MAX_JOBS))
 
 
-def list_target(readings: Sequence[Reading], *, only_ended: bool) -> str:
-    """What to ask upstream; all readings have the same credentials and organization."""
-    ids = "&".join(_ID + reading.job_id for reading in readings)
-    return f"{_target(readings[0])}{ids}{_ENDED if only_ended else ''}"
+def list_target(accesses: Sequence[JobAccess], *, only_ended: bool) -> str:
+    """What to ask upstream; all accesses have the same credentials and organization."""
+    ids = "&".join(_ID + access.job_id for access in accesses)
+    return f"{_target(accesses[0])}{ids}{_ENDED if only_ended else ''}"
 
 
 def max_response_bytes(jobs: int) -> int:
@@ -95,10 +95,10 @@ def understood(status: int, content: bytes) -> Listing:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             # One of the jobs cannot be read, or it is no list at all.
             return Unlisted.TOO_MUCH if content.lstrip()[:1] == b"[" else Unlisted.REFUSED
-        said = dict.fromkeys((job.id.lower() for job in listed), Look.RUNNING)
+        said = dict.fromkeys((job.id.lower() for job in listed), PollOutcome.RUNNING)
         # Where a job comes twice: a look too many does less harm than one too few.
         ended = (job.id.lower() for job in listed if job.lifecycle in FINISHED)
-        return said | dict.fromkeys(ended, Look.CHANGED)
+        return said | dict.fromkeys(ended, PollOutcome.CHANGED)
     if status == 401:
         return Unlisted.DENIED
     if status == 500 or status in _SPLIT_ANSWERS:
@@ -108,6 +108,6 @@ def understood(status: int, content: bytes) -> Listing:
     return Unlisted.FAILING
 
 
-def _target(reading: Reading) -> str:
-    target = f"/{quote(reading.customer, safe='')}/job?"
-    return f"{target}{reading.credentials.query}&" if reading.credentials.query else target
+def _target(access: JobAccess) -> str:
+    target = f"/{quote(access.customer, safe='')}/job?"
+    return f"{target}{access.credentials.query}&" if access.credentials.query else target

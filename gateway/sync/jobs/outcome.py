@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum, auto
 
 
-class Look(Enum):
+class PollOutcome(Enum):
     """What one look at a job says."""
 
     RUNNING = auto()

@@ -23,11 +23,11 @@ _OF_THE_TOKEN = frozenset({400, 401})
 looked up."""
 
 
-class _Body(msgspec.Struct):
+class _ErrorBody(msgspec.Struct):
     message: object = None
 
 
-_decoder: msgspec.json.Decoder[str | _Body] = msgspec.json.Decoder(str | _Body)
+_decoder: msgspec.json.Decoder[str | _ErrorBody] = msgspec.json.Decoder(str | _ErrorBody)
 
 
 def is_refusal(status: int, content: bytes) -> bool:
@@ -48,12 +48,12 @@ def is_gone(status: int, content: bytes) -> bool:
 def _message(content: bytes) -> str:
     """What an error says: TheEye's older routes have a string, the newer ones ``message``."""
     body = _decode(content)
-    if isinstance(body, _Body):
+    if isinstance(body, _ErrorBody):
         return body.message if isinstance(body.message, str) else ""
     return body
 
 
-def _decode(content: bytes) -> str | _Body:
+def _decode(content: bytes) -> str | _ErrorBody:
     try:
         return _decoder.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

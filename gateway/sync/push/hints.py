@@ -41,7 +41,7 @@ class Hinted(Protocol):
         """The job may have ended: look now. Kept for a few seconds where nobody waits yet."""
         raise NotImplementedError
 
-    def look_at_all(self) -> None:
+    def poll_all(self) -> None:
         """Hints may have been missed: look at every job once, soon."""
         raise NotImplementedError
 
@@ -176,7 +176,7 @@ class Push:
         _log.info("redis: told of ends of jobs")
         self._reliance.begin()
         self._settle()
-        self._watcher.look_at_all()
+        self._watcher.poll_all()
 
     def _settle(self) -> None:
         """Tell the watcher whether to rely on hints, where that has changed."""

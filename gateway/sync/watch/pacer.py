@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Pace:
+class Pacer:
     """Turns at ``per_second`` on average; after a pause ``burst`` of them at once."""
 
     def __init__(self, per_second: float, burst: int) -> None:

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Protocol
 from cachetools import TTLCache
 
 from gateway.sync.jobs.listing import Listing, Unlisted
-from gateway.sync.jobs.outcome import Look
+from gateway.sync.jobs.outcome import PollOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gateway.sync.jobs.reader import Reading
-    from gateway.sync.watch.pacer import Pace
+    from gateway.sync.jobs.access import JobAccess
+    from gateway.sync.watch.pacer import Pacer
     from gateway.sync.watch.state import Watch
 
-    Job = tuple[Watch, Reading]
+    Job = tuple[Watch, JobAccess]
     """A watch, and the reading that its look was begun with."""
 
-LOOK_SECONDS = 15.0
+POLL_SECONDS = 15.0
 """A request that takes longer counts as failed."""
 MAX_REFUSED = 4096
 REFUSED_SECONDS = 600.0
@@ -33,14 +33,14 @@ FAILED_SECONDS = 60.0
 _MAX_SLOWDOWN = 10.0
 
 
-class Upstream(Protocol):
+class Poller(Protocol):
     """How jobs are looked at."""
 
-    async def look(self, reading: Reading) -> Look:
+    async def poll(self, access: JobAccess) -> PollOutcome:
         """At one job."""
         raise NotImplementedError
 
-    async def look_at_all(self, readings: Sequence[Reading], *, only_ended: bool) -> Listing:
+    async def poll_many(self, accesses: Sequence[JobAccess], *, only_ended: bool) -> Listing:
         """At several of one organization with the same credentials, in one request; where
         ``only_ended`` those that go on are left out."""
         raise NotImplementedError
@@ -49,7 +49,7 @@ class Upstream(Protocol):
 class Report(Protocol):
     """Who is told what was found out."""
 
-    def settle(self, job: Job, look: Look, began: float) -> None:
+    def settle(self, job: Job, look: PollOutcome, began: float) -> None:
         """The job was looked at; the request began at ``began``."""
         raise NotImplementedError
 
@@ -58,7 +58,7 @@ class Report(Protocol):
         raise NotImplementedError
 
 
-class Asking:
+class PollRequests:
     """While the upstream fails ``pace`` is slowed down. ``clock`` gives monotonic seconds.
 
     Jobs that have all been listed within ``unlisted_seconds`` are asked for in a list of those that
@@ -67,9 +67,9 @@ class Asking:
 
     def __init__(
         self,
-        upstream: Upstream,
+        upstream: Poller,
         report: Report,
-        pace: Pace,
+        pace: Pacer,
         clock: Callable[[], float],
         unlisted_seconds: float,
     ) -> None:
@@ -96,7 +96,7 @@ class Asking:
             and self._failed.get(group, 0) < MAX_FAILED_LISTS
         )
 
-    async def look(self, jobs: list[Job]) -> None:
+    async def poll(self, jobs: list[Job]) -> None:
         """Look at jobs that can be asked for with the same credentials; the turn is taken."""
         if len(jobs) == 1:
             await self._look_at_one(jobs[0])
@@ -116,36 +116,36 @@ class Asking:
         began = self._clock()
         self.requests += 1
         try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                look = await self._upstream.look(job[1])
+            async with asyncio.timeout(POLL_SECONDS):
+                look = await self._upstream.poll(job[1])
         except TimeoutError:
-            look = Look.FAILING
-        self._answered(well=look is not Look.FAILING)
+            look = PollOutcome.FAILING
+        self._answered(well=look is not PollOutcome.FAILING)
         self._report.settle(job, look, began)
 
     async def _list(self, jobs: list[Job], *, only_ended: bool) -> tuple[Listing, float]:
         began = self._clock()
         self.requests += 1
-        readings = [reading for _, reading in jobs]
+        accesses = [access for _, access in jobs]
         try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                return await self._upstream.look_at_all(readings, only_ended=only_ended), began
+            async with asyncio.timeout(POLL_SECONDS):
+                return await self._upstream.poll_many(accesses, only_ended=only_ended), began
         except TimeoutError:
             return Unlisted.FAILING, began
 
     def _listed(self, jobs: list[Job], listing: Listing, began: float, *, only_ended: bool) -> None:
         self._answered(well=listing is not Unlisted.FAILING)
-        group = jobs[0][1].group
+        group = jobs[0][1].batch_key
         if listing is Unlisted.FAILING:
             self._failed[group] = self._failed.get(group, 0) + 1
         else:
             self._failed.pop(group, None)
         match listing:
             case Unlisted.FAILING | Unlisted.TOO_MUCH:
-                self._settle_all(jobs, Look.FAILING, began)
+                self._settle_all(jobs, PollOutcome.FAILING, began)
             case Unlisted.DENIED:
                 self._refuse(jobs)
-                self._settle_all(jobs, Look.REFUSED, began)
+                self._settle_all(jobs, PollOutcome.REFUSED, began)
             case Unlisted.REFUSED:
                 self._refuse(jobs)
                 self._report.retry(jobs)
@@ -153,7 +153,7 @@ class Asking:
                 self._settle_listed(jobs, listing, began, only_ended=only_ended)
 
     def _settle_listed(
-        self, jobs: list[Job], listing: dict[str, Look], began: float, *, only_ended: bool
+        self, jobs: list[Job], listing: dict[str, PollOutcome], began: float, *, only_ended: bool
     ) -> None:
         missing = []
         for job in jobs:
@@ -163,13 +163,13 @@ class Asking:
                 watch.listed_at = began
                 self._report.settle(job, look, began)
             elif only_ended:
-                self._report.settle(job, Look.NOT_ENDED, began)
+                self._report.settle(job, PollOutcome.NOT_ENDED, began)
             else:
                 missing.append(job)
         # Gone, or not for this token's lists.
         self._ask_alone(missing)
 
-    def _settle_all(self, jobs: list[Job], look: Look, began: float) -> None:
+    def _settle_all(self, jobs: list[Job], look: PollOutcome, began: float) -> None:
         for job in jobs:
             self._report.settle(job, look, began)
 
@@ -178,7 +178,7 @@ class Asking:
         await self._turn()
         await self._look_at_one(jobs[0])
         if self._failures:
-            self._settle_all(jobs[1:], Look.FAILING, self._clock())
+            self._settle_all(jobs[1:], PollOutcome.FAILING, self._clock())
             return
         lists = requests = 0
         pending = [jobs[1:]]
@@ -213,13 +213,13 @@ class Asking:
         """Those whose reading is still a waiter's; the others are looked at otherwise."""
         wanted: list[Job] = []
         others: list[Job] = []
-        for watch, reading in jobs:
-            (wanted if watch.group == reading.group else others).append((watch, reading))
+        for watch, access in jobs:
+            (wanted if watch.group == access.batch_key else others).append((watch, access))
         self._report.retry(others)
         return wanted
 
     def _refuse(self, jobs: list[Job]) -> None:
-        self._refused[jobs[0][1].group] = None
+        self._refused[jobs[0][1].batch_key] = None
 
     async def _turn(self) -> None:
         await asyncio.sleep(self._pace.take(self._clock()))

@@ -13,11 +13,11 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from gateway.sync.jobs.listing import MAX_JOBS, capacity
-from gateway.sync.jobs.outcome import Look
+from gateway.sync.jobs.outcome import PollOutcome
 from gateway.sync.watch.batches import NEVER, Groups
 from gateway.sync.watch.intervals import gap, safety_gap
-from gateway.sync.watch.pacer import Pace
-from gateway.sync.watch.poll_requests import Asking
+from gateway.sync.watch.pacer import Pacer
+from gateway.sync.watch.poll_requests import PollRequests
 from gateway.sync.watch.state import Flight
 from gateway.tasks import Tasks
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from gateway.config import SyncConfig
-    from gateway.sync.jobs.reader import Reading
+    from gateway.sync.jobs.access import JobAccess
     from gateway.sync.watch.batches import Group
-    from gateway.sync.watch.poll_requests import Job, Upstream
+    from gateway.sync.watch.poll_requests import Job, Poller
     from gateway.sync.watch.state import Watch
 
 MAX_IN_FLIGHT = 16
@@ -35,7 +35,7 @@ _BURST_SECONDS = 0.25
 """The part of a second's budget that may be used at once."""
 _GRANULARITY_SECONDS = 0.001
 """Of the loop's timers: what is due so soon is due now."""
-_UNENDED = frozenset({Look.RUNNING, Look.NOT_ENDED})
+_UNENDED = frozenset({PollOutcome.RUNNING, PollOutcome.NOT_ENDED})
 _AHEAD_SECONDS = 1e6
 """A look that is due since so long goes ahead of all that are merely late."""
 
@@ -49,8 +49,8 @@ class Polling:
 
     def __init__(
         self,
-        upstream: Upstream,
-        told: Callable[[Watch, Reading, Look, float], None],
+        upstream: Poller,
+        told: Callable[[Watch, JobAccess, PollOutcome, float], None],
         clock: Callable[[], float],
         chance: Callable[[], float],
         config: SyncConfig,
@@ -60,8 +60,8 @@ class Polling:
         self._chance = chance
         self._config = config
         burst = max(1, round(config.max_polls_per_second * _BURST_SECONDS))
-        self._pace = Pace(config.max_polls_per_second, burst)
-        self._asking = Asking(upstream, self, self._pace, clock, config.max_poll_seconds)
+        self._pace = Pacer(config.max_polls_per_second, burst)
+        self._asking = PollRequests(upstream, self, self._pace, clock, config.max_poll_seconds)
         self._groups = Groups()
         self._tasks = Tasks()
         self._timer: asyncio.Handle | None = None
@@ -132,7 +132,7 @@ class Polling:
         age, chance = now - watch.born, self._chance()
         seconds = gap(age, watch.usual, watch.failures, chance, self._config)
         # Hints reach no watch apart, and one that came may be what could not be made good yet.
-        if self._is_relaxed and not watch.failures and not watch.apart:
+        if self._is_relaxed and not watch.failures and not watch.is_private:
             return max(seconds, safety_gap(chance, self._config))
         return seconds
 
@@ -199,11 +199,11 @@ class Polling:
         first = group.first()
         if first is None or first.due > now:
             return []
-        reading = first.asker.reading
+        access = first.asker.access
         if not self._asking.may_list(first):
-            return [(first, reading)]
-        joining = group.joining(now, capacity(reading))
-        return [(watch, watch.asker.reading) for watch in joining]
+            return [(first, access)]
+        joining = group.joining(now, capacity(access))
+        return [(watch, watch.asker.access) for watch in joining]
 
     def _send(self, jobs: list[Job]) -> None:
         flight = Flight(watches=len(jobs))
@@ -215,7 +215,7 @@ class Polling:
 
     async def _look(self, jobs: list[Job], flight: Flight) -> None:
         try:
-            await self._asking.look(jobs)
+            await self._asking.poll(jobs)
         finally:
             # What was not settled, say because of an error, is looked at later.
             for watch, _ in jobs:
@@ -229,15 +229,15 @@ class Polling:
 
     # --- what it said
 
-    def settle(self, job: Job, look: Look, began: float) -> None:
+    def settle(self, job: Job, look: PollOutcome, began: float) -> None:
         """See ``asking.Report``."""
-        watch, reading = job
+        watch, access = job
         if _land(watch) is None:
             return
-        watch.failures = watch.failures + 1 if look is Look.FAILING else 0
+        watch.failures = watch.failures + 1 if look is PollOutcome.FAILING else 0
         if look in _UNENDED:
             watch.unended_at = began
-        self._told(watch, reading, look, began)
+        self._told(watch, access, look, began)
         # An upstream that takes its time is asked less often.
         self._replan(watch, self._clock() - began)
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import asyncio
 
-    from gateway.sync.jobs.reader import Reading
+    from gateway.sync.jobs.access import JobAccess
     from gateway.sync.watch.run_times import TaskKey, Usual
 
 
-class Verdict(StrEnum):
+class WaitVerdict(StrEnum):
     """How a wait ended."""
 
     ENDED = "ended"
@@ -24,7 +24,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(slots=True)
-class Sighting:
+class LastSeen:
     """That a client was shown a job that had not ended; times in the clock's seconds."""
 
     shown_at: float
@@ -45,20 +45,20 @@ class Sighting:
 
 @dataclass(eq=False, slots=True)
 class Waiter:
-    reading: Reading
+    access: JobAccess
     group: bytes
     """The reading's, at hand."""
-    sighting: Sighting | None
-    verdict: asyncio.Future[Verdict]
+    last_seen: LastSeen | None
+    verdict: asyncio.Future[WaitVerdict]
     watch: Watch
 
     @property
     def has_time_up(self) -> bool:
         verdict = self.verdict
         done = verdict.done() and not verdict.cancelled()
-        return done and verdict.result() is Verdict.TIME_UP
+        return done and verdict.result() is WaitVerdict.TIME_UP
 
-    def wake(self, verdict: Verdict) -> None:
+    def wake(self, verdict: WaitVerdict) -> None:
         if not self.verdict.done():
             self.verdict.set_result(verdict)
 
@@ -82,7 +82,7 @@ class Watch:
     """When the job was first waited for, in the clock's seconds."""
     usual: Usual | None = None
     """When jobs of its task end, where that is known."""
-    apart: bool = False
+    is_private: bool = False
     """Its one waiter is not known to be allowed to see the job."""
     waiters: dict[Waiter, None] = field(default_factory=dict)
     """In the order in which they lend their credentials; a waiter of another token than the

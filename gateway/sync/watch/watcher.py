@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, TypeVar
 
 from cachetools import TTLCache
 
-from gateway.sync.jobs.outcome import Look
-from gateway.sync.watch.pacer import Pace
+from gateway.sync.jobs.outcome import PollOutcome
+from gateway.sync.watch.pacer import Pacer
 from gateway.sync.watch.run_times import History
 from gateway.sync.watch.scheduler import Polling
-from gateway.sync.watch.state import Sighting, Verdict, Waiter, Watch
+from gateway.sync.watch.state import LastSeen, Waiter, WaitVerdict, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from gateway.config import SyncConfig
-    from gateway.sync.jobs.reader import Reading
-    from gateway.sync.watch.poll_requests import Upstream
+    from gateway.sync.jobs.access import JobAccess
+    from gateway.sync.watch.poll_requests import Poller
     from gateway.sync.watch.run_times import TaskKey
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class WatcherStats:
     waiters: int
     polls: int
     """Requests since the start, as are the verdicts."""
-    verdicts: Mapping[Verdict, int]
+    verdicts: Mapping[WaitVerdict, int]
 
 
 class Watcher:
@@ -55,7 +55,7 @@ class Watcher:
 
     def __init__(
         self,
-        upstream: Upstream,
+        upstream: Poller,
         clock: Callable[[], float],
         chance: Callable[[], float],
         config: SyncConfig,
@@ -64,43 +64,43 @@ class Watcher:
         self._polling = Polling(upstream, self._told, clock, chance, config)
         self._history = History(clock)
         self._shared: dict[str, Watch] = {}
-        self._apart: set[Watch] = set()
+        self._private: set[Watch] = set()
         self._hints: TTLCache[str, float] = TTLCache(MAX_HINTS, HINT_SECONDS, clock)
-        self._wakes = Pace(MAX_WAKES_PER_SECOND, _WAKES_AT_ONCE)
+        self._wakes = Pacer(MAX_WAKES_PER_SECOND, _WAKES_AT_ONCE)
         self._scopes: set[asyncio.Timeout] = set()
         self._draining = False
         self._blind_until = float("-inf")
-        self._verdicts: Counter[Verdict] = Counter()
+        self._verdicts: Counter[WaitVerdict] = Counter()
 
     async def wait(
         self,
-        reading: Reading,
+        access: JobAccess,
         seconds: float,
         *,
         waited_seconds: float = 0.0,
-        apart: bool = False,
-        sighting: Sighting | None = None,
+        private: bool = False,
+        last_seen: LastSeen | None = None,
         false_alarms: int = 0,
-    ) -> Verdict:
+    ) -> WaitVerdict:
         """Wait until something changes, for at most ``seconds``.
 
         ``waited_seconds``: how long this client has waited for the job before.
-        ``apart``: do not share a watch, for a client not known to be allowed to see the job.
-        ``sighting``: when the client was shown the job; it is kept up to date. A hint that was
+        ``private``: do not share a watch, for a client not known to be allowed to see the job.
+        ``last_seen``: when the client was shown the job; it is kept up to date. A hint that was
         given since then ends the wait at once.
         ``false_alarms``: how many waits in a row ended and the client could read no change. The
         job is looked at soon, later after each.
         """
         now = self._clock()
-        job_id = reading.job_id.lower()
+        job_id = access.job_id.lower()
         if self._draining:
-            verdict = Verdict.DRAINED
-        elif not false_alarms and sighting is not None and self._is_hinted(job_id, sighting):
-            verdict = Verdict.ENDED
+            verdict = WaitVerdict.DRAINED
+        elif not false_alarms and last_seen is not None and self._is_hinted(job_id, last_seen):
+            verdict = WaitVerdict.ENDED
         else:
             born = now - waited_seconds
-            watch = self._watch(job_id, born, sighting, apart=apart)
-            verdict = await self._joined(watch, reading, seconds, sighting, false_alarms)
+            watch = self._watch(job_id, born, last_seen, private=private)
+            verdict = await self._joined(watch, access, seconds, last_seen, false_alarms)
         self._verdicts[verdict] += 1
         return verdict
 
@@ -120,32 +120,34 @@ class Watcher:
         if watch is not None:
             self._end(watch)
 
-    def look_at_all(self) -> None:
+    def poll_all(self) -> None:
         """Look at every watched job once, as soon as the budget allows: ends may have been missed
         until now. So are those whose clients are between two requests, when they are back."""
         self._blind_until = self._clock()
-        self._polling.hasten([*self._shared.values(), *self._apart])
+        self._polling.hasten([*self._shared.values(), *self._private])
 
     def rely_on_hints(self, healthy: bool) -> None:
         """Whether ends are told by hints, so that looks are only a safety net."""
         self._polling.relax(relaxed=healthy)
 
-    def may_resume(self, sighting: Sighting) -> bool:
+    def may_resume(self, last_seen: LastSeen) -> bool:
         """Whether a client may wait on without reading the job again: its credentials were good a
         while ago."""
-        return sighting.shown_at > self._clock() - TRUST_SECONDS
+        return last_seen.shown_at > self._clock() - TRUST_SECONDS
 
     def learn(self, task: TaskKey, job_id: str, seconds: float) -> None:
         """A job that was waited for has ended; it ran for ``seconds``."""
         self._history.learn(task, job_id, seconds)
 
-    def _watch(self, job_id: str, born: float, sighting: Sighting | None, *, apart: bool) -> Watch:
-        watch = None if apart else self._shared.get(job_id)
+    def _watch(
+        self, job_id: str, born: float, last_seen: LastSeen | None, *, private: bool
+    ) -> Watch:
+        watch = None if private else self._shared.get(job_id)
         if watch is None:
-            usual = self._history.usual(sighting.task) if sighting else None
-            watch = Watch(job_id, born, usual, apart=apart)
-            if apart:
-                self._apart.add(watch)
+            usual = self._history.usual(last_seen.task) if last_seen else None
+            watch = Watch(job_id, born, usual, is_private=private)
+            if private:
+                self._private.add(watch)
             else:
                 self._shared[job_id] = watch
         watch.born = min(watch.born, born)
@@ -154,45 +156,45 @@ class Watcher:
     async def _joined(
         self,
         watch: Watch,
-        reading: Reading,
+        access: JobAccess,
         seconds: float,
-        sighting: Sighting | None,
+        last_seen: LastSeen | None,
         false_alarms: int,
-    ) -> Verdict:
+    ) -> WaitVerdict:
         loop = asyncio.get_running_loop()
-        waiter = Waiter(reading, reading.group, sighting, loop.create_future(), watch)
+        waiter = Waiter(access, access.batch_key, last_seen, loop.create_future(), watch)
         watch.waiters[waiter] = None
-        timer = loop.call_later(seconds, waiter.wake, Verdict.TIME_UP)
+        timer = loop.call_later(seconds, waiter.wake, WaitVerdict.TIME_UP)
         try:
             if watch.group is None:
-                self._begin(watch, sighting, false_alarms)
+                self._begin(watch, last_seen, false_alarms)
             return await waiter.verdict
         finally:
             timer.cancel()
             self._leave(waiter)
 
-    def _begin(self, watch: Watch, sighting: Sighting | None, false_alarms: int) -> None:
-        if sighting is None or false_alarms:
+    def _begin(self, watch: Watch, last_seen: LastSeen | None, false_alarms: int) -> None:
+        if last_seen is None or false_alarms:
             watch.failures = false_alarms
             self._polling.add(watch)
             return
-        watch.failures = sighting.failures
-        self._polling.add(watch, sighting.looked_at)
-        if sighting.watched_until <= self._blind_until:
+        watch.failures = last_seen.failures
+        self._polling.add(watch, last_seen.looked_at)
+        if last_seen.watched_until <= self._blind_until:
             self._polling.hasten([watch])
 
-    def _is_hinted(self, job_id: str, sighting: Sighting) -> bool:
-        return self._hints.get(job_id, 0.0) > sighting.shown_at
+    def _is_hinted(self, job_id: str, last_seen: LastSeen) -> bool:
+        return self._hints.get(job_id, 0.0) > last_seen.shown_at
 
     def _leave(self, waiter: Waiter) -> None:
-        watch, sighting = waiter.watch, waiter.sighting
-        if sighting is not None:
-            sighting.looked_at = watch.planned_at
-            sighting.failures = watch.failures
-            sighting.watched_until = self._clock()
-            sighting.unended_at = max(sighting.unended_at, watch.unended_at)
+        watch, last_seen = waiter.watch, waiter.last_seen
+        if last_seen is not None:
+            last_seen.looked_at = watch.planned_at
+            last_seen.failures = watch.failures
+            last_seen.watched_until = self._clock()
+            last_seen.unended_at = max(last_seen.unended_at, watch.unended_at)
         del watch.waiters[waiter]
-        if watch.group is None and waiter.has_time_up and not watch.apart:
+        if watch.group is None and waiter.has_time_up and not watch.is_private:
             # It has ended, but this one's turn to be woken had not come.
             self._hints[watch.job_id] = self._clock()
         if watch.waiters:
@@ -203,26 +205,26 @@ class Watcher:
 
     def _forget(self, watch: Watch, *, awaits_response: bool = False) -> None:
         self._polling.remove(watch, awaits_response=awaits_response)
-        self._apart.discard(watch)
+        self._private.discard(watch)
         if self._shared.get(watch.job_id) is watch:
             del self._shared[watch.job_id]
 
-    def _told(self, watch: Watch, reading: Reading, look: Look, began: float) -> None:
+    def _told(self, watch: Watch, access: JobAccess, look: PollOutcome, began: float) -> None:
         match look:
-            case Look.CHANGED if watch.apart:
+            case PollOutcome.CHANGED if watch.is_private:
                 self._end(watch)
-            case Look.CHANGED:
+            case PollOutcome.CHANGED:
                 # Remembered for those whose time is just up: they come again.
                 self._hints[watch.job_id] = self._clock()
                 self._end(self._shared.get(watch.job_id, watch))
-            case Look.REFUSED:
-                for waiter in _asked_with(reading, watch):
-                    waiter.wake(Verdict.ENDED)
-            case Look.RUNNING:
-                for waiter in _asked_with(reading, watch):
-                    if waiter.sighting is not None:
-                        waiter.sighting.shown_at = began
-                if not watch.apart:
+            case PollOutcome.REFUSED:
+                for waiter in _asked_with(access, watch):
+                    waiter.wake(WaitVerdict.ENDED)
+            case PollOutcome.RUNNING:
+                for waiter in _asked_with(access, watch):
+                    if waiter.last_seen is not None:
+                        waiter.last_seen.shown_at = began
+                if not watch.is_private:
                     return
                 if self._hints.get(watch.job_id, 0.0) > began:
                     self._end(watch)
@@ -236,14 +238,14 @@ class Watcher:
         for waiter in watch.waiters:
             delay = self._wakes.take(now)
             if delay > 0:
-                asyncio.get_running_loop().call_later(delay, waiter.wake, Verdict.ENDED)
+                asyncio.get_running_loop().call_later(delay, waiter.wake, WaitVerdict.ENDED)
             else:
-                waiter.wake(Verdict.ENDED)
+                waiter.wake(WaitVerdict.ENDED)
 
     def _share(self, watch: Watch) -> None:
         """Its waiter has been shown the job now, with its own credentials."""
-        self._apart.discard(watch)
-        watch.apart = False
+        self._private.discard(watch)
+        watch.is_private = False
         shared = self._shared.setdefault(watch.job_id, watch)
         if shared is not watch:
             self._polling.remove(watch)
@@ -272,12 +274,12 @@ class Watcher:
         self._draining = True
         for scope in self._scopes:
             scope.reschedule(asyncio.get_running_loop().time())
-        for watch in (*self._shared.values(), *self._apart):
+        for watch in (*self._shared.values(), *self._private):
             for waiter in watch.waiters:
-                waiter.wake(Verdict.DRAINED)
+                waiter.wake(WaitVerdict.DRAINED)
 
     def stats(self) -> WatcherStats:
-        watches = [*self._shared.values(), *self._apart]
+        watches = [*self._shared.values(), *self._private]
         waiters = sum(len(watch.waiters) for watch in watches)
         return WatcherStats(len(watches), waiters, self._polling.requests, dict(self._verdicts))
 
@@ -286,6 +288,6 @@ class Watcher:
         await self._polling.aclose()
 
 
-def _asked_with(reading: Reading, watch: Watch) -> list[Waiter]:
+def _asked_with(access: JobAccess, watch: Watch) -> list[Waiter]:
     """The waiters whose credentials a look was made with."""
-    return [waiter for waiter in watch.waiters if waiter.group == reading.group]
+    return [waiter for waiter in watch.waiters if waiter.group == access.batch_key]

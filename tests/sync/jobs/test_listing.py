@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sync.jobs.access import Credentials
+from gateway.sync.jobs.access import Credentials, JobAccess
 from gateway.sync.jobs.listing import (
     MAX_JOBS,
     MAX_REQUEST_BYTES,
@@ -15,16 +15,13 @@ from gateway.sync.jobs.listing import (
     list_target,
     understood,
 )
-from gateway.sync.jobs.outcome import Look
-from gateway.sync.jobs.reader import Reading
+from gateway.sync.jobs.outcome import PollOutcome
 from tests.support.theeye import JOB_ID, LOOKUP_FAILED, finished, job
-from tests.support.watched import job_ids, reading
+from tests.support.watched import access, job_ids
 
 
 def test_jobs_are_asked_for_with_the_credentials_as_they_came() -> None:
-    first, second = (
-        reading("access_token=t%2Bx", job_id, "a/b ñ") for job_id in (JOB_ID, "0" * 24)
-    )
+    first, second = (access("access_token=t%2Bx", job_id, "a/b ñ") for job_id in (JOB_ID, "0" * 24))
     target = list_target([first, second], only_ended=False)
     path, _, query = target.partition("?")
     assert path == "/a%2Fb%20%C3%B1/job"
@@ -32,13 +29,13 @@ def test_jobs_are_asked_for_with_the_credentials_as_they_came() -> None:
     ids = "where[_id][$in][]"
     assert parse_qsl(query)[1:] == [(ids, JOB_ID), (ids, "0" * 24)]
     assert (
-        unquote(list_target([reading("")], only_ended=False))
+        unquote(list_target([access("")], only_ended=False))
         == f"/acme/job?where[_id][$in][]={JOB_ID}"
     )
 
 
 def test_list_of_ended_jobs_names_every_lifecycle_that_is_one() -> None:
-    target = list_target([reading("")], only_ended=True)
+    target = list_target([access("")], only_ended=True)
     asked = parse_qsl(target.partition("?")[2])
     assert asked[0] == ("where[_id][$in][]", JOB_ID)
     assert {key for key, _ in asked[1:]} == {"where[lifecycle][$in][]"}
@@ -52,19 +49,21 @@ def test_request_stays_below_what_the_upstream_takes(
 ) -> None:
     fields = ((b"Authorization", b"x" * in_field),)
     asker = Credentials("t" * in_query, fields)
-    most = capacity(Reading(JOB_ID, customer, asker))
+    most = capacity(JobAccess(JOB_ID, customer, asker))
     assert 1 <= most <= MAX_JOBS
-    target = list_target([Reading(one, customer, asker) for one in job_ids(most)], only_ended=True)
+    target = list_target(
+        [JobAccess(one, customer, asker) for one in job_ids(most)], only_ended=True
+    )
     if most > 1:
         assert len(target) + in_field < MAX_REQUEST_BYTES
 
 
 def test_ordinary_token_lets_two_hundred_jobs_share_a_request() -> None:
     fields = ((b"Authorization", b"Bearer " + b"x" * 400),)
-    assert capacity(Reading(JOB_ID, "acme", Credentials("", fields))) == 200
+    assert capacity(JobAccess(JOB_ID, "acme", Credentials("", fields))) == 200
 
 
-RUNNING, ENDED = {JOB_ID: Look.RUNNING}, {JOB_ID: Look.CHANGED}
+RUNNING, ENDED = {JOB_ID: PollOutcome.RUNNING}, {JOB_ID: PollOutcome.CHANGED}
 
 
 @pytest.mark.parametrize(
@@ -76,7 +75,7 @@ RUNNING, ENDED = {JOB_ID: Look.RUNNING}, {JOB_ID: Look.CHANGED}
         (200, b"[%b]" % job(output=[{"x": 1}] * 100, secret="s"), RUNNING),
         *((200, b"[%b]" % finished(lifecycle=x), ENDED) for x in ("finished", "terminated")),
         (200, b"[]", {}),
-        (200, b'[{"lifecycle":"finished"}]', {"": Look.CHANGED}),
+        (200, b'[{"lifecycle":"finished"}]', {"": PollOutcome.CHANGED}),
         (200, b"[%b,1]" % job(), Unlisted.TOO_MUCH),
         (200, b" [" * 2000, Unlisted.TOO_MUCH),
         (200, b'{"id":1}', Unlisted.REFUSED),
@@ -104,9 +103,11 @@ def test_answer_to_a_list_is_understood(status: int, content: bytes, listing: Li
 
 def test_list_is_read_with_nothing_but_ids_and_lifecycles() -> None:
     jobs = [json.loads(job(id=one, name="x" * 500)) for one in job_ids(200)]
-    assert understood(200, json.dumps(jobs).encode()) == dict.fromkeys(job_ids(200), Look.RUNNING)
+    assert understood(200, json.dumps(jobs).encode()) == dict.fromkeys(
+        job_ids(200), PollOutcome.RUNNING
+    )
 
 
 def test_job_that_is_listed_twice_has_ended_if_it_has_once() -> None:
     twice = b'[{"id":"A","lifecycle":"finished"},{"id":"a","lifecycle":"ready"}]'
-    assert understood(200, twice) == {"a": Look.CHANGED}
+    assert understood(200, twice) == {"a": PollOutcome.CHANGED}

@@ -1,22 +1,20 @@
 import pytest
 
-from gateway.admission.identity.identities import Identity
 from gateway.admission.limits.buffers import Buffers
-from gateway.errors import BadRequest, Field, MemoryFull, Response
+from gateway.errors import Field, MemoryFull, Response
 from gateway.protocols.http.query import Query
 from gateway.protocols.theeye.job import NOT_FOUND
+from gateway.sync.jobs.access import job_access, secret_access
 from gateway.sync.jobs.listing import Listing, Unlisted
-from gateway.sync.jobs.outcome import Look
+from gateway.sync.jobs.outcome import PollOutcome
 from gateway.sync.jobs.reader import (
     AT_ONCE_BYTES,
     Failing,
+    Found,
     Read,
     Refused,
-    Seen,
     Unfinished,
     passed,
-    reading,
-    secret_reading,
     understood,
 )
 from gateway.upstream.messages.messages import Purpose, Reply
@@ -36,36 +34,8 @@ from tests.support.virtual_time import now
 
 ACME = identity_of("acme")
 NOBODY = identity_of("")
-BY_TOKEN = reading(JOB_ID, Query("access_token=t"), [], ACME, "")
-BY_SECRET = secret_reading(JOB_ID, "5ec", [], NOBODY)
-
-
-@pytest.mark.parametrize(
-    ("query", "identity", "default", "target"),
-    [
-        ("", ACME, "fallback", f"/acme/job/{JOB_ID}"),
-        ("a=1&access%5Ftoken=t%2Bx", ACME, "", f"/acme/job/{JOB_ID}?access%5Ftoken=t%2Bx"),
-        ("customer=a/b%20%C3%B1", ACME, "", f"/a%2Fb%20%C3%B1/job/{JOB_ID}"),
-        ("", NOBODY, "fallback", f"/fallback/job/{JOB_ID}"),
-        ("", NOBODY, "", f"/-/job/{JOB_ID}"),
-    ],
-)
-def test_organization_is_the_querys_else_the_tokens_else_the_default(
-    query: str, identity: Identity, default: str, target: str
-) -> None:
-    assert reading(JOB_ID, Query(query), [], identity, default).target == target
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        *("customer=", "customer=.", "customer=..", "customer=%2e%2E", "customer=a%00"),
-        *("customer=a%0Ab", "customer=a&customer=a", "customer=" + "x" * 256),
-    ],
-)
-def test_organization_that_is_no_name_is_refused(query: str) -> None:
-    with pytest.raises(BadRequest):
-        reading(JOB_ID, Query(query), [], ACME, "")
+BY_TOKEN = job_access(JOB_ID, Query("access_token=t"), [], ACME, "")
+BY_SECRET = secret_access(JOB_ID, "5ec", [], NOBODY)
 
 
 @pytest.mark.virtual_time
@@ -78,8 +48,8 @@ async def test_job_is_read_with_the_clients_credentials_and_origin_and_nothing_e
     ]
 
     upstream = TheEye()
-    read = await orchestrator(upstream, 10_000).read(reading(JOB_ID, Query(""), sent, ACME, ""))
-    assert isinstance(read, Seen)
+    read = await orchestrator(upstream, 10_000).read(job_access(JOB_ID, Query(""), sent, ACME, ""))
+    assert isinstance(read, Found)
     assert read.fields == (SERVER, ALLOW_ORIGIN)
     (asked,) = upstream.asked
     assert (asked.method, asked.purpose, asked.content) == ("GET", Purpose.READ, b"")
@@ -93,8 +63,8 @@ def kind(read: Read) -> type[Read] | int:
 @pytest.mark.parametrize(
     ("response", "expected"),
     [
-        (reply(job()), Seen),
-        (reply(job(id=JOB_ID.upper())), Seen),
+        (reply(job()), Found),
+        (reply(job(id=JOB_ID.upper())), Found),
         (reply(job(customer_name="globex")), 404),
         (reply(job(customer_name=None)), 404),
         (reply(b'{"message":"Session conflict"}', 409), 404),
@@ -145,23 +115,23 @@ def test_refusal_passes_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("response", "expected", "look"),
     [
-        (reply(finished()), Seen, Look.CHANGED),
-        (reply(finished(state="failure"), 500), Seen, Look.CHANGED),
-        (reply(b"{}", 303), Unfinished, Look.RUNNING),
-        (reply(b'"Request Timeout"', 408), Unfinished, Look.RUNNING),
-        (reply(b'"invalid secret"', 403), 403, Look.REFUSED),
-        (reply(b'"job not found"', 404), 404, Look.CHANGED),
-        (reply(b"oops", 500), Failing, Look.FAILING),
-        (None, Failing, Look.FAILING),
+        (reply(finished()), Found, PollOutcome.CHANGED),
+        (reply(finished(state="failure"), 500), Found, PollOutcome.CHANGED),
+        (reply(b"{}", 303), Unfinished, PollOutcome.RUNNING),
+        (reply(b'"Request Timeout"', 408), Unfinished, PollOutcome.RUNNING),
+        (reply(b'"invalid secret"', 403), 403, PollOutcome.REFUSED),
+        (reply(b'"job not found"', 404), 404, PollOutcome.CHANGED),
+        (reply(b"oops", 500), Failing, PollOutcome.FAILING),
+        (None, Failing, PollOutcome.FAILING),
     ],
 )
 async def test_job_is_read_by_its_secret_from_the_upstreams_own_result(
-    response: Reply | None, expected: type[Read] | int, look: Look
+    response: Reply | None, expected: type[Read] | int, look: PollOutcome
 ) -> None:
     upstream = TheEye(first=response)
     asked = orchestrator(upstream, 10_000)
     assert kind(await asked.read(BY_SECRET)) == expected
-    assert await asked.look(BY_SECRET) is look
+    assert await asked.poll(BY_SECRET) is look
     assert upstream.asked[0].target == (f"/job/{JOB_ID}/secret/5ec/result?full&counter=0&limit=1")
 
 
@@ -171,7 +141,7 @@ async def test_read_by_secret_does_not_wait_for_the_upstreams_own_hold() -> None
     assert await asked.read(BY_SECRET) == Unfinished()
     assert now() == 1
     # Nor does a look: there are few at a time, for all clients together.
-    assert await asked.look(BY_SECRET) is Look.RUNNING
+    assert await asked.poll(BY_SECRET) is PollOutcome.RUNNING
     assert now() == 2
 
 
@@ -179,17 +149,19 @@ async def test_read_by_secret_does_not_wait_for_the_upstreams_own_hold() -> None
 @pytest.mark.parametrize(
     ("response", "look"),
     [
-        (reply(job()), Look.RUNNING),
-        (reply(finished()), Look.CHANGED),
-        (reply(b"", 401), Look.REFUSED),
-        (reply(b'"job not found"', 404), Look.CHANGED),
-        (reply(LOOKUP_FAILED, 404), Look.FAILING),
-        (reply(b"", 500), Look.FAILING),
-        (reply(b" " * 20_000), Look.CHANGED),
+        (reply(job()), PollOutcome.RUNNING),
+        (reply(finished()), PollOutcome.CHANGED),
+        (reply(b"", 401), PollOutcome.REFUSED),
+        (reply(b'"job not found"', 404), PollOutcome.CHANGED),
+        (reply(LOOKUP_FAILED, 404), PollOutcome.FAILING),
+        (reply(b"", 500), PollOutcome.FAILING),
+        (reply(b" " * 20_000), PollOutcome.CHANGED),
     ],
 )
-async def test_look_says_no_more_than_that_something_changed(response: Reply, look: Look) -> None:
-    assert await orchestrator(TheEye(first=response), 10_000).look(BY_TOKEN) is look
+async def test_look_says_no_more_than_that_something_changed(
+    response: Reply, look: PollOutcome
+) -> None:
+    assert await orchestrator(TheEye(first=response), 10_000).poll(BY_TOKEN) is look
 
 
 def test_secret_is_in_no_repr() -> None:
@@ -198,14 +170,14 @@ def test_secret_is_in_no_repr() -> None:
 
 async def listed(upstream: TheEye) -> Listing:
     """What one request says of a job and another."""
-    other = reading("0" * 24, Query("access_token=t"), [], ACME, "")
-    return await orchestrator(upstream, 10_000_000).look_at_all([BY_TOKEN, other], only_ended=False)
+    other = job_access("0" * 24, Query("access_token=t"), [], ACME, "")
+    return await orchestrator(upstream, 10_000_000).poll_many([BY_TOKEN, other], only_ended=False)
 
 
 @pytest.mark.virtual_time
 async def test_jobs_are_looked_at_together_with_the_first_ones_credentials() -> None:
     upstream = TheEye(reply(b"[%b]" % finished()))
-    assert await listed(upstream) == {JOB_ID: Look.CHANGED}
+    assert await listed(upstream) == {JOB_ID: PollOutcome.CHANGED}
     (asked,) = upstream.asked
     assert (asked.method, asked.purpose) == ("GET", Purpose.POLL)
     assert asked.target.startswith("/acme/job?access_token=t&where%5B_id%5D%5B%24in%5D%5B%5D=")
@@ -217,7 +189,7 @@ async def test_jobs_are_looked_at_together_with_the_first_ones_credentials() -> 
 @pytest.mark.parametrize(
     ("response", "listing"),
     [
-        (reply(b"[%b]" % job(name="x" * 50_000)), {JOB_ID: Look.RUNNING}),
+        (reply(b"[%b]" % job(name="x" * 50_000)), {JOB_ID: PollOutcome.RUNNING}),
         (reply(b"[%b]" % job(name="x" * 2_000_000)), Unlisted.TOO_MUCH),
         (reply(b'"host is required"', 400), Unlisted.REFUSED),
         (None, Unlisted.FAILING),
@@ -234,15 +206,15 @@ async def test_large_list_is_read() -> None:
     jobs = [BY_TOKEN] * 200
 
     upstream = TheEye(reply(b"[%b]" % b",".join([job(name="x" * 2000)] * 200)))
-    found = await orchestrator(upstream, 10_000).look_at_all(jobs, only_ended=False)
-    assert found == {JOB_ID: Look.RUNNING}
+    found = await orchestrator(upstream, 10_000).poll_many(jobs, only_ended=False)
+    assert found == {JOB_ID: PollOutcome.RUNNING}
 
 
 @pytest.mark.parametrize("text", ["x", "\udfff", "\U0001f600"])
 async def test_large_job_is_read_whatever_it_holds(text: str) -> None:
     upstream = TheEye(reply(finished(output=[text * AT_ONCE_BYTES])))
     read = await orchestrator(upstream, 10 * AT_ONCE_BYTES * 2).read(BY_TOKEN)
-    assert isinstance(read, Seen)
+    assert isinstance(read, Found)
     assert len(read.job.output) > AT_ONCE_BYTES
 
 
@@ -253,22 +225,7 @@ async def test_job_for_which_there_is_no_room_may_be_read_later() -> None:
         other.grow(2048)
         with pytest.raises(MemoryFull):
             await asked.read(BY_TOKEN)
-        assert await asked.look(BY_TOKEN) is Look.FAILING
-        assert await asked.look_at_all([BY_TOKEN], only_ended=False) is Unlisted.FAILING
-    assert isinstance(await asked.read(BY_TOKEN), Seen)
+        assert await asked.poll(BY_TOKEN) is PollOutcome.FAILING
+        assert await asked.poll_many([BY_TOKEN], only_ended=False) is Unlisted.FAILING
+    assert isinstance(await asked.read(BY_TOKEN), Found)
     assert buffers.total == 0
-
-
-def test_readings_are_of_one_group_where_they_differ_in_nothing_but_the_job() -> None:
-    bearer: list[Field] = [(b"Authorization", b"Bearer t")]
-    groups = [
-        reading(JOB_ID, Query("access_token=t"), [], ACME, "").group,
-        reading(JOB_ID, Query("access_token=u"), [], ACME, "").group,
-        reading(JOB_ID, Query("access_token=t"), bearer, ACME, "").group,
-        reading(JOB_ID, Query(""), bearer, ACME, "").group,
-        reading(JOB_ID, Query("access_token=t"), [], identity_of("globex"), "").group,
-        BY_SECRET.group,
-        secret_reading(JOB_ID, "other", [], NOBODY).group,
-    ]
-    assert len(set(groups)) == len(groups)
-    assert reading("0" * 24, Query("parse&access_token=t"), [], ACME, "").group == groups[0]

@@ -9,14 +9,12 @@ import pytest
 
 from gateway.errors import BadGateway, ResponseTooLarge
 from gateway.protocols.http.query import Query
+from gateway.sync.jobs.access import JobAccess, job_access, secret_access
 from gateway.sync.jobs.reader import (
     Failing,
+    Found,
     Read,
-    Reading,
     Refused,
-    Seen,
-    reading,
-    secret_reading,
 )
 from gateway.upstream.messages.messages import Heard, Purpose
 from tests.support.theeye import (
@@ -41,8 +39,8 @@ pytestmark = pytest.mark.virtual_time
 OUTPUT = b'["x","{}"]'
 ALONE = reply(OUTPUT)
 LISTED = reply(b"[%b]" % finished(state="hello", output=None))
-READING = reading(JOB_ID, Query("access_token=t"), [], identity_of("acme"), "")
-BY_FIELD = reading(JOB_ID, Query(""), [(b"Authorization", b"Bearer t")], identity_of("acme"), "")
+ACCESS = job_access(JOB_ID, Query("access_token=t"), [], identity_of("acme"), "")
+BY_FIELD = job_access(JOB_ID, Query(""), [(b"Authorization", b"Bearer t")], identity_of("acme"), "")
 
 
 class TheEye:
@@ -86,14 +84,14 @@ class TheEye:
         return response
 
 
-async def read(upstream: TheEye, asker: Reading = READING, *, output_only: bool = True) -> Read:
+async def read(upstream: TheEye, asker: JobAccess = ACCESS, *, output_only: bool = True) -> Read:
     return await reader(upstream, 2000).read(asker, output_only)
 
 
 async def test_output_of_a_job_that_is_too_large_is_read_by_itself() -> None:
     upstream = TheEye()
     found = await read(upstream)
-    assert isinstance(found, Seen)
+    assert isinstance(found, Found)
     assert (found.job.id, found.job.output, found.job.state) == (JOB_ID, OUTPUT, "success")
     assert not found.job.is_whole
     assert found.fields == (SERVER, ALLOW_ORIGIN)
@@ -118,7 +116,7 @@ async def test_token_in_a_field_is_sent_in_that() -> None:
 async def test_job_that_runs_goes_on_without_its_output_being_asked_for() -> None:
     upstream = TheEye(reply(b"[%b]" % job()))
     found = await read(upstream)
-    assert isinstance(found, Seen)
+    assert isinstance(found, Found)
     assert not found.job.is_finished
     assert len(upstream.asked) == 2
 
@@ -154,7 +152,7 @@ async def test_job_that_no_list_tells_of_is_too_large(listed: Reply) -> None:
 async def test_job_read_by_its_secret_is_too_large() -> None:
     upstream = TheEye()
     with pytest.raises(ResponseTooLarge, match="whole"):
-        await read(upstream, secret_reading(JOB_ID, "5ec", [], identity_of("")))
+        await read(upstream, secret_access(JOB_ID, "5ec", [], identity_of("")))
     assert len(upstream.asked) == 1
 
 
@@ -189,5 +187,5 @@ async def test_refusal_in_between_is_answered(upstream: TheEye, status: int) -> 
 
 async def test_lone_surrogates_are_replaced_as_in_whole_jobs() -> None:
     found = await read(TheEye(output=reply(rb'["\udfff"]')))
-    assert isinstance(found, Seen)
+    assert isinstance(found, Found)
     assert found.job.output == rb'["\ufffd"]'

@@ -106,7 +106,7 @@ class Hints:
     def hint(self, job_id: str) -> None:
         self.told.append(("hint", job_id))
 
-    def look_at_all(self) -> None:
+    def poll_all(self) -> None:
         self.told.append(("look at all", None))
 
     def rely_on_hints(self, healthy: bool) -> None:

@@ -4,13 +4,13 @@ from hypothesis import strategies as st
 from gateway.sync.watch.batches import NEVER, Groups
 from gateway.sync.watch.state import Flight, Waiter, Watch
 from tests.support.theeye import JOB_ID
-from tests.support.watched import reading
+from tests.support.watched import access
 
 
 def watch(due: float, asker: str = "a", planned_at: float = 0.0) -> Watch:
     made = Watch(JOB_ID, 0.0, due=due, planned_at=planned_at)
-    one = reading(asker)
-    made.waiters[Waiter(one, one.group, None, None, made)] = None  # type: ignore[arg-type]
+    one = access(asker)
+    made.waiters[Waiter(one, one.batch_key, None, None, made)] = None  # type: ignore[arg-type]
     return made
 
 

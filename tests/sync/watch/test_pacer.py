@@ -2,24 +2,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sync.watch.pacer import Pace
+from gateway.sync.watch.pacer import Pacer
 
 
 def test_turns_come_evenly_after_the_first_burst() -> None:
-    pace = Pace(10, burst=3)
+    pace = Pacer(10, burst=3)
     waits = [pace.take(5.0) for _ in range(6)]
     assert waits == pytest.approx([0, 0, 0, 0.1, 0.2, 0.3])
     assert pace.next_at() == pytest.approx(5.4)
 
 
 def test_pause_gives_back_one_burst_and_no_more() -> None:
-    pace = Pace(10, burst=2)
+    pace = Pacer(10, burst=2)
     pace.take(0.0)
     assert [pace.take(100.0) for _ in range(3)] == pytest.approx([0, 0, 0.1])
 
 
 def test_slowdown_spreads_the_turns_that_follow() -> None:
-    pace = Pace(10, burst=1)
+    pace = Pacer(10, burst=1)
     pace.slowdown = 5.0
     assert [pace.take(0.0) for _ in range(3)] == pytest.approx([0, 0.5, 1.0])
     pace.slowdown = 1.0
@@ -32,7 +32,7 @@ def test_slowdown_spreads_the_turns_that_follow() -> None:
 def test_no_span_of_time_has_more_turns_than_its_share_and_a_burst(
     per_second: float, burst: int, pauses: list[float]
 ) -> None:
-    pace, now, turns = Pace(per_second, burst), 0.0, []
+    pace, now, turns = Pacer(per_second, burst), 0.0, []
     for pause in pauses:
         now += pause
         turns.append(now + pace.take(now))

@@ -4,33 +4,33 @@ from itertools import cycle
 
 import pytest
 
+from gateway.sync.jobs.access import JobAccess
 from gateway.sync.jobs.listing import Unlisted
-from gateway.sync.jobs.outcome import Look
-from gateway.sync.jobs.reader import Reading
+from gateway.sync.jobs.outcome import PollOutcome
 from gateway.sync.watch.poll_requests import FAILED_SECONDS, MAX_FAILED_LISTS, REFUSED_SECONDS
-from gateway.sync.watch.state import Verdict
+from gateway.sync.watch.state import WaitVerdict
 from tests.support.watched import Watched, job_ids, of, waits
 
 pytestmark = pytest.mark.virtual_time
 
-FOUND = Verdict.ENDED
+FOUND = WaitVerdict.ENDED
 
 
 @pytest.mark.parametrize("refusal", [Unlisted.REFUSED, Unlisted.DENIED])
 async def test_token_that_gets_no_lists_is_asked_with_for_single_jobs(refusal: Unlisted) -> None:
     jobs = job_ids(4)
 
-    def lists(readings: Sequence[Reading]) -> Unlisted | None:
-        return refusal if readings[0].credentials.query == "agent" else None
+    def lists(accesses: Sequence[JobAccess]) -> Unlisted | None:
+        return refusal if accesses[0].credentials.query == "agent" else None
 
     upstream = Watched(dict.fromkeys(jobs, 25.0), lists=lists)
 
     watcher = upstream.watcher()
-    readings = of("agent", jobs[:2])
+    accesses = of("agent", jobs[:2])
     # Where a list is denied its waiters read for themselves; these are shown the job again.
-    first = await waits(watcher, readings) if refusal is Unlisted.DENIED else []
+    first = await waits(watcher, accesses) if refusal is Unlisted.DENIED else []
     assert all(at < 1 for _, at in first)
-    second = await waits(watcher, [*readings, *of("user", jobs[2:])])
+    second = await waits(watcher, [*accesses, *of("user", jobs[2:])])
     assert all(verdict is FOUND and 25 <= at < 29 for verdict, at in second)
     assert [len(one.jobs) for one in upstream.lists_asked if one.token == "agent"] == [2]
     assert any(one.token == "user" for one in upstream.lists_asked)
@@ -101,13 +101,13 @@ async def test_job_missing_from_a_list_is_asked_for_by_itself_before_anyone_is_t
         gone={jobs[0]: 2.0},
         # This one only the job's own route shows.
         lists=lambda many: (
-            {one.job_id: Look.RUNNING for one in many if one.job_id == jobs[2]}
+            {one.job_id: PollOutcome.RUNNING for one in many if one.job_id == jobs[2]}
             if any(one.job_id == jobs[1] for one in many)
             else None
         ),
     )
     ended = await waits(upstream.watcher(), of("a", jobs), 10)
-    assert [verdict for verdict, _ in ended] == [FOUND, FOUND, Verdict.TIME_UP]
+    assert [verdict for verdict, _ in ended] == [FOUND, FOUND, WaitVerdict.TIME_UP]
     assert 2 <= ended[0][1] < 2.5
     assert 4 <= ended[1][1] < 4.8
     alone = [request.at for request in upstream.singles_asked if request.jobs == (jobs[0],)]
@@ -136,7 +136,7 @@ async def test_removed_job_is_missed_although_only_ended_ones_are_listed(at: flo
     verdict, told_at = ended.pop(4)
     assert verdict is FOUND
     assert at <= told_at < at + 5 + 2 + at / 10
-    assert all(verdict is Verdict.TIME_UP for verdict, _ in ended)
+    assert all(verdict is WaitVerdict.TIME_UP for verdict, _ in ended)
 
 
 async def test_upstream_that_lists_all_jobs_whatever_is_asked_for_is_understood() -> None:

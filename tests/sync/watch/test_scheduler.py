@@ -6,18 +6,18 @@ from itertools import pairwise
 import pytest
 
 from gateway.config import SyncConfig
+from gateway.sync.jobs.access import JobAccess
 from gateway.sync.jobs.listing import Unlisted, capacity
-from gateway.sync.jobs.outcome import Look
-from gateway.sync.jobs.reader import Reading
+from gateway.sync.jobs.outcome import PollOutcome
 from gateway.sync.watch.scheduler import MAX_IN_FLIGHT
-from gateway.sync.watch.state import Verdict
+from gateway.sync.watch.state import WaitVerdict
 from gateway.sync.watch.watcher import Watcher
 from tests.support.virtual_time import now
-from tests.support.watched import Watched, is_empty, job_ids, of, reading, waits
+from tests.support.watched import Watched, access, is_empty, job_ids, of, waits
 
 pytestmark = pytest.mark.virtual_time
 
-FOUND = Verdict.ENDED
+FOUND = WaitVerdict.ENDED
 
 
 async def test_jobs_of_one_token_share_requests() -> None:
@@ -40,8 +40,8 @@ async def test_request_asks_for_two_hundred_jobs_at_most_and_others_follow() -> 
 async def test_tokens_and_organizations_share_no_request() -> None:
     jobs = job_ids(3)
     upstream = Watched(dict.fromkeys(jobs, 3.0))
-    readings = [*of("a", jobs[:1]), *of("b", jobs[1:2]), *of("a", jobs[2:], "globex")]
-    await waits(upstream.watcher(), readings)
+    accesses = [*of("a", jobs[:1]), *of("b", jobs[1:2]), *of("a", jobs[2:], "globex")]
+    await waits(upstream.watcher(), accesses)
     assert upstream.lists_asked == []
     askers = {(request.token, request.customer): request.jobs for request in upstream.requests}
     assert askers == {
@@ -69,7 +69,7 @@ async def test_reading_by_secret_joins_no_list() -> None:
     jobs = job_ids(2)
     upstream = Watched(dict.fromkeys(jobs, 3.0))
     by_secret = [
-        Reading(job_id, "", one.credentials, secret=job_id[-1])
+        JobAccess(job_id, "", one.credentials, secret=job_id[-1])
         for job_id, one in zip(jobs, of("", jobs), strict=True)
     ]
     await waits(upstream.watcher(), by_secret)
@@ -79,8 +79,8 @@ async def test_reading_by_secret_joins_no_list() -> None:
 async def test_requests_keep_to_the_budget_and_all_jobs_get_their_share() -> None:
     jobs = job_ids(200)
     upstream = Watched()
-    readings = [reading(str(number), job_id) for number, job_id in enumerate(jobs)]
-    await waits(upstream.watcher(max_polls_per_second=20), readings, 50)
+    accesses = [access(str(number), job_id) for number, job_id in enumerate(jobs)]
+    await waits(upstream.watcher(max_polls_per_second=20), accesses, 50)
     assert 950 < len(upstream.requests) <= 50 * 20 + 5
     looks = Counter(request.jobs for request in upstream.requests)
     assert len(looks) == 200
@@ -90,8 +90,8 @@ async def test_requests_keep_to_the_budget_and_all_jobs_get_their_share() -> Non
 async def test_one_token_cannot_take_the_budget_from_another() -> None:
     many = job_ids(5000)
     upstream = Watched({"f" * 24: 10.0})
-    readings = [*of("greedy", many), reading("modest", "f" * 24)]
-    ended = await waits(upstream.watcher(), readings, 20)
+    accesses = [*of("greedy", many), access("modest", "f" * 24)]
+    ended = await waits(upstream.watcher(), accesses, 20)
     assert ended[-1][0] is FOUND
     assert ended[-1][1] < 11.3
     asked = Counter(request.token for request in upstream.requests)
@@ -101,10 +101,10 @@ async def test_one_token_cannot_take_the_budget_from_another() -> None:
 async def test_all_ends_within_one_second_are_found_within_what_the_budget_allows() -> None:
     jobs = job_ids(10_000)
     upstream = Watched({job_id: 20 + index / 1000 for index, job_id in enumerate(jobs[::10])})
-    readings = [reading(str(index // 50), job_id) for index, job_id in enumerate(jobs)]
+    accesses = [access(str(index // 50), job_id) for index, job_id in enumerate(jobs)]
 
     ended = [
-        at for verdict, at in await waits(upstream.watcher(), readings, 40) if verdict is FOUND
+        at for verdict, at in await waits(upstream.watcher(), accesses, 40) if verdict is FOUND
     ]
     assert len(ended) == 1000
     assert max(ended) < 32
@@ -114,10 +114,10 @@ async def test_all_ends_within_one_second_are_found_within_what_the_budget_allow
 async def test_failing_upstream_is_asked_for_one_job_at_a_time_and_seldom() -> None:
     jobs = job_ids(500)
     upstream = Watched(
-        dict.fromkeys(jobs, 5.0), says=lambda _: Look.FAILING if 5 <= now() < 15 else None
+        dict.fromkeys(jobs, 5.0), says=lambda _: PollOutcome.FAILING if 5 <= now() < 15 else None
     )
-    readings = [reading(str(index % 50), job_id) for index, job_id in enumerate(jobs)]
-    ended = await waits(upstream.watcher(), readings)
+    accesses = [access(str(index % 50), job_id) for index, job_id in enumerate(jobs)]
+    ended = await waits(upstream.watcher(), accesses)
     assert all(verdict is FOUND for verdict, _ in ended)
     assert max(at for _, at in ended) < 23
     during = [request for request in upstream.requests if 6 < request.at < 15]
@@ -128,16 +128,16 @@ async def test_failing_upstream_is_asked_for_one_job_at_a_time_and_seldom() -> N
 async def test_revoked_token_is_told_to_its_own_waiters_only() -> None:
     jobs = job_ids(10)
 
-    def denied(readings: Sequence[Reading]) -> Unlisted | None:
-        revoked = now() > 3 and readings[0].credentials.query == "revoked"
+    def denied(accesses: Sequence[JobAccess]) -> Unlisted | None:
+        revoked = now() > 3 and accesses[0].credentials.query == "revoked"
         return Unlisted.DENIED if revoked else None
 
-    def refused(one: Reading) -> Look | None:
-        return Look.REFUSED if now() > 3 and one.credentials.query == "revoked" else None
+    def refused(one: JobAccess) -> PollOutcome | None:
+        return PollOutcome.REFUSED if now() > 3 and one.credentials.query == "revoked" else None
 
     upstream = Watched(dict.fromkeys(jobs, 8.0), lists=denied, says=refused)
-    readings = [*of("revoked", jobs), *of("good", jobs)]
-    ended = await waits(upstream.watcher(), readings)
+    accesses = [*of("revoked", jobs), *of("good", jobs)]
+    ended = await waits(upstream.watcher(), accesses)
     assert all(3 < at < 6 for _, at in ended[:10])
     assert all(verdict is FOUND and 8 <= at < 9.5 for verdict, at in ended[10:])
     assert all(one.token == "good" for one in upstream.requests if one.at > 6)
@@ -146,18 +146,18 @@ async def test_revoked_token_is_told_to_its_own_waiters_only() -> None:
 async def test_slow_upstream_is_asked_less_often_and_never_for_much_at_once() -> None:
     jobs = job_ids(100)
     upstream = Watched(latency_seconds=5)
-    readings = [reading(str(number), job_id) for number, job_id in enumerate(jobs)]
-    await waits(upstream.watcher(), readings, 50)
+    accesses = [access(str(number), job_id) for number, job_id in enumerate(jobs)]
+    await waits(upstream.watcher(), accesses, 50)
     assert len(upstream.requests) <= MAX_IN_FLIGHT * 50 / 5
 
 
 async def test_error_in_a_look_is_logged_and_the_job_looked_at_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def says(_: Reading) -> Look | None:
+    def says(_: JobAccess) -> PollOutcome | None:
         if now() < 2:
             raise KeyError("bad luck")
-        return Look.CHANGED
+        return PollOutcome.CHANGED
 
     upstream = Watched(says=says)
     ended = await waits(upstream.watcher(), of("a", job_ids(1)))
@@ -173,10 +173,10 @@ async def test_turn_of_a_watch_whose_waiter_has_left_is_the_next_ones() -> None:
     upstream = Watched({second: 30.0})
     watcher = upstream.watcher()
     async with asyncio.TaskGroup() as group:
-        old = watcher.wait(reading("a", second), 55, waited_seconds=100)
+        old = watcher.wait(access("a", second), 55, waited_seconds=100)
         staying = group.create_task(old)
         await asyncio.sleep(1)
-        leaving = group.create_task(watcher.wait(reading("a", first), 55))
+        leaving = group.create_task(watcher.wait(access("a", first), 55))
         await asyncio.sleep(0.05)
         leaving.cancel()
     assert staying.result() is FOUND
@@ -189,8 +189,8 @@ async def test_client_that_leaves_during_a_list_does_not_disturb_those_it_is_for
     upstream = Watched({second: 0.0}, latency_seconds=1)
     watcher = upstream.watcher()
     async with asyncio.TaskGroup() as group:
-        staying = group.create_task(watcher.wait(reading("a", second), 55))
-        leaving = group.create_task(watcher.wait(reading("a", first), 55))
+        staying = group.create_task(watcher.wait(access("a", second), 55))
+        leaving = group.create_task(watcher.wait(access("a", first), 55))
         await asyncio.sleep(0.5)
         leaving.cancel()
     assert staying.result() is FOUND
@@ -205,14 +205,12 @@ def test_timers_of_uvloop_do_as_well() -> None:
     async def scenario() -> None:
         clock = asyncio.get_running_loop().time
         jobs = job_ids(20)
-        upstream = Watched(says=lambda _: Look.CHANGED)
+        upstream = Watched(says=lambda _: PollOutcome.CHANGED)
         watcher = Watcher(upstream, clock, lambda: 0.5, SyncConfig(min_poll_seconds=0.01))
         async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(watcher.wait(reading(job_id, job_id), 10)) for job_id in jobs
-            ]
+            tasks = [group.create_task(watcher.wait(access(job_id, job_id), 10)) for job_id in jobs]
             await asyncio.sleep(0)
-            watcher.look_at_all()
+            watcher.poll_all()
         assert {task.result() for task in tasks} == {FOUND}
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -224,10 +222,10 @@ async def test_turn_that_fails_for_an_unforeseen_reason_is_followed_by_another(
 ) -> None:
     faults = [ValueError("a fault of ours")] * 3
 
-    def failing(reading: Reading) -> int:
+    def failing(access: JobAccess) -> int:
         if faults:
             raise faults.pop()
-        return capacity(reading)
+        return capacity(access)
 
     monkeypatch.setattr("gateway.sync.watch.scheduler.capacity", failing)
     jobs = job_ids(2)

@@ -2,16 +2,16 @@ import asyncio
 
 import pytest
 
-from gateway.sync.watch.state import Verdict, Waiter, Watch
+from gateway.sync.watch.state import Waiter, WaitVerdict, Watch
 from tests.support.theeye import JOB_ID
-from tests.support.watched import reading
+from tests.support.watched import access
 
 
 @pytest.mark.virtual_time
 async def test_waiters_take_turns() -> None:
     watch = Watch(JOB_ID, 0.0)
     waiters = [
-        Waiter(reading(), b"", None, asyncio.get_running_loop().create_future(), watch)
+        Waiter(access(), b"", None, asyncio.get_running_loop().create_future(), watch)
         for _ in range(3)
     ]
     watch.waiters = dict.fromkeys(waiters[:1])
@@ -28,7 +28,7 @@ async def test_waiters_take_turns() -> None:
 @pytest.mark.virtual_time
 async def test_first_verdict_stays() -> None:
     verdict = asyncio.get_running_loop().create_future()
-    waiter = Waiter(reading(), b"", None, verdict, Watch(JOB_ID, 0.0))
-    waiter.wake(Verdict.TIME_UP)
-    waiter.wake(Verdict.ENDED)
-    assert verdict.result() is Verdict.TIME_UP
+    waiter = Waiter(access(), b"", None, verdict, Watch(JOB_ID, 0.0))
+    waiter.wake(WaitVerdict.TIME_UP)
+    waiter.wake(WaitVerdict.ENDED)
+    assert verdict.result() is WaitVerdict.TIME_UP

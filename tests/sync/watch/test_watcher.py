@@ -3,13 +3,13 @@ from itertools import pairwise
 
 import pytest
 
-from gateway.sync.jobs.outcome import Look
-from gateway.sync.watch.pacer import Pace
-from gateway.sync.watch.state import Sighting, Verdict
+from gateway.sync.jobs.outcome import PollOutcome
+from gateway.sync.watch.pacer import Pacer
+from gateway.sync.watch.state import LastSeen, WaitVerdict
 from gateway.sync.watch.watcher import MAX_HINTS, TRUST_SECONDS
 from tests.support.theeye import JOB_ID
 from tests.support.virtual_time import now
-from tests.support.watched import Watched, is_empty, job_ids, of, reading
+from tests.support.watched import Watched, access, is_empty, job_ids, of
 
 pytestmark = pytest.mark.virtual_time
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.virtual_time
 @pytest.mark.parametrize("ends_at", [0.2, 3.0, 30.0])
 async def test_waiter_is_woken_within_a_tenth_of_the_jobs_age(ends_at: float) -> None:
     watcher = Watched({JOB_ID: ends_at}).watcher()
-    assert await watcher.wait(reading(), 55) is Verdict.ENDED
+    assert await watcher.wait(access(), 55) is WaitVerdict.ENDED
     assert ends_at <= now() <= ends_at * 1.1 + 0.2
     await asyncio.sleep(0)
     assert is_empty(watcher)
@@ -26,17 +26,17 @@ async def test_waiter_is_woken_within_a_tenth_of_the_jobs_age(ends_at: float) ->
 async def test_wait_ends_when_its_time_is_up() -> None:
     upstream = Watched()
     watcher = upstream.watcher()
-    assert await watcher.wait(reading(), 55) is Verdict.TIME_UP
+    assert await watcher.wait(access(), 55) is WaitVerdict.TIME_UP
     assert now() == 55
     assert 30 < len(upstream.requests) < 50
-    assert watcher.stats().verdicts == {Verdict.TIME_UP: 1}
+    assert watcher.stats().verdicts == {WaitVerdict.TIME_UP: 1}
     assert watcher.stats().polls == len(upstream.requests)
     assert is_empty(watcher)
 
 
 async def test_job_waited_for_long_is_looked_at_seldom_from_the_start() -> None:
     upstream = Watched()
-    await upstream.watcher().wait(reading(), 8, waited_seconds=60)
+    await upstream.watcher().wait(access(), 8, waited_seconds=60)
     assert len(upstream.requests) == 1
 
 
@@ -45,11 +45,11 @@ async def test_many_waiters_share_one_watch_and_take_turns_asking() -> None:
     watcher = upstream.watcher()
     names = [str(number) for number in range(200)]
     async with asyncio.TaskGroup() as group:
-        waits = [group.create_task(watcher.wait(reading(name), 55)) for name in names]
+        waits = [group.create_task(watcher.wait(access(name), 55)) for name in names]
         await asyncio.sleep(1)
         stats = watcher.stats()
         assert (stats.watches, stats.waiters) == (1, 200)
-    assert {wait.result() for wait in waits} == {Verdict.ENDED}
+    assert {wait.result() for wait in waits} == {WaitVerdict.ENDED}
     askers = [request.token for request in upstream.requests]
     assert len(askers) < 25
     assert askers == names[: len(askers)]
@@ -60,7 +60,7 @@ async def test_job_ids_are_the_same_in_either_case() -> None:
     watcher = Watched({JOB_ID: 5.0, JOB_ID.upper(): 5.0}).watcher()
     async with asyncio.TaskGroup() as group:
         for job_id in (JOB_ID, JOB_ID.upper()):
-            group.create_task(watcher.wait(reading(job_id=job_id), 55))
+            group.create_task(watcher.wait(access(job_id=job_id), 55))
         await asyncio.sleep(1)
         assert watcher.stats().watches == 1
 
@@ -68,13 +68,13 @@ async def test_job_ids_are_the_same_in_either_case() -> None:
 async def test_first_to_leave_does_not_disturb_the_others() -> None:
     watcher = Watched({JOB_ID: 5.0}).watcher()
     async with asyncio.TaskGroup() as group:
-        leaving = group.create_task(watcher.wait(reading("first"), 55))
-        impatient = group.create_task(watcher.wait(reading("second"), 1))
-        staying = group.create_task(watcher.wait(reading("third"), 55))
+        leaving = group.create_task(watcher.wait(access("first"), 55))
+        impatient = group.create_task(watcher.wait(access("second"), 1))
+        staying = group.create_task(watcher.wait(access("third"), 55))
         await asyncio.sleep(0.5)
         leaving.cancel()
-    assert impatient.result() is Verdict.TIME_UP
-    assert staying.result() is Verdict.ENDED
+    assert impatient.result() is WaitVerdict.TIME_UP
+    assert staying.result() is WaitVerdict.ENDED
     assert now() < 5.7
     assert is_empty(watcher)
 
@@ -83,8 +83,8 @@ async def test_nobody_is_asked_with_the_credentials_of_one_who_has_left() -> Non
     upstream = Watched()
     watcher = upstream.watcher()
     async with asyncio.TaskGroup() as group:
-        group.create_task(watcher.wait(reading("leaves"), 1))
-        group.create_task(watcher.wait(reading("stays"), 4))
+        group.create_task(watcher.wait(access("leaves"), 1))
+        group.create_task(watcher.wait(access("stays"), 4))
     assert {request.token for request in upstream.requests if request.at > 1} == {"stays"}
 
 
@@ -92,7 +92,7 @@ async def test_request_that_nobody_waits_for_any_more_is_given_up() -> None:
     upstream = Watched(latency_seconds=10)
     watcher = upstream.watcher()
     async with asyncio.TaskGroup() as group:
-        leaving = group.create_task(watcher.wait(reading(), 55))
+        leaving = group.create_task(watcher.wait(access(), 55))
         await asyncio.sleep(1)
         leaving.cancel()
     assert len(upstream.requests) == 1
@@ -106,11 +106,11 @@ async def test_look_that_a_clients_redirect_overtakes_is_not_lost(
 ) -> None:
     upstream = Watched({JOB_ID: 1.0}, latency_seconds=latency)
     watcher = upstream.watcher()
-    sighting = Sighting(now())
+    last_seen = LastSeen(now())
     await asyncio.sleep(1)
-    assert await watcher.wait(reading(), 1, sighting=sighting) is Verdict.TIME_UP
+    assert await watcher.wait(access(), 1, last_seen=last_seen) is WaitVerdict.TIME_UP
     await asyncio.sleep(1)
-    assert await watcher.wait(reading(), 55, sighting=sighting) is Verdict.ENDED
+    assert await watcher.wait(access(), 55, last_seen=last_seen) is WaitVerdict.ENDED
     assert now() == pytest.approx(waits_until)
     await asyncio.sleep(20)
     assert is_empty(watcher)
@@ -118,20 +118,20 @@ async def test_look_that_a_clients_redirect_overtakes_is_not_lost(
 
 async def test_refusal_wakes_only_the_waiters_whose_token_it_was() -> None:
     upstream = Watched(
-        says=lambda one: Look.REFUSED if one.credentials.query == "revoked" else None
+        says=lambda one: PollOutcome.REFUSED if one.credentials.query == "revoked" else None
     )
     watcher = upstream.watcher()
     async with asyncio.TaskGroup() as group:
-        good = group.create_task(watcher.wait(reading("good"), 3))
-        revoked = [group.create_task(watcher.wait(reading("revoked"), 3)) for _ in range(2)]
-    assert [wait.result() for wait in revoked] == [Verdict.ENDED] * 2
-    assert good.result() is Verdict.TIME_UP
+        good = group.create_task(watcher.wait(access("good"), 3))
+        revoked = [group.create_task(watcher.wait(access("revoked"), 3)) for _ in range(2)]
+    assert [wait.result() for wait in revoked] == [WaitVerdict.ENDED] * 2
+    assert good.result() is WaitVerdict.TIME_UP
     assert is_empty(watcher)
 
 
 async def test_failing_upstream_is_asked_with_growing_gaps_until_it_answers() -> None:
-    upstream = Watched(says=lambda _: Look.CHANGED if now() > 20 else Look.FAILING)
-    assert await upstream.watcher().wait(reading(), 55) is Verdict.ENDED
+    upstream = Watched(says=lambda _: PollOutcome.CHANGED if now() > 20 else PollOutcome.FAILING)
+    assert await upstream.watcher().wait(access(), 55) is WaitVerdict.ENDED
     gaps = [later.at - earlier.at for earlier, later in pairwise(upstream.requests)]
     assert all(later > earlier - 1e-6 for earlier, later in pairwise(gaps))
     assert len(gaps) < 12
@@ -141,32 +141,34 @@ async def test_failing_upstream_is_asked_with_growing_gaps_until_it_answers() ->
 async def test_waiter_not_known_to_be_allowed_shares_no_watch_until_it_is() -> None:
     allowed_at = 2.0
 
-    def says(one: object) -> Look | None:
-        return Look.FAILING if "b" in repr(one) and now() < allowed_at else None
+    def says(one: object) -> PollOutcome | None:
+        return PollOutcome.FAILING if "b" in repr(one) and now() < allowed_at else None
 
     upstream = Watched({JOB_ID: 6.0})
     upstream.says = lambda one: says(one.credentials.query)
     watcher = upstream.watcher()
     async with asyncio.TaskGroup() as group:
-        shared = group.create_task(watcher.wait(reading("a"), 9))
-        apart = group.create_task(watcher.wait(reading("b"), 9, apart=True))
+        shared = group.create_task(watcher.wait(access("a"), 9))
+        private = group.create_task(watcher.wait(access("b"), 9, private=True))
         await asyncio.sleep(1)
         assert watcher.stats().watches == 2
         await asyncio.sleep(3)
         assert (watcher.stats().watches, watcher.stats().waiters) == (1, 2)
-    assert shared.result() is apart.result() is Verdict.ENDED
+    assert shared.result() is private.result() is WaitVerdict.ENDED
     assert now() < 7
     assert is_empty(watcher)
 
 
 async def test_what_one_is_told_who_may_not_see_the_job_disturbs_nobody_else() -> None:
-    upstream = Watched(says=lambda one: Look.CHANGED if one.credentials.query == "b" else None)
+    upstream = Watched(
+        says=lambda one: PollOutcome.CHANGED if one.credentials.query == "b" else None
+    )
     watcher = upstream.watcher()
     async with asyncio.TaskGroup() as group:
-        shared = group.create_task(watcher.wait(reading("a"), 9))
-        apart = group.create_task(watcher.wait(reading("b"), 9, apart=True))
-    assert apart.result() is Verdict.ENDED
-    assert shared.result() is Verdict.TIME_UP
+        shared = group.create_task(watcher.wait(access("a"), 9))
+        private = group.create_task(watcher.wait(access("b"), 9, private=True))
+    assert private.result() is WaitVerdict.ENDED
+    assert shared.result() is WaitVerdict.TIME_UP
     assert is_empty(watcher)
 
 
@@ -175,10 +177,10 @@ async def test_hint_wakes_the_waiters_at_once() -> None:
     watcher = upstream.watcher()
     watcher.rely_on_hints(True)
     async with asyncio.TaskGroup() as group:
-        waits = [group.create_task(watcher.wait(reading(name), 55)) for name in "ab"]
+        waits = [group.create_task(watcher.wait(access(name), 55)) for name in "ab"]
         await asyncio.sleep(4)
         watcher.hint(JOB_ID.upper())
-    assert {wait.result() for wait in waits} == {Verdict.ENDED}
+    assert {wait.result() for wait in waits} == {WaitVerdict.ENDED}
     assert (now(), upstream.requests) == (4, [])
     assert is_empty(watcher)
 
@@ -193,8 +195,8 @@ async def test_hint_before_the_wait_counts_unless_the_job_was_read_since(
     await asyncio.sleep(1)
     watcher.hint(JOB_ID)
     await asyncio.sleep(1)
-    sighting = None if shown_at is None else Sighting(shown_at)
-    await watcher.wait(reading(), 10, sighting=sighting)
+    last_seen = None if shown_at is None else LastSeen(shown_at)
+    await watcher.wait(access(), 10, last_seen=last_seen)
     assert now() == waits_until
 
 
@@ -205,7 +207,9 @@ async def test_hint_is_forgotten_after_seconds_and_hints_are_bounded() -> None:
     assert len(watcher._hints) == MAX_HINTS
     await asyncio.sleep(6)
     assert len(watcher._hints) == 0
-    assert await watcher.wait(reading(job_id="1" * 24), 1, sighting=Sighting(0)) is Verdict.TIME_UP
+    assert (
+        await watcher.wait(access(job_id="1" * 24), 1, last_seen=LastSeen(0)) is WaitVerdict.TIME_UP
+    )
 
 
 async def test_flood_of_false_hints_costs_a_read_a_second_and_the_upstream_its_budget() -> None:
@@ -214,12 +218,12 @@ async def test_flood_of_false_hints_costs_a_read_a_second_and_the_upstream_its_b
     verdicts = []
 
     async def client() -> None:
-        sighting = Sighting(now())
+        last_seen = LastSeen(now())
         while True:
-            verdicts.append(await watcher.wait(reading(), 4 - now(), sighting=sighting))
-            if verdicts[-1] is Verdict.TIME_UP:
+            verdicts.append(await watcher.wait(access(), 4 - now(), last_seen=last_seen))
+            if verdicts[-1] is WaitVerdict.TIME_UP:
                 return
-            sighting = Sighting(now())
+            last_seen = LastSeen(now())
             await asyncio.sleep(0.005)
 
     async with asyncio.TaskGroup() as group:
@@ -227,7 +231,7 @@ async def test_flood_of_false_hints_costs_a_read_a_second_and_the_upstream_its_b
         for _ in range(4000):
             await asyncio.sleep(0.001)
             watcher.hint(JOB_ID)
-    assert verdicts == [*[Verdict.ENDED] * 4, Verdict.TIME_UP]
+    assert verdicts == [*[WaitVerdict.ENDED] * 4, WaitVerdict.TIME_UP]
     assert len(upstream.requests) <= 4 * 20 + 5
 
 
@@ -238,8 +242,8 @@ async def test_repeated_hints_at_one_tenants_jobs_leave_others_their_looks() -> 
     flooded, other = job_ids(20), JOB_ID
     async with asyncio.TaskGroup() as group:
         for number, job_id in enumerate(flooded):
-            group.create_task(watcher.wait(reading(f"a{number}", job_id), 25))
-        group.create_task(watcher.wait(reading("b", other), 25))
+            group.create_task(watcher.wait(access(f"a{number}", job_id), 25))
+        group.create_task(watcher.wait(access("b", other), 25))
         for _ in range(2500):
             await asyncio.sleep(0.01)
             for job_id in flooded:
@@ -250,12 +254,12 @@ async def test_repeated_hints_at_one_tenants_jobs_leave_others_their_looks() -> 
 
 
 async def test_client_that_hints_do_not_reach_is_no_safety_nets_case() -> None:
-    upstream = Watched(says=lambda _: Look.FAILING if now() < 1 else None)
+    upstream = Watched(says=lambda _: PollOutcome.FAILING if now() < 1 else None)
     watcher = upstream.watcher()
     watcher.rely_on_hints(True)
     async with asyncio.TaskGroup() as group:
-        group.create_task(watcher.wait(reading("a"), 4, apart=True))
-        group.create_task(watcher.wait(reading("b"), 4, apart=True))
+        group.create_task(watcher.wait(access("a"), 4, private=True))
+        group.create_task(watcher.wait(access("b"), 4, private=True))
         await asyncio.sleep(2.5)
         stats = watcher.stats()
         assert (stats.watches, stats.waiters) == (1, 2), "both have been shown the job"
@@ -265,22 +269,22 @@ async def test_hint_during_the_look_that_shows_a_client_the_job_is_not_lost() ->
     watcher = Watched(latency_seconds=1).watcher()
     watcher.rely_on_hints(True)
     async with asyncio.TaskGroup() as group:
-        wait = group.create_task(watcher.wait(reading(), 9, apart=True))
+        wait = group.create_task(watcher.wait(access(), 9, private=True))
         await asyncio.sleep(0.5)
         watcher.hint(JOB_ID)
-    assert wait.result() is Verdict.ENDED
+    assert wait.result() is WaitVerdict.ENDED
     assert now() < 2
     assert is_empty(watcher)
 
 
 async def test_failed_look_is_repeated_soon_also_while_hints_are_relied_on() -> None:
-    upstream = Watched(says=lambda _: Look.FAILING if now() < 3 else None)
+    upstream = Watched(says=lambda _: PollOutcome.FAILING if now() < 3 else None)
     watcher = upstream.watcher()
     watcher.rely_on_hints(True)
     async with asyncio.TaskGroup() as group:
-        group.create_task(watcher.wait(reading(), 50))
+        group.create_task(watcher.wait(access(), 50))
         await asyncio.sleep(1)
-        watcher.look_at_all()
+        watcher.poll_all()
     at = [request.at for request in upstream.requests]
     assert sum(one < 3 for one in at) <= 5
     assert sum(3 <= one < 6 for one in at) == 1, "the first that is answered settles it"
@@ -291,20 +295,22 @@ async def test_hint_while_nobody_waits_is_remembered_though_one_came_before() ->
     watcher = Watched().watcher()
     watcher.hint(JOB_ID)
     await asyncio.sleep(2)
-    sighting = Sighting(now())
+    last_seen = LastSeen(now())
     await asyncio.sleep(0.1)
     watcher.hint(JOB_ID)
-    assert await watcher.wait(reading(), 9, sighting=sighting) is Verdict.ENDED
+    assert await watcher.wait(access(), 9, last_seen=last_seen) is WaitVerdict.ENDED
     assert now() == 2.1
 
 
 async def test_sighting_is_kept_up_to_date_by_looks_with_the_clients_own_credentials() -> None:
-    upstream = Watched(says=lambda one: Look.FAILING if one.credentials.query == "b" else None)
+    upstream = Watched(
+        says=lambda one: PollOutcome.FAILING if one.credentials.query == "b" else None
+    )
     watcher = upstream.watcher()
-    of_a, of_b = Sighting(now()), Sighting(now())
+    of_a, of_b = LastSeen(now()), LastSeen(now())
     async with asyncio.TaskGroup() as group:
-        group.create_task(watcher.wait(reading("a"), 9, sighting=of_a))
-        group.create_task(watcher.wait(reading("b"), 9, sighting=of_b))
+        group.create_task(watcher.wait(access("a"), 9, last_seen=of_a))
+        group.create_task(watcher.wait(access("b"), 9, last_seen=of_b))
     asked = [request.at for request in upstream.requests if request.token == "a"]
     assert (of_a.shown_at, of_b.shown_at) == (asked[-1], 0)
     assert of_a.looked_at == of_b.looked_at == upstream.requests[-1].at
@@ -313,9 +319,9 @@ async def test_sighting_is_kept_up_to_date_by_looks_with_the_clients_own_credent
 async def test_wait_goes_on_with_the_looks_where_the_one_before_ended() -> None:
     upstream = Watched()
     watcher = upstream.watcher()
-    sighting = Sighting(now())
+    last_seen = LastSeen(now())
     for waited in range(0, 200, 2):
-        await watcher.wait(reading(), 2, waited_seconds=waited, sighting=sighting)
+        await watcher.wait(access(), 2, waited_seconds=waited, last_seen=last_seen)
     gaps = [later.at - earlier.at for earlier, later in pairwise(upstream.requests)]
     assert max(gaps) <= 5.01
     assert min(gaps[-10:]) > 4.9
@@ -324,12 +330,12 @@ async def test_wait_goes_on_with_the_looks_where_the_one_before_ended() -> None:
 async def test_sighting_is_trusted_for_a_while() -> None:
     watcher = Watched().watcher()
     await asyncio.sleep(1)
-    sighting = Sighting(now())
-    assert watcher.may_resume(sighting)
+    last_seen = LastSeen(now())
+    assert watcher.may_resume(last_seen)
     await asyncio.sleep(TRUST_SECONDS + 1)
-    assert not watcher.may_resume(sighting)
-    sighting.shown_at = now()
-    assert watcher.may_resume(sighting)
+    assert not watcher.may_resume(last_seen)
+    last_seen.shown_at = now()
+    assert watcher.may_resume(last_seen)
 
 
 @pytest.mark.parametrize(("asked_to_at", "looked_at"), [(3, 4), (1, 1)])
@@ -339,12 +345,12 @@ async def test_job_whose_client_is_between_two_requests_is_looked_at_when_it_is_
     upstream = Watched()
     watcher = upstream.watcher()
     watcher.rely_on_hints(True)
-    sighting = Sighting(now())
-    asyncio.get_running_loop().call_at(asked_to_at, watcher.look_at_all)
-    assert await watcher.wait(reading(), 2, sighting=sighting) is Verdict.TIME_UP
+    last_seen = LastSeen(now())
+    asyncio.get_running_loop().call_at(asked_to_at, watcher.poll_all)
+    assert await watcher.wait(access(), 2, last_seen=last_seen) is WaitVerdict.TIME_UP
     await asyncio.sleep(2)
-    await watcher.wait(reading(), 2, sighting=sighting)
-    await watcher.wait(reading(), 2, sighting=sighting)
+    await watcher.wait(access(), 2, last_seen=last_seen)
+    await watcher.wait(access(), 2, last_seen=last_seen)
     assert [request.at for request in upstream.requests] == [looked_at]
 
 
@@ -353,18 +359,18 @@ async def test_client_whose_time_is_up_before_its_turn_to_be_woken_is_told_when_
 ):
     watcher = Watched().watcher()
     watcher.rely_on_hints(True)
-    watcher._wakes = Pace(10, 1)
-    sightings = [Sighting(now()) for _ in range(100)]
+    watcher._wakes = Pacer(10, 1)
+    records = [LastSeen(now()) for _ in range(100)]
     async with asyncio.TaskGroup() as group:
         waits = [
-            group.create_task(watcher.wait(reading(), 9, sighting=sighting))
-            for sighting in sightings
+            group.create_task(watcher.wait(access(), 9, last_seen=last_seen))
+            for last_seen in records
         ]
         await asyncio.sleep(1)
         watcher.hint(JOB_ID)
-    assert waits[-1].result() is Verdict.TIME_UP
+    assert waits[-1].result() is WaitVerdict.TIME_UP
     await asyncio.sleep(1)
-    assert await watcher.wait(reading(), 9, sighting=sightings[-1]) is Verdict.ENDED
+    assert await watcher.wait(access(), 9, last_seen=records[-1]) is WaitVerdict.ENDED
     assert now() == pytest.approx(10)
 
 
@@ -375,11 +381,11 @@ async def test_every_watched_job_is_looked_at_once_when_asked_to() -> None:
     watcher.rely_on_hints(True)
     async with asyncio.TaskGroup() as group:
         for job_id in jobs:
-            group.create_task(watcher.wait(reading(job_id=job_id), 8))
+            group.create_task(watcher.wait(access(job_id=job_id), 8))
         await asyncio.sleep(1)
         assert upstream.requests == []
         upstream.ends = dict.fromkeys(jobs, 0.5)
-        watcher.look_at_all()
+        watcher.poll_all()
     assert [len(request.jobs) for request in upstream.requests] == [50]
     assert now() < 1.1
 
@@ -388,10 +394,10 @@ async def test_look_begun_before_all_are_looked_at_is_repeated() -> None:
     upstream = Watched(latency_seconds=0.5)
     watcher = upstream.watcher()
     async with asyncio.TaskGroup() as group:
-        group.create_task(watcher.wait(reading(), 55))
+        group.create_task(watcher.wait(access(), 55))
         await asyncio.sleep(0.3)
         watcher.rely_on_hints(True)
-        watcher.look_at_all()
+        watcher.poll_all()
         await asyncio.sleep(0.1)
         upstream.ends[JOB_ID] = 0.8
     assert len(upstream.requests) == 2
@@ -403,7 +409,7 @@ async def test_looks_are_a_safety_net_while_hints_are_relied_on_and_no_longer() 
     watcher = upstream.watcher(safety_net_seconds=12)
     watcher.rely_on_hints(True)
     async with asyncio.TaskGroup() as group:
-        group.create_task(watcher.wait(reading(), 45))
+        group.create_task(watcher.wait(access(), 45))
         await asyncio.sleep(35)
         gaps = [later.at - earlier.at for earlier, later in pairwise(upstream.requests)]
         assert len(gaps) == 2
@@ -418,7 +424,7 @@ async def test_many_who_are_woken_at_once_read_one_after_the_other() -> None:
     woken = []
 
     async def client(job_id: str) -> None:
-        await watcher.wait(reading(job_id=job_id), 55)
+        await watcher.wait(access(job_id=job_id), 55)
         woken.append(now())
 
     async with asyncio.TaskGroup() as group:
@@ -435,14 +441,14 @@ async def test_drain_releases_everybody_at_once_and_for_good() -> None:
     watcher = Watched().watcher()
     async with asyncio.TaskGroup() as group:
         waits = [
-            group.create_task(watcher.wait(reading(n, n * 24), 55, apart=n == "2")) for n in "12"
+            group.create_task(watcher.wait(access(n, n * 24), 55, private=n == "2")) for n in "12"
         ]
         await asyncio.sleep(1)
         watcher.drain()
-    assert {wait.result() for wait in waits} == {Verdict.DRAINED}
-    assert await watcher.wait(reading(), 55) is Verdict.DRAINED
+    assert {wait.result() for wait in waits} == {WaitVerdict.DRAINED}
+    assert await watcher.wait(access(), 55) is WaitVerdict.DRAINED
     assert now() == 1
-    assert watcher.stats().verdicts == {Verdict.DRAINED: 3}
+    assert watcher.stats().verdicts == {WaitVerdict.DRAINED: 3}
     await watcher.aclose()
     assert is_empty(watcher)
 
@@ -450,10 +456,10 @@ async def test_drain_releases_everybody_at_once_and_for_good() -> None:
 async def test_closing_ends_a_look_in_the_middle() -> None:
     watcher = Watched(latency_seconds=60).watcher()
     async with asyncio.TaskGroup() as group:
-        wait = group.create_task(watcher.wait(reading(), 55))
+        wait = group.create_task(watcher.wait(access(), 55))
         await asyncio.sleep(1)
         await watcher.aclose()
-    assert wait.result() is Verdict.DRAINED
+    assert wait.result() is WaitVerdict.DRAINED
     assert now() == 1
     assert is_empty(watcher)
 
@@ -473,13 +479,13 @@ async def test_wait_tells_when_the_job_was_last_found_running(number: int) -> No
     upstream = Watched(dict.fromkeys(jobs, 20.0))
 
     watcher = upstream.watcher()
-    sightings = [Sighting(now()) for _ in jobs]
+    records = [LastSeen(now()) for _ in jobs]
     waits = (
-        watcher.wait(one, 55, sighting=sighting)
-        for one, sighting in zip(of("a", jobs), sightings, strict=True)
+        watcher.wait(one, 55, last_seen=last_seen)
+        for one, last_seen in zip(of("a", jobs), records, strict=True)
     )
     await asyncio.gather(*waits)
     before = [request.at for request in upstream.requests if request.at < 20]
-    assert {sighting.unended_at for sighting in sightings} <= set(before)
-    assert min(sighting.unended_at for sighting in sightings) > 15
+    assert {last_seen.unended_at for last_seen in records} <= set(before)
+    assert min(last_seen.unended_at for last_seen in records) > 15
     await watcher.aclose()
