@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,20 @@ def test_every_file_and_test_that_is_named_exists(document: Path) -> None:
     for path, _, name in NAMED.findall(document.read_text("utf-8")):
         assert (ROOT / path).exists(), path
         assert not name or f"def {name}(" in (ROOT / path).read_text("utf-8"), name
+
+
+def test_picture_is_drawn_as_its_source_says_and_names_rooms_that_exist() -> None:
+    source = runpy.run_path(str(ROOT / "docs" / "architecture.py"))
+    assert source["picture"]() == source["PICTURE"].read_text("utf-8")
+    within = {box.text[0] for box in source["BOXES"] if box.fill != source["OUTSIDE"]}
+    existing = {path.stem for path in (ROOT / "gateway").rglob("*")}
+    assert within - {"gateway: one process"} <= existing
+
+
+@pytest.mark.parametrize("thing", ["setting", "error", "metric", "format", "stage", "limit"])
+def test_steps_name_files_and_what_fails_if_they_are_forgotten(thing: str) -> None:
+    page = (ROOT / "docs" / "how-to-add.md").read_text("utf-8")
+    (steps,) = re.findall(rf"^## An? {thing}$(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    named, _, forgotten = steps.partition("Forgotten steps fail")
+    assert NAMED.search(named)
+    assert "::test_" in forgotten
