@@ -33,6 +33,7 @@ COMPILED = (
     "gateway/proxy/limits.py",
     "gateway/proxy/max_forwards.py",
     "gateway/ops/log/access_log.py",
+    "gateway/ops/log/fields.py",
     "gateway/ops/metrics.py",
     "gateway/ops/log/notices.py",
     "gateway/ops/log/visible.py",

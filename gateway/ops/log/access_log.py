@@ -11,9 +11,8 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
+from gateway.ops.log.fields import FIELDS, template
 from gateway.ops.log.sink import Sink
-from gateway.ops.log.visible import are_plain, shown, shown_address, shown_name
-from gateway.protocols.theeye.redaction import SHOWN_CHARACTERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,27 +28,8 @@ PIECE_BYTES = 4096
 """POSIX: what a writable pipe takes whole, never mixed with other writers' lines (PIPE_BUF)."""
 CLOSE_MILLISECONDS = 1000
 
-_FIELDS = (
-    *("time", "request_id", "kind", "method", "target", "status", "outcome"),
-    *("reason", "bytes_in", "bytes_out", "handling_seconds", "held_seconds"),
-    *("upstream_status", "upstream_seconds", "job_id", "limit"),
-    *("token_hash", "organization", "user", "client"),
-)
-"""What is logged of a request, in order; ``time`` is when it ended: RFC 3339, UTC."""
-_NUMBERS = {
-    *("status", "bytes_in", "bytes_out", "handling_seconds", "held_seconds"),
-    *("upstream_status", "upstream_seconds"),
-}
 _MILLISECONDS: Final = tuple(f".{number:03d}Z" for number in range(1000))
 """How a time ends."""
-
-# All text is visible ASCII without quotes and backslashes, so it may stand in both forms as it is.
-_FORMS = {
-    "json": "{"
-    + ",".join(f'"{name}":%' if name in _NUMBERS else f'"{name}":"%"' for name in _FIELDS)
-    + "}\n",
-    "text": " ".join(f"{name}=%" for name in _FIELDS) + "\n",
-}
 
 
 class AccessLog:
@@ -68,9 +48,10 @@ class AccessLog:
         self._sink = Sink(stream)
         self._line: list[str] = []
         """What stands between the values of a line, with room for them."""
-        for text in _FORMS[form].split("%"):
+        for text in template(form).split("%"):
             self._line += (text, "")
         del self._line[-1]
+        self._values = [field.value for field in FIELDS]
         self._nothing = "" if form == "json" else "-"
         self._wall_clock = wall_clock
         self._capacity_bytes = capacity_bytes
@@ -85,13 +66,17 @@ class AccessLog:
 
     def observe(self, exchange: Exchange) -> None:
         """Log a request that is over."""
-        self._line[1::2] = self._values(exchange)
-        line = "".join(self._line).encode("ascii")
-        if self._bytes + len(line) > self._capacity_bytes:
+        line, nothing, place = self._line, self._nothing, 1
+        for value in self._values:
+            line[place] = value(exchange) or nothing
+            place += 2
+        line[1] = self._time()
+        written = "".join(line).encode("ascii")
+        if self._bytes + len(written) > self._capacity_bytes:
             self._drop(1)
             return
-        self._lines.append(line)
-        self._bytes += len(line)
+        self._lines.append(written)
+        self._bytes += len(written)
         if self._bytes >= self._write_at:
             self.flush()
 
@@ -128,40 +113,6 @@ class AccessLog:
         self._bytes -= size
         return b"".join(taken), len(taken)
 
-    def _values(self, exchange: Exchange) -> tuple[str, ...]:
-        """One for each of the fields."""
-        client, identity, nothing = exchange.client, exchange.identity, self._nothing
-        token_hash = identity.token_hash
-        organization = user = ""
-        if identity.is_verified:
-            # What else a token says of its bearer anybody may have written.
-            organization, user = shown_name(identity.customer), shown_name(identity.user)
-        request_id, method, job_id = exchange.request_id, client.method, exchange.job_id
-        if not are_plain(request_id + method + job_id):
-            request_id, method, job_id = shown(request_id), shown(method), shown(job_id)
-        return (
-            self._time(),
-            request_id,
-            exchange.kind,
-            method,
-            shown(client.target, SHOWN_CHARACTERS),
-            str(exchange.status),
-            exchange.outcome,
-            exchange.reason or nothing,
-            str(client.bytes_received),
-            str(client.bytes_sent),
-            _seconds(exchange.handling_seconds),
-            _seconds(exchange.held_seconds),
-            str(exchange.upstream_status),
-            _seconds(exchange.upstream_seconds),
-            job_id or nothing,
-            exchange.limit or nothing,
-            nothing if token_hash is None else token_hash.hex(),
-            organization or nothing,
-            user or nothing,
-            shown_address(exchange.address) or nothing,
-        )
-
     def _time(self) -> str:
         millisecond = int(self._wall_clock() * 1000)
         if millisecond != self._millisecond:
@@ -172,7 +123,3 @@ class AccessLog:
                 self._prefix = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
             self._shown_time = self._prefix + _MILLISECONDS[rest]
         return self._shown_time
-
-
-def _seconds(seconds: float) -> str:
-    return "%.6f" % seconds if seconds else "0.000000"  # noqa: UP031 - half as long as the others

@@ -14,9 +14,11 @@ _ADDRESS = re.compile(r"[0-9A-Fa-f.:]{0,45}")
 _UNSAFE = re.compile(r'[^!-~]|["\\]')
 
 
-def are_plain(words: str) -> bool:
-    """Whether they are shown as they are, as nearly all ids and methods."""
-    return words.isalnum() and words.isascii() and len(words) <= WORD_CHARACTERS
+def shown_word(word: str) -> str:
+    """An id or a method, which nearly always is shown as it is."""
+    if word.isalnum() and word.isascii() and len(word) <= WORD_CHARACTERS:
+        return word
+    return shown(word) if word else word
 
 
 def shown(value: str, most: int = WORD_CHARACTERS) -> str:

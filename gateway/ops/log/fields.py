@@ -1,0 +1,163 @@
+"""The access log's fields: one table, from which JSON and text lines are made, and documented.
+
+Every value is visible ASCII without quotes and backslashes, so it may stand in both forms as it is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from gateway.downstream.exchange import Exchange
+from gateway.ops.log.visible import shown, shown_address, shown_name, shown_word
+from gateway.protocols.theeye.redaction import SHOWN_CHARACTERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class LogField(NamedTuple):
+    """A row: the field's name, its type in JSON, its meaning for operators, and its value for a
+    request that is over."""
+
+    name: str
+    type: Literal["text", "number"]
+    meaning: str
+    value: Callable[[Exchange], str]
+
+
+def _seconds(seconds: float) -> str:
+    """Six decimals, in a quarter of the instructions that formatting takes."""
+    microseconds = int(seconds * 1_000_000 + 0.5)
+    whole, rest = microseconds // 1_000_000, microseconds % 1_000_000
+    return str(whole) + "." + str(1_000_000 + rest)[1:]
+
+
+def _token_hash(exchange: Exchange) -> str:
+    token_hash = exchange.identity.token_hash
+    return "" if token_hash is None else token_hash.hex()
+
+
+def _organization(exchange: Exchange) -> str:
+    identity = exchange.identity
+    return shown_name(identity.customer) if identity.is_verified else ""
+
+
+def _user(exchange: Exchange) -> str:
+    identity = exchange.identity
+    return shown_name(identity.user) if identity.is_verified else ""
+
+
+FIELDS: Final[tuple[LogField, ...]] = (
+    LogField("time", "text", "when it ended: RFC 3339, UTC", lambda _: ""),
+    LogField(
+        "request_id",
+        "text",
+        "`X-Request-Id`, as the orchestrator is told it too",
+        lambda exchange: shown_word(exchange.request_id),
+    ),
+    LogField(
+        "kind",
+        "text",
+        "`relay` (passed through), `websocket`, `create` (of a job that is waited for), `result`"
+        " or `refused`",
+        lambda exchange: exchange.kind,
+    ),
+    LogField("method", "text", "the method", lambda exchange: shown_word(exchange.client.method)),
+    LogField(
+        "target",
+        "text",
+        "path and query, secrets masked, up to 2048 characters",
+        lambda exchange: shown(exchange.client.target, SHOWN_CHARACTERS),
+    ),
+    LogField(
+        "status",
+        "number",
+        "the response's status; 0 where there was none",
+        lambda exchange: str(exchange.status),
+    ),
+    LogField(
+        "outcome",
+        "text",
+        "`ok` (answered as the orchestrator or the wait had it, whatever the status), `refused`"
+        " (the gateway's own 4xx, or its 503), `failed` (its own 500, 502, 504), `client_closed`,"
+        " `cut` (the response could not be completed) or `drained`",
+        lambda exchange: exchange.outcome,
+    ),
+    LogField(
+        "reason",
+        "text",
+        "why the client did not get what it asked for, where that was the gateway's doing",
+        lambda exchange: exchange.reason,
+    ),
+    LogField(
+        "bytes_in",
+        "number",
+        "bytes of the request's content",
+        lambda exchange: str(exchange.client.bytes_received),
+    ),
+    LogField(
+        "bytes_out",
+        "number",
+        "bytes of the response's content",
+        lambda exchange: str(exchange.client.bytes_sent),
+    ),
+    LogField(
+        "handling_seconds",
+        "number",
+        "how long the request took, without the time held",
+        lambda exchange: _seconds(exchange.handling_seconds),
+    ),
+    LogField(
+        "held_seconds",
+        "number",
+        "how long it only waited for its job to end",
+        lambda exchange: _seconds(exchange.held_seconds),
+    ),
+    LogField(
+        "upstream_status",
+        "number",
+        "the orchestrator's last status to what was asked for this request; 0 where there was none",
+        lambda exchange: str(exchange.upstream_status),
+    ),
+    LogField(
+        "upstream_seconds",
+        "number",
+        "how long it took to begin its answers to that, to fail, or until the client left",
+        lambda exchange: _seconds(exchange.upstream_seconds),
+    ),
+    LogField(
+        "job_id",
+        "text",
+        "the job that was created or asked for",
+        lambda exchange: shown_word(exchange.job_id),
+    ),
+    LogField("limit", "text", "the limit that was reached", lambda exchange: exchange.limit),
+    LogField(
+        "token_hash",
+        "text",
+        "what `hash-token` prints, so that a rule can name it",
+        _token_hash,
+    ),
+    LogField(
+        "organization",
+        "text",
+        'the token\'s organization, where `identity.mode = "verify"` has proved it',
+        _organization,
+    ),
+    LogField("user", "text", "its user, where that is proved", _user),
+    LogField(
+        "client",
+        "text",
+        "the client's address; behind a trusted proxy the one that the proxy tells",
+        lambda exchange: shown_address(exchange.address),
+    ),
+)
+"""In the order of a line. The time comes first, and no request knows it: the log itself does."""
+
+
+def template(form: Literal["json", "text"]) -> str:
+    """A line with ``%`` in the place of each value."""
+    if form == "text":
+        return " ".join(f"{field.name}=%" for field in FIELDS) + "\n"
+    places = {"text": '"%"', "number": "%"}
+    return "{" + ",".join(f'"{field.name}":{places[field.type]}' for field in FIELDS) + "}\n"

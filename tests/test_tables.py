@@ -1,0 +1,74 @@
+"""Tables in the documents say what the code says: settings, formats, metrics, fields of the log."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.sources import settings
+from gateway.ops.log.fields import FIELDS
+from gateway.sync.results.formats import FORMATS
+from gateway.wording import shown
+
+ROOT = Path(__file__).parent.parent
+PLACES = {
+    "settings": ("docs/configuration.md", "Configuration"),
+    "formats": ("docs/waiting.md", "Formats"),
+    "fields": ("docs/operations.md", "Access log"),
+}
+"""Where each table stands: the page, and the heading that it is the first table below."""
+
+CODE = re.compile(r"`([^`]+)`")
+MIB = 1024 * 1024
+
+
+def rows(table: str) -> list[list[str]]:
+    """The cells of a table, without its head."""
+    page, heading = PLACES[table]
+    text = (ROOT / page).read_text("utf-8")
+    _, found, section = re.split(
+        rf"^(#+ {re.escape(heading)})$", text, maxsplit=1, flags=re.MULTILINE
+    )
+    lines = re.search(r"^\|.*(?:\n\|.*)*", section, flags=re.MULTILINE)
+    assert found
+    assert lines is not None
+    split = [line.strip("|").split(" | ") for line in lines[0].splitlines()]
+    return [[cell.strip() for cell in cells] for cells in split[2:]]
+
+
+def named(cell: str) -> list[str]:
+    return CODE.findall(cell)
+
+
+def default(value: object) -> str:
+    """A default as the documents have it."""
+    if value in ("", ()):
+        return "none"
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and value >= MIB and value % MIB == 0:
+        return f"{value // MIB} MiB"
+    return f"`{value}`" if isinstance(value, str) else shown(value)
+
+
+@pytest.mark.parametrize("row", rows("settings"), ids=lambda row: row[0])
+def test_settings_are_documented_with_their_defaults(row: list[str]) -> None:
+    known = settings()
+    of_row = [default(known[name].default) for name in named(row[0])]
+    assert of_row in (row[1].split(", "), row[1].split(", ") * len(of_row))
+
+
+def test_formats_are_documented_in_their_order_of_precedence() -> None:
+    *own, without = rows("formats")
+    names = [name.partition("=")[0] for cells in own for name in named(cells[0])]
+    assert list(dict.fromkeys(names)) == list(FORMATS)
+    defaults = {name: rule.default_of for name, rule in FORMATS.items() if rule.default_of}
+    told = dict(re.findall(r"`(\w+)` \(profile ([0-9.]+)\)", without[1]))
+    assert told == defaults
+
+
+def test_fields_of_the_log_are_documented_as_the_table_has_them() -> None:
+    told = [(named(name)[0], kind, meaning) for name, kind, meaning in rows("fields")]
+    assert told == [(field.name, field.type, field.meaning) for field in FIELDS]
