@@ -22,13 +22,13 @@ from gateway.admission.limits.rules import Rules
 from gateway.downstream.connection import CONNECTIONS
 from gateway.downstream.listener import ClientListener
 from gateway.downstream.listening.places import Places
+from gateway.ops import parts
 from gateway.ops.admin import ProcessVitals
 from gateway.ops.health import Health
 from gateway.ops.log.access_log import AccessLog
 from gateway.ops.log.notices import LimitNotices
 from gateway.ops.log.upstream_watch import UpstreamWatch
 from gateway.ops.metrics import Metrics
-from gateway.ops.parts import LimitStats
 from gateway.protocols.http.fields import without
 from gateway.proxy.forwarding import Forwarding
 from gateway.proxy.limits import Limits
@@ -129,14 +129,16 @@ class Gateway:
         self._access_log = log = (
             AccessLog(sys.stdout, config.log.format, wall_clock) if config.log.access else None
         )
-        self._metrics = Metrics(
-            __version__,
-            self._watcher.stats,
-            upstream.stats,
-            self._limit_stats,
-            push=self._push.stats if self._push is not None else None,
-            lines_dropped=(lambda: log.dropped) if log is not None else None,
-        )
+        sources = [
+            lambda: parts.of_waits(self._watcher.stats()),
+            lambda: parts.of_upstream(upstream.stats()),
+            lambda: parts.of_limits(self._limit_stats()),
+        ]
+        if (push := self._push) is not None:
+            sources.append(lambda: parts.of_push(push.stats()))
+        if log is not None:
+            sources.append(lambda: parts.of_access_log(log.dropped))
+        self._metrics = Metrics(__version__, *sources)
         observers: list[Observer] = [self._metrics, LimitNotices(identities.accountable)]
         if self._access_log is not None:
             observers.append(self._access_log)
@@ -232,7 +234,7 @@ class Gateway:
         """A place for a wait whose job is still to be created."""
         return Place() if self._limits is None else self._limits.place(exchange)
 
-    def _limit_stats(self) -> LimitStats:
+    def _limit_stats(self) -> parts.LimitStats:
         verdicts = {} if self._limits is None else self._limits.stats()
         if self._connections is not None and self._connections.surplus:
             verdict = "refused" if self._config.limits.mode == "enforce" else "reported"
@@ -242,7 +244,7 @@ class Gateway:
         if self._buffers.refused:
             verdicts[BUFFERED_BYTES, "refused"] = self._buffers.refused
         redis = None if self._shared is None else self._shared.stats()
-        return LimitStats(verdicts, redis, self._buffers.total, self.places.refused)
+        return parts.LimitStats(verdicts, redis, self._buffers.total, self.places.refused)
 
 
 def _limits(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.sources import settings
+from gateway.ops.families import METRICS
 from gateway.ops.log.fields import FIELDS
 from gateway.sync.results.formats import FORMATS
 from gateway.wording import shown
@@ -16,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 PLACES = {
     "settings": ("docs/configuration.md", "Configuration"),
     "formats": ("docs/waiting.md", "Formats"),
+    "metrics": ("docs/operations.md", "Metrics"),
     "fields": ("docs/operations.md", "Access log"),
 }
 """Where each table stands: the page, and the heading that it is the first table below."""
@@ -67,6 +69,14 @@ def test_formats_are_documented_in_their_order_of_precedence() -> None:
     defaults = {name: rule.default_of for name, rule in FORMATS.items() if rule.default_of}
     told = dict(re.findall(r"`(\w+)` \(profile ([0-9.]+)\)", without[1]))
     assert told == defaults
+
+
+def test_metrics_are_documented_as_the_table_has_them() -> None:
+    told = [
+        (named(name)[0], kind, tuple(named(labels)), meaning)
+        for name, kind, labels, meaning in rows("metrics")
+    ]
+    assert told == [*METRICS]
 
 
 def test_fields_of_the_log_are_documented_as_the_table_has_them() -> None:

@@ -6,8 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import msgspec
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from gateway.ops.families import single
 from gateway.ops.health import PROBE_SECONDS, Readiness
 from gateway.ops.merge import Totals
 from gateway.server.channel import Question
@@ -79,11 +79,5 @@ class WorkersVitals:
         }
 
     def _supervised(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily(
-            "gateway_workers", "Worker processes.", value=len(self.supervisor.running)
-        )
-        yield CounterMetricFamily(
-            "gateway_workers_replaced",
-            "Worker processes that ended without having been told to.",
-            value=self.supervisor.replaced,
-        )
+        yield single("gateway_workers", len(self.supervisor.running))
+        yield single("gateway_workers_replaced_total", self.supervisor.replaced)

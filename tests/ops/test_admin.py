@@ -7,10 +7,8 @@ import pytest
 from gateway.ops.admin import ProcessVitals, admin_app
 from gateway.ops.health import Health
 from gateway.ops.metrics import Metrics
-from gateway.ops.parts import LimitStats
+from gateway.ops.parts import of_waits
 from gateway.sync.watch.watcher import WatcherStats
-from gateway.upstream import UpstreamStats
-from gateway.upstream.connections.pool import PoolStats
 from gateway.upstream.signs import Signs, Trouble
 
 if TYPE_CHECKING:
@@ -39,12 +37,7 @@ async def client(
         signs=signs,
         probe=probe,
     )
-    metrics = Metrics(
-        "1",
-        lambda: WatcherStats(0, 0, 0, {}),
-        lambda: UpstreamStats(PoolStats(0, 0, 0), {}, {}),
-        lambda: LimitStats({}),
-    )
+    metrics = Metrics("1", lambda: of_waits(WatcherStats(3, 2, 1, {})))
     return await aiohttp_client(admin_app(ProcessVitals(health, metrics)))
 
 

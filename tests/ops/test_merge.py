@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,7 @@ from prometheus_client.registry import Collector
 from gateway.durations import ANSWER_SECONDS, Durations
 from gateway.ops.merge import EXCHANGED, Totals
 from gateway.ops.metrics import Metrics
-from gateway.ops.parts import LimitStats
+from gateway.ops.parts import of_access_log, of_upstream, of_waits
 from gateway.sync.watch.state import WaitVerdict
 from gateway.sync.watch.watcher import WatcherStats
 from gateway.upstream import UpstreamStats
@@ -129,10 +130,9 @@ def test_page_of_real_workers_has_the_form_asked_for(accept: str) -> None:
         took.add(0.25 * number)
         metrics = Metrics(
             "7",
-            lambda: WatcherStats(1, 1, 0, {WaitVerdict.ENDED: 2}),
-            lambda took=took: UpstreamStats(PoolStats(2, 1, 0), {}, {"relay": took}),  # type: ignore[misc]
-            lambda: LimitStats({}),
-            lines_dropped=lambda number=number: number,  # type: ignore[misc]
+            partial(of_waits, WatcherStats(1, 1, 0, {WaitVerdict.ENDED: 2})),
+            partial(of_upstream, UpstreamStats(PoolStats(2, 1, 0), {}, {"relay": took})),
+            partial(of_access_log, number),
         )
         for _ in range(number):
             metrics.observe(exchange(status=401, reason="UnknownToken"))

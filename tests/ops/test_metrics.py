@@ -7,8 +7,9 @@ from gateway import build
 from gateway.admission.limits.redis_budgets import RedisStats
 from gateway.downstream.exchange import Kind
 from gateway.durations import ANSWER_SECONDS, Durations
+from gateway.ops.families import METRICS
 from gateway.ops.metrics import Metrics
-from gateway.ops.parts import LimitStats
+from gateway.ops.parts import LimitStats, of_access_log, of_limits, of_push, of_upstream, of_waits
 from gateway.sync.push.hints import PushStats
 from gateway.sync.watch.state import WaitVerdict
 from gateway.sync.watch.watcher import WatcherStats
@@ -25,19 +26,21 @@ def metrics(push: PushStats | None = None) -> Metrics:
     took = Durations(ANSWER_SECONDS)
     took.add(0.3)
     took.add(70)
+    waits = WatcherStats(2, 3, 0, {WaitVerdict.ENDED: 7, WaitVerdict.TIME_UP: 2})
+    upstream = UpstreamStats(
+        PoolStats(busy=1, idle=4, queued=1),
+        requests={("relay", "2xx"): 11, ("read", "5xx"): 1},
+        seconds={"relay": took},
+    )
+    verdicts = {("create", "refused"): 3, ("other", "admitted"): 9}
+    limits = LimitStats(verdicts, RedisStats(False, 2, 40, 5), 0, 6)
     return Metrics(
         "1.2.3",
-        lambda: WatcherStats(2, 3, 0, {WaitVerdict.ENDED: 7, WaitVerdict.TIME_UP: 2}),
-        lambda: UpstreamStats(
-            PoolStats(busy=1, idle=4, queued=1),
-            requests={("relay", "2xx"): 11, ("read", "5xx"): 1},
-            seconds={"relay": took},
-        ),
-        lambda: LimitStats(
-            {("create", "refused"): 3, ("other", "admitted"): 9}, RedisStats(False, 2, 40, 5), 0, 6
-        ),
-        push=None if push is None else lambda: push,
-        lines_dropped=lambda: 8,
+        lambda: of_waits(waits),
+        lambda: of_upstream(upstream),
+        lambda: of_limits(limits),
+        lambda: of_access_log(8),
+        *([] if push is None else [lambda: of_push(push)]),
     )
 
 
@@ -173,3 +176,17 @@ def test_metrics_of_two_gateways_in_one_process_are_apart() -> None:
     first, second = metrics(), metrics()
     first.observe(exchange(status=200))
     assert "gateway_requests_total" not in read(second)
+
+
+OF_THE_SUPERVISOR = {"gateway_workers", "gateway_workers_replaced_total"}
+"""``tests/server/test_vitals.py`` holds these."""
+
+
+def test_every_metric_of_the_table_is_on_the_page_with_its_labels() -> None:
+    source = metrics(PushStats(True, matched=5, dropped=8, missing=2))
+    source.observe(exchange(status=401, reason="UnknownToken", held_seconds=0.125))
+    found = read(source)
+    for row in METRICS:
+        if row.name not in OF_THE_SUPERVISOR:
+            samples = found[f"{row.name}_sum" if row.type == "histogram" else row.name]
+            assert {tuple(labels) for labels, _ in samples} == {row.labels}

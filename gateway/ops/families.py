@@ -1,0 +1,180 @@
+"""Every metric of the gateway's own: one table, by which they are made, and documented."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar, cast
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.utils import floatToGoString
+
+from gateway.durations import Durations
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from prometheus_client.metrics_core import Metric
+
+Labels = TypeVar("Labels", bound=tuple[str, ...])
+Value = float | Durations
+
+
+class Row(NamedTuple):
+    """A metric: its name as Prometheus shows it, its labels, and its meaning for operators."""
+
+    name: str
+    type: Literal["counter", "gauge", "histogram"]
+    labels: tuple[str, ...]
+    meaning: str
+
+
+METRICS: tuple[Row, ...] = (
+    Row(
+        "gateway_requests_total",
+        "counter",
+        ("kind", "method", "status"),
+        "Requests by kind (relay, websocket, create, result, refused), method and status class.",
+    ),
+    Row(
+        "gateway_request_handling_seconds",
+        "histogram",
+        ("kind",),
+        "How long requests took, without the time they were held waiting for a job.",
+    ),
+    Row(
+        "gateway_request_held_seconds",
+        "histogram",
+        (),
+        "How long requests were held waiting for a job, of those that were held.",
+    ),
+    Row("gateway_waits_in_flight", "gauge", (), "Clients waiting for a job."),
+    Row(
+        "gateway_waits_total",
+        "counter",
+        ("verdict",),
+        "Waits for a job by how they ended (ended, time_up, drained).",
+    ),
+    Row(
+        "gateway_upstream_requests_total",
+        "counter",
+        ("purpose", "status"),
+        "Requests to the orchestrator by purpose (relay, create, read, poll, probe) and status"
+        " class, or failed.",
+    ),
+    Row(
+        "gateway_upstream_seconds",
+        "histogram",
+        ("purpose",),
+        "How long the orchestrator took to begin its answers, or to fail.",
+    ),
+    Row(
+        "gateway_upstream_connections",
+        "gauge",
+        ("state",),
+        "Connections to the orchestrator (busy, idle), and requests that wait for one (queued).",
+    ),
+    Row(
+        "gateway_limit_verdicts_total",
+        "counter",
+        ("limit", "verdict"),
+        "Requests by what a limit (create, result, other, unknown_token, holds, buffered_bytes and"
+        " others)"
+        " said of them (admitted, refused, reported); of connections only those over theirs.",
+    ),
+    Row(
+        "gateway_buffered_bytes",
+        "gauge",
+        (),
+        "Memory that jobs and results under way take, of limits.buffered_bytes.",
+    ),
+    Row(
+        "gateway_connections_refused_total",
+        "counter",
+        (),
+        "Clients' connections that got 503 for want of file descriptors.",
+    ),
+    Row(
+        "gateway_errors_total",
+        "counter",
+        ("reason",),
+        "Requests that did not get what they asked for by the gateway's doing, by reason as in the"
+        " access log; UnknownToken is a token that is refused from memory.",
+    ),
+    Row(
+        "gateway_access_log_lines_dropped_total",
+        "counter",
+        (),
+        "Lines that the access log could not write fast enough, or at all.",
+    ),
+    Row(
+        "gateway_redis_answering",
+        "gauge",
+        (),
+        "Whether Redis answers, 1 or 0 for each worker; only where one is configured.",
+    ),
+    Row("gateway_redis_failures_total", "counter", (), "How often Redis has stopped answering."),
+    Row(
+        "gateway_budget_decisions_total",
+        "counter",
+        ("store",),
+        "Decisions on rates by who made them (redis, memory).",
+    ),
+    Row(
+        "gateway_push_connected",
+        "gauge",
+        (),
+        "Whether Redis tells of ends of jobs, 1 or 0; of several workers how many it tells.",
+    ),
+    Row(
+        "gateway_push_messages_total",
+        "counter",
+        ("outcome",),
+        "Messages of Redis by what became of them (matched: names a job; dropped).",
+    ),
+    Row(
+        "gateway_push_missing_total",
+        "counter",
+        (),
+        "Jobs that were waited for and ended without a message.",
+    ),
+    Row("gateway_workers", "gauge", (), "Worker processes; only with several."),
+    Row(
+        "gateway_workers_replaced_total",
+        "counter",
+        (),
+        "Worker processes that ended without having been told to; only with several.",
+    ),
+)
+_ROWS = {row.name: row for row in METRICS}
+
+
+def single(name: str, value: Value) -> Metric:
+    """The metric of a row without labels."""
+    return labelled(name, {(): value})
+
+
+def labelled(name: str, values: Mapping[Labels, Value]) -> Metric:
+    """The metric of a row, with a value for each combination of labels; durations where it is a
+    histogram.
+
+    Raises:
+        KeyError: there is no such row.
+    """
+    _, kind, labels, meaning = _ROWS[name]
+    if kind == "histogram":
+        histogram = HistogramMetricFamily(name, meaning, labels=labels)
+        for combination, value in values.items():
+            durations = cast("Durations", value)
+            histogram.add_metric(combination, _buckets(durations), durations.sum)
+        return histogram
+    family: CounterMetricFamily | GaugeMetricFamily
+    make = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
+    family = make(name, meaning, labels=labels)
+    for combination, value in values.items():
+        family.add_metric(combination, cast("float", value))
+    return family
+
+
+def _buckets(durations: Durations) -> list[tuple[str, float]]:
+    names = [*map(floatToGoString, durations.bounds), "+Inf"]
+    return list(zip(names, accumulate(durations.counts), strict=True))
