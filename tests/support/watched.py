@@ -108,13 +108,14 @@ class Watched:
 
 
 def is_empty(watcher: Watcher) -> bool:
-    """Nothing is left of any wait: no watch, no group, no timer, no request."""
-    polling = watcher._polling
+    """Nothing is left of any wait: no watch, no batch, no timer, no request."""
+    scheduler = watcher._scheduler
     return (
-        watcher.stats().watches == watcher.stats().waiters == len(polling) == 0
-        and not len(polling._groups)
-        and not polling._groups._queue
-        and polling._timer is None
+        watcher.stats().watches == watcher.stats().waiters == len(scheduler) == 0
+        and not scheduler._states
+        and not len(scheduler._batches)
+        and not scheduler._batches._queue
+        and scheduler._timer is None
     )
 
 

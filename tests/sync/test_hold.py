@@ -657,7 +657,7 @@ async def test_nothing_is_left_of_many_waits_however_they_ended() -> None:
     await asyncio.sleep(61)
     assert is_empty(gateway.watcher)
     assert not gateway.hold._snapshots
-    assert not gateway.watcher._hints
+    assert not gateway.watcher._registry._hints
     assert not gateway.results._kept
     assert not gateway.results._tasks
     assert asyncio.all_tasks() == {asyncio.current_task()}

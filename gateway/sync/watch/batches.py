@@ -1,7 +1,7 @@
-"""Watches by whose credentials look at them next, and which group's turn it is. No I/O, no clock.
+"""Watches by the credentials that poll them next, and which batch is to be sent next. Pure.
 
-Watches whose next look uses the same credentials for the same organization form a group, which is
-asked for with one request at a time. A group's turn comes when one of its watches is due.
+Watches whose next poll uses the same credentials for the same organization form a batch, which is
+polled with one request at a time. A batch is due when one of its watches is.
 """
 
 from __future__ import annotations
@@ -15,113 +15,115 @@ from gateway.sync.watch.intervals import JOINING_SHARE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gateway.sync.watch.state import Watch
+    from gateway.sync.watch.state import PollState
 
 NEVER = float("inf")
 
 
-class Group:
-    __slots__ = ("free_at", "key", "watches", "when")
+class Batch:
+    """All watches of one key; times are the clock's seconds."""
+
+    __slots__ = ("due", "free_at", "key", "states")
 
     def __init__(self, key: bytes) -> None:
         self.key = key
-        self.watches: dict[Watch, None] = {}
-        self.when = NEVER
-        """When its turn is."""
+        self.states: dict[PollState, None] = {}
+        self.due = NEVER
+        """When its next request is due."""
         self.free_at = -NEVER
-        """Its turn is not before this: one request after the other, so that they get fuller."""
+        """No request is due before this: one follows the other, so that they get fuller."""
 
-    def first(self) -> Watch | None:
-        """The watch that is due first, of those that are not looked at just now."""
+    def first(self) -> PollState | None:
+        """The watch that is due first, of those that are not being polled."""
         return min(self._waiting(), key=due, default=None)
 
-    def joining(self, now: float, most: int) -> list[Watch]:
+    def joining(self, now: float, most: int) -> list[PollState]:
         """The watches that a list request takes along: they are due, or nearly so."""
-        ready = (w for w in self._waiting() if w.is_listable and _joins_at(w) <= now)
+        ready = (one for one in self._waiting() if one.is_listable and _joins_at(one) <= now)
         return heapq.nsmallest(most, ready, key=due)
 
-    def _waiting(self) -> Iterator[Watch]:
-        return (watch for watch in self.watches if watch.flight is None)
+    def _waiting(self) -> Iterator[PollState]:
+        return (state for state in self.states if state.flight is None)
 
 
-class Groups:
+class Batches:
     def __init__(self) -> None:
-        self._groups: dict[bytes, Group] = {}
-        self._queue: list[tuple[float, int, Group]] = []
-        """By when; an entry whose time is not its group's any more is void."""
+        self._batches: dict[bytes, Batch] = {}
+        self._queue: list[tuple[float, int, Batch]] = []
+        """By due time; an entry whose time is not its batch's any more is void."""
         self._numbers = count()
 
     def __len__(self) -> int:
-        return len(self._groups)
+        return len(self._batches)
 
-    def __iter__(self) -> Iterator[Group]:
-        return iter(self._groups.values())
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(self._batches.values())
 
-    def put(self, watch: Watch) -> None:
-        """Into the group of its asker."""
-        key = watch.asker.group
-        group = self._groups.get(key)
-        if group is None:
-            group = self._groups[key] = Group(key)
-        group.watches[watch] = None
-        watch.group = key
-        self.expect(watch)
+    def put(self, state: PollState) -> None:
+        """Put a watch into the batch of its first waiter's credentials."""
+        key = state.watch.first.access.batch_key
+        batch = self._batches.get(key)
+        if batch is None:
+            batch = self._batches[key] = Batch(key)
+        batch.states[state] = None
+        state.batch_key = key
+        self.expect(state)
 
-    def take_out(self, watch: Watch) -> None:
-        if watch.group is None:
+    def take_out(self, state: PollState) -> None:
+        if state.batch_key is None:
             return
-        group = self._groups[watch.group]
-        watch.group = None
-        del group.watches[watch]
-        if not group.watches:
-            group.when = NEVER
-            del self._groups[group.key]
-        if not self._groups:
+        batch = self._batches[state.batch_key]
+        state.batch_key = None
+        del batch.states[state]
+        if not batch.states:
+            batch.due = NEVER
+            del self._batches[batch.key]
+        if not self._batches:
             self._queue.clear()
 
     def clear(self) -> None:
-        for group in self:
-            for watch in group.watches:
-                watch.group = None
-        self._groups.clear()
+        for batch in self:
+            for state in batch.states:
+                state.batch_key = None
+        self._batches.clear()
         self._queue.clear()
 
-    def expect(self, watch: Watch) -> None:
-        """The watch has a new time: its group's turn must not be later."""
-        if watch.group is not None and watch.flight is None:
-            group = self._groups[watch.group]
-            self._advance(group, watch.due)
+    def expect(self, state: PollState) -> None:
+        """Let the batch of a watch be due no later than the watch, whose time has changed."""
+        if state.batch_key is not None and state.flight is None:
+            self._advance(self._batches[state.batch_key], state.due)
 
-    def had_turn(self, group: Group, free_at: float) -> None:
-        """The next is when another watch is due, and not before ``free_at``."""
-        group.free_at = free_at
-        self.retime(group)
+    def sent(self, batch: Batch, free_at: float) -> None:
+        """Let the batch be due when another of its watches is, but not before ``free_at``."""
+        batch.free_at = free_at
+        self.retime(batch)
 
-    def retime(self, group: Group) -> None:
-        group.when = NEVER
-        first = group.first()
+    def retime(self, batch: Batch) -> None:
+        """Let the batch be due when the first of its watches is."""
+        batch.due = NEVER
+        first = batch.first()
         if first is not None:
-            self._advance(group, first.due)
+            self._advance(batch, first.due)
 
-    def next(self) -> Group | None:
-        """The group whose turn is first."""
+    def next(self) -> Batch | None:
+        """The batch that is due first."""
         while self._queue:
-            when, _, group = self._queue[0]
-            if when == group.when:
-                return group
+            at, _, batch = self._queue[0]
+            if at == batch.due:
+                return batch
             heapq.heappop(self._queue)
         return None
 
-    def _advance(self, group: Group, when: float) -> None:
-        when = max(when, group.free_at)
-        if when < group.when:
-            group.when = when
-            heapq.heappush(self._queue, (when, next(self._numbers), group))
+    def _advance(self, batch: Batch, at: float) -> None:
+        at = max(at, batch.free_at)
+        if at < batch.due:
+            batch.due = at
+            heapq.heappush(self._queue, (at, next(self._numbers), batch))
 
 
-def due(watch: Watch) -> float:
-    return watch.due
+def due(state: PollState) -> float:
+    return state.due
 
 
-def _joins_at(watch: Watch) -> float:
-    return watch.planned_at + JOINING_SHARE * (watch.due - watch.planned_at)
+def _joins_at(state: PollState) -> float:
+    return state.planned_at + JOINING_SHARE * (state.due - state.planned_at)

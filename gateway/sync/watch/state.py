@@ -1,4 +1,4 @@
-"""The state of watching: who waits for a job, and how a wait ended."""
+"""The records of watching: a job, the clients that wait for it, and where its polls stand."""
 
 from __future__ import annotations
 
@@ -25,17 +25,20 @@ class WaitVerdict(StrEnum):
 
 @dataclass(slots=True)
 class LastSeen:
-    """That a client was shown a job that had not ended; times in the clock's seconds."""
+    """When a client was shown a job that had not ended, and what polls said since then.
+
+    Outlives the client's request: the next one goes on from here. Times are the clock's seconds.
+    """
 
     shown_at: float
     """When the last request began that showed it, with the client's own credentials."""
     task: TaskKey | None = None
-    looked_at: float | None = None
-    """When it was last looked at, by anybody."""
+    polled_at: float | None = None
+    """When it was last polled, with anybody's credentials."""
     failures: int = 0
-    """Its watch's, when its client's last request ended."""
+    """``PollState.failures`` when the client's last request ended."""
     watched_until: float = field(init=False)
-    """When its client's last request ended: hints since then reached nobody."""
+    """When the client's last request ended: hints since then reached nobody."""
     unended_at: float = field(init=False)
     """When the last request began, anybody's, that did not find the job ended."""
 
@@ -45,9 +48,9 @@ class LastSeen:
 
 @dataclass(eq=False, slots=True)
 class Waiter:
+    """One request that is held."""
+
     access: JobAccess
-    group: bytes
-    """The reading's, at hand."""
     last_seen: LastSeen | None
     verdict: asyncio.Future[WaitVerdict]
     watch: Watch
@@ -59,22 +62,14 @@ class Waiter:
         return done and verdict.result() is WaitVerdict.TIME_UP
 
     def wake(self, verdict: WaitVerdict) -> None:
+        """End the wait; the first verdict stays."""
         if not self.verdict.done():
             self.verdict.set_result(verdict)
 
 
 @dataclass(eq=False, slots=True)
-class Flight:
-    """A request that looks at jobs."""
-
-    task: asyncio.Task[None] | None = None
-    watches: int = 0
-    """How many still wait for what it says."""
-
-
-@dataclass(eq=False, slots=True)
 class Watch:
-    """A job that is waited for. What stands below ``waiters`` is polling's."""
+    """A job that is waited for."""
 
     job_id: str
     """In lower case."""
@@ -83,33 +78,61 @@ class Watch:
     usual: Usual | None = None
     """When jobs of its task end, where that is known."""
     is_private: bool = False
-    """Its one waiter is not known to be allowed to see the job."""
+    """The one waiter is not known to be allowed to see the job, so nobody shares its polls."""
     waiters: dict[Waiter, None] = field(default_factory=dict)
-    """In the order in which they lend their credentials; a waiter of another token than the
-    first's has read the job with its own before it came here."""
-    is_listable: bool = True
-    listed_at: float = float("-inf")
-    """When the last list was asked for that had it."""
-    due: float = 0.0
-    """When it is to be looked at next, and since when it has been planned."""
-    planned_at: float = 0.0
+    """Polls use the first waiter's token; after each poll it moves to the end.
+
+    Invariant: every waiter has read the job with its own token, so sharing one poll reveals
+    nothing. A private watch has one waiter.
+    """
     unended_at: float = float("-inf")
-    """When the last look began that did not find it ended."""
-    failures: int = 0
-    """How many looks in a row, or reads that one led to, told nothing."""
-    group: bytes | None = None
-    """Of the reading that the next look is to use; None while it is not looked at."""
-    flight: Flight | None = None
-    """The look that is being made."""
+    """When the last poll began that did not find it ended."""
 
     @property
-    def asker(self) -> Waiter:
-        """Whose turn it is to lend their credentials."""
+    def first(self) -> Waiter:
+        """The waiter whose credentials the next poll uses."""
         return next(iter(self.waiters))
 
-    def pass_turn(self) -> None:
-        """Let another waiter's credentials be used for the next look."""
+    def rotate(self) -> None:
+        """Move the first waiter to the end."""
         if len(self.waiters) > 1:
-            first = self.asker
+            first = self.first
             del self.waiters[first]
             self.waiters[first] = None
+
+
+@dataclass(eq=False, slots=True)
+class Flight:
+    """A request, or several in a row, that polls a batch."""
+
+    task: asyncio.Task[None] | None = None
+    polls: int = 0
+    """Jobs of the batch that are still wanted and of which nothing was said yet."""
+
+
+@dataclass(eq=False, slots=True)
+class PollState:
+    """Where the polls of a watch stand. Kept by the scheduler; times are the clock's seconds."""
+
+    watch: Watch
+    due: float = 0.0
+    """When the next poll is due; infinite while one is under way."""
+    planned_at: float = 0.0
+    """When ``due`` was planned, which is when the last poll ended."""
+    failures: int = 0
+    """How many polls in a row, or reads that one led to, told nothing."""
+    is_listable: bool = True
+    """A list can have the job; else it is polled by itself."""
+    listed_at: float = float("-inf")
+    """When the request for the last list began that had it."""
+    batch_key: bytes | None = None
+    """``JobAccess.batch_key`` of the first waiter; None once the watch is not polled any more."""
+    flight: Flight | None = None
+    """The poll that is under way."""
+
+    def land(self) -> Flight | None:
+        """End the poll that is under way, for this watch; returns it."""
+        flight, self.flight = self.flight, None
+        if flight is not None:
+            flight.polls -= 1
+        return flight

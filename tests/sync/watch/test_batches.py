@@ -1,75 +1,75 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sync.watch.batches import NEVER, Groups
-from gateway.sync.watch.state import Flight, Waiter, Watch
+from gateway.sync.watch.batches import NEVER, Batches
+from gateway.sync.watch.state import Flight, PollState, Waiter, Watch
 from tests.support.theeye import JOB_ID
 from tests.support.watched import access
 
 
-def watch(due: float, asker: str = "a", planned_at: float = 0.0) -> Watch:
-    made = Watch(JOB_ID, 0.0, due=due, planned_at=planned_at)
-    one = access(asker)
-    made.waiters[Waiter(one, one.batch_key, None, None, made)] = None  # type: ignore[arg-type]
-    return made
+def state(due: float, lender: str = "a", planned_at: float = 0.0) -> PollState:
+    """A watch with one waiter, whose next poll is ``due``."""
+    watch = Watch(JOB_ID, 0.0)
+    watch.waiters[Waiter(access(lender), None, None, watch)] = None  # type: ignore[arg-type]
+    return PollState(watch, due=due, planned_at=planned_at)
 
 
-def test_turn_is_the_groups_whose_watch_is_due_first() -> None:
-    groups = Groups()
-    late, early = watch(5.0, "a"), watch(3.0, "b")
+def test_next_batch_is_the_one_whose_watch_is_due_first() -> None:
+    batches = Batches()
+    late, early = state(5.0, "a"), state(3.0, "b")
     for one in (late, early):
-        groups.put(one)
-    first = groups.next()
+        batches.put(one)
+    first = batches.next()
     assert first is not None
-    assert (first.key, first.when) == (early.group, 3.0)
-    groups.take_out(early)
-    second = groups.next()
+    assert (first.key, first.due) == (early.batch_key, 3.0)
+    batches.take_out(early)
+    second = batches.next()
     assert second is not None
-    assert (second.key, second.when) == (late.group, 5.0)
-    groups.take_out(late)
-    assert groups.next() is None
-    assert (len(groups), groups._queue, late.group) == (0, [], None)
+    assert (second.key, second.due) == (late.batch_key, 5.0)
+    batches.take_out(late)
+    assert batches.next() is None
+    assert (len(batches), batches._queue, late.batch_key) == (0, [], None)
 
 
-def test_group_waits_between_two_turns() -> None:
-    groups = Groups()
-    groups.put(watch(1.0))
-    group = groups.next()
-    assert group is not None
-    groups.had_turn(group, free_at=1.5)
-    assert group.when == 1.5
-    sooner = watch(0.0)
-    groups.put(sooner)
-    assert group.when == 1.5
+def test_batch_rests_between_two_requests() -> None:
+    batches = Batches()
+    batches.put(state(1.0))
+    batch = batches.next()
+    assert batch is not None
+    batches.sent(batch, free_at=1.5)
+    assert batch.due == 1.5
+    sooner = state(0.0)
+    batches.put(sooner)
+    assert batch.due == 1.5
 
 
-def test_watch_that_is_looked_at_has_no_turn() -> None:
-    groups = Groups()
-    one = watch(1.0)
-    groups.put(one)
-    group = groups.next()
-    assert group is not None
+def test_watch_that_is_being_polled_makes_no_batch_due() -> None:
+    batches = Batches()
+    one = state(1.0)
+    batches.put(one)
+    batch = batches.next()
+    assert batch is not None
     one.flight = Flight()
-    groups.retime(group)
-    assert (group.first(), group.when) == (None, NEVER)
-    groups.expect(one)
-    assert groups.next() is None
+    batches.retime(batch)
+    assert (batch.first(), batch.due) == (None, NEVER)
+    batches.expect(one)
+    assert batches.next() is None
     one.flight = None
-    groups.expect(one)
-    assert groups.next() is group
+    batches.expect(one)
+    assert batches.next() is batch
 
 
 def test_list_takes_along_what_is_nearly_due_first_what_is_due_longest() -> None:
-    groups = Groups()
-    due, nearly, later, alone = watch(1.0), watch(1.5), watch(2.0), watch(1.0)
+    batches = Batches()
+    due, nearly, later, alone = state(1.0), state(1.5), state(2.0), state(1.0)
     alone.is_listable = False
     for one in (later, nearly, due, alone):
-        groups.put(one)
-    group = groups.next()
-    assert group is not None
-    assert group.joining(1.0, most=10) == [due, nearly]
-    assert group.joining(1.0, most=1) == [due]
-    assert group.joining(1.2, most=10) == [due, nearly, later]
+        batches.put(one)
+    batch = batches.next()
+    assert batch is not None
+    assert batch.joining(1.0, most=10) == [due, nearly]
+    assert batch.joining(1.0, most=1) == [due]
+    assert batch.joining(1.2, most=10) == [due, nearly, later]
 
 
 @given(
@@ -78,16 +78,18 @@ def test_list_takes_along_what_is_nearly_due_first_what_is_due_longest() -> None
         max_size=60,
     )
 )
-def test_next_turn_is_never_later_than_the_first_due(steps: list[tuple[str, float, str]]) -> None:
-    groups, watches = Groups(), list[Watch]()
-    for asker, due, step in steps:
-        if step == "put" or not watches:
-            watches.append(watch(due, asker))
-            groups.put(watches[-1])
+def test_no_batch_is_due_later_than_its_first_watch(
+    steps: list[tuple[str, float, str]],
+) -> None:
+    batches, states = Batches(), list[PollState]()
+    for lender, due, step in steps:
+        if step == "put" or not states:
+            states.append(state(due, lender))
+            batches.put(states[-1])
         else:
-            groups.take_out(watches.pop(0))
-        group = groups.next()
-        assert (group is None) == (not watches)
-        if group is not None:
-            assert group.when <= min(one.due for one in watches)
-            assert {one.group for one in watches} == {one.key for one in groups}
+            batches.take_out(states.pop(0))
+        batch = batches.next()
+        assert (batch is None) == (not states)
+        if batch is not None:
+            assert batch.due <= min(one.due for one in states)
+            assert {one.batch_key for one in states} == {one.key for one in batches}

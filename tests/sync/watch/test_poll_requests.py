@@ -47,7 +47,7 @@ async def test_refusal_of_lists_is_forgotten_after_a_while() -> None:
     await asyncio.sleep(REFUSED_SECONDS)
     await waits(watcher, of("a", jobs), 5)
     assert len(upstream.lists_asked) == 2
-    assert len(watcher._polling._asking._refused) == 1
+    assert len(watcher._scheduler._requests._refused) == 1
 
 
 async def test_token_whose_lists_alone_fail_is_asked_with_for_single_jobs_for_a_while() -> None:

@@ -8,27 +8,26 @@ from tests.support.watched import access
 
 
 @pytest.mark.virtual_time
-async def test_waiters_take_turns() -> None:
+async def test_waiters_lend_their_credentials_one_after_the_other() -> None:
     watch = Watch(JOB_ID, 0.0)
     waiters = [
-        Waiter(access(), b"", None, asyncio.get_running_loop().create_future(), watch)
-        for _ in range(3)
+        Waiter(access(), None, asyncio.get_running_loop().create_future(), watch) for _ in range(3)
     ]
     watch.waiters = dict.fromkeys(waiters[:1])
-    watch.pass_turn()
-    assert watch.asker is waiters[0]
+    watch.rotate()
+    assert watch.first is waiters[0]
     watch.waiters = dict.fromkeys(waiters)
-    turns = []
+    firsts = []
     for _ in range(4):
-        turns.append(watch.asker)
-        watch.pass_turn()
-    assert turns == [*waiters, waiters[0]]
+        firsts.append(watch.first)
+        watch.rotate()
+    assert firsts == [*waiters, waiters[0]]
 
 
 @pytest.mark.virtual_time
 async def test_first_verdict_stays() -> None:
     verdict = asyncio.get_running_loop().create_future()
-    waiter = Waiter(access(), b"", None, verdict, Watch(JOB_ID, 0.0))
+    waiter = Waiter(access(), None, verdict, Watch(JOB_ID, 0.0))
     waiter.wake(WaitVerdict.TIME_UP)
     waiter.wake(WaitVerdict.ENDED)
     assert verdict.result() is WaitVerdict.TIME_UP

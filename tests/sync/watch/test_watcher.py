@@ -6,7 +6,7 @@ import pytest
 from gateway.sync.jobs.outcome import PollOutcome
 from gateway.sync.watch.pacer import Pacer
 from gateway.sync.watch.state import LastSeen, WaitVerdict
-from gateway.sync.watch.watcher import MAX_HINTS, TRUST_SECONDS
+from gateway.sync.watch.watcher import TRUST_SECONDS
 from tests.support.theeye import JOB_ID
 from tests.support.virtual_time import now
 from tests.support.watched import Watched, access, is_empty, job_ids, of
@@ -200,18 +200,6 @@ async def test_hint_before_the_wait_counts_unless_the_job_was_read_since(
     assert now() == waits_until
 
 
-async def test_hint_is_forgotten_after_seconds_and_hints_are_bounded() -> None:
-    watcher = Watched().watcher()
-    for number in range(MAX_HINTS + 1):
-        watcher.hint(f"{number:024x}")
-    assert len(watcher._hints) == MAX_HINTS
-    await asyncio.sleep(6)
-    assert len(watcher._hints) == 0
-    assert (
-        await watcher.wait(access(job_id="1" * 24), 1, last_seen=LastSeen(0)) is WaitVerdict.TIME_UP
-    )
-
-
 async def test_flood_of_false_hints_costs_a_read_a_second_and_the_upstream_its_budget() -> None:
     upstream = Watched()
     watcher = upstream.watcher()
@@ -247,7 +235,7 @@ async def test_repeated_hints_at_one_tenants_jobs_leave_others_their_looks() -> 
         for _ in range(2500):
             await asyncio.sleep(0.01)
             for job_id in flooded:
-                watcher._hints[job_id] = now() - 0.1  # so that it only leads to a look
+                watcher._registry._hints[job_id] = now() - 0.1  # so that it only leads to a look
                 watcher.hint(job_id)
     looked_at = [request.at for request in upstream.requests if request.token == "b"]
     assert min(looked_at, default=25) < 15
@@ -313,7 +301,7 @@ async def test_sighting_is_kept_up_to_date_by_looks_with_the_clients_own_credent
         group.create_task(watcher.wait(access("b"), 9, last_seen=of_b))
     asked = [request.at for request in upstream.requests if request.token == "a"]
     assert (of_a.shown_at, of_b.shown_at) == (asked[-1], 0)
-    assert of_a.looked_at == of_b.looked_at == upstream.requests[-1].at
+    assert of_a.polled_at == of_b.polled_at == upstream.requests[-1].at
 
 
 async def test_wait_goes_on_with_the_looks_where_the_one_before_ended() -> None:
@@ -359,7 +347,7 @@ async def test_client_whose_time_is_up_before_its_turn_to_be_woken_is_told_when_
 ):
     watcher = Watched().watcher()
     watcher.rely_on_hints(True)
-    watcher._wakes = Pacer(10, 1)
+    watcher._registry._wakes = Pacer(10, 1)
     records = [LastSeen(now()) for _ in range(100)]
     async with asyncio.TaskGroup() as group:
         waits = [
