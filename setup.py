@@ -55,6 +55,7 @@ COMPILED = (
     "gateway/upstream/failures.py",
     "gateway/upstream/messages/field_lines.py",
     "gateway/upstream/messages/response_framing.py",
+    "gateway/upstream/messages/response_state.py",
     "gateway/upstream/messages/messages.py",
     "gateway/upstream/client.py",
     "gateway/upstream/connections/pool.py",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from gateway.errors import ContentCut, GatewayTimeout
 from gateway.upstream.messages.response_reader import ResponseReader
+from gateway.upstream.messages.response_state import AWAITED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,16 +56,20 @@ class Connection(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing()
 
     @property
+    def is_fresh(self) -> bool:
+        """No request was sent over it."""
+        return not self.reader.served
+
+    @property
     def waiting_since(self) -> float | None:
         """Since when the upstream owes the beginning of an answer; None while it does not."""
-        owes = self.reader.head is None and self.is_open and self._deadline < math.inf
+        owes = self.reader.state is AWAITED and self.is_open and self._deadline < math.inf
         return self.sent_at if owes else None
 
     @property
     def is_reusable(self) -> bool:
-        """Another request may be sent: the answer ended where it said, and nothing is left."""
-        reader = self.reader
-        return reader.is_reusable and reader.failure is None and not reader.chunks and self.is_open
+        """Another request may be sent: the response ended where it said, and nothing is left."""
+        return self.reader.is_reusable and not self.reader.chunks and self.is_open
 
     def send(self, data: bytes, *, method: str, upgrade: bool = False) -> None:
         """Begin an exchange with a request's head, and its content if that is at hand."""
@@ -197,9 +202,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         reader = self.reader
         had_head = reader.head is not None
-        reader.feed(data)
-        if reader.failure is not None or (reader.is_complete and not reader.is_reusable):
-            # Of an answer that is complete all that counts is in the buffer.
+        if reader.feed(data):
+            # Of a response that is complete all that counts is in the buffer.
             self.close()
         elif reader.buffered > self._buffer_bytes and not self._reading_paused:
             self._reading_paused = True

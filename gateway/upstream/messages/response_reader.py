@@ -1,7 +1,7 @@
-"""What an upstream's bytes say: answers to requests, one at a time, parsed by llhttp. No I/O.
+"""Responses read from the bytes of one connection, one at a time, parsed by llhttp. No I/O.
 
-After any doubt about where a message ends the connection must be closed (RFC 9112, 9.3):
-``is_reusable`` is then false.
+After any doubt about where a message ends the connection must be closed (RFC 9112, 9.3).
+``response_state`` has the states and a picture of them.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import httptools
 
 from gateway.errors import BadGateway, ContentCut
 from gateway.protocols.http.fields import has, keep_alive_seconds, lowered
+from gateway.upstream.messages import response_state as states
 from gateway.upstream.messages.field_lines import has_spaced_name, head_end, without_spaces
 from gateway.upstream.messages.messages import Head, passable_reason
 from gateway.upstream.messages.response_framing import UNFRAMED, framing_of, without_framing
+from gateway.upstream.messages.response_state import Moves, ResponseState
 
 if TYPE_CHECKING:
     from gateway.errors import Field
 
 HEAD_BYTES: Final = 64 * 1024
 """The largest answer head that is accepted, and the largest trailer section or chunk extension."""
-
-
 CHUNK_BYTES: Final = 48
 """What a piece of content takes besides its bytes: many may have one only."""
 
@@ -37,7 +37,8 @@ class ResponseReader:
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
-        self._served = 0
+        self.served = 0
+        """Responses that were expected so far."""
         self.keepalive_hint: float | None = None
         """How long the upstream says it keeps the connection, in seconds."""
         self.chunks: deque[bytes] = deque()
@@ -46,13 +47,12 @@ class ResponseReader:
         """What was received of a head, until it is complete."""
         self._to_mend: bytearray | None = None
         """A head that the parser refused, until it is all there."""
+        self.state: ResponseState = states.IDLE
         self._begin("", upgrade=False)
-        self.is_complete = True
 
     def _begin(self, method: str, *, upgrade: bool) -> None:
         self._method = method
         self._upgrade = upgrade
-        self._raw = False
         self._head_bytes = 0
         self._framing_bytes = 0
         """Received since the last content."""
@@ -69,28 +69,42 @@ class ResponseReader:
         """The answer's, once it has arrived."""
         self.failure: Exception | None = None
         """Why there will be no more of the answer."""
-        self.is_complete = False
-        """The whole answer has arrived, though it may not have been taken."""
-        self.is_reusable = False
+
+    @property
+    def is_complete(self) -> bool:
+        """The whole response has arrived, though it may not have been taken."""
+        return self.state is states.WHOLE or self.state is states.SPENT
+
+    @property
+    def is_reusable(self) -> bool:
         """It ended where it said, and the connection may be kept."""
+        return self.state is states.WHOLE
+
+    def _move(self, event: Moves) -> None:
+        after = event.get(self.state)
+        assert after is not None, f"a response that is {self.state} makes no such move"
+        self.state = after
 
     def expect(self, method: str, *, upgrade: bool = False) -> None:
         """A request was sent, one that may change protocols if ``upgrade``."""
-        self._served += 1
+        self._move(states.REQUEST)
+        self.served += 1
         self._begin(method, upgrade=upgrade)
 
-    def feed(self, data: bytes) -> None:
-        """Read bytes. What comes where nothing is expected makes the connection unusable."""
-        if self._raw:
-            self.on_body(data)
-            return
-        if self.is_complete:
-            self.is_reusable = False
-            return
-        if self.head is None:
+    def feed(self, data: bytes) -> bool:
+        """Read bytes; returns whether the connection must be closed. Where nothing is expected it
+        must."""
+        state = self.state
+        if state is states.AWAITED:
             self._feed_head(data)
-        else:
+        elif state is states.CONTENT:
             self._feed_content(data)
+        elif state is states.TUNNEL:
+            self._keep(data)
+        else:
+            self._move(states.SURPLUS)
+            return True
+        return self.state is states.SPENT or self.state is states.FAILED
 
     def _feed_head(self, data: bytes) -> None:
         self._head_bytes += len(data)
@@ -101,16 +115,16 @@ class ResponseReader:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as switched:
-            self._switch(data[switched.args[0] :])
+            self._tunnel(data[switched.args[0] :])
         except httptools.HttpParserError:
             received = b"".join(self._head)
-            if self.head is None and self.failure is None and has_spaced_name(received):
+            if self.state is states.AWAITED and has_spaced_name(received):
                 self._to_mend = bytearray()
                 self._mend(received)
             else:
                 self._garbled()
         else:
-            if self.head is None and self._head_bytes > HEAD_BYTES:
+            if self.state is states.AWAITED and self._head_bytes > HEAD_BYTES:
                 self._garbled()
 
     def _feed_content(self, data: bytes) -> None:
@@ -118,15 +132,15 @@ class ResponseReader:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            # Behind the answer.
-            self.is_reusable = False
+            # Behind the response.
+            self._move(states.SURPLUS)
         except httptools.HttpParserError:
             self._garbled()
         else:
             # The parser keeps what it reads of a trailer's name and value.
             has_content = self.buffered != buffered
             self._framing_bytes = 0 if has_content else self._framing_bytes + len(data)
-            if self._framing_bytes > HEAD_BYTES and not self.is_complete:
+            if self._framing_bytes > HEAD_BYTES and self.state is states.CONTENT:
                 self._garbled()
 
     def _mend(self, data: bytes) -> None:
@@ -148,35 +162,37 @@ class ResponseReader:
         try:
             self._parser.feed_data(mended)
         except httptools.HttpParserUpgrade as switched:
-            self._switch(mended[switched.args[0] :])
+            self._tunnel(mended[switched.args[0] :])
         except httptools.HttpParserError:
             self._garbled()
 
     def feed_eof(self) -> None:
         """The upstream sends no more, which ends an answer of unknown length."""
-        if self._raw or (self._until_close and self.head is not None):
-            self.is_complete = True
+        is_end = self.state is states.CONTENT and self._until_close
+        if is_end or self.state is states.TUNNEL:
+            self._move(states.END)
 
     def lost(self) -> None:
         """The connection is gone."""
         # This one and the parser would keep each other until the collector comes, which is rare.
         self._parser = httptools.HttpResponseParser(None)
-        self.is_reusable = False
-        if self.is_complete or self.failure is not None:
-            return
-        if self.head is not None:
-            self.failure = ContentCut("the upstream closed the connection within its answer")
-        elif self._served > 1 and not self._head_bytes:
-            self.failure = StaleConnection()
+        if self.state is not states.AWAITED:
+            self.fail(ContentCut("the upstream closed the connection within its answer"))
+        elif self.served > 1 and not self._head_bytes:
+            self.fail(StaleConnection())
         else:
-            self.failure = BadGateway("The upstream closed the connection without an answer")
+            self.fail(BadGateway("The upstream closed the connection without an answer"))
+
+    def fail(self, failure: Exception) -> None:
+        """End the response with ``failure``, unless it has ended before; the connection with it."""
+        had_failed = self.state is states.FAILED
+        self._move(states.BREAK)
+        if self.state is states.FAILED and not had_failed:
+            self.failure = failure
 
     def take(self) -> bytes | None:
-        """The content that has arrived, empty at the end of the answer, None if it is to come.
-
-        Raises:
-            ContentCut: the content ended early.
-        """
+        """The content that has arrived, empty at the end of the response, None if it is to come;
+        raises the failure of the response where there is no more."""
         if self.chunks:
             chunk = self.chunks.popleft()
             self.buffered -= len(chunk) + CHUNK_BYTES
@@ -189,7 +205,7 @@ class ResponseReader:
 
     def take_all(self) -> bytes | None:
         """All content of a response that is complete; None where more is to come, or nothing."""
-        if self.head is None or not self.is_complete:
+        if not self.is_complete:
             return None
         chunks = self.chunks
         content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -197,29 +213,20 @@ class ResponseReader:
         self.buffered = 0
         return content
 
-    def fail(self, failure: Exception) -> None:
-        """End the response with ``failure``, unless it has ended with another before."""
-        if self.failure is None:
-            self.failure = failure
-
     def _garbled(self) -> None:
-        if self.is_complete:
-            self.is_reusable = False
-        elif self.failure is None:
-            self.failure = (
-                BadGateway("The upstream's answer is not HTTP")
-                if self.head is None
-                else ContentCut("the upstream's content is not framed as HTTP says")
-            )
+        if self.state is states.AWAITED:
+            self.fail(BadGateway("The upstream's answer is not HTTP"))
+        else:
+            self.fail(ContentCut("the upstream's content is not framed as HTTP says"))
 
-    def _switch(self, rest: bytes) -> None:
-        """The upstream changed protocols (RFC 9110, 7.8): what follows is passed on as it is."""
-        if self.head is None or self.head.status != 101:
-            # Unasked, or behind the answer.
-            return
-        self._raw = True
-        if rest:
-            self.on_body(rest)
+    def _tunnel(self, rest: bytes) -> None:
+        """Go on behind a head with Upgrade, if it switches protocols; else there is no more."""
+        if rest and self.state is states.TUNNEL:
+            self._keep(rest)
+
+    def _keep(self, data: bytes) -> None:
+        self.chunks.append(data)
+        self.buffered += len(data) + CHUNK_BYTES
 
     # --- llhttp's callbacks, named by httptools
 
@@ -232,13 +239,13 @@ class ResponseReader:
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        if self.is_complete or self.failure is not None:
-            # A second answer to one request: the peer and we disagree where messages end.
-            self.is_reusable = False
+        if self.state is not states.AWAITED:
+            # A second response to one request: the peer and we disagree where messages end.
+            self._move(states.SURPLUS)
             return
         if status == 101 and not (self._upgrade and self._parser.should_upgrade()):
             # Without Upgrade and Connection, too, nothing was agreed on (RFC 9110, 7.8).
-            self.failure = BadGateway("The upstream changed protocols unasked")
+            self.fail(BadGateway("The upstream changed protocols unasked"))
             return
         if 100 <= status < 200 and status != 101:
             self._had_interim = True
@@ -248,7 +255,7 @@ class ResponseReader:
         is_usual = not self._had_interim and self._head[0].startswith(b"HTTP/1.1 ")
         if not is_usual and not self._begins_with_http():
             # llhttp takes ICE/1.0 and RTSP/1.0 for the same.
-            self.failure = BadGateway("The upstream's answer is not HTTP")
+            self.fail(BadGateway("The upstream's answer is not HTTP"))
             return
         fields = self._fields
         names = lowered(fields)
@@ -256,7 +263,7 @@ class ResponseReader:
             version = "1.1" if is_usual else self._parser.get_http_version()
             framing = framing_of(self._method, status, version, fields, names)
         except BadGateway as failure:
-            self.failure = failure
+            self.fail(failure)
             return
         self._until_close = framing.until_close
         self._is_doubtful = framing.is_doubtful
@@ -267,6 +274,7 @@ class ResponseReader:
         reason = passable_reason(self._reason, status)
         self.head = Head(status, reason, fields, names, framing.length)
         self._head = []
+        self._move(states.SWITCH if status == 101 else states.HEAD)
         if self._method == "HEAD":
             # llhttp would wait for the content that a HEAD's answer only announces.
             self._complete()
@@ -277,17 +285,16 @@ class ResponseReader:
         return b"".join(self._head).lstrip(b"\r\n").startswith(b"HTTP/")
 
     def on_body(self, data: bytes) -> None:
-        if self.is_complete:
-            self.is_reusable = False
-            return
-        self.chunks.append(data)
-        self.buffered += len(data) + CHUNK_BYTES
+        if self.state is states.CONTENT:
+            self._keep(data)
+        else:
+            self._move(states.SURPLUS)
 
     def on_message_complete(self) -> None:
-        head = self.head
-        if head is not None and head.status != 101 and not self.is_complete:
+        # Else it is an interim response, a tunnel's head, or a message behind the response.
+        if self.state is states.CONTENT:
             self._complete()
 
     def _complete(self) -> None:
-        self.is_complete = True
-        self.is_reusable = self._parser.should_keep_alive() and not self._is_doubtful
+        is_kept = self._parser.should_keep_alive() and not self._is_doubtful
+        self._move(states.COMPLETE if is_kept else states.END)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tracemalloc
+from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import BadGateway, ContentCut
+from gateway.upstream.messages import response_state as states
 from gateway.upstream.messages.response_reader import ResponseReader, StaleConnection
 
 SIZED = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -17,6 +19,7 @@ CHUNKED = (
     b"T: 1\r\n\r\n"
 )
 UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\n\r\nhello"
+SWITCHING = b"HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x01"
 
 
 def reading(*pieces: bytes, method: str = "GET", upgrade: bool = False) -> ResponseReader:
@@ -280,3 +283,52 @@ def test_content_that_nobody_took_is_none_of_the_next_answer() -> None:
     reader.expect("GET")
     assert reader.take() is None
     assert reader.buffered == 0
+
+
+INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
+STREAMS = st.sampled_from([SIZED, CHUNKED, UNTIL_CLOSE, INTERIM, SWITCHING])
+BYTES = st.one_of(
+    STREAMS,
+    st.tuples(STREAMS, st.integers(0, 90)).map(lambda cut: cut[0][: cut[1]]),
+    st.tuples(STREAMS, st.integers(0, 90)).map(lambda cut: cut[0][cut[1] :]),
+    st.binary(max_size=20),
+)
+EVENTS = st.sampled_from(["expect", "feed_eof", "lost", "fail", "take", "take_all"])
+
+
+@settings(max_examples=500)
+@given(
+    steps=st.lists(st.one_of(BYTES, EVENTS), max_size=12),
+    method=st.sampled_from(["GET", "HEAD"]),
+    upgrade=st.booleans(),
+)
+def test_every_order_of_events_keeps_to_the_table(
+    steps: list[bytes | str], method: str, upgrade: bool
+) -> None:
+    reader = ResponseReader()
+    for step in steps:
+        match step:
+            case bytes():
+                must_close = reader.feed(step)
+                assert must_close or reader.state not in {states.SPENT, states.FAILED}
+            case "expect":
+                if reader.state in {states.IDLE, states.WHOLE}:
+                    reader.expect(method, upgrade=upgrade)
+                else:
+                    with pytest.raises(AssertionError):
+                        reader.expect(method, upgrade=upgrade)
+            case "fail":
+                reader.fail(ContentCut("given up"))
+            case "take":
+                is_at_end = reader.is_complete and not reader.buffered
+                with suppress(BadGateway, ContentCut, StaleConnection):
+                    assert (reader.take() == b"") is is_at_end
+            case "take_all":
+                assert (reader.take_all() is not None) is reader.is_complete
+            case _:
+                getattr(reader, step)()
+        assert (reader.failure is not None) is (reader.state is states.FAILED)
+        has_head = reader.state in {states.CONTENT, states.TUNNEL, states.WHOLE, states.SPENT}
+        assert not has_head or reader.head is not None
+        assert reader.state is not states.AWAITED or not reader.buffered
+        assert not reader.is_complete or reader.is_reusable is (reader.state is states.WHOLE)
