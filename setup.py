@@ -52,6 +52,7 @@ COMPILED = (
     "gateway/upstream/messages/response_reader.py",
     "gateway/upstream/connections/connection.py",
     "gateway/upstream/exchange.py",
+    "gateway/upstream/exchange_state.py",
     "gateway/upstream/failures.py",
     "gateway/upstream/messages/field_lines.py",
     "gateway/upstream/messages/response_framing.py",
@@ -61,6 +62,7 @@ COMPILED = (
     "gateway/upstream/connections/pool.py",
     "gateway/upstream/connections/shares.py",
     "gateway/upstream/signs.py",
+    "gateway/upstream/tally.py",
     "gateway/upstream/upload.py",
 )
 """Not ``inbound.py`` and ``connection.py``: mypyc compiles no subclass of a class with slots."""

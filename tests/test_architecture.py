@@ -56,7 +56,6 @@ MODULES_IN_A_ROOM = 9
 UPWARD = {
     ("gateway.downstream.connection", "gateway.proxy.cycle"),
     ("gateway.downstream.listener", "gateway.proxy.pipeline"),
-    ("gateway.upstream.exchange", "gateway.upstream.client"),
 }
 """Type-only imports that still point up, or back."""
 
@@ -65,7 +64,6 @@ WITHOUT_TESTS_OF_THEIR_OWN = {
     "gateway/downstream/listening/places.py": "counts only; test_acceptor.py holds their use",
     "gateway/config.py": "defaults only; tests/cli/test_sources.py holds them",
     "gateway/sync/jobs/outcome.py": "an enum; tests/sync/jobs/test_reader.py holds its use",
-    "gateway/upstream/exchange.py": "tests/upstream/test_client.py: every exchange there is one",
     **{
         f"gateway/demo/{name}.py": "tests/demo/test_recordings.py compares it with TheEye"
         for name in ("answers", "identity", "listing", "tasks", "views", "wire")

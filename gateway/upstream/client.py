@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway.durations import ANSWER_SECONDS, Durations
+from gateway.durations import Durations
 from gateway.errors import BadGateway, ContentCut, GatewayTimeout, ResponseTooLarge
 from gateway.protocols.http.content_coding import InflatesTooFar, Undecodable, codings, inflated
 from gateway.protocols.http.fields import without
@@ -15,10 +15,10 @@ from gateway.upstream.address import Address
 from gateway.upstream.connections.connection import Connection
 from gateway.upstream.connections.pool import Pool, PoolStats
 from gateway.upstream.connections.write_batch import WriteBatch
-from gateway.upstream.exchange import STATUS_CLASSES, UpstreamExchange
-from gateway.upstream.failures import is_the_upstreams
+from gateway.upstream.exchange import UpstreamExchange
 from gateway.upstream.messages.messages import Heard, Outbound, Purpose, Reply
-from gateway.upstream.signs import Signs, Trouble
+from gateway.upstream.signs import Trouble
+from gateway.upstream.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,16 +51,16 @@ class Upstream:
         self.config = config
         self._address = Address(config)
         self.host = self._address.host
-        self.clock = clock
         self.write_batch = WriteBatch()
         """For small writes to either side; counts the exchanges that go by callbacks."""
         self.pool = Pool(self._address.dial, config, self.write_batch)
-        self._requests: dict[tuple[str, str], int] = {}
-        self._seconds: dict[str, Durations] = {}
-        self.signs = Signs()
+        self._tally = Tally(clock)
+        self.signs = self._tally.signs
 
     def stats(self) -> UpstreamStats:
-        return UpstreamStats(self.pool.stats(), dict(self._requests), dict(self._seconds))
+        return UpstreamStats(
+            self.pool.stats(), dict(self._tally.requests), dict(self._tally.seconds)
+        )
 
     async def probe(self, seconds: float) -> bool:
         """Whether the upstream answers within ``seconds``, and not with 5xx, on a connection of its
@@ -84,22 +84,13 @@ class Upstream:
             for connection in made:
                 connection.close()
         head = made[-1].reader.head if made else None
-        now = self.clock()
-        if head is None:
-            self._count(Purpose.PROBE, "failed")
-            is_silent = timed_out and bool(made) and made[-1].sent_at is not None
-            self.signs.failed(now, Trouble.SILENT if is_silent else Trouble.UNREACHABLE)
-            return False
-        self._count(Purpose.PROBE, STATUS_CLASSES[head.status // 100])
-        if head.status >= 500:
-            self.signs.failed(now, Trouble.REFUSING)
-            return False
-        self.signs.reached(now)
-        return True
+        is_silent = timed_out and bool(made) and made[-1].sent_at is not None
+        trouble = Trouble.SILENT if is_silent else Trouble.UNREACHABLE
+        return self._tally.probed(0 if head is None else head.status, trouble)
 
     async def _probe_on(self, connection: Connection, seconds: float) -> None:
         fields = [(b"Host", self.host), (b"Connection", b"close")]
-        connection.sent_at = self.clock()
+        connection.sent_at = self._tally.clock()
         connection.send(Outbound("GET", PROBED, fields, Purpose.PROBE).head(), method="GET")
         reader = connection.reader
         while reader.head is None and reader.failure is None:
@@ -107,7 +98,14 @@ class Upstream:
 
     def exchange(self, outbound: Outbound, content: Content | bytes = b"") -> UpstreamExchange:
         """A request and its answer, to be used as an ``async with`` block."""
-        return UpstreamExchange(self, outbound, content)
+        return UpstreamExchange(
+            outbound,
+            content,
+            pool=self.pool,
+            tally=self._tally,
+            write_batch=self.write_batch,
+            config=self.config,
+        )
 
     async def ask(
         self,
@@ -143,20 +141,20 @@ class Upstream:
         is_own = purpose in _OWN
         if is_own:
             complete.append(_IDENTITY)
-        response = self.exchange(Outbound(method, target, complete, purpose), content)
+        exchange = self.exchange(Outbound(method, target, complete, purpose), content)
         try:
             async with asyncio.timeout(self.config.response_seconds):
-                async with response:
-                    body = await response.read_all(max_bytes, make_room)
+                async with exchange:
+                    body = await _read_all(exchange, max_bytes, make_room)
         except TimeoutError:
-            response.time_out()
+            exchange.time_out()
             raise GatewayTimeout("The upstream did not end its answer in time") from None
         except ContentCut:
             raise BadGateway("The upstream's answer ended early") from None
         finally:
             if heard is not None:
-                heard.note(response.status, response.seconds)
-        head = response.head
+                heard.note(exchange.status, exchange.seconds)
+        head = exchange.head
         kept = head.passed_on()
         if head.length is None and body:
             # What was chunked has a length now.
@@ -172,32 +170,34 @@ class Upstream:
     def close(self) -> None:
         self.pool.close()
 
-    def count(self, purpose: Purpose, result: str, now: float, seconds: float) -> None:
-        """Keep the books on an answer by its status class; it began after ``seconds``."""
-        self._count(purpose, result)
-        self._took(purpose, seconds)
-        self.signs.answered(now, is_refusal=result == "5xx")
 
-    def count_failure(
-        self, purpose: Purpose, failure: Exception, now: float, seconds: float
-    ) -> None:
-        """The same where there is none; ``seconds`` is 0 where nothing was sent."""
-        self._count(purpose, "failed")
-        if seconds > 0:
-            self._took(purpose, seconds)
-        if is_the_upstreams(failure):
-            is_silent = seconds > 0 and isinstance(failure, GatewayTimeout)
-            self.signs.failed(now, Trouble.SILENT if is_silent else Trouble.UNREACHABLE)
+async def _read_all(
+    exchange: UpstreamExchange, max_bytes: int, make_room: Callable[[int], None] | None
+) -> bytes:
+    """The content of a response. ``make_room`` is asked for so many bytes before they are kept.
 
-    def _count(self, purpose: Purpose, result: str) -> None:
-        key = purpose, result
-        self._requests[key] = self._requests.get(key, 0) + 1
-
-    def _took(self, purpose: Purpose, seconds: float) -> None:
-        durations = self._seconds.get(purpose)
-        if durations is None:
-            durations = self._seconds[purpose] = Durations(ANSWER_SECONDS)
-        durations.add(seconds)
+    Raises:
+        ResponseTooLarge: it is longer than ``max_bytes``.
+        ContentCut: it ended early.
+        Exception: as ``make_room`` raises.
+    """
+    length = exchange.head.length or 0
+    # Not a list: chunks of a few bytes would take many times their length.
+    content = bytearray()
+    room = 0
+    while length <= max_bytes and len(content) <= max_bytes:
+        if make_room is not None and room < length:
+            make_room(length)
+            room = length
+        chunk = await exchange.read()
+        if not chunk:
+            return bytes(content)
+        content += chunk
+        if make_room is not None and room < len(content):
+            make_room(len(content) - room)
+            room = len(content)
+    size = f"{length} bytes" if length else f"more than {max_bytes} bytes"
+    raise ResponseTooLarge(f"The upstream's answer has {size}; the limit here is {max_bytes}")
 
 
 def _forget(connection: Connection) -> None:

@@ -1,54 +1,78 @@
-"""One request to the upstream and its answer, on a connection of the pool."""
+"""One request to the upstream and its response, on a connection of the pool.
+
+Most requests have their content at hand, meet a kept connection and get a response that arrives as
+a whole. These are sent at once and read by a callback (``begin_at_once``, ``take_whole``), which
+costs neither a task nor a future. All others are ``async with`` blocks, which also go on with what
+was begun by callbacks (``pause``). Either way a request is sent at most twice, and the second time
+only if the first met a connection that was being closed (RFC 9110, 9.2.2).
+
+``exchange_state`` has the states and a picture of them. In ``CALLING``, ``AWAITED`` and
+``READING`` the exchange holds a lease of the pool; leaving them gives it back.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
-from gateway.errors import BadGateway, ContentCut, GatewayError, GatewayTimeout, ResponseTooLarge
+from gateway.errors import BadGateway, ContentCut, GatewayError, GatewayTimeout
 from gateway.protocols.http.fields import has_length
+from gateway.upstream import exchange_state as states
+from gateway.upstream.exchange_state import Moves, UpstreamExchangeState
 from gateway.upstream.failures import is_the_upstreams, told_at_once
 from gateway.upstream.messages.messages import IDEMPOTENT, Head, Outbound
 from gateway.upstream.messages.response_reader import StaleConnection
-from gateway.upstream.upload import Upload
+from gateway.upstream.upload import Content, Upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from gateway.upstream.client import Upstream
+    from gateway.config import UpstreamConfig
     from gateway.upstream.connections.connection import Connection
-    from gateway.upstream.upload import Content
-
-STATUS_CLASSES: Final = {n: f"{n}xx" for n in range(10)}
+    from gateway.upstream.connections.pool import Lease, Pool
+    from gateway.upstream.connections.write_batch import WriteBatch
+    from gateway.upstream.messages.response_reader import ResponseReader
+    from gateway.upstream.tally import Tally
 
 
 class UpstreamExchange:
-    """One request sent and its answer read; leaving the block frees or closes the connection."""
+    """One request sent and its response read; leaving the block frees or closes the connection."""
 
     __slots__ = (
         "_config",
-        "_connection",
         "_content",
-        "_holder",
-        "_is_counted",
+        "_lease",
         "_outbound",
+        "_pool",
         "_sending",
         "_sent_at",
+        "_tally",
         "_upload",
-        "_upstream",
+        "_write_batch",
         "head",
         "seconds",
+        "state",
         "status",
     )
 
     head: Head
 
-    def __init__(self, upstream: Upstream, outbound: Outbound, content: Content | bytes) -> None:
-        self._upstream = upstream
-        self._config = upstream.config
+    def __init__(
+        self,
+        outbound: Outbound,
+        content: Content | bytes,
+        *,
+        pool: Pool,
+        tally: Tally,
+        write_batch: WriteBatch,
+        config: UpstreamConfig,
+    ) -> None:
+        self._pool = pool
+        self._tally = tally
+        self._write_batch = write_batch
+        self._config = config
         self._outbound = outbound
-        self._holder = outbound.holder
         self._upload: Upload | None = None
         self._content = b""
         """All of it, where that is at hand."""
@@ -56,36 +80,34 @@ class UpstreamExchange:
             self._content = content
         else:
             is_chunked = not has_length(outbound.fields)
-            seconds = upstream.config.response_seconds
-            self._upload = Upload(content, upstream.clock, is_chunked=is_chunked, seconds=seconds)
-        self._connection: Connection | None = None
+            seconds = config.response_seconds
+            self._upload = Upload(content, tally.clock, is_chunked=is_chunked, seconds=seconds)
+        self._lease: Lease | None = None
         self._sending: asyncio.Task[None] | None = None
         """Sends what of the content was not at hand."""
         self._sent_at = 0.0
+        self.state: UpstreamExchangeState = states.UNSENT
         self.status = 0
-        """The answer's, 0 while there is none."""
+        """The response's, 0 while there is none."""
         self.seconds = 0.0
-        """How long the upstream took to begin its answer, to fail, or until nobody waited for it
+        """How long the upstream took to begin its response, to fail, or until nobody waited for it
         any more; 0 while it is waited for."""
-        self._is_counted = False
-        """Among those whose number says whether small writes are gathered."""
 
     def begin_at_once(self, on_arrival: Callable[[], None]) -> bool:
-        """Send the request if that takes no waiting, and have all that comes back told.
+        """Send a request without content if a kept connection is free; else do nothing.
 
-        Then either ``take_whole`` or ``abandon`` ends the exchange, or the block goes on with it.
+        ``on_arrival`` is called for all that comes back until ``take_whole`` or ``abandon`` ends
+        the exchange, or ``pause`` leaves it to a block.
         """
-        connection = self._upstream.pool.take(self._holder)
-        if connection is None:
+        lease = self._pool.take(self._outbound.holder)
+        if lease is None:
             return False
-        self._upstream.write_batch.under_way += 1
-        self._is_counted = True
-        self._begin(connection)
-        connection.call_on_arrival(on_arrival, self._config.response_seconds)
+        self._send(lease, states.CALL)
+        lease.connection.call_on_arrival(on_arrival, self._config.response_seconds)
         return True
 
     def take_whole(self) -> bytes | None:
-        """The answer's content, with which the exchange ends; None while there is not all of it,
+        """The response's content, with which the exchange ends; None while there is not all of it,
         or where something is wrong with it.
         """
         connection = self.connection
@@ -93,55 +115,55 @@ class UpstreamExchange:
         if content is None:
             return None
         head = connection.reader.head
-        assert head is not None, "an answer is whole with its head"
-        self.head = head
-        self._answered(head.status)
+        assert head is not None, "a response is whole with its head"
+        self._responded(head)
+        self._move(states.COMPLETE)
         self._give_back()
         return content
 
-    def time_out(self) -> None:
-        """Note that its user's patience has ended, also where nothing was answered yet."""
-        if not self.status:
-            self._failed(GatewayTimeout())
-
     def pause(self) -> None:
-        """Tell nothing more; the block is to go on with it, however long that takes."""
-        self._count_off()
-        if self._connection is not None:
-            self._connection.call_on_arrival(None)
+        """Stop calling ``on_arrival`` and stop the response timer; a block continues the exchange,
+        unless it is over."""
+        self._move(states.PAUSE)
+        if self._lease is not None:
+            self._lease.connection.call_on_arrival(None)
 
     def abandon(self) -> None:
-        """Nobody waits for the answer any more."""
+        """End the exchange early: nobody waits for the response any more."""
         self._left()
         self._give_back()
 
+    def time_out(self) -> None:
+        """Count a failure if a time limit of the user's ended a block that had no response yet."""
+        self._move(states.TIME_OUT)
+        if self.state is states.FAILED:
+            self._failed(GatewayTimeout())
+
     async def __aenter__(self) -> Self:
-        upstream = self._upstream
-        if self._upload is not None:
-            await self._gather(self._upload)
+        """Wait for the head of the response; the request is sent if it was not yet. Raises
+        GatewayError where there is none, and as reading the client's content raises."""
+        upload = self._upload
+        if upload is not None:
+            try:
+                await upload.gather()
+            except BaseException:
+                self._left()
+                raise
+            if upload.is_whole:
+                self._content, self._upload = upload.gathered, None
         try:
-            if self._connection is None:
-                self._begin(await upstream.pool.acquire(self._holder))
-            reader = self.connection.reader
-            while reader.head is None and reader.failure is None:
-                await self.connection.arrived(self._config.response_seconds)
-            if reader.head is None:
-                self.head = await self._instead_of(reader.failure)
-            elif reader.failure is None:
-                self.head = reader.head
-            else:
-                # It begins with a fault: nothing of it was passed on.
-                raise told_at_once(reader.failure)
+            head = await self._response()
         except BaseException as failure:
             await self._leave()
             if isinstance(failure, GatewayError):
-                is_stalled = self._upload is not None and self._upload.awaits_client
+                self._move(states.FAIL)
                 # An upstream that loses patience with a client is not failing.
-                self._failed(ContentCut() if is_stalled else failure)
+                self._failed(ContentCut() if self._is_stalled() else failure)
             else:
                 self._left()
             raise
-        self._answered(self.head.status)
+        self._responded(head)
+        self._move(states.RESPOND)
         return self
 
     async def __aexit__(
@@ -150,17 +172,15 @@ class UpstreamExchange:
         failure: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._move(states.RELEASE)
         if self._sending is None:
             self._give_back()
         else:
             await self._leave()
 
     def take(self) -> bytes | None:
-        """The content that has arrived, empty at its end, None where ``arrived`` must be awaited.
-
-        Raises:
-            ContentCut: it ended early, or the upstream stalled.
-        """
+        """The content that has arrived, empty at its end, None where ``arrived`` must be awaited;
+        raises ContentCut where it ended early, or the upstream stalled."""
         return self.connection.take()
 
     async def arrived(self) -> None:
@@ -173,68 +193,56 @@ class UpstreamExchange:
             await self.connection.arrived(self._config.idle_seconds)
         return chunk
 
-    async def read_all(
-        self, max_bytes: int, make_room: Callable[[int], None] | None = None
-    ) -> bytes:
-        """The whole content. ``make_room`` is asked for so many bytes before they are kept.
-
-        Raises:
-            ResponseTooLarge: it is longer than ``max_bytes``.
-            ContentCut: it ended early.
-            Exception: as ``make_room`` raises.
-        """
-        length = self.head.length or 0
-        # Not a list: chunks of a few bytes would take many times their length.
-        content = bytearray()
-        room = 0
-        while length <= max_bytes and len(content) <= max_bytes:
-            if make_room is not None and room < length:
-                make_room(length)
-                room = length
-            chunk = await self.read()
-            if not chunk:
-                return bytes(content)
-            content += chunk
-            if make_room is not None and room < len(content):
-                make_room(len(content) - room)
-                room = len(content)
-        size = f"{length} bytes" if length else f"more than {max_bytes} bytes"
-        raise ResponseTooLarge(f"The upstream's answer has {size}; the limit here is {max_bytes}")
-
     @property
     def connection(self) -> Connection:
         """The connection itself, for a protocol other than HTTP after a 101."""
-        assert self._connection is not None
-        return self._connection
+        assert self._lease is not None
+        return self._lease.connection
 
-    def _answered(self, status: int) -> None:
-        upstream = self._upstream
-        now = upstream.clock()
-        self.status = status
+    def _move(self, event: Moves) -> None:
+        """Go on to the next state; those that call back count for the batching of writes."""
+        before = self.state
+        after = event.get(before)
+        assert after is not None, f"an exchange that is {before} makes no such move"
+        if after is states.CALLING:
+            self._write_batch.under_way += 1
+        elif before is states.CALLING:
+            self._write_batch.under_way -= 1
+        self.state = after
+
+    def _responded(self, head: Head) -> None:
+        now = self._tally.clock()
+        self.head = head
+        self.status = head.status
         self.seconds = now - self._waited_since()
-        upstream.count(self._outbound.purpose, STATUS_CLASSES[status // 100], now, self.seconds)
+        self._tally.responded(self._outbound.purpose, head.status, now, self.seconds)
 
     def _failed(self, failure: Exception) -> None:
-        upstream = self._upstream
-        now = upstream.clock()
+        now = self._tally.clock()
         if self._sent_at and is_the_upstreams(failure):
             self.seconds = now - self._waited_since()
-        upstream.count_failure(self._outbound.purpose, failure, now, self.seconds)
+        self._tally.failed(self._outbound.purpose, failure, now, self.seconds)
 
     def _left(self) -> None:
-        """Its user has gone; the upstream took so long, and would have taken longer."""
-        is_stalled = self._upload is not None and self._upload.awaits_client
-        if self._sent_at and not self.status and not is_stalled:
-            self.seconds = self._upstream.clock() - self._waited_since()
+        """Note that its user has gone: the upstream took so long, and would have taken longer."""
+        self._move(states.LEAVE)
+        if self._sent_at and not self.status and not self._is_stalled():
+            self.seconds = self._tally.clock() - self._waited_since()
+
+    def _is_stalled(self) -> bool:
+        """The client is waited for, not the upstream."""
+        return self._upload is not None and self._upload.awaits_client
 
     def _waited_since(self) -> float:
-        """From when on it was the upstream's turn: what a client sends slowly is no time of its."""
+        """From when on the upstream is waited for: a client's slow sending is no time of its."""
         upload = self._upload
         return self._sent_at if upload is None else max(self._sent_at, upload.passed_on_at)
 
-    def _begin(self, connection: Connection) -> None:
-        self._connection = connection
-        self._sent_at = connection.sent_at = self._upstream.clock()
+    def _send(self, lease: Lease, event: Moves) -> None:
+        self._move(event)
+        self._lease = lease
+        connection = lease.connection
+        self._sent_at = connection.sent_at = self._tally.clock()
         outbound, upload = self._outbound, self._upload
         content = self._content if upload is None else upload.gathered
         message = outbound.head() + content
@@ -244,48 +252,49 @@ class UpstreamExchange:
                 upload.send_rest(connection), name="upload"
             )
 
-    async def _instead_of(self, failure: Exception | None) -> Head:
-        """Send once more what met a connection that was being closed, if nothing forbids it."""
-        if not isinstance(failure, StaleConnection):
-            raise failure or BadGateway
-        await self._leave()
-        if self._outbound.method not in IDEMPOTENT or self._upload is not None:
-            raise BadGateway("The upstream closed the connection without an answer")
-        self._begin(await self._upstream.pool.acquire(self._holder, fresh=True))
-        reader = self.connection.reader
-        while reader.head is None:
-            if reader.failure is not None:
-                raise reader.failure
-            await self.connection.arrived(self._config.response_seconds)
-        return reader.head
+    async def _response(self) -> Head:
+        """The head of the response; the request is sent once more where nothing forbids it."""
+        holder = self._outbound.holder
+        if self.state is states.UNSENT:
+            self._send(await self._pool.acquire(holder), states.SEND)
+        reader = await self._heard()
+        if isinstance(reader.failure, StaleConnection):
+            await self._leave()
+            self._move(states.RETRY)
+            if self._outbound.method not in IDEMPOTENT or self._upload is not None:
+                raise BadGateway("The upstream closed the connection without an answer")
+            self._send(await self._pool.acquire(holder, fresh=True), states.SEND)
+            reader = await self._heard()
+        if reader.failure is None:
+            assert reader.head is not None, "heard"
+            return reader.head
+        # Where there is a head the response begins with a fault: nothing of it was passed on.
+        raise reader.failure if reader.head is None else told_at_once(reader.failure)
 
-    async def _gather(self, upload: Upload) -> None:
-        await upload.gather()
-        if upload.is_whole:
-            self._content, self._upload = upload.gathered, None
+    async def _heard(self) -> ResponseReader:
+        """Wait for a head or a failure."""
+        connection = self.connection
+        reader = connection.reader
+        while reader.head is None and reader.failure is None:
+            await connection.arrived(self._config.response_seconds)
+        return reader
 
     async def _leave(self) -> None:
-        connection = self._connection
+        """Stop sending, and give the connection back."""
         sending, self._sending = self._sending, None
         try:
             if sending is not None and not sending.done():
-                # The answer came first: what the upstream would read next is unknown.
-                if connection is not None:
-                    connection.close()
+                # The response came first: what the upstream would read next is unknown.
+                if self._lease is not None:
+                    self._lease.connection.close()
                 sending.cancel()
                 await asyncio.wait([sending])
         finally:
             # Also where the client leaves just now.
             self._give_back()
 
-    def _count_off(self) -> None:
-        if self._is_counted:
-            self._is_counted = False
-            self._upstream.write_batch.under_way -= 1
-
     def _give_back(self) -> None:
-        self._count_off()
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.call_on_arrival(None)
-            self._upstream.pool.release(connection, self._holder)
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            lease.connection.call_on_arrival(None)
+            lease.release()

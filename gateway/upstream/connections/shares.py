@@ -1,4 +1,4 @@
-"""The places for relayed requests: who holds them, who may have one, and who waits for one.
+"""The places for relayed requests: how many each client holds, and the requests that wait for one.
 
 A client may hold up to twice as many places as are free. So one alone gets two thirds of them; of
 several that take what they can get each has the same, and some places stay free for who comes next
@@ -15,42 +15,49 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gateway.upstream.connections.connection import Connection
 
-    Cycle = asyncio.Future[Connection | None]
-    """Of somebody in a queue: a connection, or None for the place to open one."""
+    Ticket = asyncio.Future[Connection | None]
+    """A request in a queue: resolved with a connection, or None for the place to open one."""
 
 GREED = 2
 """Places that one client may hold for each that is free."""
 
 
 class Shares:
-    """``most`` places in all. A ``holder`` stands for one client."""
+    """``most`` places in all.
+
+    A ``holder`` stands for one client; the empty one, for the gateway itself, takes no share.
+    """
 
     def __init__(self, most: int) -> None:
         self._free = most
         self._held: dict[bytes, int] = {}
-        self._queues: dict[bytes, deque[Cycle]] = {}
+        self._queues: dict[bytes, deque[Ticket]] = {}
 
     @property
     def is_full(self) -> bool:
-        """No place is free, whoever asks."""
+        """No place is free for anybody."""
         return self._free <= 0
 
     @property
     def queued(self) -> int:
-        """How many wait."""
+        """Requests that wait."""
         return sum(map(len, self._queues.values()))
 
     def may_take(self, holder: bytes) -> bool:
         """Whether one more place may be the holder's."""
-        return self._held.get(holder, 0) < GREED * self._free
+        return not holder or self._held.get(holder, 0) < GREED * self._free
 
     def take(self, holder: bytes) -> None:
-        """One place is the holder's."""
+        """Count one more place as the holder's."""
+        if not holder:
+            return
         self._free -= 1
         self._held[holder] = self._held.get(holder, 0) + 1
 
     def give_back(self, holder: bytes) -> None:
-        """One of the holder's places is free."""
+        """Count one of the holder's places as free."""
+        if not holder:
+            return
         self._free += 1
         held = self._held[holder] - 1
         if held:
@@ -58,25 +65,25 @@ class Shares:
         else:
             del self._held[holder]
 
-    def enqueue(self, holder: bytes, turn: Cycle) -> None:
+    def enqueue(self, holder: bytes, ticket: Ticket) -> None:
         """Wait for a place."""
-        self._queues.setdefault(holder, deque()).append(turn)
+        self._queues.setdefault(holder, deque()).append(ticket)
 
-    def leave(self, holder: bytes, turn: Cycle) -> bool:
-        """Wait no longer; whether the turn was still to come."""
+    def leave(self, holder: bytes, ticket: Ticket) -> bool:
+        """Wait no longer; whether nothing had been handed over yet."""
         queue = self._queues.get(holder)
-        if queue is None or turn not in queue:
+        if queue is None or ticket not in queue:
             return False
-        queue.remove(turn)
+        queue.remove(ticket)
         if not queue:
             del self._queues[holder]
         return True
 
-    def next_turn(self) -> Cycle | None:
-        """Whose turn it is: of those who may have a place the client that was served longest ago,
-        of its requests the first. The place is taken."""
+    def next_in_line(self) -> Ticket | None:
+        """The request that is served next: of the clients that may have a place the one served
+        longest ago, of its requests the first. The place is taken."""
         for holder, queue in self._queues.items():
-            if self.may_take(holder) and (turn := first_waiting(queue)) is not None:
+            if self.may_take(holder) and (ticket := first_waiting(queue)) is not None:
                 break
         else:
             return None
@@ -84,13 +91,13 @@ class Shares:
         if queue:
             self._queues[holder] = queue
         self.take(holder)
-        return turn
+        return ticket
 
 
-def first_waiting(queue: deque[Cycle]) -> Cycle | None:
-    """The first who has not left, taken out of the queue."""
+def first_waiting(queue: deque[Ticket]) -> Ticket | None:
+    """Take the first that has not left out of the queue."""
     while queue:
-        turn = queue.popleft()
-        if not turn.done():
-            return turn
+        ticket = queue.popleft()
+        if not ticket.done():
+            return ticket
     return None

@@ -18,7 +18,7 @@ from tests.support.upstream import Peer, upstream_doing
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from gateway.upstream.connections.connection import Connection
+    from gateway.upstream.connections.pool import Lease
 
 OK = b"HTTP/1.1 204 No Content\r\n\r\n"
 CLIENT = b"a client"
@@ -61,17 +61,21 @@ async def pool_of(most: int, connect_seconds: float = 5.0) -> AsyncIterator[tupl
             await asyncio.sleep(0)
 
 
-async def used(connection: Connection) -> Connection:
-    """The connection after an exchange, so that it may be kept."""
+async def used(lease: Lease) -> Lease:
+    """The lease after an exchange, so that the connection may be kept."""
+    connection = lease.connection
     connection.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", method="GET")
     while connection.take() is None:
         await connection.arrived(5)
-    return connection
+    return lease
 
 
-async def waiting(
-    pool: Pool, holder: bytes = b"", *, fresh: bool = False
-) -> asyncio.Task[Connection]:
+def after(lease: Lease | None, other: Lease) -> bool:
+    """Whether a lease is of the connection that another was of."""
+    return lease is not None and lease is not other and lease.connection is other.connection
+
+
+async def waiting(pool: Pool, holder: bytes = b"", *, fresh: bool = False) -> asyncio.Task[Lease]:
     """Somebody who stands in line for a connection."""
     queued = pool.stats().queued
     task = asyncio.get_running_loop().create_task(pool.acquire(holder, fresh=fresh))
@@ -82,32 +86,34 @@ async def waiting(
 async def test_kept_connections_are_used_again_unless_a_fresh_one_is_asked_for() -> None:
     async with pool_of(1) as (pool, dialing):
         first = await used(await pool.acquire())
-        pool.release(first)
-        assert await pool.acquire() is first
-        pool.release(first)
+        first.release()
+        again = await pool.acquire()
+        assert after(again, first)
+        again.release()
         second = await pool.acquire(fresh=True)
-        assert second is not first
+        assert not after(second, first)
         assert (dialing.dialed, pool.stats()) == (2, PoolStats(busy=1, idle=0, queued=0))
 
 
 async def test_kept_connection_that_is_closing_is_not_used() -> None:
     async with pool_of(1) as (pool, _):
         first = await used(await pool.acquire())
-        pool.release(first)
-        first.close()
+        first.release()
+        first.connection.close()
         assert pool.take() is None
-        assert await pool.acquire() is not first
+        assert not after(await pool.acquire(), first)
 
 
 async def test_connection_goes_to_who_waits_longest() -> None:
     async with pool_of(1) as (pool, dialing):
         first = await used(await pool.acquire())
         early, late = await waiting(pool), await waiting(pool)
-        pool.release(first)
-        assert await early is first
+        first.release()
+        second = await early
+        assert after(second, first)
         assert not late.done()
-        pool.release(first)
-        assert await late is first
+        second.release()
+        assert after(await late, first)
         assert dialing.dialed == 1
 
 
@@ -115,8 +121,8 @@ async def test_who_waits_for_a_fresh_connection_gets_one() -> None:
     async with pool_of(1) as (pool, dialing):
         first = await used(await pool.acquire())
         fresh = await waiting(pool, fresh=True)
-        pool.release(first)
-        assert await fresh is not first
+        first.release()
+        assert not after(await fresh, first)
         assert (dialing.dialed, pool.stats().busy) == (2, 1)
 
 
@@ -126,10 +132,10 @@ async def test_who_leaves_just_when_its_turn_comes_hands_it_on(is_kept: bool) ->
         first = await used(await pool.acquire())
         leaving, staying = await waiting(pool), await waiting(pool)
         if not is_kept:
-            first.close()
-        pool.release(first)
+            first.connection.close()
+        first.release()
         leaving.cancel()
-        assert (await staying is first) is is_kept
+        assert after(await staying, first) is is_kept
         assert leaving.cancelled()
         assert dialing.dialed == (1 if is_kept else 2)
         assert pool.stats() == PoolStats(busy=1, idle=0, queued=0)
@@ -140,8 +146,8 @@ async def test_who_has_left_is_passed_over() -> None:
         first = await used(await pool.acquire())
         leaving, staying = await waiting(pool), await waiting(pool)
         leaving.cancel()
-        pool.release(first)
-        assert await staying is first
+        first.release()
+        assert after(await staying, first)
 
 
 async def test_place_of_a_failed_connection_goes_to_who_waits() -> None:
@@ -154,7 +160,7 @@ async def test_place_of_a_failed_connection_goes_to_who_waits() -> None:
         dialing.go_on.set()
         with pytest.raises(BadGateway):
             await failing
-        assert (await queued).is_open
+        assert (await queued).connection.is_open
         assert pool.stats().busy == 1
 
 
@@ -167,8 +173,8 @@ async def test_waiting_is_bounded_by_the_connect_time() -> None:
         taken = await used(await pool.acquire())
         with pytest.raises(Overloaded):
             await pool.acquire()
-        pool.release(taken)
-        assert await pool.acquire() is taken
+        taken.release()
+        assert after(await pool.acquire(), taken)
 
 
 async def test_relayed_requests_leave_places_for_the_gateways_own() -> None:
@@ -178,26 +184,28 @@ async def test_relayed_requests_leave_places_for_the_gateways_own() -> None:
         late = await waiting(pool, CLIENT)
         own = await used(await pool.acquire())
         assert dialing.dialed == 8
-        pool.release(own)
+        own.release()
         assert pool.take(CLIENT) is None
         assert not late.done()
-        pool.release(relayed[0], clients[0])
-        assert await late is relayed[0]
-        assert pool.take() is own
+        relayed[0].release()
+        assert after(await late, relayed[0])
+        assert after(pool.take(), own)
 
 
 async def test_client_that_takes_all_it_can_get_leaves_places_for_others() -> None:
     """Two thirds of the seven that relayed requests may have, then half of what is left."""
     async with pool_of(8) as (pool, _):
         for _ in range(5):
-            assert (await pool.acquire(b"greedy")).is_open
+            assert (await pool.acquire(b"greedy")).connection.is_open
         assert pool.take(b"greedy") is None
         kept = await used(await pool.acquire(b"other"))
-        pool.release(kept, b"other")
+        kept.release()
         late = await waiting(pool, b"greedy")
-        assert pool.take(b"other") is kept, "who waits for its share keeps no other waiting"
+        again = pool.take(b"other")
+        assert again is not None
+        assert after(again, kept), "a client that waits for its share keeps no other waiting"
         assert not late.done()
-        pool.release(kept, b"other")
+        again.release()
         late.cancel()
         await asyncio.wait([late])
         assert pool.stats() == PoolStats(busy=5, idle=1, queued=0)
@@ -207,12 +215,12 @@ async def test_client_that_waits_for_its_share_gets_a_place_when_it_gives_one_ba
     async with pool_of(8) as (pool, _):
         held = [await used(await pool.acquire(b"greedy")) for _ in range(5)]
         late, later = await waiting(pool, b"greedy"), await waiting(pool, b"greedy")
-        pool.release(held[0], b"greedy")
-        assert await late is held[0]
+        held[0].release()
+        assert after(await late, held[0])
         assert not later.done()
-        held[1].close()
-        pool.release(held[1], b"greedy")
-        assert (await later).is_open
+        held[1].connection.close()
+        held[1].release()
+        assert (await later).connection.is_open
         assert pool.stats().busy == 5
 
 
@@ -222,8 +230,8 @@ async def test_client_that_holds_its_share_is_told_so_and_others_that_all_are_in
         for client in (b"greedy", b"other"):
             with pytest.raises(Overloaded):
                 await pool.acquire(client)
-        for connection in held:
-            pool.release(connection, b"greedy")
+        for lease in held:
+            lease.release()
     async with pool_of(4, connect_seconds=0.01) as (pool, _):
         for _ in range(3):
             await pool.acquire(b"greedy")
@@ -239,10 +247,12 @@ async def test_clients_that_wait_are_served_in_turn() -> None:
         clients = [b"a", b"a", b"b", b"a", b"c"]
         line = [await waiting(pool, client) for client in clients]
         order: list[int] = []
+        last = first
         for _ in line:
-            pool.release(first, clients[order[-1]] if order else b"a")
+            last.release()
             await asyncio.sleep(0)
-            order += [at for at, turn in enumerate(line) if turn.done() and at not in order]
+            order += [at for at, task in enumerate(line) if task.done() and at not in order]
+            last = await line[order[-1]]
         assert order == [0, 2, 4, 1, 3]
 
 
@@ -251,12 +261,14 @@ async def test_gateways_own_requests_come_first() -> None:
         first = await used(await pool.acquire(CLIENT))
         relayed = await waiting(pool, CLIENT)
         own = await waiting(pool)
-        pool.release(first, CLIENT)
-        assert await own is first
-        pool.release(first)
-        assert await relayed is first
-        pool.release(first, CLIENT)
-        assert pool.take(CLIENT) is first
+        first.release()
+        second = await own
+        assert after(second, first)
+        second.release()
+        third = await relayed
+        assert after(third, first)
+        third.release()
+        assert after(pool.take(CLIENT), first)
 
 
 async def test_relayed_request_that_fails_or_leaves_gives_its_place_back() -> None:
@@ -269,21 +281,21 @@ async def test_relayed_request_that_fails_or_leaves_gives_its_place_back() -> No
         for is_kept in (True, False):
             leaving, staying = await waiting(pool, CLIENT), await waiting(pool, CLIENT)
             if not is_kept:
-                kept[0].close()
+                kept[0].connection.close()
                 await asyncio.sleep(0)
-            pool.release(kept[0], CLIENT)
+            kept[0].release()
             leaving.cancel()
             kept[0] = await used(await staying)
-        for connection in kept:
-            pool.release(connection, CLIENT)
+        for lease in kept:
+            lease.release()
         for _ in range(2):
             assert pool.take(CLIENT) is not None
 
 
 async def test_fresh_connection_for_a_relayed_request_takes_one_place() -> None:
     async with pool_of(1) as (pool, dialing):
-        pool.release(await used(await pool.acquire(CLIENT)), CLIENT)
+        (await used(await pool.acquire(CLIENT))).release()
         fresh = await used(await pool.acquire(CLIENT, fresh=True))
-        pool.release(fresh, CLIENT)
-        assert pool.take(CLIENT) is fresh
+        fresh.release()
+        assert after(pool.take(CLIENT), fresh)
         assert dialing.dialed == 2
