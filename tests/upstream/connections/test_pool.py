@@ -45,14 +45,14 @@ class Dialing:
 
 
 @asynccontextmanager
-async def pool_of(most: int, connect_seconds: float = 5.0) -> AsyncIterator[tuple[Pool, Dialing]]:
+async def pool_of(most: int) -> AsyncIterator[tuple[Pool, Dialing]]:
     async def serve(peer: Peer) -> None:
         while await peer.request():
             await peer.answer(OK)
 
     async with upstream_doing(serve) as script:
         dialing = Dialing(script.url)
-        config = UpstreamConfig(max_connections=most, connect_seconds=connect_seconds)
+        config = UpstreamConfig(max_connections=most)
         pool = Pool(dialing, config, WriteBatch())
         try:
             yield pool, dialing
@@ -164,8 +164,9 @@ async def test_place_of_a_failed_connection_goes_to_who_waits() -> None:
         assert pool.stats().busy == 1
 
 
+@pytest.mark.virtual_time
 async def test_waiting_is_bounded_by_the_connect_time() -> None:
-    async with pool_of(1, connect_seconds=0.01) as (pool, dialing):
+    async with pool_of(1) as (pool, dialing):
         dialing.hangs = True
         with pytest.raises(GatewayTimeout):
             await pool.acquire()
@@ -224,15 +225,16 @@ async def test_client_that_waits_for_its_share_gets_a_place_when_it_gives_one_ba
         assert pool.stats().busy == 5
 
 
+@pytest.mark.virtual_time
 async def test_client_that_holds_its_share_is_told_so_and_others_that_all_are_in_use() -> None:
-    async with pool_of(2, connect_seconds=0.01) as (pool, _):
+    async with pool_of(2) as (pool, _):
         held = [await used(await pool.acquire(b"greedy")) for _ in range(2)]
         for client in (b"greedy", b"other"):
             with pytest.raises(Overloaded):
                 await pool.acquire(client)
         for lease in held:
             lease.release()
-    async with pool_of(4, connect_seconds=0.01) as (pool, _):
+    async with pool_of(4) as (pool, _):
         for _ in range(3):
             await pool.acquire(b"greedy")
         with pytest.raises(TooManyRequests) as refused:
