@@ -1,4 +1,4 @@
-"""The upstream as the rest of the gateway sees it: a request goes in, an answer comes back."""
+"""The upstream as the rest of the gateway sees it: a request goes in, a response comes back."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 
 _OWN = frozenset({Purpose.READ, Purpose.POLL})
 PROBED = "/api"
-"""Answered by TheEye without a token and without looking anything up (recording health)."""
+"""The path of probes: TheEye answers it without a token or a look-up (recording health)."""
 _IDENTITY = (b"Accept-Encoding", b"identity")
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamStats:
-    """What was asked of the upstream so far, by purpose and status class ("5xx", "failed")."""
+    """Requests to the upstream so far, by purpose and status class ("5xx", "failed")."""
 
     pool: PoolStats
     requests: Mapping[tuple[str, str], int]
     seconds: Mapping[str, Durations]
-    """How long answers took to begin, or the upstream to fail, by purpose."""
+    """Times until responses began, or the upstream failed, by purpose."""
 
 
 class Upstream:
@@ -63,7 +63,7 @@ class Upstream:
         )
 
     async def probe(self, seconds: float) -> bool:
-        """Whether the upstream answers within ``seconds``, and not with 5xx, on a connection of its
+        """True if the upstream answers within ``seconds``, and not with 5xx, on a connection of its
         own, however busy the others."""
         made: list[Connection] = []
 
@@ -97,7 +97,7 @@ class Upstream:
             await connection.arrived(2 * seconds)
 
     def exchange(self, outbound: Outbound, content: Content | bytes = b"") -> UpstreamExchange:
-        """A request and its answer, to be used as an ``async with`` block."""
+        """Make a request that is not sent yet; an ``async with`` block sends it."""
         return UpstreamExchange(
             outbound,
             content,
@@ -119,17 +119,17 @@ class Upstream:
         make_room: Callable[[int], None] | None = None,
         heard: Heard | None = None,
     ) -> Reply:
-        """Send a request of our own, or one held as a whole, and read the whole answer.
+        """Send a request of our own, or one held as a whole, and read the whole response.
 
-        ``Host`` and ``Content-Length`` are added to ``fields`` where they are missing. A request of
-        our own is answered without a content coding, for which ``max_bytes`` holds as well.
-        ``make_room`` is asked for so many bytes of the answer before they are kept, and may raise.
+        ``Host`` and ``Content-Length`` are added to ``fields`` where they are missing. The
+        response to a request of our own has no content coding; ``max_bytes`` holds without one.
+        ``make_room`` is asked for so many bytes of content before they are kept, and may raise.
         ``heard`` is told what became of it.
 
         Raises:
             BadGateway: not reachable, no HTTP, or cut.
             ResponseTooLarge: more than ``max_bytes``.
-            GatewayTimeout: no answer in time.
+            GatewayTimeout: no response in time.
             Overloaded: all connections are in use.
         """
         names = {name.lower() for name, _ in fields}
@@ -201,7 +201,7 @@ async def _read_all(
 
 
 def _forget(connection: Connection) -> None:
-    """Nothing is kept of a probe's connection."""
+    """Do nothing: no pool keeps a probe's connection."""
 
 
 def _plain(reply: Reply, max_bytes: int) -> Reply:

@@ -90,8 +90,8 @@ class UpstreamExchange:
         self.status = 0
         """The response's, 0 while there is none."""
         self.seconds = 0.0
-        """How long the upstream took to begin its response, to fail, or until nobody waited for it
-        any more; 0 while it is waited for."""
+        """Time until the upstream began its response, failed, or nobody waited for it any more; 0
+        while it is waited for."""
 
     def begin_at_once(self, on_arrival: Callable[[], None]) -> bool:
         """Send a request without content if a kept connection is free; else do nothing.
@@ -234,7 +234,7 @@ class UpstreamExchange:
         return self._upload is not None and self._upload.awaits_client
 
     def _waited_since(self) -> float:
-        """From when on the upstream is waited for: a client's slow sending is no time of its."""
+        """The time since which the upstream is waited for, and not the client."""
         upload = self._upload
         return self._sent_at if upload is None else max(self._sent_at, upload.passed_on_at)
 

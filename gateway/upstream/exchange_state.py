@@ -20,7 +20,7 @@ from typing import Final
 
 
 class UpstreamExchangeState(StrEnum):
-    """How far an exchange is. From ``OVER``, ``FAILED`` and ``LEFT`` on it has no connection."""
+    """Progress of an exchange. In ``OVER``, ``FAILED`` and ``LEFT`` it has no connection."""
 
     UNSENT = "unsent"
     """No connection has it; it may have been sent in vain on one that was being closed."""

@@ -1,4 +1,4 @@
-"""What requests tell of the upstream's health; monotonic seconds."""
+"""Signs of the upstream's health that requests give; monotonic seconds."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from enum import StrEnum
 
 
 class Trouble(StrEnum):
-    """What is wrong with an upstream."""
+    """A way in which an upstream fails."""
 
     UNREACHABLE = "upstream unreachable"
-    """It takes no connection, or closes it without an answer."""
+    """It takes no connection, or closes it without a response."""
     SILENT = "upstream silent"
     """It takes requests and does not answer in time."""
     REFUSING = "upstream refusing"
@@ -17,24 +17,24 @@ class Trouble(StrEnum):
 
 
 class Signs:
-    """Told of every answer and every failure that is the upstream's."""
+    """The last response, and the first failure since then that is the upstream's."""
 
     __slots__ = ("answered_at", "failing_since", "failure", "refusals", "refusing_since")
 
     def __init__(self) -> None:
         self.answered_at: float | None = None
-        """The last answer to anybody, whatever its status."""
+        """Time of the last response, whatever its status."""
         self.failing_since: float | None = None
-        """The first failure since then."""
+        """Time of the first failure since then."""
         self.failure = Trouble.UNREACHABLE
-        """Of what kind the last one was."""
+        """The kind of the last one."""
         self.refusals = 0
-        """Answers to clients with 5xx since the last one with another status."""
+        """Responses to clients with 5xx since the last one with another status."""
         self.refusing_since = 0.0
-        """The first of these."""
+        """Time of the first of these."""
 
     def answered(self, now: float, *, is_refusal: bool) -> None:
-        """A request that is a client's, or made for one, was answered."""
+        """Note a response to a request that is a client's, or made for one."""
         self.reached(now)
         if is_refusal:
             if not self.refusals:
@@ -44,7 +44,7 @@ class Signs:
             self.refusals = 0
 
     def reached(self, now: float) -> None:
-        """A probe was answered: that says nothing of what clients get."""
+        """Note a response to a probe, which says nothing of what clients get."""
         self.answered_at = now
         self.failing_since = None
 

@@ -27,7 +27,7 @@ class Tally:
         self.requests: dict[tuple[str, str], int] = {}
         """By purpose and status class ("5xx", "failed")."""
         self.seconds: dict[str, Durations] = {}
-        """How long responses took to begin, or the upstream to fail, by purpose."""
+        """Times until responses began, or the upstream failed, by purpose."""
 
     def responded(self, purpose: Purpose, status: int, now: float, seconds: float) -> None:
         """Count a response; it began after ``seconds``."""

@@ -30,8 +30,8 @@ class Content(Protocol):
 
 class Upload:
     """``is_chunked``: it goes in the chunked coding (RFC 9112, 7.1). ``seconds``: the upstream may
-    take as long for each piece, and to begin its answer behind the last. ``clock`` gives monotonic
-    seconds."""
+    take as long for each piece, and to begin its response behind the last. ``clock`` gives
+    monotonic seconds."""
 
     __slots__ = (
         "_clock",
@@ -52,13 +52,13 @@ class Upload:
         self._is_chunked = is_chunked
         self._seconds = seconds
         self.gathered = b""
-        """What is to be sent behind the request's head."""
+        """Bytes to be sent behind the request's head."""
         self.is_whole = False
-        """That is all of the content, so that it could be sent twice."""
+        """``gathered`` is all of the content, so that it can be sent again."""
         self.awaits_client = False
         """The client is waited for, not the upstream."""
         self.passed_on_at = 0.0
-        """When the client's last piece came, or its end; 0 while there was none behind the head."""
+        """Time of the client's last piece, or its end; 0 while there was none behind the head."""
 
     async def gather(self) -> None:
         """Read as much as is needed for a connection; raises what reading raises."""

@@ -47,7 +47,7 @@ class Connection(asyncio.Protocol):
         self._closes_at_deadline = False
         self.reader = ResponseReader()
         self.sent_at: float | None = None
-        """When the last request was sent; monotonic seconds."""
+        """Time of the last request; monotonic seconds."""
         self.when_writable: Callable[[], None] | None = None
         """Called when the upstream takes data again, for who writes without waiting."""
 
@@ -62,7 +62,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def waiting_since(self) -> float | None:
-        """Since when the upstream owes the beginning of an answer; None while it does not."""
+        """The time since which the upstream owes a response; None while it owes none."""
         owes = self.reader.state is AWAITED and self.is_open and self._deadline < math.inf
         return self.sent_at if owes else None
 
@@ -100,7 +100,7 @@ class Connection(asyncio.Protocol):
         return not self._writing_paused
 
     def take(self) -> bytes | None:
-        """The content that has arrived, empty at the end of the answer, None if it is to come.
+        """The content that has arrived, empty at the end of the response, None if it is to come.
 
         Raises:
             ContentCut: the content ended early, or nothing came in time.
@@ -113,7 +113,7 @@ class Connection(asyncio.Protocol):
         return chunk
 
     def take_whole(self) -> bytes | None:
-        """All content of an answer that is complete; None where more is to come, or nothing."""
+        """All content of a response that is complete; None where more is to come, or nothing."""
         return None if self._reading_paused else self.reader.take_all()
 
     async def arrived(self, seconds: float) -> None:
@@ -143,7 +143,7 @@ class Connection(asyncio.Protocol):
         self._deadline = math.inf
 
     def fail(self, failure: Exception) -> None:
-        """End the exchange: who reads its answer gets ``failure``."""
+        """End the exchange: reading its response raises ``failure``."""
         self.reader.fail(failure)
         self._wake()
         self.close()

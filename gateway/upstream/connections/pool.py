@@ -83,7 +83,7 @@ class Pool:
         reserved = config.max_connections // RESERVED_SHARE
         self._shares = Shares(config.max_connections - reserved)
         self._queue: deque[Ticket] = deque()
-        """Of the gateway's own requests."""
+        """The gateway's own requests that wait."""
         self._refused = 0
 
     def stats(self) -> PoolStats:
@@ -92,7 +92,7 @@ class Pool:
         return PoolStats(len(self._open) - idle, idle, queued, self._refused)
 
     def waiting_since(self) -> float | None:
-        """When the oldest request was sent to which no response has begun; None without any."""
+        """The time at which the oldest request without a response was sent; None without any."""
         since = [connection.waiting_since for connection in self._open]
         return min((at for at in since if at is not None), default=None)
 
@@ -166,7 +166,7 @@ class Pool:
         return Lease(self, connection, holder)
 
     def _may_take(self, holder: bytes) -> bool:
-        """Whether one more place may be taken without passing over any request that waits for it:
+        """True if one more place may be taken without passing over any request that waits for it:
         of those that wait for a share of the places none may have one while there are any."""
         return self._shares.may_take(holder) if holder else not self._queue
 

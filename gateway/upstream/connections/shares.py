@@ -44,7 +44,7 @@ class Shares:
         return sum(map(len, self._queues.values()))
 
     def may_take(self, holder: bytes) -> bool:
-        """Whether one more place may be the holder's."""
+        """True if one more place may be the holder's."""
         return not holder or self._held.get(holder, 0) < GREED * self._free
 
     def take(self, holder: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Small writes: under load those of one turn of the event loop are handed to the kernel in a row.
+"""Small writes: under load those of one iteration of the loop are handed to the kernel in a row.
 
 A write to a peer that sleeps wakes it, at a price of microseconds, and under load the same peer
 sleeps again before the next: what is written in a row wakes it once. With little to do a peer had
@@ -13,21 +13,21 @@ from typing import Final
 
 _log = logging.getLogger(__name__)
 MOST: Final = 16
-"""So many writes wait for another; none waits for the loop's next turn."""
+"""Flush when this many writes are queued, otherwise at the end of this loop iteration."""
 FEW: Final = 6
 """With no more exchanges under way than these, no write waits."""
 
 
 class WriteBatch:
-    """Whoever writes to a transport both through this and directly must leave the loop a turn."""
+    """Writes that are queued for one loop iteration at most; a direct write overtakes them."""
 
     def __init__(self) -> None:
         self._waiting: list[tuple[asyncio.WriteTransport, bytes]] = []
         self.under_way = 0
-        """Exchanges that write through this; who begins and ends them counts."""
+        """Exchanges that go by callbacks, counted by themselves."""
 
     def write(self, transport: asyncio.WriteTransport, data: bytes) -> None:
-        """Write before this turn of the loop ends. To a transport that is closed then, nothing."""
+        """Write before this loop iteration ends, unless the transport is closed by then."""
         waiting = self._waiting
         if not waiting:
             if self.under_way <= FEW:

@@ -1,6 +1,6 @@
 """``Name : value``: the space before the colon, which a proxy removes (RFC 9112, 5.1). Pure.
 
-llhttp takes it for an error, and rightly so in a request. The head of an answer that it refuses is
+llhttp takes it for an error, and rightly so in a request. The head of a response that it refuses is
 mended as a whole and read anew, as strictly as any other.
 """
 
@@ -16,12 +16,12 @@ _INTERIM = re.compile(rb"HTTP/1\.[01] 1(?!01)\d\d")
 
 
 def has_spaced_name(received: bytes) -> bool:
-    """Whether there may be a space before the colon of a field line, as far as it was received."""
+    """True if there may be a space before the colon of a field line, as far as it was received."""
     return _SPACED_SO_FAR.search(received) is not None
 
 
 def head_end(received: bytes | bytearray) -> int:
-    """Where the head ends, interim answers before it included; -1 if the end is still to come."""
+    """The end of the head, interim responses before it included; -1 if it is still to come."""
     at = 0
     while (found := received.find(_END, at)) >= 0:
         end = found + len(_END)

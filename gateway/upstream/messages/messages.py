@@ -1,4 +1,4 @@
-"""What goes to the upstream and what comes back, as plain records and bytes."""
+"""Requests to the upstream and its responses, as plain records and bytes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def passable_reason(reason: bytes, status: int) -> bytes:
 
 
 class Purpose(StrEnum):
-    """What a request is sent upstream for; a metric's label."""
+    """The reason for which a request is sent upstream; a metric's label."""
 
     RELAY = "relay"
     CREATE = "create"
@@ -46,7 +46,7 @@ class Outbound:
     """A request to send: everything but its content.
 
     ``fields`` are sent as they are, so they hold ``Host`` and the framing of the content.
-    ``upgrade``: a 101 answer is asked for. ``holder``: the client that a relayed request is of, by
+    ``upgrade``: a 101 is asked for. ``holder``: the client that a relayed request is of, by
     which connections are shared out.
     """
 
@@ -78,7 +78,7 @@ class Outbound:
 
 
 class Head:
-    """An answer's status line and field lines, as they came."""
+    """A response's status line and field lines, as they came."""
 
     __slots__ = ("fields", "length", "names", "reason", "status")
 
@@ -105,7 +105,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A whole answer; ``fields`` are those for the next hop only."""
+    """A whole response; ``fields`` are those for the next hop only."""
 
     status: int
     reason: bytes
@@ -114,15 +114,15 @@ class Reply:
 
 
 class Heard:
-    """What the upstream said to requests that are made for one of a client's."""
+    """Status and time of the upstream in requests that are made for one of a client's."""
 
     __slots__ = ("seconds", "status")
 
     def __init__(self) -> None:
         self.status = 0
-        """Of its last answer; 0 where there is none."""
+        """The last response's; 0 where there is none."""
         self.seconds = 0.0
-        """How long it took to begin its answers, or to fail; all of them together."""
+        """Sum of the times until responses began, or the upstream failed."""
 
     def note(self, status: int, seconds: float) -> None:
         self.status = status

@@ -1,6 +1,6 @@
-"""Where an answer's content ends, by its status line and fields (RFC 9112, 6.3). Pure.
+"""The end of a response's content, by its status line and fields (RFC 9112, 6.3). Pure.
 
-An answer that says it in a way that others could read differently is not one.
+A response that says it in a way that others could read differently is an error.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from gateway.errors import Field
 
 NO_CONTENT: Final = frozenset({204, 304})
-"""Statuses whose answers have no content (RFC 9110, 6.4.1)."""
+"""Statuses of responses without content (RFC 9110, 6.4.1)."""
 _LENGTH_DIGITS: Final = 18
-"""What surely fits where others count lengths; llhttp takes 2^64 - 1 for none."""
+"""Digits that surely fit where others count lengths; llhttp takes 2^64 - 1 for none."""
 UNFRAMED: Final = frozenset({101, 204})
-"""Statuses whose answers have no framing at all (RFC 9110, 8.6; RFC 9112, 6.1)."""
+"""Statuses of responses without any framing (RFC 9110, 8.6; RFC 9112, 6.1)."""
 
 
 class Framing:
-    """How an answer's content is delimited."""
+    """The way in which a response's content is delimited."""
 
     __slots__ = ("is_doubtful", "length", "until_close")
 
@@ -34,13 +34,13 @@ class Framing:
         self.until_close = until_close
         """The end of the connection is the end of the content."""
         self.is_doubtful = is_doubtful
-        """Content may follow that the answer can't have: the connection is not to be kept."""
+        """Content may follow that the response can't have: the connection is not to be kept."""
 
 
 def framing_of(
     method: str, status: int, version: str, fields: Sequence[Field], names: list[bytes]
 ) -> Framing:
-    """The framing of a final answer, or of 101, to a request with ``method``.
+    """The framing of a final response, or of 101, to a request with ``method``.
 
     ``names`` are those of ``fields`` in lower case; ``version`` is like "1.1".
 
@@ -71,7 +71,7 @@ def framing_of(
 
 
 def without_framing(fields: list[Field], names: list[bytes]) -> list[Field]:
-    """The fields that an answer with such a status may have: none of them is ``Content-Length``.
+    """The fields that a response with such a status may have: none of them is ``Content-Length``.
     ``names`` is kept in step."""
     kept = [at for at, name in enumerate(names) if name != b"content-length"]
     names[:] = [names[at] for at in kept]

@@ -23,28 +23,28 @@ if TYPE_CHECKING:
     from gateway.errors import Field
 
 HEAD_BYTES: Final = 64 * 1024
-"""The largest answer head that is accepted, and the largest trailer section or chunk extension."""
+"""The largest head that is accepted, and the largest trailer section or chunk extension."""
 CHUNK_BYTES: Final = 48
-"""What a piece of content takes besides its bytes: many may have one only."""
+"""Bytes that a piece of content takes besides its own: many may have one only."""
 
 
 class StaleConnection(Exception):
-    """A kept connection was closed by the upstream before it answered anything."""
+    """A kept connection that the upstream closed before it answered anything."""
 
 
 class ResponseReader:
-    """Reads the answers on one connection; ``expect`` begins each."""
+    """Reads the responses on one connection; ``expect`` begins each."""
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
         self.served = 0
         """Responses that were expected so far."""
         self.keepalive_hint: float | None = None
-        """How long the upstream says it keeps the connection, in seconds."""
+        """Seconds for which the upstream says it keeps the connection."""
         self.chunks: deque[bytes] = deque()
         """Content that nobody took yet."""
         self._head: list[bytes] = []
-        """What was received of a head, until it is complete."""
+        """Bytes received of a head, until it is complete."""
         self._to_mend: bytearray | None = None
         """A head that the parser refused, until it is all there."""
         self.state: ResponseState = states.IDLE
@@ -64,11 +64,11 @@ class ResponseReader:
         if self.chunks:
             self.chunks = deque()
         self.buffered = 0
-        """What it takes in memory, in bytes."""
+        """Bytes that the content takes in memory."""
         self.head: Head | None = None
-        """The answer's, once it has arrived."""
+        """The response's, once it has arrived."""
         self.failure: Exception | None = None
-        """Why there will be no more of the answer."""
+        """The reason for which there will be no more of the response, in ``FAILED`` only."""
 
     @property
     def is_complete(self) -> bool:
@@ -167,7 +167,7 @@ class ResponseReader:
             self._garbled()
 
     def feed_eof(self) -> None:
-        """The upstream sends no more, which ends an answer of unknown length."""
+        """The upstream sends no more, which ends a response of unknown length."""
         is_end = self.state is states.CONTENT and self._until_close
         if is_end or self.state is states.TUNNEL:
             self._move(states.END)
@@ -276,12 +276,12 @@ class ResponseReader:
         self._head = []
         self._move(states.SWITCH if status == 101 else states.HEAD)
         if self._method == "HEAD":
-            # llhttp would wait for the content that a HEAD's answer only announces.
+            # llhttp would wait for the content that a HEAD's response only announces.
             self._complete()
             self._parser = httptools.HttpResponseParser(self)
 
     def _begins_with_http(self) -> bool:
-        """Whether the head does, however it was split, behind empty lines that llhttp skips."""
+        """True if the head does, however it was split, behind empty lines that llhttp skips."""
         return b"".join(self._head).lstrip(b"\r\n").startswith(b"HTTP/")
 
     def on_body(self, data: bytes) -> None:

@@ -22,7 +22,7 @@ from typing import Final
 
 
 class ResponseState(StrEnum):
-    """How far the response to the last request has arrived."""
+    """Progress of the response to the last request."""
 
     IDLE = "idle"
     """No request was sent yet."""
