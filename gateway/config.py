@@ -12,7 +12,8 @@ from msgspec import Meta, Struct
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
-Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+MAX_COUNT = 1_000_000
+Count = Annotated[int, Meta(ge=1, le=MAX_COUNT)]
 Bytes = Annotated[int, Meta(ge=1024, le=2**31)]
 PerSecond = Annotated[float, Meta(ge=0.001, le=100_000)]
 MIB = 1024 * 1024

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gateway import wording
+from gateway.config import MAX_COUNT
 from gateway.errors import BadRequest
 from gateway.protocols.http.query import MAX_PAIRS
 from gateway.protocols.theeye.ecma_json import without_lone_surrogates
@@ -17,10 +19,10 @@ if TYPE_CHECKING:
     from gateway.config import SyncConfig
     from gateway.protocols.http.query import Query
 
-MAX_HOLDS = 1_000_000
 ADDED_PAIRS = 8
 """Room for what a Location adds to a query."""
 _MAX_DIGITS = 9
+_SHOWN_CHARACTERS = 32
 _DRAINED = "drained"
 """How often a process that was about to stop has sent the client on. Nobody reads it: it makes each
 address of a chain of redirects another one, for clients take the same one twice for a loop."""
@@ -47,6 +49,26 @@ class HoldParameters:
     def waited_seconds(self) -> int:
         """How long the requests before this one waited in all."""
         return min(self.counter, self.limit) * self.hold_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """A parameter's whole numbers, worded as a setting's are."""
+
+    least: int
+    most: int
+    setting: str = ""
+    """The one that has ``most``, where the operator chooses it; it is of seconds then."""
+    is_cut: bool = False
+    """A larger number counts as ``most``."""
+
+    def __str__(self) -> str:
+        unit, by = (" of seconds", f" ({self.setting})") if self.setting else ("", "")
+        return f"a whole number{unit}, {self.least} to {self.most}{by}"
+
+
+_LIMIT = _Range(1, MAX_COUNT)
+_COUNTER = _Range(0, MAX_COUNT)
 
 
 class _Flag(msgspec.Struct):
@@ -81,23 +103,11 @@ def hold_parameters(query: Query, config: SyncConfig) -> HoldParameters:
     """
     if query.raw.count("&") >= MAX_PAIRS - ADDED_PAIRS:
         raise BadRequest(f"A query may have {MAX_PAIRS - ADDED_PAIRS} parameters")
-    most = config.max_hold_seconds
-    timeout = _whole_number(
-        query,
-        "timeout",
-        config.default_hold_seconds,
-        f"timeout must be a whole number of seconds, 1 to {most}",
+    return HoldParameters(
+        _whole_number(query, "counter", 0, _COUNTER),
+        _whole_number(query, "limit", config.default_limit, _LIMIT),
+        _whole_number(query, "timeout", config.default_hold_seconds, _timeout(config)),
     )
-    limit = _whole_number(
-        query, "limit", config.default_limit, f"limit must be a whole number, 1 to {MAX_HOLDS}"
-    )
-    message = f"counter must be a whole number, 0 to {MAX_HOLDS}"
-    counter = _whole_number(query, "counter", 0, message, least=0)
-    if limit > MAX_HOLDS:
-        raise BadRequest(f"limit must be a whole number, 1 to {MAX_HOLDS}")
-    if counter > MAX_HOLDS:
-        raise BadRequest(message)
-    return HoldParameters(counter, limit, min(timeout, most))
 
 
 def result_location(path: str, query: Query, config: SyncConfig) -> str:
@@ -157,16 +167,23 @@ def append(query: str, *parts: str) -> str:
     return query + separator + "&".join(parts)
 
 
-def _whole_number(query: Query, key: str, default: int, message: str, least: int = 1) -> int:
+def _timeout(config: SyncConfig) -> _Range:
+    return _Range(1, config.max_hold_seconds, "sync.max_hold_seconds", is_cut=True)
+
+
+def _whole_number(query: Query, key: str, default: int, allowed: _Range) -> int:
     """The value of ``key``; numbers of more than nine digits read as the largest of nine."""
     given = query.values(key)
     if not given:
         return default
+    if len(given) > 1:
+        raise BadRequest(f"{key} must be {allowed}, and is given {len(given)} times")
     text = given[0]
-    if len(given) > 1 or not (text.isascii() and text.isdigit()):
-        raise BadRequest(message)
-    digits = text.lstrip("0") or "0"
-    number = int(digits) if len(digits) <= _MAX_DIGITS else 10**_MAX_DIGITS
-    if number < least:
-        raise BadRequest(message)
-    return number
+    if text.isascii() and text.isdigit():
+        digits = text.lstrip("0") or "0"
+        number = int(digits) if len(digits) <= _MAX_DIGITS else 10**_MAX_DIGITS
+        if allowed.is_cut:
+            number = min(number, allowed.most)
+        if allowed.least <= number <= allowed.most:
+            return number
+    raise BadRequest(f"{key} must be {allowed}, and is {wording.shown(text[:_SHOWN_CHARACTERS])}")

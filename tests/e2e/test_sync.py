@@ -321,15 +321,18 @@ async def test_what_is_no_wait_is_answered_as_without_the_gateway(
     ]
 
 
+TIMEOUT = "timeout must be a whole number of seconds, 1 to 60 (sync.max_hold_seconds), and is "
+
+
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("timeout=abc", "timeout must be a whole number of seconds, 1 to 60"),
-        ("timeout=0", "timeout must be a whole number of seconds, 1 to 60"),
-        ("timeout=5&timeout=5", "timeout must be a whole number of seconds, 1 to 60"),
-        ("limit=0", "limit must be a whole number, 1 to 1000000"),
-        ("counter=-1", "counter must be a whole number, 0 to 1000000"),
-        ("counter=1.5", "counter must be a whole number, 0 to 1000000"),
+        ("timeout=abc", f'{TIMEOUT}"abc"'),
+        ("timeout=0", f'{TIMEOUT}"0"'),
+        ("timeout=5&timeout=5", f"{TIMEOUT}given 2 times"),
+        ("limit=0", 'limit must be a whole number, 1 to 1000000, and is "0"'),
+        ("counter=-1", 'counter must be a whole number, 0 to 1000000, and is "-1"'),
+        ("counter=1.5", 'counter must be a whole number, 0 to 1000000, and is "1.5"'),
     ],
 )
 @pytest.mark.parametrize("by_content", [False, True])

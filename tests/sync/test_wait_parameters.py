@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.cli.sources import settings
 from gateway.config import SyncConfig
 from gateway.errors import BadRequest
 from gateway.protocols.http.query import Query, query_of
@@ -15,9 +16,10 @@ from gateway.sync.wait_parameters import (
     next_location,
     result_location,
 )
+from gateway.wording import allowed, shown
 
 CONFIG = SyncConfig()
-TIMEOUT = "timeout must be a whole number of seconds, 1 to 60"
+TIMEOUT = "timeout must be a whole number of seconds, 1 to 60 (sync.max_hold_seconds)"
 LIMIT = "limit must be a whole number, 1 to 1000000"
 COUNTER = "counter must be a whole number, 0 to 1000000"
 
@@ -80,17 +82,32 @@ NOT_WHOLE = ["", "x", "-1", "%2B1", "+1", "1+", "1.0", "1e1", "0x1", "%D9%A1", "
 
 
 @pytest.mark.parametrize(
-    ("query", "message"),
+    ("key", "value", "allowed"),
     [
-        *((f"timeout={value}", TIMEOUT) for value in [*NOT_WHOLE, "0", "5&timeout=5"]),
-        *((f"limit={value}", LIMIT) for value in [*NOT_WHOLE, "0", "1000001", "9" * 5000]),
-        *((f"counter={value}", COUNTER) for value in [*NOT_WHOLE, "1000001", "1&counter=1"]),
+        *(("timeout", value, TIMEOUT) for value in [*NOT_WHOLE, "0"]),
+        *(("limit", value, LIMIT) for value in [*NOT_WHOLE, "0", "1000001", "9" * 5000]),
+        *(("counter", value, COUNTER) for value in [*NOT_WHOLE, "1000001"]),
     ],
 )
-def test_parameters_out_of_range_are_refused_by_name(query: str, message: str) -> None:
+def test_parameters_out_of_range_are_refused_by_name_with_range_and_value(
+    key: str, value: str, allowed: str
+) -> None:
+    query = Query(f"{key}={value}")
     with pytest.raises(BadRequest) as refused:
-        hold_parameters(Query(query), CONFIG)
-    assert refused.value.message == message
+        hold_parameters(query, CONFIG)
+    assert refused.value.message == f"{allowed}, and is {shown(query.values(key)[0][:32])}"
+
+
+@pytest.mark.parametrize(("key", "allowed"), [("timeout", TIMEOUT), ("counter", COUNTER)])
+def test_parameters_given_twice_are_refused(key: str, allowed: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        hold_parameters(Query(f"{key}=1&{key}=1"), CONFIG)
+    assert refused.value.message == f"{allowed}, and is given 2 times"
+
+
+def test_range_of_a_limit_is_that_of_the_setting_which_has_its_default() -> None:
+    kind = settings()["sync.default_limit"].type
+    assert f"limit must be {allowed(kind)}" == LIMIT
 
 
 @pytest.mark.parametrize(
