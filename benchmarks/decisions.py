@@ -8,23 +8,22 @@ import random
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
 
 from benchmarks.processes import free_port
 from gateway.admission.identity.identities import Identities, Identity
+from gateway.admission.limits.admission import Admission
 from gateway.admission.limits.gcra import Rate
 from gateway.admission.limits.holds import Holds
 from gateway.admission.limits.memory_budgets import Budget, MemoryBudgets, Use
 from gateway.admission.limits.redis_budgets import RedisBudgets
 from gateway.admission.limits.rules import Rules
 from gateway.config import IdentityConfig, KindLimits, LimitsConfig, RedisConfig
-from gateway.downstream.exchange import Exchange
 from gateway.protocols.http.fields import lowered
 from gateway.protocols.http.query import NO_QUERY
 from gateway.protocols.theeye.routes import RouteKind, classify
@@ -33,7 +32,6 @@ from gateway.proxy.limits import Limits
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gateway.downstream.request import Client
 
 MEMORY_MICROSECONDS = 15.0
 """What a decision in memory may take."""
@@ -42,15 +40,6 @@ KNOWN = 1000
 """Of those, for whole requests."""
 ROUNDS = 7
 WIDE = KindLimits(per_second=100_000.0, burst=1_000_000, content_bytes=2**20)
-
-
-class _Talk:
-    """What the limits read and set of a client without content."""
-
-    has_content = False
-    bytes_received = 0
-    content_bytes = sys.maxsize
-    added: tuple[object, ...] = ()
 
 
 def main() -> int:
@@ -121,13 +110,14 @@ def _identified_and_admitted(count: int, *, with_fields: bool) -> float:
 
     for number in range(KNOWN):
         identities.answered(identity(number), 200)
-    exchange = Exchange(cast("Client", _Talk()), "r1", "192.0.2.7", time.monotonic())
 
     def admit(number: int) -> None:
-        exchange.identity = identity(number)
-        exchange.limited = classify("GET", "/acme/task").kind
-        limits.admit(exchange, NO_QUERY)
-        limits.settle(exchange)
+        kind = classify("GET", "/acme/task").kind
+        admission = Admission(kind, NO_QUERY, "192.0.2.7", time.monotonic())
+        limits.admit(admission, identity(number))
+        limits.settle(
+            admission, time.monotonic(), held_seconds=0.0, was_drained=False, bytes_received=0
+        )
 
     return _microseconds(admit, count)
 

@@ -16,7 +16,7 @@ from gateway.admission.connections import Connections
 from gateway.admission.identity.identities import Identities
 from gateway.admission.identity.keys import FileKey, keys_of
 from gateway.admission.limits.buffers import BUFFERED_BYTES, Buffers
-from gateway.admission.limits.holds import Holds, Place
+from gateway.admission.limits.holds import Holds
 from gateway.admission.limits.memory_budgets import MemoryBudgets
 from gateway.admission.limits.rules import Rules
 from gateway.downstream.connection import CONNECTIONS
@@ -30,9 +30,12 @@ from gateway.ops.log.notices import LimitNotices
 from gateway.ops.log.upstream_watch import UpstreamWatch
 from gateway.ops.metrics import Metrics
 from gateway.protocols.http.fields import without
+from gateway.proxy.checks import Checks
+from gateway.proxy.cycle import Cycle
 from gateway.proxy.forwarding import Forwarding
 from gateway.proxy.limits import Limits
-from gateway.proxy.pipeline import SHARE, Observer, Pipeline
+from gateway.proxy.pipeline import Observer, Pipeline
+from gateway.proxy.refusals import SHARE
 from gateway.proxy.relay import Relay
 from gateway.proxy.websocket import WebSocketRelay
 from gateway.sync.create import CreateAndWait
@@ -112,16 +115,14 @@ class Gateway:
             if config.redis.url
             else None
         )
-        self._results = Results(
-            ResultReader(orchestrator, upstream, buffers, largest).read,
-            clock,
-            config.sync,
-        )
+        reader = ResultReader(orchestrator, upstream, buffers, largest)
+        self._results = Results(reader.read, clock, config.sync)
+        checks = Checks(config.limits.fields_bytes, identities, self._limits, clock)
         self._create = CreateAndWait(
             upstream,
             created_with,
             answered,
-            place=self._place,
+            place=checks.place,
             buffers=buffers,
             config=config.sync,
             limits=config.limits,
@@ -143,10 +144,8 @@ class Gateway:
         if self._access_log is not None:
             observers.append(self._access_log)
         self._pipeline = Pipeline(
-            sizes=config.limits,
             forwarding=forwarding,
-            identities=identities,
-            limits=self._limits,
+            checks=checks,
             relay=Relay(upstream, forwarding, identities),
             websocket=WebSocketRelay(
                 upstream, forwarding, identities, config.upstream.tunnel_idle_seconds
@@ -175,8 +174,9 @@ class Gateway:
         self._watch = UpstreamWatch(
             upstream.signs, health.probe_unless_fresh, upstream.pool.waiting_since, clock
         )
+        accept = partial(Cycle, self._pipeline)
         self.listener = ClientListener(
-            self._pipeline, config.listen, config.limits, self._connections, self.places
+            accept, config.listen, config.limits, self._connections, self.places
         )
         self.vitals = ProcessVitals(health, self._metrics)
 
@@ -229,10 +229,6 @@ class Gateway:
         has changed nothing then."""
         keys = self._keys
         return {keys.setting: keys.renew} if isinstance(keys, FileKey) else {}
-
-    def _place(self, exchange: Exchange) -> Place:
-        """A place for a wait whose job is still to be created."""
-        return Place() if self._limits is None else self._limits.place(exchange)
 
     def _limit_stats(self) -> parts.LimitStats:
         verdicts = {} if self._limits is None else self._limits.stats()

@@ -55,13 +55,15 @@ RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
 MODULES_IN_A_ROOM = 9
 UPWARD = {
     ("gateway.downstream.connection", "gateway.proxy.cycle"),
-    ("gateway.downstream.listener", "gateway.proxy.pipeline"),
 }
 """Type-only imports that still point up, or back."""
 
 WITHOUT_TESTS_OF_THEIR_OWN = {
     "gateway/__main__.py": "tests/cli/test_main.py runs it",
     "gateway/downstream/listening/places.py": "counts only; test_acceptor.py holds their use",
+    "gateway/admission/limits/admission.py": "a record; tests/proxy/test_limits.py holds its use",
+    "gateway/proxy/checks.py": "joins parts; tests/e2e/test_identity.py and test_limits.py hold it",
+    "gateway/proxy/refusals.py": "tests/e2e/test_attacks.py and test_limits.py read the responses",
     "gateway/config.py": "defaults only; tests/cli/test_sources.py holds them",
     "gateway/sync/jobs/outcome.py": "an enum; tests/sync/jobs/test_reader.py holds its use",
     **{

@@ -9,11 +9,10 @@ from gateway.admission.identity.identities import ANONYMOUS
 from gateway.protocols.http.query import NO_QUERY
 
 if TYPE_CHECKING:
-    from gateway.admission.identity.trials import Trial
+    from gateway.admission.limits.admission import Admission
     from gateway.admission.limits.buffers import Buffered
-    from gateway.admission.limits.memory_budgets import Budget, Claim
     from gateway.downstream.request import Client
-    from gateway.protocols.theeye.routes import Route, RouteKind
+    from gateway.protocols.theeye.routes import Route
 
 
 class Kind(StrEnum):
@@ -50,12 +49,10 @@ class Exchange:
 
     __slots__ = (
         "address",
-        "awaited_trial",
+        "admission",
         "awaits_keys",
         "buffered",
-        "claim",
         "client",
-        "content_bytes",
         "finished",
         "held_seconds",
         "identity",
@@ -63,9 +60,7 @@ class Exchange:
         "job_state",
         "kind",
         "limit",
-        "limited",
         "outcome",
-        "owed",
         "query",
         "reason",
         "request_id",
@@ -73,7 +68,6 @@ class Exchange:
         "started",
         "status",
         "target",
-        "trial",
         "upstream_seconds",
         "upstream_status",
     )
@@ -111,22 +105,12 @@ class Exchange:
         """How long the upstream took to begin such answers, or to fail; all of them together."""
         self.job_id = ""
         self.job_state = ""
-        self.limited: RouteKind | None = None
-        """Which rate is for it; None while that is not known, and where there are no limits."""
-        self.trial: Trial | None = None
-        """It is the first with its token."""
-        self.awaited_trial: Trial | None = None
-        """Another is the first with its token, and to be waited for."""
-        self.claim: Claim | None = None
-        """What it wants of budgets that have to be asked for."""
+        self.admission: Admission | None = None
+        """What the limits say of it; None while that is not known, and where there are none."""
         self.limit = limit
         """The limit that was reached, empty if none was."""
-        self.owed: tuple[Budget, ...] = ()
-        """What it will take of these unless it is held."""
         self.buffered: Buffered | None = None
         """What it takes of the memory for jobs and results; released when it is over."""
-        self.content_bytes: int | None = None
-        """The most content it may have; None where that was decided by its length."""
 
     def refuse(self, reason: str) -> None:
         """The gateway does not let it pass."""

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
 
-from gateway.downstream.connection import Connection, Terms
+from gateway.downstream.connection import Accept, Connection, Terms
 
 if TYPE_CHECKING:
     from gateway.admission.connections import Connections
     from gateway.config import LimitsConfig, ListenConfig
     from gateway.downstream.listening.places import Places
-    from gateway.proxy.pipeline import Pipeline
 
 IDLE_SECONDS = 5.0
 """How long an unused connection is kept where places are short."""
@@ -25,14 +24,14 @@ class ClientListener(web.Server):
 
     def __init__(
         self,
-        pipeline: Pipeline,
+        accept: Accept,
         listen: ListenConfig,
         limits: LimitsConfig,
         connections: Connections | None,
         places: Places,
     ) -> None:
         self._terms = Terms(
-            accept=pipeline.accept,
+            accept=accept,
             places=places,
             by_address=connections,
             is_enforced=limits.mode == "enforce",
@@ -41,7 +40,7 @@ class ClientListener(web.Server):
             fields_bytes=limits.fields_bytes,
         )
         # aiohttp's own handler is never called: connections hand their requests to ours.
-        super().__init__(cast("Any", pipeline.accept), handler_cancellation=True)
+        super().__init__(cast("Any", accept), handler_cancellation=True)
         self._options: dict[str, Any] = {
             "access_log": None,
             "auto_decompress": False,

@@ -1,74 +1,99 @@
-"""One request's turn on its connection: by callbacks where nothing but the upstream's answer has to
-be waited for, which is most of the traffic, and else in the connection's task.
+"""One request's cycle on its client's connection, from its head to the end of its response.
+
+Most requests wait for nothing but the upstream's response, which mostly comes whole. Those never
+have a task: callbacks send them and write the response, and the connection goes on. All others go
+on in the connection's task, be it from the beginning or from where callbacks could do no more.
+
+    ADMITTING --sent--> SENT --all of the response--> WHOLE --taken--+
+        |                |                                           |
+        |                +--a part of it, or a failure--> HEAD       +--> OVER
+        |                                                  |         |
+        +---------------------- run -----------------------+--> STREAMING
+
+A client that leaves, and a failure, lead from each of them to OVER.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Protocol
+from enum import IntEnum
+from typing import TYPE_CHECKING
 
-from gateway.downstream.exchange import Kind, Outcome
+from gateway.downstream.exchange import Outcome
 from gateway.errors import ClientGone, ContentCut, GatewayError
+from gateway.proxy.refusals import response_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.downstream.exchange import Exchange
-    from gateway.errors import Response
-    from gateway.proxy.relay import Relay
+    from gateway.downstream.request import Client
+    from gateway.proxy.pipeline import Pipeline
     from gateway.upstream import UpstreamExchange
 
-_RELAY = Kind.RELAY
 CONTENT_CUT = "ContentCut"
-"""The reason where an answer that had begun broke off."""
+"""The reason where a response that had begun broke off."""
 _log = logging.getLogger(__name__)
 
 
-class Stages(Protocol):
-    """What a request passes, in this order."""
+class CycleState(IntEnum):
+    """How far a request has come."""
 
-    relay: Relay
+    ADMITTING = 0
+    """Nothing has gone upstream by callbacks: it is judged, or waits for the task."""
+    SENT = 1
+    """The upstream has it; a callback is told when something of the response has come."""
+    HEAD = 2
+    """Something has come that is not a whole response: the task is to go on with it."""
+    WHOLE = 3
+    """All of the response was written by a callback; the client may still have to take it."""
+    STREAMING = 4
+    """The task does all that is left."""
+    OVER = 5
 
-    def admit(self, exchange: Exchange) -> None:
-        """Note what the request is; raises GatewayError where it may not go upstream."""
-        raise NotImplementedError
 
-    async def answer(
-        self, exchange: Exchange, forwarded: UpstreamExchange | None
-    ) -> Response | None:
-        """The answer, None where it was written already. ``forwarded`` was sent already.
-
-        Raises:
-            GatewayError: there is no answer.
-            ContentCut: it broke off.
-        """
-        raise NotImplementedError
-
-    def failure(self, exchange: Exchange, failure: GatewayError) -> Response:
-        """What the client is told of a failure."""
-        raise NotImplementedError
-
-    def over(self, exchange: Exchange) -> None:
-        """The request was answered, or cannot be any more."""
-        raise NotImplementedError
+_ADMITTING, _SENT, _HEAD = CycleState.ADMITTING, CycleState.SENT, CycleState.HEAD
+_WHOLE, _STREAMING, _OVER = CycleState.WHOLE, CycleState.STREAMING, CycleState.OVER
+FOLLOWERS = {
+    _ADMITTING: frozenset({_SENT, _STREAMING, _OVER}),
+    _SENT: frozenset({_HEAD, _WHOLE, _OVER}),
+    _HEAD: frozenset({_STREAMING, _OVER}),
+    _WHOLE: frozenset({_OVER}),
+    _STREAMING: frozenset({_OVER}),
+    _OVER: frozenset[CycleState](),
+}
+"""The states that may come after each."""
 
 
 class Cycle:
-    """Who has it calls ``begin_at_once`` and, where that says so, awaits ``run``.
+    """Drives one request to its response. Call ``begin_at_once``; if it returns False, await
+    ``run`` in the connection's task. Where neither is under way, ``abandon`` ends it.
 
-    ``refusal``: why the request is none that could be passed on.
+    ``refusal``: why the request cannot be passed on; ``limit``: what its connection is over.
     """
 
-    __slots__ = ("_forwarded", "_on_progress", "_refusal", "_stages", "exchange", "is_over")
+    __slots__ = ("_forwarded", "_on_progress", "_pipeline", "_refusal", "exchange", "state")
 
-    def __init__(self, stages: Stages, exchange: Exchange, refusal: GatewayError | None) -> None:
-        self._stages = stages
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        client: Client,
+        refusal: GatewayError | None = None,
+        limit: str = "",
+    ) -> None:
+        self._pipeline = pipeline
         self._refusal = refusal
         self._forwarded: UpstreamExchange | None = None
         self._on_progress: Callable[[Cycle], None] | None = None
-        self.exchange = exchange
-        self.is_over = False
+        self.exchange = pipeline.begin(client, limit)
+        self.state = _ADMITTING
+        if refusal is not None:
+            client.close_after_response()
+
+    @property
+    def is_over(self) -> bool:
+        """There is nothing left to do."""
+        return self.state is _OVER
 
     @property
     def keeps_connection(self) -> bool:
@@ -76,43 +101,30 @@ class Cycle:
         return self.exchange.client.keeps_connection
 
     def begin_at_once(self, on_progress: Callable[[Cycle], None]) -> bool:
-        """Whether it goes on by itself; else ``run`` must be awaited.
+        """Send the request upstream if nothing has to be awaited for that; else return False.
 
         ``on_progress`` is called once: it is over then, or ``run`` must be awaited after all.
         """
-        exchange = self.exchange
         if self._refusal is not None:
             return False
+        exchange, pipeline = self.exchange, self._pipeline
         try:
-            self._stages.admit(exchange)
-            if not _is_plain(exchange):
+            pipeline.admit(exchange)
+            if not pipeline.is_plain(exchange):
                 return False
-            forwarded = self._forwarded = self._stages.relay.forwarded(exchange)
+            forwarded = self._forwarded = pipeline.relay.forwarded(exchange)
         except Exception as failure:
-            self._refusal = self._told(failure)
+            self._refusal = self._presentable(failure)
             return False
         self._on_progress = on_progress
-        return forwarded.begin_at_once(self._on_arrival)
-
-    def _on_arrival(self) -> None:
-        forwarded, on_progress = self._forwarded, self._on_progress
-        assert forwarded is not None
-        assert on_progress is not None
-        try:
-            is_passed = self._stages.relay.pass_whole(self.exchange, forwarded)
-        except Exception as failure:
-            forwarded.abandon()
-            self._broke_off(failure)
-            self._end()
-        else:
-            if is_passed and not self.exchange.client.is_full:
-                self._end()
-            else:
-                forwarded.pause()
-        on_progress(self)
+        if not forwarded.begin_at_once(self._on_arrival):
+            # No kept connection is free.
+            return False
+        self._enter(_SENT)
+        return True
 
     def abandon(self) -> None:
-        """The client is gone, and ``run`` was not called."""
+        """Give up: the client is gone, and ``run`` was not called."""
         forwarded = self._forwarded
         if forwarded is not None:
             forwarded.abandon()
@@ -127,7 +139,11 @@ class Cycle:
             CancelledError: the client is gone.
         """
         try:
-            await self._answer()
+            if self.state is _WHOLE:
+                await self.exchange.client.drain()
+            else:
+                self._enter(_STREAMING)
+                await self._respond()
         except BaseException as failure:
             self._broke_off(failure)
             if isinstance(failure, asyncio.CancelledError):
@@ -135,35 +151,59 @@ class Cycle:
         finally:
             self._end()
 
-    async def _answer(self) -> None:
-        exchange, stages = self.exchange, self._stages
+    def _enter(self, state: CycleState) -> None:
+        assert state in FOLLOWERS[self.state], (self.state, state)
+        self.state = state
+
+    def _on_arrival(self) -> None:
+        forwarded, on_progress = self._forwarded, self._on_progress
+        assert forwarded is not None
+        assert on_progress is not None
+        try:
+            is_passed = self._pipeline.relay.pass_whole(self.exchange, forwarded)
+        except Exception as failure:
+            forwarded.abandon()
+            self._broke_off(failure)
+            self._end()
+        else:
+            if is_passed:
+                self._enter(_WHOLE)
+                if self.exchange.client.is_full:
+                    forwarded.pause()
+                else:
+                    self._end()
+            else:
+                self._enter(_HEAD)
+                forwarded.pause()
+        on_progress(self)
+
+    async def _respond(self) -> None:
+        exchange = self.exchange
         client = exchange.client
-        if client.is_finished:
-            await client.drain()
-            return
         try:
             if self._refusal is not None:
                 raise self._refusal
-            response = await stages.answer(exchange, self._forwarded)
+            response = await self._pipeline.respond(exchange, self._forwarded)
         except ContentCut:
             raise
         except Exception as failure:
-            response = stages.failure(exchange, self._told(failure))
+            response = response_to(exchange, self._presentable(failure))
         if response is not None:
             if client.started:
-                raise ContentCut("the request failed after its answer had begun")
+                raise ContentCut("the request failed after its response had begun")
             exchange.status = response.status
             await client.send(response)
 
-    def _told(self, failure: Exception) -> GatewayError:
-        """The failure as the client may know it."""
+    def _presentable(self, failure: Exception) -> GatewayError:
+        """The failure as the client may know it; what is not meant for it is logged."""
         if isinstance(failure, GatewayError):
             return failure
         _log.error("request %s failed", self.exchange.request_id, exc_info=failure)
         return GatewayError()
 
     def _broke_off(self, failure: BaseException) -> None:
-        """There is no answer, or not all of it: leave nothing that could be taken for one."""
+        """The response is missing or incomplete: record the outcome and reset the connection, so
+        that no client mistakes it for complete."""
         exchange = self.exchange
         client = exchange.client
         if isinstance(failure, asyncio.CancelledError):
@@ -181,17 +221,5 @@ class Cycle:
         client.cut()
 
     def _end(self) -> None:
-        self.is_over = True
-        self._stages.over(self.exchange)
-
-
-def _is_plain(exchange: Exchange) -> bool:
-    """Nothing but the upstream's answer is needed."""
-    return (
-        exchange.kind is _RELAY
-        and exchange.route is None
-        and not exchange.client.has_content
-        and not exchange.awaits_keys
-        and exchange.claim is None
-        and exchange.awaited_trial is None
-    )
+        self._enter(_OVER)
+        self._pipeline.over(self.exchange)

@@ -1,48 +1,38 @@
-"""The stages every request passes, in order: observe, admit, identify, route, answer."""
+"""The order of a request's stages, from its head to the response."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from gateway import errors
-from gateway.admission.limits.buffers import BUFFERED_BYTES
-from gateway.admission.limits.holds import Place
-from gateway.downstream.exchange import Exchange, Kind, Outcome
-from gateway.errors import BadRequest, MemoryFull, Response, TooManyRequests, UnknownToken
-from gateway.protocols.http import framing
-from gateway.protocols.http.fields import has, value, without
-from gateway.protocols.http.query import query_of
+from gateway.downstream.exchange import Exchange, Kind
+from gateway.errors import Response
+from gateway.protocols.http.fields import has, value
+from gateway.protocols.http.query import split
 from gateway.protocols.http.target import origin_form
-from gateway.protocols.theeye.cors import EXPOSED, carried_fields, is_preflight
+from gateway.protocols.theeye.cors import is_preflight
 from gateway.protocols.theeye.routes import CreateRoute, ResultRoute, RouteKind, classify
-from gateway.proxy.cycle import Cycle
-from gateway.proxy.max_forwards import final_response, max_forwards
+from gateway.proxy.checks import is_pending
+from gateway.proxy.max_forwards import COUNTED, final_response, max_forwards
 from gateway.proxy.relay import Resumed
 from gateway.proxy.websocket import asks_for_websocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gateway.admission.identity.identities import Identities
-    from gateway.config import LimitsConfig
     from gateway.downstream.request import Client
-    from gateway.errors import GatewayError
-    from gateway.protocols.theeye.routes import Match
+    from gateway.proxy.checks import Checks
     from gateway.proxy.forwarding import Forwarding
-    from gateway.proxy.limits import Limits
     from gateway.proxy.relay import Relay
     from gateway.proxy.websocket import WebSocketRelay
     from gateway.sync.create import CreateAndWait
     from gateway.sync.hold import ResultHold
     from gateway.upstream import UpstreamExchange
 
-
-SHARE = "upstream_share"
-"""The limit of a client that has its share of the connections to the upstream."""
+_RELAY, _WEBSOCKET, _REFUSED = Kind.RELAY, Kind.WEBSOCKET, Kind.REFUSED
 
 
 class Observer(Protocol):
-    """Is told of every request once it is over."""
+    """Takes note of every request once it is over."""
 
     def observe(self, exchange: Exchange) -> None:
         """Take note; must neither wait nor fail."""
@@ -50,16 +40,17 @@ class Observer(Protocol):
 
 
 class Pipeline:
-    """Answers a client's requests; ``clock`` gives monotonic seconds. Without ``limits`` a client
-    may do as much as it likes, within ``sizes``."""
+    """Leads requests through the stages; ``clock`` gives monotonic seconds.
+
+    A request begins with ``begin`` and ends with ``over``. Between them are ``admit``, which does
+    what takes no waiting, and unless that refused it ``respond``.
+    """
 
     def __init__(
         self,
         *,
-        sizes: LimitsConfig,
         forwarding: Forwarding,
-        identities: Identities,
-        limits: Limits | None,
+        checks: Checks,
         relay: Relay,
         websocket: WebSocketRelay,
         create: CreateAndWait,
@@ -68,10 +59,8 @@ class Pipeline:
         clock: Callable[[], float],
         secret_routes: bool,
     ) -> None:
-        self._sizes = sizes
-        self._limits = limits
         self._forwarding = forwarding
-        self._identities = identities
+        self._checks = checks
         self.relay = relay
         self._websocket = websocket
         self._create = create
@@ -84,159 +73,119 @@ class Pipeline:
         """Requests so far."""
         self.is_draining = False
 
-    def accept(self, client: Client, refusal: GatewayError | None = None, limit: str = "") -> Cycle:
-        """Begin with a request whose head has come.
-
-        ``refusal``: why it cannot be passed on; ``limit``: what its connection is over.
-        """
-        exchange = Exchange(
+    def begin(self, client: Client, limit: str = "") -> Exchange:
+        """Begin with a request whose head has come; ``limit``: what its connection is over."""
+        if self.is_draining or client.method == "CONNECT":
+            # What follows a CONNECT is the tunnel's, granted or not.
+            client.close_after_response()
+        self._in_flight.add(client)
+        self.begun += 1
+        return Exchange(
             client,
             self._forwarding.request_id(client),
             self._forwarding.client_address(client),
             self._clock(),
             limit=limit,
         )
-        if self.is_draining or refusal is not None or client.method == "CONNECT":
-            # What follows a CONNECT is the tunnel's, granted or not.
-            client.close_after_response()
-        self._in_flight.add(client)
-        self.begun += 1
-        return Cycle(self, exchange, refusal)
 
     def over(self, exchange: Exchange) -> None:
-        """The request was answered, or cannot be any more."""
+        """End with a request that has its response, or cannot have one any more."""
         self._in_flight.discard(exchange.client)
         if exchange.buffered is not None:
             exchange.buffered.release()
         exchange.finished = self._clock()
-        if self._limits is not None:
-            self._limits.settle(exchange)
+        self._checks.settle(exchange)
         for observe in self._observers:
             observe(exchange)
 
     def drain(self) -> None:
-        """From now on every answer is the last on its connection."""
+        """Make every response from now on the last on its connection."""
         self.is_draining = True
         for client in self._in_flight:
             client.close_after_response()
 
     @property
     def is_idle(self) -> bool:
-        """No request is being answered."""
+        """No request is under way."""
         return not self._in_flight
 
     def cut(self) -> None:
-        """Give up what is still being answered."""
+        """Give up all requests under way."""
         for client in self._in_flight:
             client.cut()
 
     def admit(self, exchange: Exchange) -> None:
-        """Check the request and note what it is; raises GatewayError where it may not pass."""
-        client = exchange.client
-        try:
-            framing.check(
-                client.fields,
-                client.names,
-                version=client.version,
-                fields_bytes=self._sizes.fields_bytes,
-            )
-        except BadRequest:
-            # Where it ends is in doubt, and so is what comes next.
-            client.close_after_response()
-            raise
+        """Lead a request through the stages that come before the upstream, in this order:
+
+        1. framing: one message to every reader, and fields within their bound
+        2. target: in origin form
+        3. classification: the sync mode's route, whether TheEye looks at the token, the rate
+        4. identity: whose token it is; what must not reach the upstream ends here
+        5. upgrade: to WebSocket, or none
+        6. limits: rate and content; preflights are free
+        7. Max-Forwards: 0 ends here
+        8. route: a job is created or its result given, or else it is passed through
+
+        What of 4 and 6 takes waiting is done by ``respond``, before all else.
+
+        Raises:
+            GatewayError: it may not go further.
+        """
+        client, checks = exchange.client, self._checks
+        checks.framing(client)
         exchange.target = origin_form(client.method, client.target, client.host)
-        path = exchange.target.partition("?")[0]
-        exchange.query = query_of(exchange.target)
-        matched = classify(client.method, path)
-        self._identify(exchange, matched)
-        is_websocket = False
-        if has(client.names, b"upgrade"):
-            is_websocket = asks_for_websocket(client)
-            if not is_websocket:
-                # The client may go on in the protocol it asked for.
-                client.close_after_response()
-        is_free = is_preflight(client.method, client.names, has_content=client.has_content)
-        if self._limits is not None and not is_free:
-            exchange.limited = RouteKind.OTHER if is_websocket else matched.kind
-            if not exchange.awaits_keys:
-                self._limits.admit(exchange, exchange.query)
+        path, exchange.query = split(exchange.target)
+        match = classify(client.method, path)
+        checks.identify(exchange, match)
+        is_websocket = has(client.names, b"upgrade") and _upgrades(client)
+        is_counted = client.method in COUNTED
+        if not (is_counted and _is_preflight(client)):
+            checks.limit(exchange, RouteKind.OTHER if is_websocket else match.kind)
         if is_websocket:
-            exchange.kind = Kind.WEBSOCKET
+            exchange.kind = _WEBSOCKET
             return
-        if max_forwards(client.method, client.fields, client.names) == 0:
+        if is_counted and max_forwards(client.method, client.fields, client.names) == 0:
             return
-        exchange.kind = Kind.RELAY
-        route = matched.route
+        exchange.kind = _RELAY
+        route = match.route
         if route is not None and (self._secret_routes or not route.by_secret):
             exchange.route = route
 
-    def _identify(self, exchange: Exchange, matched: Match) -> None:
-        client, identities = exchange.client, self._identities
-        if not matched.needs_token:
-            # Anybody can write any token there.
-            exchange.identity = identities.anonymous(exchange.address)
-            return
-        identity = identities.identify(
-            exchange.query, client.fields, client.names, exchange.address
+    def is_plain(self, exchange: Exchange) -> bool:
+        """Whether an admitted request waits for nothing but the upstream's response."""
+        return (
+            exchange.kind is _RELAY
+            and exchange.route is None
+            and not exchange.client.has_content
+            and not is_pending(exchange)
         )
-        if identity is None:
-            exchange.awaits_keys = True
-        else:
-            exchange.identity = identity
-            identities.check(identity)
-            if not identity.is_verified and not matched.proves_token:
-                # No answer can be taken for a proof of the token.
-                exchange.identity = identities.anonymous(exchange.address)
 
-    async def _admit_later(self, exchange: Exchange) -> None:
-        """What of it has to be waited for: keys to judge the token by, what the token's first
-        request tells, a shared budget."""
-        client, identities, limits = exchange.client, self._identities, self._limits
-        kind, exchange.kind = exchange.kind, Kind.REFUSED
-        if exchange.awaits_keys:
-            query = exchange.query
-            identity = await identities.identify_by_keys(query, client.fields, client.names)
-            exchange.identity = identity
-            identities.check(identity)
-            if limits is not None:
-                limits.admit(exchange, query)
-        if limits is not None:
-            if exchange.awaited_trial is not None:
-                await self._admit_after_trial(exchange, limits)
-            if exchange.claim is not None:
-                await limits.decide(exchange, exchange.claim)
-        exchange.kind = kind
-
-    async def _admit_after_trial(self, exchange: Exchange, limits: Limits) -> None:
-        """Wait for what another request tells of the token; where that is nothing, for the next."""
-        query, began = exchange.query, self._clock()
-        while (trial := exchange.awaited_trial) is not None:
-            exchange.awaited_trial = None
-            may_wait = await trial.ended(self._clock() - began)
-            self._identities.check(exchange.identity)
-            limits.admit(exchange, query, may_wait=may_wait)
-
-    async def answer(
-        self, exchange: Exchange, forwarded: UpstreamExchange | None
+    async def respond(
+        self, exchange: Exchange, forwarded: UpstreamExchange | None = None
     ) -> Response | None:
-        """The answer; None where it was written already."""
+        """Get the response to an admitted request; None where it was written to the client.
+
+        ``forwarded`` is the request as it goes upstream where that was made already; it may have
+        been sent.
+
+        Raises:
+            GatewayError: there is none.
+            ContentCut: it broke off.
+        """
         client = exchange.client
-        if _is_admitted_later(exchange):
-            await self._admit_later(exchange)
-        if exchange.kind is Kind.WEBSOCKET:
+        if is_pending(exchange):
+            # What is refused now was no request of its kind.
+            kind, exchange.kind = exchange.kind, _REFUSED
+            await self._checks.finish(exchange)
+            exchange.kind = kind
+        if exchange.kind is _WEBSOCKET:
             await self._websocket.relay(exchange)
             return None
-        if exchange.kind is Kind.REFUSED:
-            # It may go no further.
+        if exchange.kind is _REFUSED:
             return final_response(client.method, exchange.target, client.fields)
         match exchange.route:
             case ResultRoute() as route:
-                job_id = route.job_id.lower()
-                with self._place(exchange, job_id) as place:
-                    response = await self._hold.answer(exchange, route)
-                    if value(response.fields, b"location") is not None:
-                        place.keep(job_id)
-                    return response
+                return await self._result(exchange, route)
             case CreateRoute() as route:
                 created = await self._create.create(exchange, route)
                 if isinstance(created, Response):
@@ -246,26 +195,23 @@ class Pipeline:
         await self.relay.relay(exchange, forwarded or self.relay.forwarded(exchange))
         return None
 
-    def _place(self, exchange: Exchange, job_id: str) -> Place:
-        return Place() if self._limits is None else self._limits.place(exchange, job_id)
-
-    def failure(self, exchange: Exchange, failure: GatewayError) -> Response:
-        """What the client is told of a failure."""
-        if isinstance(failure, TooManyRequests) and not exchange.limit:
-            exchange.limit = SHARE
-        exchange.reason = failure.code
-        is_refused = failure.status < 500 or failure.status == 503
-        exchange.outcome = Outcome.REFUSED if is_refused else Outcome.FAILED
-        if isinstance(failure, MemoryFull):
-            exchange.limit = BUFFERED_BYTES
-        response = errors.answer(failure, exchange.request_id)
-        origin = value(exchange.client.fields, b"origin")
-        first = carried_fields(origin, response.fields)
-        if not isinstance(failure, UnknownToken):
-            first = (*first, EXPOSED)
-        fields = (*first, *without(response.fields, b"server"))
-        return Response(response.status, response.content, fields, response.reason)
+    async def _result(self, exchange: Exchange, route: ResultRoute) -> Response:
+        job_id = route.job_id.lower()
+        with self._checks.place(exchange, job_id) as place:
+            response = await self._hold.answer(exchange, route)
+            if value(response.fields, b"location") is not None:
+                place.keep(job_id)
+            return response
 
 
-def _is_admitted_later(exchange: Exchange) -> bool:
-    return exchange.awaits_keys or exchange.claim is not None or exchange.awaited_trial is not None
+def _is_preflight(client: Client) -> bool:
+    return is_preflight(client.method, client.names, has_content=client.has_content)
+
+
+def _upgrades(client: Client) -> bool:
+    """Whether a request with ``Upgrade`` is one for WebSocket."""
+    if asks_for_websocket(client):
+        return True
+    # The client may go on in the protocol it asked for.
+    client.close_after_response()
+    return False

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from gateway.downstream.request import Client
     from gateway.proxy.cycle import Cycle
-    from gateway.proxy.pipeline import Pipeline
 
     Answering = Callable[[Client], Awaitable[None]]
 
@@ -56,7 +55,7 @@ class Handler:
         self._answering = answering
         self._over: asyncio.Queue[BaseException | None] = asyncio.Queue()
 
-    def accept(self, client: Client, _refusal: object = None, _limit: str = "") -> Cycle:
+    def accept(self, client: Client, refusal: object, limit: str) -> Cycle:  # noqa: ARG002
         return cast("Cycle", Handled(self._run, client))
 
     async def _run(self, client: Client) -> None:
@@ -72,7 +71,7 @@ class Handler:
 
     def listener(self, idle_seconds: float = 5.0) -> ClientListener:
         listen = ListenConfig(idle_seconds=idle_seconds)
-        return ClientListener(cast("Pipeline", self), listen, LimitsConfig(), None, Places(100))
+        return ClientListener(self.accept, listen, LimitsConfig(), None, Places(100))
 
     async def failure(self) -> BaseException | None:
         async with asyncio.timeout(5):

@@ -146,7 +146,7 @@ async def test_answers_that_need_no_token_accept_none(
     token = orchestrator.tokens["unknown"]
     for target in ("/api/status", "/%61pi/status", "//api/status", "/nowhere"):
         await once(server.url, get(target, token))
-    identities = server._gateway._pipeline._identities
+    identities = server._gateway._pipeline._checks._identities
     assert len(identities._known) == 0
     await once(server.url, get("/acme/job", orchestrator.tokens["acme-user"]))
     assert len(identities._known) == 1
@@ -301,7 +301,7 @@ async def test_flood_of_made_up_tokens_leaves_the_real_one_accepted(
     orchestrator: Orchestrator, server: Server
 ) -> None:
     token = orchestrator.tokens["acme-user"]
-    identities = server._gateway._pipeline._identities
+    identities = server._gateway._pipeline._checks._identities
     async with connected(server.url) as client:
         await client.send(get("/acme/job", token))
         await client.answer()

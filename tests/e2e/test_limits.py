@@ -395,7 +395,7 @@ async def test_others_wait_for_a_tokens_first_request(orchestrator: Orchestrator
     token = orchestrator.tokens["acme-user"]
     orchestrator.faults.add(Fault.STALL, "/acme/job")
     async with limited(orchestrator, 20, anonymous_share=0.1) as server:
-        under_way = server._gateway._pipeline._identities.trials
+        under_way = server._gateway._pipeline._checks._identities.trials
 
         def waiting() -> int:
             trial = under_way.of(token_hash(token.encode()))
@@ -438,7 +438,7 @@ async def test_client_that_leaves_leaves_no_trial_behind(orchestrator: Orchestra
             await second.send(asking(token))
             first.writer.transport.abort()
             assert status((await second.answer())[0]) == 200
-        assert len(server._gateway._pipeline._identities.trials) == 0
+        assert len(server._gateway._pipeline._checks._identities.trials) == 0
 
 
 async def test_report_refuses_nothing_and_shows_what_it_would(orchestrator: Orchestrator) -> None:

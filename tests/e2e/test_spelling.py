@@ -120,7 +120,7 @@ async def test_token_in_the_content_costs_what_its_address_may_do(
                 for n in range(4)
             ],
         )
-        assert len(server._gateway._pipeline._identities._known) == 0
+        assert len(server._gateway._pipeline._checks._identities._known) == 0
     assert seen == [200] * (BURST // 2) + [429] * 12
 
 
@@ -134,7 +134,7 @@ async def test_answer_that_may_have_needed_no_token_accepts_none(path: str) -> N
     ):
         message = b"GET %b HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer made-up\r\n\r\n"
         assert await statuses(server.url, [message % path.encode()]) == [200]
-        identities = server._gateway._pipeline._identities
+        identities = server._gateway._pipeline._checks._identities
         assert len(identities._known) == 0
         assert await statuses(server.url, [message % b"/acme/job"]) == [200]
         assert len(identities._known) == 1

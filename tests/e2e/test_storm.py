@@ -157,10 +157,10 @@ async def _content(client: RawClient, head: bytes) -> bytes:
 async def test_no_answer_is_anothers_and_nothing_is_left_after_a_storm(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, over = Pipeline.accept, Pipeline.over
+    begun, over = Pipeline.begin, Pipeline.over
     balance = 0
 
-    def counting_accept(*given: object) -> object:
+    def counting_begin(*given: object) -> object:
         nonlocal balance
         balance += 1
         return begun(*given)  # type: ignore[arg-type]
@@ -170,7 +170,7 @@ async def test_no_answer_is_anothers_and_nothing_is_left_after_a_storm(
         balance -= 1
         over(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Pipeline, "accept", counting_accept)
+    monkeypatch.setattr(Pipeline, "begin", counting_begin)
     monkeypatch.setattr(Pipeline, "over", counting_over)
     random = Random(seed)  # noqa: S311 - a storm that can be repeated
     limits = {"max_connections": random.choice([8, 256]), "response_seconds": 2.0}

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import pytest
 
 from gateway.admission.addresses import address_key
 from gateway.admission.identity.identities import Identity
 from gateway.admission.identity.trials import MOST_WAITING, Trials
+from gateway.admission.limits.admission import Admission
 from gateway.admission.limits.gcra import Rate
 from gateway.admission.limits.holds import GRACE_SECONDS, Holds
 from gateway.admission.limits.memory_budgets import Budget, MemoryBudgets
 from gateway.admission.limits.rules import Rules
 from gateway.config import KindLimits, KindOverride, LimitsConfig, Rule
-from gateway.downstream.exchange import Exchange, Outcome
 from gateway.errors import ContentTooLarge, GatewayError, Overloaded, TooManyRequests
 from gateway.protocols.http.query import Query
 from gateway.protocols.theeye.routes import RouteKind
 from gateway.proxy.limits import Limits, is_hop, rate_fields
-
-if TYPE_CHECKING:
-    from gateway.downstream.request import Client
-    from gateway.errors import Field
-
-pytestmark = pytest.mark.fakes
 
 ADDRESS = "192.0.2.7"
 JOB = "64ac6478646bb71ee82e3a72"
@@ -34,17 +28,6 @@ SMALL = {
     "result": KindLimits(per_second=1.0, burst=3, content_bytes=1024),
     "other": KindLimits(per_second=1.0, burst=20, content_bytes=1024),
 }
-
-
-@dataclass
-class Talk:
-    """What the limits read and set of a client."""
-
-    content_length: int | None = None
-    has_content: bool = False
-    bytes_received: int = 0
-    content_bytes: int = 2**63
-    added: tuple[Field, ...] = ()
 
 
 @dataclass
@@ -71,44 +54,44 @@ class Stage:
             with_fields=self.config.headers,
         )
 
-    def request(self, identity: Identity | None = None, **talk: Any) -> Exchange:
-        client = cast("Client", Talk(**talk))
-        made = Exchange(client, "r1", ADDRESS, self.now)
-        made.identity = identity or token()
-        return made
+    def request(self, kind: RouteKind = RouteKind.OTHER, query: str = "", **of: Any) -> Admission:
+        return Admission(kind, Query(query), ADDRESS, self.now, **of)
 
     def admit(
         self,
         kind: RouteKind = RouteKind.OTHER,
         query: str = "",
         of: Identity | None = None,
-        **talk: Any,
-    ) -> Exchange:
-        exchange = self.request(of, **talk)
-        self.ask(exchange, kind, query)
-        return exchange
-
-    def ask(self, exchange: Exchange, kind: RouteKind, query: str = "") -> None:
-        """The answer to one that is admitted comes at once, and tells nothing of its token."""
-        exchange.limited = kind
-        self.limits.admit(exchange, Query(query))
-        assert exchange.claim is None
-        assert exchange.awaited_trial is None
-        if exchange.trial is not None:
-            exchange.trial.end()
+        **content: Any,
+    ) -> Admission:
+        """The response to one that is admitted comes at once, and tells nothing of its token."""
+        admission = self.request(kind, query, **content)
+        self.limits.admit(admission, of or token())
+        assert not admission.is_pending
+        if admission.trial is not None:
+            admission.trial.end()
+        return admission
 
     def passes(self, kind: RouteKind = RouteKind.OTHER, query: str = "", **known: Any) -> bool:
-        try:
-            self.admit(kind, query, **known)
-        except TooManyRequests:
-            return False
-        return True
+        return self.admit(kind, query, **known).refusal is None
 
-    def over(self, exchange: Exchange, held: float = 0.0, outcome: Outcome = Outcome.OK) -> None:
+    def over(
+        self,
+        admission: Admission,
+        held: float = 0.0,
+        *,
+        was_drained: bool = False,
+        bytes_received: int = 0,
+    ) -> str:
         """The request has ended, after ``held`` seconds of waiting."""
         self.now += held
-        exchange.finished, exchange.held_seconds, exchange.outcome = self.now, held, outcome
-        self.limits.settle(exchange)
+        return self.limits.settle(
+            admission,
+            self.now,
+            held_seconds=held,
+            was_drained=was_drained,
+            bytes_received=bytes_received,
+        )
 
 
 def stage(**config: Any) -> Stage:
@@ -135,13 +118,12 @@ def test_each_kind_has_its_own_rate(kind: RouteKind, burst: int) -> None:
 def test_refusal_names_the_limit_and_when_to_come_back() -> None:
     under_test = stage(create=KindLimits(per_second=0.4, burst=1, content_bytes=1024))
     under_test.admit(RouteKind.CREATE)
-    refused = under_test.request()
-    with pytest.raises(TooManyRequests) as caught:
-        under_test.ask(refused, RouteKind.CREATE, "")
-    assert caught.value.message == (
+    refused = under_test.admit(RouteKind.CREATE)
+    assert isinstance(refused.refusal, TooManyRequests)
+    assert refused.refusal.message == (
         'Too many requests of the kind "create": 0.4 a second and 1 at once are allowed'
     )
-    assert caught.value.fields == ((b"Retry-After", b"3"),)
+    assert refused.refusal.fields == ((b"Retry-After", b"3"),)
     assert refused.limit == "create"
 
 
@@ -164,9 +146,9 @@ def test_refusal_of_a_made_up_token_says_that_it_is_not_known() -> None:
     under_test = stage()
     for letter in b"ab":
         under_test.admit(of=token(b"%c" % letter))
-    refused = under_test.request(token(b"c"))
-    with pytest.raises(TooManyRequests, match="unknown tokens from one address"):
-        under_test.ask(refused, RouteKind.OTHER, "")
+    refused = under_test.admit(of=token(b"c"))
+    assert isinstance(refused.refusal, TooManyRequests)
+    assert "unknown tokens from one address" in refused.refusal.message
     assert refused.limit == "unknown_token"
 
 
@@ -177,12 +159,11 @@ def test_token_that_the_upstream_took_is_free_of_its_address() -> None:
     assert [under_test.passes(of=token(b"a")) for _ in range(19)] == [True] * 18 + [False]
 
 
-def under_way(under_test: Stage, of: Identity, **talk: Any) -> Exchange:
+def under_way(under_test: Stage, of: Identity) -> Admission:
     """A request that was admitted, or waits, and that the upstream has not answered."""
-    exchange = under_test.request(of, **talk)
-    exchange.limited = RouteKind.OTHER
-    under_test.limits.admit(exchange, Query(""))
-    return exchange
+    admission = under_test.request()
+    under_test.limits.admit(admission, of)
+    return admission
 
 
 def test_requests_with_a_token_nobody_knows_wait_for_the_first_of_them() -> None:
@@ -194,8 +175,8 @@ def test_requests_with_a_token_nobody_knows_wait_for_the_first_of_them() -> None
     assert under_test.limits.stats()["other", "admitted"] == 1
     under_test.accepted.add(b"a" * 16)
     for other in others:
-        other.awaited_trial = None
-        under_test.ask(other, RouteKind.OTHER)
+        under_test.limits.admit(other, token(b"a"))
+        assert not other.is_pending
     assert under_test.passes(of=token(b"b"))
     assert [under_test.passes(of=token(b"a")) for _ in range(2)] == [False, False]
 
@@ -204,8 +185,7 @@ def test_request_whose_wait_is_over_takes_of_its_address_too() -> None:
     under_test = stage()
     first = under_way(under_test, token(b"a"))
     other = under_way(under_test, token(b"a"))
-    other.awaited_trial = None
-    under_test.limits.admit(other, Query(""), may_wait=False)
+    under_test.limits.admit(other, token(b"a"), may_wait=False)
     assert other.awaited_trial is other.trial is None
     assert under_test.trials.of(b"a" * 16) is first.trial
     assert not under_test.passes(of=token(b"b"))
@@ -227,9 +207,7 @@ def test_first_request_makes_room_for_the_next_when_it_is_over_or_refused() -> N
     assert len(under_test.trials) == 0
     second = under_way(under_test, token(b"a"))
     assert second.trial is not None
-    refused = under_test.request(token(b"b"))
-    with pytest.raises(TooManyRequests):
-        under_test.ask(refused, RouteKind.OTHER)
+    assert not under_test.passes(of=token(b"b"))
     assert under_test.trials.of(b"b" * 16) is None
     under_test.over(second)
     assert len(under_test.trials) == 0
@@ -263,11 +241,10 @@ def test_following_a_redirect_is_free_when_it_was_held() -> None:
     assert [under_test.passes(RouteKind.RESULT) for _ in range(4)] == [True] * 3 + [False]
 
 
-@pytest.mark.parametrize("outcome", [Outcome.OK, Outcome.CLIENT_CLOSED, Outcome.CUT])
-def test_writing_a_counter_buys_no_free_reads(outcome: Outcome) -> None:
+def test_writing_a_counter_buys_no_free_reads() -> None:
     under_test = stage()
     for _ in range(3):
-        under_test.over(under_test.admit(RouteKind.RESULT, HOP), held=0.0, outcome=outcome)
+        under_test.over(under_test.admit(RouteKind.RESULT, HOP), held=0.0)
     assert not under_test.passes(RouteKind.RESULT, HOP)
     assert not under_test.passes(RouteKind.RESULT)
     under_test.now += 1
@@ -303,7 +280,7 @@ def test_hop_that_a_drain_handed_back_is_free() -> None:
     under_test = stage()
     for _ in range(10):
         hop = under_test.admit(RouteKind.RESULT, HOP)
-        under_test.over(hop, held=0.2, outcome=Outcome.DRAINED)
+        under_test.over(hop, held=0.2, was_drained=True)
         under_test.now -= 0.2
     assert under_test.passes(RouteKind.RESULT)
 
@@ -312,9 +289,8 @@ def test_hop_that_was_refused_owes_nothing() -> None:
     under_test = stage()
     for _ in range(3):
         under_test.admit(RouteKind.RESULT)
-    refused = under_test.request()
-    with pytest.raises(TooManyRequests):
-        under_test.ask(refused, RouteKind.RESULT, HOP)
+    refused = under_test.admit(RouteKind.RESULT, HOP)
+    assert refused.refusal is not None
     under_test.over(refused)
     under_test.now += 1
     assert under_test.passes(RouteKind.RESULT)
@@ -328,24 +304,24 @@ def test_rule_changes_the_rate_of_those_it_matches() -> None:
 
 def test_content_is_refused_by_its_length() -> None:
     under_test = stage(headers=True)
-    request = under_test.request(has_content=True, content_length=1025)
-    with pytest.raises(ContentTooLarge, match="1024 bytes"):
-        under_test.ask(request, RouteKind.CREATE, "")
+    request = under_test.admit(RouteKind.CREATE, has_content=True, content_length=1025)
+    assert isinstance(request.refusal, ContentTooLarge)
+    assert "1024 bytes" in request.refusal.message
     assert request.limit == "create.content_bytes"
-    assert len(request.client.added) == 2
+    assert len(request.fields) == 2
 
 
 @pytest.mark.parametrize("length", [1024, None])
 def test_content_that_may_be_small_enough_is_bounded_while_it_comes(length: int | None) -> None:
     request = stage().admit(has_content=True, content_length=length)
-    assert request.client.content_bytes == 1024
+    assert request.content_bytes == 1024
 
 
 def test_content_that_turned_out_too_large_is_noted() -> None:
     under_test = stage()
     request = under_test.admit(has_content=True)
-    request.client.bytes_received = 1025
-    under_test.over(request)
+    assert under_test.over(request, bytes_received=1024) == ""
+    assert under_test.over(request, bytes_received=1025) == "other.content_bytes"
     assert request.limit == "other.content_bytes"
     assert under_test.limits.stats()["other.content_bytes", "refused"] == 1
 
@@ -355,7 +331,7 @@ def hold(under_test: Stage, *clients: Identity) -> GatewayError | None:
     if not clients:
         return None
     try:
-        with under_test.limits.place(under_test.request(clients[0]), JOB):
+        with under_test.limits.place(under_test.request(), clients[0], JOB):
             return hold(under_test, *clients[1:])
     except GatewayError as failure:
         return failure
@@ -374,11 +350,11 @@ def test_results_held_at_once_are_bounded_for_each_client_and_in_all() -> None:
 
 def test_place_taken_before_the_job_exists_is_kept_for_its_result() -> None:
     under_test = stage(holds_per_token=1)
-    with under_test.limits.place(under_test.request()) as place:
+    with under_test.limits.place(under_test.request(), token()) as place:
         assert isinstance(hold(under_test, token()), TooManyRequests)
         place.keep(JOB)
     with pytest.raises(TooManyRequests):
-        under_test.limits.place(under_test.request())
+        under_test.limits.place(under_test.request(), token())
     under_test.now += GRACE_SECONDS - 0.01
     assert hold(under_test, token()) is None
     assert hold(under_test, token()) is None
@@ -386,20 +362,20 @@ def test_place_taken_before_the_job_exists_is_kept_for_its_result() -> None:
 
 def test_place_of_a_client_that_does_not_come_is_free_again() -> None:
     under_test = stage(holds_per_token=1)
-    with under_test.limits.place(under_test.request()) as place:
+    with under_test.limits.place(under_test.request(), token()) as place:
         place.keep(JOB)
     under_test.now += GRACE_SECONDS
-    with under_test.limits.place(under_test.request()):
+    with under_test.limits.place(under_test.request(), token()):
         pass
 
 
 def test_place_that_is_kept_is_one_clients_and_one_jobs() -> None:
     under_test = stage(holds_per_token=1, holds=1)
-    with under_test.limits.place(under_test.request()) as place:
+    with under_test.limits.place(under_test.request(), token()) as place:
         place.keep(JOB)
     assert isinstance(hold(under_test, token(b"a")), Overloaded)
     with pytest.raises(TooManyRequests):
-        under_test.limits.place(under_test.request(), "0" * 24)
+        under_test.limits.place(under_test.request(), token(), "0" * 24)
     assert hold(under_test, token()) is None
 
 
@@ -409,8 +385,7 @@ def test_report_lets_everything_through_and_counts_it() -> None:
     assert [request.limit for request in requests] == ["", "", "create"]
     large = under_test.admit(has_content=True, content_length=5000)
     assert large.limit == "other.content_bytes"
-    large.client.bytes_received = 5000
-    under_test.over(large)
+    assert under_test.over(large, bytes_received=5000) == ""
     assert hold(under_test, token(b"a"), token(b"a"), token(b"b")) is None
     assert under_test.limits.stats() == {
         ("create", "admitted"): 2,
@@ -424,8 +399,8 @@ def test_report_lets_everything_through_and_counts_it() -> None:
 
 
 def test_fields_are_added_only_where_they_are_wanted() -> None:
-    assert stage().admit().client.added == ()
-    assert stage(headers=True).admit(RouteKind.CREATE).client.added == (
+    assert stage().admit().fields == ()
+    assert stage(headers=True).admit(RouteKind.CREATE).fields == (
         (b"RateLimit-Policy", b'"create";q=2;w=2'),
         (b"RateLimit", b'"create";r=1;t=1'),
     )
@@ -434,11 +409,10 @@ def test_fields_are_added_only_where_they_are_wanted() -> None:
 def test_fields_of_a_refusal_say_what_retry_after_says() -> None:
     under_test = stage(headers=True, create=KindLimits(per_second=0.1, burst=1, content_bytes=1024))
     under_test.admit(RouteKind.CREATE)
-    refused = under_test.request()
-    with pytest.raises(TooManyRequests) as caught:
-        under_test.ask(refused, RouteKind.CREATE, "")
-    assert refused.client.added[1] == (b"RateLimit", b'"create";r=0;t=10')
-    assert caught.value.fields == ((b"Retry-After", b"10"),)
+    refused = under_test.admit(RouteKind.CREATE)
+    assert refused.refusal is not None
+    assert refused.fields[1] == (b"RateLimit", b'"create";r=0;t=10')
+    assert refused.refusal.fields == ((b"Retry-After", b"10"),)
 
 
 @pytest.mark.parametrize(

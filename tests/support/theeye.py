@@ -12,7 +12,7 @@ from gateway.admission.identity.identities import Identity
 from gateway.admission.limits.buffers import Buffers
 from gateway.downstream.exchange import Exchange
 from gateway.errors import BadGateway, ResponseTooLarge
-from gateway.protocols.http.query import query_of
+from gateway.protocols.http.query import split
 from gateway.sync.jobs.reader import JobReader
 from gateway.sync.jobs.result_reader import ResultReader
 from gateway.sync.results.parsing import ParsingThread
@@ -140,7 +140,7 @@ def exchange(
 ) -> Exchange:
     client = cast("Client", FakeClient(method, fields, pieces or []))
     made = Exchange(client, "r", "192.0.2.1", 0.0)
-    made.target, made.query = target, query_of(target)
+    made.target, made.query = target, split(target)[1]
     made.identity = identity_of(customer)
     return made
 

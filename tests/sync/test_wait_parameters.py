@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from gateway.cli.sources import settings
 from gateway.config import SyncConfig
 from gateway.errors import BadRequest
-from gateway.protocols.http.query import Query, query_of
+from gateway.protocols.http.query import Query, split
 from gateway.sync.wait_parameters import (
     HoldParameters,
     append,
@@ -22,6 +22,10 @@ CONFIG = SyncConfig()
 TIMEOUT = "timeout must be a whole number of seconds, 1 to 60 (sync.max_hold_seconds)"
 LIMIT = "limit must be a whole number, 1 to 1000000"
 COUNTER = "counter must be a whole number, 0 to 1000000"
+
+
+def query_in(location: str) -> Query:
+    return split(location)[1]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +168,7 @@ QUERIES = st.lists(
 def test_location_keeps_the_original_query_for_any_query(query: str) -> None:
     location = result_location("/r", Query(query), CONFIG)
     assert location.startswith(f"/r?{query}")
-    keys = {pair.key for pair in query_of(location).pairs}
+    keys = {pair.key for pair in query_in(location).pairs}
     assert {"counter", "limit", "timeout"} <= keys
 
 
@@ -172,10 +176,10 @@ def test_location_keeps_the_original_query_for_any_query(query: str) -> None:
 def test_next_location_changes_nothing_but_the_counter(query: str) -> None:
     before = [
         p.raw
-        for p in query_of(result_location("", Query(query), CONFIG)).pairs
+        for p in query_in(result_location("", Query(query), CONFIG)).pairs
         if p.key != "counter"
     ]
-    after = query_of(next_location("", Query(query), 7, CONFIG)).pairs
+    after = query_in(next_location("", Query(query), 7, CONFIG)).pairs
     kept = [pair.raw for pair in after if pair.key != "counter"]
     assert sorted(kept) == sorted(before)
     assert "7" in [pair.value for pair in after if pair.key == "counter"]
@@ -216,11 +220,11 @@ def test_no_address_comes_twice_in_any_chain_of_hops_and_drains(
     """RFC 9110, 15.4. All of a wait is in its address, so that a restart makes no difference."""
     location = result_location("/r", Query(query), CONFIG)
     seen = [location]
-    if len(query_of(location).values("counter")) > 1:
+    if len(query_in(location).values("counter")) > 1:
         return
     counter = 0
     for step in chain:
-        asked = query_of(location)
+        asked = query_in(location)
         if step == "hop":
             counter = int(asked.values("counter")[0]) + 1
             location = next_location("/r", asked, counter, CONFIG)
@@ -229,7 +233,7 @@ def test_no_address_comes_twice_in_any_chain_of_hops_and_drains(
         seen.append(location)
     assert len(set(seen)) == len(seen)
     own = {"counter", "drained"}
-    kept = [[pair.raw for pair in query_of(at).pairs if pair.key not in own] for at in seen]
+    kept = [[pair.raw for pair in query_in(at).pairs if pair.key not in own] for at in seen]
     assert all(at == kept[0] for at in kept)
 
 

@@ -49,10 +49,10 @@ class Query:
 NO_QUERY = Query("")
 
 
-def query_of(target: str) -> Query:
-    """The query of a request target."""
-    _, _, raw = target.partition("?")
-    return Query(raw) if raw else NO_QUERY
+def split(target: str) -> tuple[str, Query]:
+    """The path of a target in origin form, and its query."""
+    at = target.find("?")
+    return (target, NO_QUERY) if at < 0 else (target[:at], Query(target[at + 1 :]))
 
 
 def _pairs(query: str) -> list[Pair]:
