@@ -64,7 +64,10 @@ WITHOUT_TESTS_OF_THEIR_OWN = {
     "gateway/admission/limits/admission.py": "a record; tests/proxy/test_limits.py holds its use",
     "gateway/proxy/checks.py": "joins parts; tests/e2e/test_identity.py and test_limits.py hold it",
     "gateway/proxy/refusals.py": "tests/e2e/test_attacks.py and test_limits.py read the responses",
-    "gateway/config.py": "defaults only; tests/cli/test_sources.py holds them",
+    **{
+        f"gateway/config/{name}.py": "types and defaults; tests/cli/test_rendering.py holds them"
+        for name in ("limits", "sections", "values")
+    },
     "gateway/sync/jobs/outcome.py": "an enum; tests/sync/jobs/test_reader.py holds its use",
     **{
         f"gateway/demo/{name}.py": "tests/demo/test_recordings.py compares it with TheEye"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.sources import settings
+from gateway.cli.tree import settings
 from gateway.ops.families import METRICS
 from gateway.ops.log.fields import FIELDS
 from gateway.sync.results.formats import FORMATS

@@ -1,4 +1,4 @@
-"""The commands: serve, check, demo, hash-token."""
+"""The commands: serve, check, settings, demo, hash-token."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from gateway import __version__, build, descriptors
 from gateway.admission.identity.token import token_hash
-from gateway.cli.sources import Given, SettingsError, load, to_toml
+from gateway.cli.rendering import reference, to_toml
+from gateway.cli.sources import Given, SettingsError, load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ examples:
 
 Settings: defaults < file < environment < arguments. A setting's variable is named after its
 section and key: sync.max_hold_seconds is GATEWAY_SYNC__MAX_HOLD_SECONDS; lists are separated
-by commas. `check` prints all settings.
+by commas. `settings` prints a file of all with what they do, `check` those in force.
 """
 
 
@@ -50,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _serve(options)
         case "check":
             return _check(options)
+        case "settings":
+            print(reference(), end="")
+            return 0
         case "demo":
             return _demo(options)
         case "hash-token":
@@ -161,6 +165,7 @@ def _parser() -> argparse.ArgumentParser:
         "check",
         "print the settings in force, secrets masked, or all problems; exit 1 if there are any",
     )
+    _command(commands, "settings", "print a settings file with all defaults and what they do")
     _command(
         commands,
         "hash-token",

@@ -9,24 +9,25 @@ from __future__ import annotations
 import tomllib
 from collections import deque
 from dataclasses import dataclass
-from functools import reduce
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from msgspec import inspect, structs
 
 from gateway import wording
+from gateway.cli.rendering import shown
+from gateway.cli.tree import PREFIX, settings
 from gateway.cli.validation import Contradiction, contradictions
 from gateway.config import Config, Section
-from gateway.wording import MASK, meant
+from gateway.wording import meant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-S = TypeVar("S", bound=Section)
+    from gateway.cli.tree import Setting
 
-PREFIX = "GATEWAY_"
+S = TypeVar("S", bound=Section)
 
 
 class SettingsError(Exception):
@@ -46,50 +47,6 @@ class Given:
     value: object
     is_text: bool = True
     """It comes from a place that knows only text, so ``"30"`` may be a number."""
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting of the tree: its dotted key, type and default."""
-
-    key: str
-    type: Any
-    default: object
-
-    @property
-    def variable(self) -> str:
-        """The name of the environment variable that sets it."""
-        return PREFIX + self.key.replace(".", "__").upper()
-
-    @property
-    def is_secret(self) -> bool:
-        """Its value is shown to nobody: ``Annotated[str, Meta(extra={"secret": True})]``."""
-        info = inspect.type_info(self.type)
-        return isinstance(info, inspect.Metadata) and bool((info.extra or {}).get("secret"))
-
-    @property
-    def table(self) -> type[Section] | None:
-        """What its value is a list of, where that is tables; in a variable it is JSON."""
-        info = inspect.type_info(self.type)
-        if isinstance(info, inspect.VarTupleType) and isinstance(
-            info.item_type, inspect.StructType
-        ):
-            return info.item_type.cls
-        return None
-
-
-def settings(tree: type[Section] = Config) -> dict[str, Setting]:
-    """Every setting there is, by its dotted key, in the order of the file."""
-    return {setting.key: setting for setting in _settings_of(tree())}
-
-
-def _settings_of(section: Section, prefix: str = "") -> Iterator[Setting]:
-    for field in structs.fields(section):
-        key, default = prefix + field.name, getattr(section, field.name)
-        if isinstance(default, Section):
-            yield from _settings_of(default, f"{key}.")
-        else:
-            yield Setting(key, field.type, default)
 
 
 def load(path: Path | None, environ: Mapping[str, str], arguments: Sequence[Given] = ()) -> Config:
@@ -120,22 +77,6 @@ def load(path: Path | None, environ: Mapping[str, str], arguments: Sequence[Give
     if problems:
         raise SettingsError(problems)
     return config
-
-
-def shown(value: object, setting: Setting) -> str:
-    """The value as it would be written in the file; secrets are masked."""
-    return f'"{MASK}"' if setting.is_secret and value else wording.shown(value)
-
-
-def to_toml(config: Config) -> str:
-    """The whole tree as a settings file; secrets are masked."""
-    lines: list[str] = []
-    for key, setting in settings().items():
-        section, _, name = key.rpartition(".")
-        if f"[{section}]" not in lines:
-            lines += ["", f"[{section}]"] if lines else [f"[{section}]"]
-        lines.append(f"{name} = {shown(reduce(getattr, key.split('.'), config), setting)}")
-    return "\n".join(lines) + "\n"
 
 
 def _from_file(

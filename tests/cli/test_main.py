@@ -12,6 +12,7 @@ import pytest
 from gateway import __version__, build
 from gateway.admission.identity.token import presented, token_hash
 from gateway.cli.main import MAX_TOKEN_BYTES, main
+from gateway.cli.rendering import reference
 from gateway.config import Config, ListenConfig, UpstreamConfig
 from gateway.protocols.http.query import Query
 
@@ -49,7 +50,14 @@ def test_help_names_every_command_and_how_settings_work(
         status = exit_.code
     assert status == 0
     told = capsys.readouterr().out
-    for word in ("serve", "check", "demo", "hash-token", "GATEWAY_SYNC__MAX_HOLD_SECONDS"):
+    for word in (
+        "serve",
+        "check",
+        "settings",
+        "demo",
+        "hash-token",
+        "GATEWAY_SYNC__MAX_HOLD_SECONDS",
+    ):
         assert word in told
 
 
@@ -293,3 +301,10 @@ def test_the_package_runs_as_a_program() -> None:
         [sys.executable, "-m", "gateway", "--version"], capture_output=True, text=True, check=True
     )
     assert ran.stdout == f"theeye-sync-gateway {__version__} ({build()})\n"
+
+
+def test_settings_are_printed_as_a_file_of_all_defaults(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["settings"]) == 0
+    assert capsys.readouterr().out == reference()

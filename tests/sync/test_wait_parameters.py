@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.cli.sources import settings
+from gateway.cli.tree import settings
 from gateway.config import SyncConfig
 from gateway.errors import BadRequest
 from gateway.protocols.http.query import Query, split

@@ -1,0 +1,192 @@
+"""The settings of all tables but ``[limits]``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from gateway.config.values import Bytes, Count, Port, Seconds, Section
+
+
+class ListenConfig(Section, frozen=True, kw_only=True):
+    host: str = "0.0.0.0"
+    """The address clients connect to. 0.0.0.0 is every IPv4 interface, "::" every interface."""
+    port: Port = 6090
+    """0 takes any free port; it is logged at the start."""
+    tls_cert_file: str = ""
+    """The certificate that clients are shown: PEM, the authorities between below it. With it
+    clients speak TLS 1.2 or 1.3, and nothing else. Empty: plain HTTP. SIGHUP reads it and its key
+    again."""
+    tls_key_file: str = ""
+    """The certificate's key: PEM, not encrypted. Only this process should be able to read it."""
+    workers: Annotated[int, Meta(ge=0, le=256)] = 1
+    """How many processes answer clients; each uses one core at most. 0 takes one for each core that
+    may be used (quotas of containers do not count). Each has connections to the orchestrator of its
+    own: bounds such as upstream.max_connections are those of each worker."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks whose X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host and X-Request-Id are
+    believed, such as ["10.0.0.0/8"]. None by default. Whoever is in them can claim any client
+    address, so name your own proxies only."""
+    keepalive_seconds: Seconds = 75.0
+    """How long an idle connection of a client is kept. Set it above the idle time of a load
+    balancer in front, or that one will now and then send into a connection that is just being
+    closed."""
+    idle_seconds: Seconds = 60.0
+    """How long a client may pause while it sends a request or takes an answer. A request whose
+    content stops coming gets 408. Does not limit how long a result is held."""
+    min_content_bytes_per_second: Annotated[float, Meta(ge=0, le=2**31)] = 500.0
+    """What a client must send of a request's content, in the mean of 30 s that it is waited for; a
+    slower one, or one that pauses for 30 s, gets 408. Without a floor some bytes a minute keep a
+    request, and its connection to the orchestrator, for ever. 0 is none."""
+    drain_seconds: Annotated[float, Meta(ge=0, le=3600)] = 25.0
+    """What running requests get to finish in after SIGTERM; held ones are handed back at once. 0
+    cuts them. Keep it below the grace period of whatever stops the process (Kubernetes: 30 s)."""
+
+
+class UpstreamConfig(Section, frozen=True, kw_only=True):
+    url: str = "http://127.0.0.1:60080"
+    """TheEye's orchestrator: http:// or https:// with host and port, no path; or unix:/path of a
+    socket."""
+    ca_file: str = ""
+    """The certificate authorities (PEM) that an https:// orchestrator must be signed by. Empty: the
+    system's."""
+    preserve_host: bool = False
+    """true sends the client's Host on; false the upstream's own. X-Forwarded-Host has the client's
+    either way."""
+    max_connections: Count = 512
+    """Connections to the orchestrator at once, of each worker. Requests beyond them wait for one to
+    become free. A held result needs none. An eighth of them is kept for creating and reading jobs;
+    of the others one client gets twice as many as are free, so two thirds at most. A request with
+    content takes its connection when 64 KiB of that, or all of it, have come."""
+    connect_seconds: Seconds = 5.0
+    """How long connecting may take, and waiting for a free connection; then the client gets 504,
+    503, or 429 if there are free ones, but it has its share of them."""
+    response_seconds: Seconds = 60.0
+    """How long the orchestrator may take to begin its answer, and to complete one to the gateway
+    itself (creating and reading jobs to wait for); then the client gets 504. Time in which a
+    client's content is waited for does not count."""
+    idle_seconds: Seconds = 60.0
+    """How long the orchestrator may pause within an answer; then the client's connection is cut."""
+    keepalive_seconds: Seconds = 4.0
+    """How long an unused connection is kept. The orchestrator closes its own after 5 s: with more
+    than that, requests meet connections that are just being closed."""
+    tunnel_idle_seconds: Seconds = 3600.0
+    """How long a WebSocket may stay silent, in both directions, before both sides are closed."""
+    buffer_bytes: Bytes = 256 * 1024
+    """How much of an answer, or of a request, waits in memory for the slower side before the faster
+    one is no longer read. More makes large transfers faster and each of them larger in memory."""
+
+
+class SyncConfig(Section, frozen=True, kw_only=True):
+    profile: Literal["4.6", "4.15"] = "4.6"
+    """Which of TheEye's versions results are formatted like: "4.6" is the documented behaviour
+    (output is the default format), "4.15" the newest (parse is the default, a task may choose
+    status and headers of the answer)."""
+    default_limit: Count = 10
+    """How many requests for a result may run when the client names no limit. With the hold below it
+    is the time a client waits in all: 10 x 5 s."""
+    default_hold_seconds: Annotated[int, Meta(ge=1, le=3600)] = 5
+    """How long one request is held when the client names no timeout."""
+    max_hold_seconds: Annotated[int, Meta(ge=1, le=3600)] = 60
+    """The longest hold a client can ask for; more is cut to this. Keep it below the time limit of
+    every proxy between the clients and this process."""
+    parse_bytes: Bytes = 1024 * 1024
+    """The largest element of an output that is parsed for a client (the parse format); a larger one
+    is 502 and can be had in the other formats. Parsing takes a core up to 1.5 s for each MiB of
+    hostile output."""
+    result_cache_seconds: Annotated[float, Meta(ge=0, le=3600)] = 60.0
+    """How long a finished job is kept in memory for the token that has read it, to be had where the
+    orchestrator has removed it meanwhile: by a client whose connection broke while the answer came,
+    say. The orchestrator is asked first all the same, so a revoked token gets nothing. 0 keeps
+    none."""
+    result_cache_bytes: Bytes = 32 * 1024 * 1024
+    """What the jobs kept may take together. A job that would take more than an eighth of it is not
+    kept."""
+    default_customer: str = ""
+    """The organization whose jobs are read when neither the request nor its token names one. Empty:
+    the orchestrator is asked with the organization "-": it answers 401 or 404."""
+    secret_routes: bool = False
+    """true also waits for jobs created by task secret. Needs an orchestrator that has result routes
+    with a secret (4.15). The secret is then part of the addresses clients are sent to."""
+    max_polls_per_second: Annotated[float, Meta(ge=0.1, le=10_000)] = 20.0
+    """How many requests a second this process may send to see whether jobs that are waited for have
+    ended. Jobs of one token share a request; when there are more, all gaps grow and requests get
+    fuller. A request for each job that has ended comes on top."""
+    poll_share_of_age: Annotated[float, Meta(ge=0.01, le=1)] = 0.1
+    """The gap between two looks at a job: this share of its age and a little more. More costs the
+    orchestrator less and notices an end later."""
+    min_poll_seconds: Annotated[float, Meta(ge=0.01, le=60)] = 0.1
+    """The shortest gap, and the shortest between two requests with the same token."""
+    max_poll_seconds: Annotated[float, Meta(ge=0.01, le=60)] = 5.0
+    """The longest gap, however long a job has run."""
+    safety_net_seconds: Annotated[float, Meta(ge=0.01, le=3600)] = 10.0
+    """The gap while ends are told through Redis, for those that are not."""
+
+
+class IdentityConfig(Section, frozen=True, kw_only=True):
+    mode: Literal["opaque", "verify"] = "opaque"
+    """"opaque": tokens are not judged here. One that nobody is logged in with, as the orchestrator
+    says, is refused for a while, see reject_seconds. "verify": a token that is not signed with the
+    key below gets 401 without asking the orchestrator; one that is stands for its organization and
+    user, so that a new log-in is nobody new. Needs one of the next four. Requests without a token
+    pass in both modes: the orchestrator decides."""
+    secret: Annotated[str, Meta(extra={"secret": True})] = ""
+    """The secret that tokens are signed with (HS256). It stands in the file in clear: rather give
+    the environment variable, GATEWAY_IDENTITY__SECRET, or the next one. `check` does not show it.
+    """
+    secret_file: str = ""
+    """A file that has that secret and nothing else; a line break at its end does not count. SIGHUP
+    reads it again."""
+    public_key_file: str = ""
+    """A file with the public key (PEM, RSA) that tokens are verified with (RS256). SIGHUP reads it
+    again."""
+    jwks_url: str = ""
+    """An address of such keys (JWKS), not one that redirects: fetched at the start, every 5
+    minutes, and when a token names an unknown key, but at most every 10 s. While it cannot be had
+    the last keys hold; before the first, requests with a token get 503. With http:// whoever is on
+    the way can put keys of theirs there."""
+    verify_expiry: bool = False
+    """true refuses a token before its nbf and after its exp. Those of TheEye's integrations have an
+    exp that is long over and are valid nevertheless."""
+    reject_seconds: Annotated[float, Meta(ge=0, le=3600)] = 10.0
+    """How long a token is refused here, without asking again, after the orchestrator has answered
+    401 because nobody is logged in with it (other 401 are about what was asked for). A token that
+    is logged in within that time is refused until then. 0 always asks."""
+
+
+class RedisConfig(Section, frozen=True, kw_only=True):
+    url: str = ""
+    """A Redis that all gateways of an installation share, so that together they have one budget for
+    each client. If it is the one that TheEye publishes to, the ends of jobs are told by it, and the
+    orchestrator is asked less. redis://host:port/0, rediss:// with TLS, unix:///path. Empty: none.
+    Needs the extra "redis": requirements.lock and the container image have it."""
+    connect_seconds: Annotated[float, Meta(ge=0.001, le=60)] = 2.0
+    """How long connecting to it may take, with logging in and subscribing. Requests do not wait for
+    it. If this is less than a few round trips take, Redis is never used."""
+    answer_seconds: Annotated[float, Meta(ge=0.001, le=10)] = 0.05
+    """How long an answer of it is waited for. After that, and until it answers again, this process
+    goes on with what it has counted by itself."""
+    ping_seconds: Annotated[float, Meta(ge=0.01, le=60)] = 0.25
+    """How often the subscription to ends of jobs is tried. A Redis that hangs is noticed within
+    three times this, and so long a result may be late then. Less notices sooner, and takes a pause
+    of this process sooner for one of Redis."""
+
+
+class AdminConfig(Section, frozen=True, kw_only=True):
+    host: str = "127.0.0.1"
+    """The address of /live, /ready and /metrics. They ask for no credential: let nobody but your
+    operators reach it. In a container it must be 0.0.0.0 for probes to reach it."""
+    port: Port = 6091
+    """Must differ from listen.port; 0 takes any free port."""
+
+
+class LogConfig(Section, frozen=True, kw_only=True):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """How much the process tells on stderr: debug, info, warning or error."""
+    format: Literal["json", "text"] = "json"
+    """Of the access log: "json", an object a line, or "text", key=value."""
+    access: bool = True
+    """false writes no access log. It goes to stdout, a line per request, without tokens and
+    secrets: a token stands in it as its hash, which limits.rules can name. Names of organizations
+    and users are in it only with identity.mode "verify"."""
