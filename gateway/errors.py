@@ -147,7 +147,7 @@ class ClientGone(ContentCut):
     """The client closed its connection while we read from it or wrote to it."""
 
 
-class _Body(msgspec.Struct, rename="camel"):
+class _ResponseBody(msgspec.Struct, rename="camel"):
     status_code: int
     message: str
     code: str
@@ -164,5 +164,5 @@ def answer(error: GatewayError, request_id: str) -> Response:
         case Unauthorized():
             body = error.message
         case _:
-            body = _Body(error.status, error.message, error.code, request_id)
+            body = _ResponseBody(error.status, error.message, error.code, request_id)
     return Response(error.status, msgspec.json.encode(body), (JSON_CONTENT, *error.fields))

@@ -196,6 +196,15 @@ def test_module_says_what_it_is(path: Path) -> None:
     assert not source or ast.get_docstring(ast.parse(source))
 
 
+def test_no_two_classes_have_the_same_name() -> None:
+    places: dict[str, list[str]] = {}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(name_of(path))
+    assert not {name: found for name, found in places.items() if len(found) > 1}
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_module_has_tests(path: Path) -> None:
     relative = path.relative_to(ROOT)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from gateway.demo.arguments import argv_of
-from gateway.demo.jobs import Ending, Job, Jobs, strings
+from gateway.demo.jobs import Ending, Jobs, StoredJob, strings
 from gateway.demo.views import environment
 
 LOG_BYTES = 1024 * 1024
@@ -124,7 +124,7 @@ class Agent:
         self._api_url = api_url
         self._clock = clock
         self._workers = workers
-        self._queue: asyncio.Queue[Job] = asyncio.Queue(MAX_QUEUED)
+        self._queue: asyncio.Queue[StoredJob] = asyncio.Queue(MAX_QUEUED)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -137,7 +137,7 @@ class Agent:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def take(self, job: Job) -> None:
+    def take(self, job: StoredJob) -> None:
         """Runs a job, now or when others have ended; one that only ends when told is left alone."""
         task = job.task
         if task.prints is not None:
@@ -155,11 +155,11 @@ class Agent:
                 self._jobs.assign(job)
                 self._end(job, await self._ending(job))
 
-    def _end(self, job: Job, ending: Ending | None) -> None:
+    def _end(self, job: StoredJob, ending: Ending | None) -> None:
         if ending is not None:
             self._jobs.end(job, ending)
 
-    async def _ending(self, job: Job) -> Ending | None:
+    async def _ending(self, job: StoredJob) -> Ending | None:
         task = job.task
         argv = (*task.command, *argv_of(job.arguments))
         try:

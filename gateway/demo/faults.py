@@ -9,7 +9,7 @@ from enum import StrEnum
 MAX_STALL_SECONDS = 300.0
 
 
-class Kind(StrEnum):
+class FaultKind(StrEnum):
     REFUSE = "refuse"
     """500, as when TheEye's own auth service cannot be reached."""
     STATUS = "status"
@@ -28,7 +28,7 @@ class Kind(StrEnum):
 
 @dataclass(slots=True)
 class Fault:
-    kind: Kind
+    kind: FaultKind
     path: str
     """What the request's path begins with."""
     method: str = ""
@@ -52,7 +52,7 @@ class Faults:
 
     def add(
         self,
-        kind: Kind,
+        kind: FaultKind,
         path: str = "/",
         *,
         method: str = "",

@@ -43,7 +43,7 @@ class Ending:
 
 
 @dataclass(slots=True)
-class Job:
+class StoredJob:
     id: str
     task: Task
     session: Session | None
@@ -74,19 +74,19 @@ class Jobs:
         self,
         now: Callable[[], datetime],
         max_jobs: int = MAX_JOBS,
-        ended: Callable[[Job], None] | None = None,
+        ended: Callable[[StoredJob], None] | None = None,
     ) -> None:
         self._now = now
         self._ended = ended
         self._max_jobs = max_jobs
-        self._jobs: dict[str, Job] = {}
-        self._by_task: dict[str, dict[str, Job]] = {}
+        self._jobs: dict[str, StoredJob] = {}
+        self._by_task: dict[str, dict[str, StoredJob]] = {}
         self._count = 0
 
-    def __iter__(self) -> Iterator[Job]:
+    def __iter__(self) -> Iterator[StoredJob]:
         return iter(self._jobs.values())
 
-    def get(self, job_id: str) -> Job | None:
+    def get(self, job_id: str) -> StoredJob | None:
         return self._jobs.get(job_id)
 
     def create(
@@ -95,24 +95,24 @@ class Jobs:
         session: Session | None,
         arguments: tuple[Any, ...],
         lifecycle: str = "ready",
-    ) -> Job:
+    ) -> StoredJob:
         """A new job; an older finished one of its task may go for it. Raises TooManyJobsError."""
         if len(self._jobs) >= self._max_jobs:
             raise TooManyJobsError
         now = self._now()
         self._count += 1
         job_id = f"{int(now.timestamp()):08x}78d0df5c09{self._count % 0xFFFFFF:06x}"
-        job = Job(job_id, task, session, arguments, now, now, lifecycle)
+        job = StoredJob(job_id, task, session, arguments, now, now, lifecycle)
         self._jobs[job_id] = job
         siblings = self._by_task.setdefault(task.id, {})
         siblings[job_id] = job
         self._remove_exceeding(siblings, task.kept_jobs)
         return job
 
-    def assign(self, job: Job) -> None:
+    def assign(self, job: StoredJob) -> None:
         self._change(job, "assigned")
 
-    def end(self, job: Job, ending: Ending) -> None:
+    def end(self, job: StoredJob, ending: Ending) -> None:
         """Ends a job. The first ending stays: a late result of a canceled job is ignored."""
         if job.ending is None:
             job.ending = ending
@@ -124,11 +124,11 @@ class Jobs:
         job = self._jobs.pop(job_id)
         del self._by_task[job.task.id][job_id]
 
-    def _change(self, job: Job, lifecycle: str) -> None:
+    def _change(self, job: StoredJob, lifecycle: str) -> None:
         job.lifecycle = lifecycle
         job.updated = self._now()
 
-    def _remove_exceeding(self, siblings: dict[str, Job], kept: int) -> None:
+    def _remove_exceeding(self, siblings: dict[str, StoredJob], kept: int) -> None:
         exceeding = len(siblings) - kept
         if exceeding > 0:
             oldest = islice(siblings.values(), exceeding)

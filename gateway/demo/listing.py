@@ -6,7 +6,7 @@ import re
 
 from gateway.demo import answers
 from gateway.demo.arguments import Query
-from gateway.demo.jobs import Job, Jobs
+from gateway.demo.jobs import Jobs, StoredJob
 from gateway.demo.sessions import Session
 
 OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
@@ -15,7 +15,7 @@ _MAX_INDEX = 20
 """Arrays with a greater explicit index are objects to the query parser, which fails later on."""
 
 
-def listed(jobs: Jobs, session: Session, query: Query) -> list[Job]:
+def listed(jobs: Jobs, session: Session, query: Query) -> list[StoredJob]:
     """The session's organization's jobs that the query asks for; missing ones are absent."""
     wanted = _conditions(query)
     limit = int(text) if (text := query.get("limit", [""])[0]).isdecimal() else None
@@ -29,7 +29,7 @@ def listed(jobs: Jobs, session: Session, query: Query) -> list[Job]:
     return found[:limit]
 
 
-def _candidates(jobs: Jobs, wanted: dict[str, set[str]]) -> list[Job]:
+def _candidates(jobs: Jobs, wanted: dict[str, set[str]]) -> list[StoredJob]:
     """Where ids are named only those are looked at, oldest first."""
     if "_id" not in wanted:
         return list(jobs)
@@ -56,7 +56,7 @@ def _conditions(query: Query) -> dict[str, set[str]]:
     return wanted
 
 
-def _value(job: Job, name: str) -> str | None:
+def _value(job: StoredJob, name: str) -> str | None:
     if name == "_id":
         return job.id
     if name == "task_id":

@@ -16,11 +16,11 @@ from gateway.demo import answers
 from gateway.demo.agent import Agent, Run, result_of
 from gateway.demo.answers import RefusedError
 from gateway.demo.arguments import BadContentError, body_of, query_of
-from gateway.demo.faults import Faults, Kind
-from gateway.demo.jobs import Ending, Job, Jobs, TooManyJobsError, strings
+from gateway.demo.faults import FaultKind, Faults
+from gateway.demo.jobs import Ending, Jobs, StoredJob, TooManyJobsError, strings
 from gateway.demo.publisher import Publisher
 from gateway.demo.qs import parse
-from gateway.demo.routes import Call, Desk, Purpose, find
+from gateway.demo.routes import Call, Desk, Operation, find
 from gateway.demo.sessions import Sessions
 from gateway.demo.tasks import CATALOGUE, Task
 from gateway.demo.wire import content_of, write
@@ -57,7 +57,7 @@ class Orchestrator:
         self.publisher = Publisher(redis_url) if redis_url else None
         self.jobs = Jobs(now, ended=self.publisher.tell if self.publisher is not None else None)
         self.faults = Faults()
-        self.requests: Counter[Purpose] = Counter()
+        self.requests: Counter[Operation] = Counter()
         self._agent = Agent(self.jobs, lambda: self.url, clock, workers)
         by_id = {task.id: task for task in self.tasks.values()}
         self._desk = Desk(self.jobs, by_id, self.sessions, self._agent, lambda: self.url)
@@ -95,7 +95,7 @@ class Orchestrator:
                 await orchestrator.publisher.stop()
             await runner.cleanup()
 
-    def create(self, task: str, *arguments: Any, caller: str = "acme-user") -> Job:
+    def create(self, task: str, *arguments: Any, caller: str = "acme-user") -> StoredJob:
         """A new job, without a request; ``task`` and ``caller`` by name."""
         job = self.jobs.create(self.tasks[task], self.sessions.named(caller), arguments)
         self._agent.take(job)
@@ -133,7 +133,7 @@ class Orchestrator:
         route, params = find(request.method, path)
         self.requests[route.purpose] += 1
         fault = self.faults.take(request.method, path)
-        if fault is not None and fault.kind is Kind.STALL:
+        if fault is not None and fault.kind is FaultKind.STALL:
             await self.faults.stall()
         if self.service_seconds:
             await asyncio.sleep(self.service_seconds)

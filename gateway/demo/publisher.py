@@ -13,7 +13,7 @@ import msgspec
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-    from gateway.demo.jobs import Job
+    from gateway.demo.jobs import StoredJob
 
 TOPIC = "job-finished"
 MAX_QUEUED = 20_000
@@ -26,7 +26,7 @@ Message = tuple[str, bytes]
 _logger = logging.getLogger(__name__)
 
 
-def message(job: Job) -> Message:
+def message(job: StoredJob) -> Message:
     """What is published once ``job`` has ended: neither its state nor its result."""
     organization = job.organization
     payload = {
@@ -61,7 +61,7 @@ class Publisher:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def tell(self, job: Job) -> None:
+    def tell(self, job: StoredJob) -> None:
         """Publish that ``job`` has ended."""
         if not self.is_losing:
             with suppress(asyncio.QueueFull):

@@ -14,7 +14,7 @@ from gateway.demo.agent import Agent
 from gateway.demo.answers import Reply
 from gateway.demo.arguments import BadArgumentsError, Query, arguments_of
 from gateway.demo.identity import organization_of, session_of
-from gateway.demo.jobs import RUNNING_LIFECYCLES, WAITING_LIFECYCLES, Job, Jobs, canceled_by
+from gateway.demo.jobs import RUNNING_LIFECYCLES, WAITING_LIFECYCLES, Jobs, StoredJob, canceled_by
 from gateway.demo.listing import OBJECT_ID, listed
 from gateway.demo.sessions import Credential, Session, Sessions
 from gateway.demo.tasks import Task
@@ -23,7 +23,7 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _LIFECYCLES = RUNNING_LIFECYCLES | {"finished", "terminated", "canceled", "expired", "completed"}
 
 
-class Purpose(StrEnum):
+class Operation(StrEnum):
     """What a request is for; requests are counted by it."""
 
     CREATE = "create"
@@ -73,7 +73,7 @@ Handler = Callable[[Desk, Call], Reply]
 class Route:
     method: str
     pattern: re.Pattern[str]
-    purpose: Purpose
+    purpose: Operation
     handle: Handler
 
 
@@ -155,29 +155,29 @@ def status(_desk: Desk, _call: Call) -> Reply:
     )
 
 
-def _route(method: str, path: str, purpose: Purpose, handle: Handler) -> Route:
+def _route(method: str, path: str, purpose: Operation, handle: Handler) -> Route:
     pattern = re.sub(r":(\w+)", r"(?P<\1>[^/]{1,100})", path)
     return Route(method, re.compile(pattern), purpose, handle)
 
 
 _ANY = re.compile(".*")
-_OPTIONS = Route("OPTIONS", _ANY, Purpose.OPTIONS, lambda _desk, _call: answers.NO_CONTENT)
+_OPTIONS = Route("OPTIONS", _ANY, Operation.OPTIONS, lambda _desk, _call: answers.NO_CONTENT)
 ROUTES = (
-    _route("GET", "/api", Purpose.HEALTH, health),
-    _route("GET", "/api/status", Purpose.HEALTH, status),
-    _route("POST", "/task/:task/job", Purpose.CREATE, create),
-    _route("POST", "/task/:task/secret/:secret/job", Purpose.CREATE, create_by_secret),
-    _route("POST", "/job", Purpose.CREATE, create),
-    _route("POST", "/job/secret/:secret", Purpose.CREATE, create_by_secret),
-    _route("GET", "/job/:job/output", Purpose.OUTPUT, output),
-    _route("GET", "/job/:job/input", Purpose.OUTPUT, input_),
-    _route("POST", "/:customer/task/:task/job", Purpose.CREATE, create),
-    _route("POST", "/:customer/task/:task/secret/:secret/job", Purpose.CREATE, create_by_secret),
-    _route("POST", "/:customer/job", Purpose.CREATE, create),
-    _route("GET", "/:customer/job", Purpose.LIST, list_),
-    _route("GET", "/:customer/job/:job", Purpose.READ, read),
-    _route("GET", "/:customer/job/:job/lifecycle", Purpose.LIFECYCLE, lifecycle),
-    _route("PUT", "/:customer/job/:job/cancel", Purpose.CANCEL, cancel),
+    _route("GET", "/api", Operation.HEALTH, health),
+    _route("GET", "/api/status", Operation.HEALTH, status),
+    _route("POST", "/task/:task/job", Operation.CREATE, create),
+    _route("POST", "/task/:task/secret/:secret/job", Operation.CREATE, create_by_secret),
+    _route("POST", "/job", Operation.CREATE, create),
+    _route("POST", "/job/secret/:secret", Operation.CREATE, create_by_secret),
+    _route("GET", "/job/:job/output", Operation.OUTPUT, output),
+    _route("GET", "/job/:job/input", Operation.OUTPUT, input_),
+    _route("POST", "/:customer/task/:task/job", Operation.CREATE, create),
+    _route("POST", "/:customer/task/:task/secret/:secret/job", Operation.CREATE, create_by_secret),
+    _route("POST", "/:customer/job", Operation.CREATE, create),
+    _route("GET", "/:customer/job", Operation.LIST, list_),
+    _route("GET", "/:customer/job/:job", Operation.READ, read),
+    _route("GET", "/:customer/job/:job/lifecycle", Operation.LIFECYCLE, lifecycle),
+    _route("PUT", "/:customer/job/:job/cancel", Operation.CANCEL, cancel),
 )
 
 
@@ -203,7 +203,7 @@ def _missing(method: str, path: str, allowed: list[str]) -> Route:
         refused = answers.coded(405, "MethodNotAllowed", f"{method} is not allowed", fields)
     else:
         refused = answers.coded(404, "ResourceNotFound", f"{path} does not exist")
-    return Route(method, _ANY, Purpose.OTHER, lambda _desk, _call: refused.reply)
+    return Route(method, _ANY, Operation.OTHER, lambda _desk, _call: refused.reply)
 
 
 def _task_id(call: Call) -> str:
@@ -246,7 +246,7 @@ def _user(desk: Desk, call: Call) -> Session:
     return session
 
 
-def _job(desk: Desk, call: Call, session: Session) -> Job:
+def _job(desk: Desk, call: Call, session: Session) -> StoredJob:
     if not OBJECT_ID.fullmatch(call.params["job"]):
         raise answers.plain(400, "job id is invalid")
     job = desk.jobs.get(call.params["job"])
@@ -257,7 +257,7 @@ def _job(desk: Desk, call: Call, session: Session) -> Job:
     return job
 
 
-def _own_job(desk: Desk, call: Call) -> Job:
+def _own_job(desk: Desk, call: Call) -> StoredJob:
     """The job, if it is of the session's organization."""
     session = desk.enter(call)
     if not OBJECT_ID.fullmatch(call.params["job"]):

@@ -30,7 +30,7 @@ _HELLO = b'{"message":"Hello world!"}'
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ExampleCall:
     """One documented call, and what its answers must be."""
 
     title: str
@@ -62,38 +62,38 @@ def _member(name: str, value: Any) -> Callable[[bytes], bool]:
 
 
 CALLS = (
-    Call(
+    ExampleCall(
         "Without waiting, as ever: the new job", "hello", "", (200,), _member("lifecycle", "ready")
     ),
-    Call(
+    ExampleCall(
         "Waiting, output (the default): the output array as it is",
         "hello",
         "wait_result=true",
         (303, 200),
         lambda content: content == b'["{\\"message\\":\\"Hello world!\\"}"]',
     ),
-    Call(
+    ExampleCall(
         "Waiting, parse: the JSON that the task printed",
         "hello",
         "wait_result=true&parse",
         (303, 200),
         lambda content: content == _HELLO,
     ),
-    Call(
+    ExampleCall(
         "Waiting, result: output, log and exit code",
         "hello",
         "wait_result=true&result",
         (303, 200),
         _member("code", 0),
     ),
-    Call(
+    ExampleCall(
         "Waiting, full: the whole job",
         "hello",
         "wait_result=true&full",
         (303, 200),
         _member("lifecycle", "finished"),
     ),
-    Call(
+    ExampleCall(
         "Waiting asked for in the content",
         "hello",
         "",
@@ -101,14 +101,14 @@ CALLS = (
         lambda content: content == b'["{\\"message\\":\\"Hello world!\\"}"]',
         content='{"wait_result":true}',
     ),
-    Call(
+    ExampleCall(
         "The documented call: at most 6 times 10 seconds, parsed",
         "hello",
         "limit=6&timeout=10&wait_result=true&parse",
         (303, 200),
         lambda content: content == _HELLO,
     ),
-    Call(
+    ExampleCall(
         "A job that takes longer than one request is held: redirected until it ends",
         "sleep",
         "timeout=1&wait_result=true&parse",
@@ -116,14 +116,14 @@ CALLS = (
         lambda content: content == b'{"slept":1.5}',
         content='["1.5"]',
     ),
-    Call(
+    ExampleCall(
         "A failing task",
         "failing",
         "wait_result=true&parse",
         (303, 500),
         lambda content: content == b'{"message":"The disk is full."}',
     ),
-    Call(
+    ExampleCall(
         "A task that sets its own status",
         "teapot",
         "wait_result=true&parse",
@@ -162,7 +162,7 @@ class Demonstration:
         """A user's, who may run all tasks."""
         return self.orchestrator.tokens[USER]
 
-    def target(self, call: Call) -> str:
+    def target(self, call: ExampleCall) -> str:
         """Where the call's job is created."""
         return call.target(self.orchestrator.tasks[call.task].id)
 
@@ -173,7 +173,7 @@ class Demonstration:
             f"{name}={value}" for name, value in {"token": self.token, **tasks}.items()
         )
 
-    def curl(self, call: Call) -> str:
+    def curl(self, call: ExampleCall) -> str:
         """The call as a command to paste, once the variables are set."""
         follow = "" if call.statuses == (200,) else "--location "
         fields = "".join(f" --header {shlex.quote(f'{k}: {v}')}" for k, v in call.fields.items())
@@ -234,7 +234,7 @@ async def _check(listen: tuple[str, int]) -> int:
     return 1 if wrong else 0
 
 
-async def _make(running: Demonstration, client: ClientSession, call: Call) -> bool:
+async def _make(running: Demonstration, client: ClientSession, call: ExampleCall) -> bool:
     """Make a call, following redirects as clients do, and print what comes."""
     print(f"# {call.title}")
     method, target, data, fields = "POST", running.target(call), call.content, call.fields

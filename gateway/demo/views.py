@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.demo.jobs import Job
+from gateway.demo.jobs import StoredJob
 from gateway.demo.sessions import Organization, Session
 from gateway.demo.tasks import Task
 
@@ -19,7 +19,7 @@ _SINCE = "2023-01-01T00:00:00.000Z"
 Document = dict[str, Any]
 
 
-def created(job: Job, api_url: str) -> Document:
+def created(job: StoredJob, api_url: str) -> Document:
     """What the create routes answer."""
     task = job.task
     return {
@@ -47,7 +47,7 @@ def created(job: Job, api_url: str) -> Document:
     }
 
 
-def full(job: Job, api_url: str) -> Document:
+def full(job: StoredJob, api_url: str) -> Document:
     """What ``GET /:customer/job/:job`` answers."""
     task = job.task
     return {
@@ -72,7 +72,7 @@ def full(job: Job, api_url: str) -> Document:
     }
 
 
-def light(job: Job, api_url: str) -> Document:
+def light(job: StoredJob, api_url: str) -> Document:
     """A job in a list: no output, result, task nor arguments."""
     task = job.task
     return {
@@ -105,7 +105,7 @@ def definitions(task: Task) -> list[Document]:
     ]
 
 
-def environment(job: Job, api_url: str) -> dict[str, str]:
+def environment(job: StoredJob, api_url: str) -> dict[str, str]:
     """The environment of the job's command, each value JSON."""
     user = job.session
     return {
@@ -132,7 +132,7 @@ def _options(task: Task) -> Document:
     }
 
 
-def _kind(job: Job) -> Document:
+def _kind(job: StoredJob) -> Document:
     return {
         "agent_logging": False,
         "_type": "ScriptJob",
@@ -145,7 +145,7 @@ def _name(task: Task) -> Document:
     return {"name": task.name, "allows_dynamic_settings": False}
 
 
-def _owner(job: Job) -> Document:
+def _owner(job: StoredJob) -> Document:
     return {
         "customer_id": job.organization.id,
         "customer_name": job.organization.name,
@@ -158,7 +158,7 @@ def _owner(job: Job) -> Document:
     }
 
 
-def _tail(job: Job, *, trigger: bool = False) -> Document:
+def _tail(job: StoredJob, *, trigger: bool = False) -> Document:
     return {
         "script_runas": "%script%",
         "timeout": int(job.task.timeout_seconds * 1000),

@@ -12,13 +12,13 @@ from typing import cast
 from aiohttp import web
 
 from gateway.demo.answers import Reply, coded, encode, unknown_token
-from gateway.demo.faults import Fault, Kind
+from gateway.demo.faults import Fault, FaultKind
 
 CONTENT_BYTES = 16 * 1024 * 1024
 """A request with more content is refused."""
 
 _REFUSED = coded(500, "Internal", "Error: connect ECONNREFUSED 127.0.0.1:6080").reply
-_BREAKING = frozenset({Kind.CLOSE, Kind.GARBAGE, Kind.CUT})
+_BREAKING = frozenset({FaultKind.CLOSE, FaultKind.GARBAGE, FaultKind.CUT})
 _GARBAGE = b"\x00\x01this is no HTTP\x02\x03\r\n\r\n"
 _GZIP = re.compile(r"(?:gzip|\*)\s*(?:;\s*q=(?!0(?:\.0*)?\s*$).*)?", re.IGNORECASE)
 
@@ -64,12 +64,12 @@ def write(request: web.BaseRequest, reply: Reply, fault: Fault | None) -> web.St
 
 
 def _broken(request: web.BaseRequest, reply: Reply, fault: Fault) -> bytes:
-    if fault.kind is Kind.CLOSE:
+    if fault.kind is FaultKind.CLOSE:
         return b""
-    if fault.kind is Kind.GARBAGE:
+    if fault.kind is FaultKind.GARBAGE:
         return _GARBAGE
     whole = _whole(request, _replaced(reply, fault))
-    if fault.kind is Kind.CUT:
+    if fault.kind is FaultKind.CUT:
         head, _, content = whole.partition(b"\r\n\r\n")
         return b"%b\r\n\r\n%b" % (head, content[: len(content) // 2])
     return whole
@@ -77,11 +77,11 @@ def _broken(request: web.BaseRequest, reply: Reply, fault: Fault) -> bytes:
 
 def _replaced(reply: Reply, fault: Fault) -> Reply:
     match fault.kind:
-        case Kind.REFUSE:
+        case FaultKind.REFUSE:
             return _REFUSED
-        case Kind.STATUS:
+        case FaultKind.STATUS:
             return Reply(fault.status, "a fault that was asked for")
-        case Kind.LOOKUP:
+        case FaultKind.LOOKUP:
             return unknown_token(fault.status).reply
     return reply
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gateway.downstream.request import Client
     from gateway.proxy.forwarding import Forwarding
     from gateway.upstream import Head, Upstream, UpstreamExchange
-    from gateway.upstream.connections.connection import Connection
+    from gateway.upstream.connections.connection import UpstreamConnection
 
 _UPGRADE = ((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"))
 
@@ -136,7 +136,7 @@ class _ClientToUpstream:
     Each of them keeps the tunnel open for ``idle_seconds``, as the upstream's do.
     """
 
-    def __init__(self, client: Client, connection: Connection, idle_seconds: float) -> None:
+    def __init__(self, client: Client, connection: UpstreamConnection, idle_seconds: float) -> None:
         self._client = client
         self._connection = connection
         self._idle_seconds = idle_seconds

@@ -59,7 +59,7 @@ class Message(msgspec.Struct):
     order: Order | None = None
 
 
-class Reply(msgspec.Struct):
+class WorkerReply(msgspec.Struct):
     """Of a worker."""
 
     to: Question
@@ -107,7 +107,7 @@ class Asking:
     ``told`` is given every reply, also those to nothing that is open.
     """
 
-    def __init__(self, channel: Channel, told: Callable[[Reply], None]) -> None:
+    def __init__(self, channel: Channel, told: Callable[[WorkerReply], None]) -> None:
         self._channel = channel
         self._told = told
         self._open: dict[Question, asyncio.Future[msgspec.Raw | None]] = {}
@@ -126,7 +126,7 @@ class Asking:
 
     async def run(self) -> None:
         """Take the answers until the worker ends."""
-        while (reply := await self._channel.receive(Reply)) is not None:
+        while (reply := await self._channel.receive(WorkerReply)) is not None:
             self._told(reply)
             response = self._open.pop(reply.to, None)
             if response is not None:

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.config import Config, ListenConfig
-    from gateway.server.channel import Reply
-    from gateway.server.supervisor import Worker
+    from gateway.server.channel import WorkerReply
+    from gateway.server.supervisor import WorkerProcess
 
 _log = logging.getLogger("gateway")
 END_SECONDS = 5.0
@@ -145,7 +145,7 @@ class Workers:
         creating = self._config.upstream.response_seconds
         await self.supervisor.end(order, seconds + creating + END_SECONDS)
 
-    async def _start(self, number: int) -> Worker:
+    async def _start(self, number: int) -> WorkerProcess:
         told = partial(self._vitals.told, number)
         return await Process.started(number, self._config, self._sockets, told)
 
@@ -161,7 +161,7 @@ class Process:
         self,
         process: asyncio.subprocess.Process,
         channel: Channel,
-        told: Callable[[Reply], None],
+        told: Callable[[WorkerReply], None],
     ) -> None:
         self._process = process
         self._channel = channel
@@ -175,7 +175,7 @@ class Process:
         number: int,
         config: Config,
         sockets: Sequence[socket.socket],
-        told: Callable[[Reply], None],
+        told: Callable[[WorkerReply], None],
     ) -> Process:
         """A new one; its channel is the only thing that ties it to this process. ``told`` is given
         all that it replies.

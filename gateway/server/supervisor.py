@@ -30,7 +30,7 @@ START_SECONDS = 30.0
 """What a worker gets until it must take connections."""
 
 
-class Worker(Protocol):
+class WorkerProcess(Protocol):
     """A process."""
 
     async def ended(self) -> int:
@@ -60,7 +60,7 @@ class Supervisor:
     def __init__(
         self,
         count: int,
-        start: Callable[[int], Awaitable[Worker]],
+        start: Callable[[int], Awaitable[WorkerProcess]],
         retire: Callable[[int], None],
         clock: Callable[[], float],
     ) -> None:
@@ -73,7 +73,7 @@ class Supervisor:
         self._keeping: list[asyncio.Task[None]] = []
         self._last_order: Order | None = None
         self._leaving = asyncio.Event()
-        self.running: dict[int, Worker] = {}
+        self.running: dict[int, WorkerProcess] = {}
         self.replaced = 0
         """Workers that ended without having been told to."""
 

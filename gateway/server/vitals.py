@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from gateway.server.channel import Reply
+    from gateway.server.channel import WorkerReply
     from gateway.server.supervisor import Supervisor
 
 ANSWER_SECONDS = 1.0
@@ -63,7 +63,7 @@ class WorkersVitals:
         await self._ask(Question.METRICS)
         return self.totals.render(accept)
 
-    def told(self, number: int, reply: Reply) -> None:
+    def told(self, number: int, reply: WorkerReply) -> None:
         """A worker has replied; at its end it does so unasked."""
         if reply.to is Question.METRICS:
             self.totals.update(number, msgspec.json.decode(reply.content, type=str))

@@ -16,7 +16,7 @@ from gateway import descriptors
 from gateway.admission.identity.key_files import UnusableKey
 from gateway.downstream.listening.tls import UnusableCertificate
 from gateway.ops.merge import EXCHANGED
-from gateway.server.channel import Channel, Message, Order, Question, Reply, Start
+from gateway.server.channel import Channel, Message, Order, Question, Start, WorkerReply
 from gateway.server.server import (
     Server,
     log_to_stderr,
@@ -135,9 +135,9 @@ class Worker:
         self._channel.send(await _reply(self._server.vitals, question))
 
 
-async def _reply(vitals: Vitals, question: Question) -> Reply:
+async def _reply(vitals: Vitals, question: Question) -> WorkerReply:
     content = msgspec.json.encode(await _content(vitals, question))
-    return Reply(question, msgspec.Raw(content))
+    return WorkerReply(question, msgspec.Raw(content))
 
 
 async def _content(vitals: Vitals, question: Question) -> Any:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from gateway.protocols.http.query import Query
     from gateway.protocols.theeye.job import Job
     from gateway.protocols.theeye.routes import CreateRoute
-    from gateway.upstream.messages.messages import Reply
+    from gateway.upstream.messages.messages import UpstreamResponse
 
 LOCATION_BYTES = 1024
 """What a Location may have besides the query of the request."""
@@ -158,7 +158,9 @@ class CreateAndWait:
         location = job_location(path, query, job, customer, self._config)
         return redirect(reply, job, location)
 
-    async def _asked(self, exchange: Exchange, content: bytes, buffered: Buffered) -> Reply:
+    async def _asked(
+        self, exchange: Exchange, content: bytes, buffered: Buffered
+    ) -> UpstreamResponse:
         heard = Heard()
         with buffered:
             try:
@@ -188,7 +190,7 @@ def job_location(path: str, query: Query, job: Job, customer: str, config: SyncC
     return location
 
 
-def redirect(reply: Reply, job: Job, location: str) -> Response:
+def redirect(reply: UpstreamResponse, job: Job, location: str) -> Response:
     """The upstream's answer made a 303."""
     kept = without(reply.fields, b"location", b"cache-control")
     return Response(
@@ -233,7 +235,7 @@ def _is_json(fields: Iterable[Field]) -> bool:
     return media_type == b"application/json" or media_type.endswith(b"+json")
 
 
-def _job(reply: Reply, max_bytes: int) -> Job | None:
+def _job(reply: UpstreamResponse, max_bytes: int) -> Job | None:
     plain = _plain(reply.content, reply.fields, max_bytes)
     return None if plain is None else parse_job(plain)
 

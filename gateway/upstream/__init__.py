@@ -2,7 +2,7 @@
 
 from gateway.upstream.client import Upstream, UpstreamStats
 from gateway.upstream.exchange import UpstreamExchange
-from gateway.upstream.messages.messages import Head, Heard, Outbound, Purpose, Reply
+from gateway.upstream.messages.messages import Head, Heard, Outbound, Purpose, UpstreamResponse
 from gateway.upstream.upload import Content
 
 __all__ = [
@@ -11,8 +11,8 @@ __all__ = [
     "Heard",
     "Outbound",
     "Purpose",
-    "Reply",
     "Upstream",
     "UpstreamExchange",
+    "UpstreamResponse",
     "UpstreamStats",
 ]

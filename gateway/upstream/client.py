@@ -12,11 +12,11 @@ from gateway.errors import BadGateway, ContentCut, GatewayTimeout, ResponseTooLa
 from gateway.protocols.http.content_coding import InflatesTooFar, Undecodable, codings, inflated
 from gateway.protocols.http.fields import without
 from gateway.upstream.address import Address
-from gateway.upstream.connections.connection import Connection
+from gateway.upstream.connections.connection import UpstreamConnection
 from gateway.upstream.connections.pool import Pool, PoolStats
 from gateway.upstream.connections.write_batch import WriteBatch
 from gateway.upstream.exchange import UpstreamExchange
-from gateway.upstream.messages.messages import Heard, Outbound, Purpose, Reply
+from gateway.upstream.messages.messages import Heard, Outbound, Purpose, UpstreamResponse
 from gateway.upstream.signs import Trouble
 from gateway.upstream.tally import Tally
 
@@ -65,10 +65,10 @@ class Upstream:
     async def probe(self, seconds: float) -> bool:
         """True if the upstream answers within ``seconds``, and not with 5xx, on a connection of its
         own, however busy the others."""
-        made: list[Connection] = []
+        made: list[UpstreamConnection] = []
 
-        def protocol() -> Connection:
-            made.append(Connection(_forget, self.config.buffer_bytes, self.write_batch))
+        def protocol() -> UpstreamConnection:
+            made.append(UpstreamConnection(_forget, self.config.buffer_bytes, self.write_batch))
             return made[-1]
 
         timed_out = False
@@ -88,7 +88,7 @@ class Upstream:
         trouble = Trouble.SILENT if is_silent else Trouble.UNREACHABLE
         return self._tally.probed(0 if head is None else head.status, trouble)
 
-    async def _probe_on(self, connection: Connection, seconds: float) -> None:
+    async def _probe_on(self, connection: UpstreamConnection, seconds: float) -> None:
         fields = [(b"Host", self.host), (b"Connection", b"close")]
         connection.sent_at = self._tally.clock()
         connection.send(Outbound("GET", PROBED, fields, Purpose.PROBE).head(), method="GET")
@@ -118,7 +118,7 @@ class Upstream:
         max_bytes: int,
         make_room: Callable[[int], None] | None = None,
         heard: Heard | None = None,
-    ) -> Reply:
+    ) -> UpstreamResponse:
         """Send a request of our own, or one held as a whole, and read the whole response.
 
         ``Host`` and ``Content-Length`` are added to ``fields`` where they are missing. The
@@ -159,7 +159,7 @@ class Upstream:
         if head.length is None and body:
             # What was chunked has a length now.
             kept.append((b"Content-Length", b"%d" % len(body)))
-        reply = Reply(head.status, head.reason, kept, body)
+        reply = UpstreamResponse(head.status, head.reason, kept, body)
         if is_own and codings(kept):
             # It was asked not to have any. In a thread: zlib lets the others run meanwhile.
             if make_room is not None:
@@ -200,11 +200,11 @@ async def _read_all(
     raise ResponseTooLarge(f"The upstream's answer has {size}; the limit here is {max_bytes}")
 
 
-def _forget(connection: Connection) -> None:
+def _forget(connection: UpstreamConnection) -> None:
     """Do nothing: no pool keeps a probe's connection."""
 
 
-def _plain(reply: Reply, max_bytes: int) -> Reply:
+def _plain(reply: UpstreamResponse, max_bytes: int) -> UpstreamResponse:
     """The reply without a content coding.
 
     Raises:
@@ -220,4 +220,4 @@ def _plain(reply: Reply, max_bytes: int) -> Reply:
         raise BadGateway("The upstream's answer has a content coding not asked for") from None
     fields = without(reply.fields, b"content-encoding", b"content-length")
     fields.append((b"Content-Length", b"%d" % len(content)))
-    return Reply(reply.status, reply.reason, fields, content)
+    return UpstreamResponse(reply.status, reply.reason, fields, content)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from gateway.config import UpstreamConfig
-    from gateway.upstream.connections.connection import Connection
+    from gateway.upstream.connections.connection import UpstreamConnection
     from gateway.upstream.connections.pool import Lease, Pool
     from gateway.upstream.connections.write_batch import WriteBatch
     from gateway.upstream.messages.response_reader import ResponseReader
@@ -194,7 +194,7 @@ class UpstreamExchange:
         return chunk
 
     @property
-    def connection(self) -> Connection:
+    def connection(self) -> UpstreamConnection:
         """The connection itself, for a protocol other than HTTP after a 101."""
         assert self._lease is not None
         return self._lease.connection

@@ -14,7 +14,7 @@ from gateway.errors import ContentCut, GatewayError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.upstream.connections.connection import Connection
+    from gateway.upstream.connections.connection import UpstreamConnection
 
 PLACE_BYTES = 64 * 1024
 _LAST_CHUNK = b"0\r\n\r\n"
@@ -71,7 +71,7 @@ class Upload:
         if self.is_whole and self._is_chunked:
             self.gathered += _LAST_CHUNK
 
-    async def send_rest(self, connection: Connection) -> None:
+    async def send_rest(self, connection: UpstreamConnection) -> None:
         """Send what was not gathered. A failure of the client's is that of the exchange."""
         try:
             while piece := await self._from_client(connection):
@@ -82,7 +82,7 @@ class Upload:
             if connection.is_open:
                 connection.fail(failure)
 
-    async def _from_client(self, connection: Connection) -> bytes:
+    async def _from_client(self, connection: UpstreamConnection) -> bytes:
         connection.suspend()
         self.awaits_client = True
         piece = await self._content.read()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gateway.demo import agent
 from gateway.demo.agent import Run, ending_of, run
-from gateway.demo.jobs import Job
+from gateway.demo.jobs import StoredJob
 from gateway.demo.orchestrator import JOBS_AT_ONCE, Orchestrator
 from gateway.demo.sessions import ACME
 from gateway.demo.tasks import Task, python
@@ -125,7 +125,7 @@ async def test_run_keeps_a_bounded_log(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found.code, found.log) == (0, "x" * 1000)
 
 
-async def _until_ended(job: Job) -> None:
+async def _until_ended(job: StoredJob) -> None:
     await until(lambda: job.ending is not None)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.demo import wire
 from gateway.demo.orchestrator import Orchestrator
-from gateway.demo.routes import Purpose
+from gateway.demo.routes import Operation
 from tests.support.replay import Response, ask
 
 
@@ -39,7 +39,7 @@ async def test_instant_job_has_ended_when_its_creation_is_answered(
     assert (created["lifecycle"], created["state"]) == ("ready", "in_progress")
     output = await _get(orchestrator, f"/job/{created['id']}/output", "acme-user")
     assert output.content == rb'["{\"message\":\"Hello world!\"}"]'
-    assert orchestrator.requests == {Purpose.CREATE: 1, Purpose.OUTPUT: 1}
+    assert orchestrator.requests == {Operation.CREATE: 1, Operation.OUTPUT: 1}
 
 
 async def test_held_job_ends_as_told(orchestrator: Orchestrator) -> None:

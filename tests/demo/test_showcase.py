@@ -15,7 +15,7 @@ import pytest
 
 from gateway.demo import showcase
 from gateway.demo.orchestrator import JOBS_AT_ONCE, Orchestrator
-from gateway.demo.showcase import CALLS, USER, Call, demo
+from gateway.demo.showcase import CALLS, USER, ExampleCall, demo
 from tests.support.harness import pasted
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def test_check_fails_where_an_answer_is_not_as_documented(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    good = Call("Right", "instant", "wait_result=true&parse", (303, 200), is_hello)
-    bad = Call("Wrong", "instant", options, statuses, is_right)
+    good = ExampleCall("Right", "instant", "wait_result=true&parse", (303, 200), is_hello)
+    bad = ExampleCall("Wrong", "instant", options, statuses, is_right)
     monkeypatch.setattr(showcase, "CALLS", (good, bad))
     assert demo(None, check=True) == 1
     told = capsys.readouterr().out

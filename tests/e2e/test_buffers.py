@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.demo.routes import Purpose
+from gateway.demo.routes import Operation
 from tests.support.harness import RawClient, connected, gateway_before, once
 from tests.support.replay import until
 
 if TYPE_CHECKING:
-    from gateway.demo.jobs import Job
+    from gateway.demo.jobs import StoredJob
     from gateway.demo.orchestrator import Orchestrator
     from gateway.server.server import Server
 
@@ -25,14 +25,16 @@ LIMITS: dict[str, Any] = {"result_bytes": 5 * MIB, "buffered_bytes": 16 * MIB}
 SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-def ended(orchestrator: Orchestrator, size: int) -> Job:
+def ended(orchestrator: Orchestrator, size: int) -> StoredJob:
     """A job of about ``size`` bytes."""
     job = orchestrator.create("held")
     orchestrator.finish(job.id, output=["x" * size], result={})
     return job
 
 
-def asking(orchestrator: Orchestrator, job: Job, query: str, caller: str = "acme-user") -> bytes:
+def asking(
+    orchestrator: Orchestrator, job: StoredJob, query: str, caller: str = "acme-user"
+) -> bytes:
     token = orchestrator.tokens[caller]
     return (
         f"GET /job/{job.id}/result?{query} HTTP/1.1\r\nHost: x\r\n"
@@ -94,7 +96,7 @@ async def test_clients_that_do_not_read_take_no_more_than_a_share(
             # Each is answered before the next asks: the first takes the share.
             assert statuses == [b"200", *[b"503"] * 29]
             assert all(b"\r\nRetry-After: 1\r\n" in head for head in heads[1:])
-            assert all(b"\r\nX-TheEye-Job-Id: " in head for head in heads[1:])
+            assert all(b"\r\nX-TheEye-StoredJob-Id: " in head for head in heads[1:])
             content = await clients[1].reader.readexactly(10)
             assert content.startswith(b'{"status')
             buffered = await scraped(server, "gateway_buffered_bytes")
@@ -166,14 +168,14 @@ async def test_content_that_creates_jobs_takes_no_more_than_a_share(
         head = await second.head()
         assert head.startswith(b"HTTP/1.1 503 ")
         assert b"\r\nRetry-After: 1\r\n" in head
-        assert orchestrator.requests[Purpose.CREATE] == 0, "no job was made"
+        assert orchestrator.requests[Operation.CREATE] == 0, "no job was made"
         await first.send(content[-1:])
         assert (await first.head()).startswith(b"HTTP/1.1 303 ")
-        assert orchestrator.requests[Purpose.CREATE] == 1
+        assert orchestrator.requests[Operation.CREATE] == 1
         head, _ = await once(server.url, creating(orchestrator, len(large)) + large)
         assert head.startswith(b"HTTP/1.1 503 "), "content and answer together are over the share"
         content = b"[%b]" % (b" " * 500_000)
         head, _ = await once(server.url, creating(orchestrator, len(content)) + content)
         assert head.startswith(b"HTTP/1.1 303 ")
-        await until(lambda: orchestrator.requests[Purpose.CREATE] == 2)
+        await until(lambda: orchestrator.requests[Operation.CREATE] == 2)
         await until_buffered(server, 0)

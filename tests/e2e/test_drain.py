@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.demo.faults import Kind as Fault
-from gateway.demo.routes import Purpose
+from gateway.demo.faults import FaultKind as Fault
+from gateway.demo.routes import Operation
 from tests.support.harness import connected, curl, once, process, process_before
 from tests.support.processes import standing_still, workers_of
 from tests.support.replay import until
@@ -51,7 +51,9 @@ async def test_sigterm_hands_back_what_is_held_and_lets_the_rest_finish(
         ]
         await holding.send(held_request(orchestrator, job.id))
         await relaying.send(RELAYED)
-        await until(lambda: orchestrator.requests[Purpose.READ] == orchestrator.faults.stalled == 1)
+        await until(
+            lambda: orchestrator.requests[Operation.READ] == orchestrator.faults.stalled == 1
+        )
         [ready] = await curl(f"{gateway.admin_url}/ready")
         assert ready.status == 200
 
@@ -100,9 +102,9 @@ async def test_no_address_of_a_wait_comes_twice_while_processes_come_and_go(
     addresses = [f"/job/{job.id}/result?access_token={token}&timeout=60&limit=9"]
     for _ in range(3):
         async with process_before(orchestrator.url) as gateway, connected(gateway.url) as client:
-            reads = orchestrator.requests[Purpose.READ]
+            reads = orchestrator.requests[Operation.READ]
             await client.send(f"GET {addresses[-1]} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-            await until(lambda: orchestrator.requests[Purpose.READ] > reads)  # noqa: B023
+            await until(lambda: orchestrator.requests[Operation.READ] > reads)  # noqa: B023
             gateway.signal(signal.SIGTERM)
             head = await client.head()
             addresses += re.findall(r"\r\nLocation: (\S+)\r\n", head.decode())
@@ -180,10 +182,10 @@ async def test_each_request_is_logged_once_whatever_became_of_it(
         await once(gateway.url, b"GET /\x01 HTTP/1.1\r\nHost: x\r\n\r\n")
         async with connected(gateway.url) as client:
             await client.send(held_request(orchestrator, job.id))
-            await until(lambda: orchestrator.requests[Purpose.READ] > 0)
+            await until(lambda: orchestrator.requests[Operation.READ] > 0)
         async with connected(gateway.url) as client:
             await client.send(held_request(orchestrator, job.id))
-            await until(lambda: orchestrator.requests[Purpose.READ] > 1)
+            await until(lambda: orchestrator.requests[Operation.READ] > 1)
             gateway.signal(signal.SIGTERM)
             await client.answer()
         assert await gateway.ended() == 0

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm
 
-from gateway.demo.faults import Kind as Fault
-from gateway.demo.routes import Purpose
+from gateway.demo.faults import FaultKind as Fault
+from gateway.demo.routes import Operation
 from gateway.demo.sessions import SIGNING_KEY
 from tests.support.harness import connected, gateway_before, once, process_before
 from tests.support.issuer import Issuer, issuing
@@ -173,7 +173,7 @@ async def test_client_whose_session_ends_while_it_waits_is_refused(
     message = get(f"/job/{job.id}/result?timeout=30", token)
     async with connected(server.url) as client:
         await client.send(message)
-        await until(lambda: orchestrator.requests[Purpose.READ] > 0)
+        await until(lambda: orchestrator.requests[Operation.READ] > 0)
         del orchestrator.sessions._by_token[token]
         head, content = await client.answer()
     assert status(head) == 401
@@ -201,7 +201,7 @@ async def test_token_is_good_after_a_401_about_something_else(
     job = orchestrator.create("held")
     async with connected(server.url) as waiting:
         await waiting.send(get(f"/job/{job.id}/result?timeout=30", token))
-        await until(lambda: orchestrator.requests[Purpose.READ] > 0)
+        await until(lambda: orchestrator.requests[Operation.READ] > 0)
         for asked_for in ("/acme-typo", "/globex", "/workflows"):
             orchestrator.faults.add(Fault.STATUS, asked_for, status=401, times=None)
         for _ in range(3):

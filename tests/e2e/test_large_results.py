@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.demo.routes import Purpose
+from gateway.demo.routes import Operation
 from tests.support.harness import connected, gateway_before, once
 from tests.support.replay import until
 
 if TYPE_CHECKING:
-    from gateway.demo.jobs import Job
+    from gateway.demo.jobs import StoredJob
     from gateway.demo.orchestrator import Orchestrator
 
 MB = 1_000_000
 
 
-def ended(orchestrator: Orchestrator, size: int, state: str = "success") -> Job:
+def ended(orchestrator: Orchestrator, size: int, state: str = "success") -> StoredJob:
     """A job with an output of about ``size`` bytes, in front of a small element."""
     job = orchestrator.create("held")
     output: list[Any] = ["x" * size, '{"a":1}']
@@ -28,7 +28,9 @@ def ended(orchestrator: Orchestrator, size: int, state: str = "success") -> Job:
     return job
 
 
-def asking(orchestrator: Orchestrator, job: Job, query: str, caller: str = "acme-user") -> bytes:
+def asking(
+    orchestrator: Orchestrator, job: StoredJob, query: str, caller: str = "acme-user"
+) -> bytes:
     token = orchestrator.tokens[caller]
     return (
         f"GET /job/{job.id}/result?{query} HTTP/1.1\r\nHost: x\r\n"
@@ -48,7 +50,7 @@ async def test_job_with_an_output_of_2_6_mb_is_given_in_every_format(
             sizes[query] = len(content)
         assert sizes["full"] > 10 * MB
         assert sizes["parse=1"] == len(b'{"a":1}')
-    assert orchestrator.requests[Purpose.OUTPUT] == 0
+    assert orchestrator.requests[Operation.OUTPUT] == 0
 
 
 @pytest.mark.parametrize(("state", "status"), [("success", b"200"), ("failure", b"500")])
@@ -67,13 +69,13 @@ async def test_output_of_a_larger_job_is_given_and_parsed(
             head, content = await once(server.url, asking(orchestrator, job, query))
             assert head.startswith(b"HTTP/1.1 %b " % status), query
             assert content == expected, query
-            assert b"\r\nX-TheEye-Job-State: %b\r\n" % state.encode() in head
-        assert orchestrator.requests[Purpose.OUTPUT] == 4
+            assert b"\r\nX-TheEye-StoredJob-State: %b\r\n" % state.encode() in head
+        assert orchestrator.requests[Operation.OUTPUT] == 4
         for query in ("full", "result"):
             head, content = await once(server.url, asking(orchestrator, job, query))
             assert head.startswith(b"HTTP/1.1 502 ")
             assert json.loads(content)["code"] == "ResponseTooLarge"
-    assert orchestrator.requests[Purpose.OUTPUT] == 4
+    assert orchestrator.requests[Operation.OUTPUT] == 4
 
 
 async def test_larger_job_of_another_organization_is_not_found(orchestrator: Orchestrator) -> None:
@@ -93,7 +95,7 @@ async def test_larger_job_is_waited_for(orchestrator: Orchestrator) -> None:
         connected(server.url) as client,
     ):
         await client.send(asking(orchestrator, job, "timeout=30"))
-        await until(lambda: orchestrator.requests[Purpose.LIST] > 0)
+        await until(lambda: orchestrator.requests[Operation.LIST] > 0)
         orchestrator.finish(job.id, output=["1"])
         head, content = await client.answer()
     assert head.startswith(b"HTTP/1.1 200 ")

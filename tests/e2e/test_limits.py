@@ -14,8 +14,8 @@ import pytest
 
 from gateway.admission.identity import trials
 from gateway.admission.identity.token import token_hash
-from gateway.demo.faults import Kind as Fault
-from gateway.demo.routes import Purpose
+from gateway.demo.faults import FaultKind as Fault
+from gateway.demo.routes import Operation
 from tests.support.harness import connected, gateway_before, once, process_before
 from tests.support.issuer import Issuer, issuing
 from tests.support.replay import until
@@ -81,7 +81,7 @@ async def test_refused_create_says_why_and_has_made_no_job(
         answers = [await once(server.url, creating(orchestrator, query)) for _ in range(4)]
     statuses = [status(head) for head, _ in answers]
     assert statuses == ([303] * 2 if "wait_" in query else [200] * 2) + [429] * 2
-    assert orchestrator.requests[Purpose.CREATE] == 2
+    assert orchestrator.requests[Operation.CREATE] == 2
     head, content = answers[-1]
     assert head.startswith(b"HTTP/1.1 429 Too Many Requests\r\n")
     assert field(head, b"Retry-After") == b"100"
@@ -352,7 +352,7 @@ async def test_good_token_has_its_own_budget_from_its_first_requests_on(
         )
     statuses = sorted(status(head) for head, _ in answers)
     assert statuses == [303] * 100 + [429]
-    assert orchestrator.requests[Purpose.CREATE] == 100
+    assert orchestrator.requests[Operation.CREATE] == 100
 
 
 def asking(token: str, path: str = "/acme/job") -> bytes:
@@ -371,7 +371,7 @@ async def test_made_up_token_reaches_the_upstream_once_however_often_it_comes(
             *(once(server.url, asking(f"made.up.{n % 2}")) for n in range(60))
         )
         assert [status(head) for head, _ in answers] == [401] * 60
-        assert orchestrator.requests[Purpose.LIST] == 2
+        assert orchestrator.requests[Operation.LIST] == 2
         assert status((await once(server.url, asking("made.up.2")))[0]) == 429
         assert status((await once(server.url, GET))[0]) == 429
 
@@ -388,7 +388,7 @@ async def test_token_that_no_answer_tells_of_costs_its_address_each_time(
         )
     statuses = sorted(status(head) for head, _ in answers)
     assert statuses == [404] * 3 + [429] * 17
-    assert orchestrator.requests[Purpose.OTHER] == 3
+    assert orchestrator.requests[Operation.OTHER] == 3
 
 
 async def test_others_wait_for_a_tokens_first_request(orchestrator: Orchestrator) -> None:
@@ -407,7 +407,7 @@ async def test_others_wait_for_a_tokens_first_request(orchestrator: Orchestrator
             await until(lambda: orchestrator.faults.stalled == 1)
             asked += [group.create_task(once(server.url, asking(token))) for _ in range(10)]
             await until(lambda: waiting() == 10)
-            assert orchestrator.requests[Purpose.LIST] == 1
+            assert orchestrator.requests[Operation.LIST] == 1
             orchestrator.faults.clear()
         assert [status(task.result()[0]) for task in asked] == [200] * 11
         assert len(under_way) == 0
@@ -469,7 +469,7 @@ async def test_results_held_at_once_are_bounded(orchestrator: Orchestrator) -> N
     async with limited(orchestrator, 10, holds_per_token=1) as server:
         async with connected(server.url) as client:
             await client.send(asking.encode())
-            await until(lambda: orchestrator.requests[Purpose.READ] > 0)
+            await until(lambda: orchestrator.requests[Operation.READ] > 0)
             head, _ = await once(server.url, asking.encode())
             assert status(head) == 429
             assert field(head, b"Retry-After") == b"1"
@@ -496,7 +496,7 @@ async def test_job_is_created_only_where_there_is_a_place_to_wait_for_it(
         refused, _ = await once(server.url, creating(orchestrator))
         assert status(refused) == (429 if "holds_per_token" in bound else 503)
         assert field(refused, b"Retry-After") == b"1"
-        assert orchestrator.requests[Purpose.CREATE] == 2
+        assert orchestrator.requests[Operation.CREATE] == 2
         assert status((await once(server.url, creating(orchestrator, "no_wait=1")))[0]) == 200
         first, second = created
         # Who has a job has the place for its result, at each hop.
@@ -539,7 +539,7 @@ async def test_place_of_a_client_that_was_cut_off_waits_for_its_retry(
         created, _ = await once(server.url, creating(orchestrator))
         async with connected(server.url) as client:
             await client.send(follow(created, token))
-            await until(lambda: orchestrator.requests[Purpose.READ] == 1)
+            await until(lambda: orchestrator.requests[Operation.READ] == 1)
         for _ in range(3):
             assert status((await once(server.url, creating(orchestrator)))[0]) == 429
         [job] = orchestrator.jobs
@@ -628,7 +628,7 @@ async def test_two_gateways_with_one_redis_admit_one_budget(
         )
     statuses = sorted(status(head) for head, _ in answers)
     assert statuses == [303] * 5 + [429] * 7
-    assert orchestrator.requests[Purpose.CREATE] == 5
+    assert orchestrator.requests[Operation.CREATE] == 5
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -669,7 +669,7 @@ async def test_flood_of_made_up_tokens_reaches_nobody_and_takes_little(
         before = resident_bytes(gateway.running.pid)
         await asyncio.gather(*(flood(gateway.url, n * 25_000, 25_000) for n in range(1, 5)))
         assert resident_bytes(gateway.running.pid) - before < 20 * 2**20
-        assert orchestrator.requests[Purpose.LIST] <= 20
+        assert orchestrator.requests[Operation.LIST] <= 20
         head, _ = await once(gateway.url, creating(orchestrator))
     assert status(head) == 429
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.demo.faults import Kind as Fault
+from gateway.demo.faults import FaultKind as Fault
 from gateway.demo.orchestrator import Orchestrator
-from gateway.demo.routes import Purpose
+from gateway.demo.routes import Operation
 from tests.support.harness import RawClient, connected, gateway_before, once
 from tests.support.replay import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from gateway.demo.jobs import Job
+    from gateway.demo.jobs import StoredJob
     from gateway.server.server import Server
     from tests.support.redis_server import RedisServer
 
@@ -46,7 +46,9 @@ class Installation:
 
     @property
     def asked(self) -> int:
-        return self.orchestrator.requests[Purpose.READ] + self.orchestrator.requests[Purpose.LIST]
+        return (
+            self.orchestrator.requests[Operation.READ] + self.orchestrator.requests[Operation.LIST]
+        )
 
     def lose_messages(self) -> None:
         assert self.orchestrator.publisher is not None
@@ -54,7 +56,7 @@ class Installation:
 
     @asynccontextmanager
     async def waiting(
-        self, *jobs: Job, caller: str = "acme-user"
+        self, *jobs: StoredJob, caller: str = "acme-user"
     ) -> AsyncIterator[list[RawClient]]:
         """A client for each job; its job has been read once, and a watch is on."""
         token = self.orchestrator.tokens[caller]

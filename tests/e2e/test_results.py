@@ -13,7 +13,7 @@ from tests.support.harness import connected, gateway_before, once
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from gateway.demo.jobs import Job
+    from gateway.demo.jobs import StoredJob
 
 TASK = Task("few", "64ac0b46c06feba9b89ad79f")
 OUTPUT = ['{"a":1}', "x" * 200_000]
@@ -26,7 +26,7 @@ async def orchestrator() -> AsyncIterator[Orchestrator]:
         yield serving
 
 
-def asking(orchestrator: Orchestrator, job: Job, caller: str, query: str = "parse") -> bytes:
+def asking(orchestrator: Orchestrator, job: StoredJob, caller: str, query: str = "parse") -> bytes:
     token = orchestrator.tokens[caller]
     return (
         f"GET /job/{job.id}/result?{query}&customer=acme HTTP/1.1\r\nHost: x\r\n"

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from gateway.demo.faults import Kind as Fault
+from gateway.demo.faults import FaultKind as Fault
 from gateway.demo.sessions import SIGNING_KEY
 from tests.support.harness import connected, once, process_before
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.demo.faults import Kind as Fault
+from gateway.demo.faults import FaultKind as Fault
 from gateway.demo.orchestrator import Orchestrator
-from gateway.demo.routes import Purpose
+from gateway.demo.routes import Operation
 from tests.support.harness import (
     CROSS_ORIGIN,
     Shown,
@@ -25,7 +25,7 @@ from tests.support.harness import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from gateway.demo.jobs import Job
+    from gateway.demo.jobs import StoredJob
     from gateway.server.server import Server
 
 JSON = ("--header", "content-type: application/json")
@@ -103,7 +103,7 @@ class User:
         target = f"/task/{self._orchestrator.tasks[task].id}/job?access_token={self.token}&{query}"
         return await self.call(target, "--request", "POST", *options)
 
-    async def result(self, job: Job, query: str = "", *options: str) -> Shown:
+    async def result(self, job: StoredJob, query: str = "", *options: str) -> Shown:
         """The answer to one result request."""
         target = f"/job/{job.id}/result?access_token={self.token}&{query}"
         [answer] = await curl(*options, self._url + target)
@@ -118,7 +118,9 @@ def user(orchestrator: Orchestrator, server: Server) -> User:
     return User(orchestrator, server)
 
 
-def ended(orchestrator: Orchestrator, *output: Any, state: str = "success", **how: Any) -> Job:
+def ended(
+    orchestrator: Orchestrator, *output: Any, state: str = "success", **how: Any
+) -> StoredJob:
     job = orchestrator.create("held")
     orchestrator.finish(job.id, state, output, **how)
     return job
@@ -155,8 +157,8 @@ async def test_documented_call_of_one_minute_answers_what_the_task_printed(
         "Content-Length",
         "Date",
         "Location",
-        "X-TheEye-Job-Id",
-        "X-TheEye-Job-State",
+        "X-TheEye-StoredJob-Id",
+        "X-TheEye-StoredJob-State",
         "Cache-Control",
     ]
     assert created["location"] == (
@@ -347,7 +349,7 @@ async def test_bad_parameter_is_refused_before_a_job_exists(
     body = json.loads(answers[0].content)
     assert (answers[0].status, list(body)) == (400, ["statusCode", "message", "code", "requestId"])
     assert (body["statusCode"], body["message"], body["code"]) == (400, message, "BadRequest")
-    assert orchestrator.requests[Purpose.CREATE] == 0
+    assert orchestrator.requests[Operation.CREATE] == 0
 
 
 async def test_content_that_is_no_json_makes_no_job(orchestrator: Orchestrator, user: User) -> None:
@@ -408,7 +410,7 @@ async def test_create_refused_or_failing_upstream_passes_unchanged_and_is_not_re
         orchestrator.faults.add(fault, method="POST", times=None, status=409)
         [answer] = await user.create("held", "wait_result=true")
         assert (answer.status, answer.all("location")) == (status, [])
-        assert orchestrator.requests[Purpose.CREATE] == 1
+        assert orchestrator.requests[Operation.CREATE] == 1
         orchestrator.faults.clear()
 
 
@@ -501,7 +503,7 @@ async def test_response_chosen_by_the_task_is_filtered_in_the_newest_profile(
         "Location": "https://evil.test",
         "Access-Control-Allow-Origin": "https://evil.test",
         "X-Split": "a\r\nX-Evil: 1",
-        "X-TheEye-Job-Id": "0",
+        "X-TheEye-StoredJob-Id": "0",
     }
     response = {"statusCode": 207, "headers": headers, "body": "a;b\nñ;2\n"}
     async with before(orchestrator, sync={"profile": "4.15"}) as server:
@@ -516,8 +518,8 @@ async def test_response_chosen_by_the_task_is_filtered_in_the_newest_profile(
         "Content-Type",
         "X-Total",
         "Cache-Control",
-        "X-TheEye-Job-Id",
-        "X-TheEye-Job-State",
+        "X-TheEye-StoredJob-Id",
+        "X-TheEye-StoredJob-State",
         "Content-Length",
         "Date",
     ]

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
-from gateway.demo.faults import Kind as Fault
+from gateway.demo.faults import FaultKind as Fault
 from tests.support.certificates import self_signed
 from tests.support.harness import connected, curl, gateway_before, once, process, process_before
 from tests.support.upstream import Peer, upstream_answering, upstream_doing

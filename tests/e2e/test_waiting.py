@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.demo.faults import Kind as Fault
+from gateway.demo.faults import FaultKind as Fault
 from gateway.demo.orchestrator import Orchestrator
-from gateway.demo.routes import Purpose
+from gateway.demo.routes import Operation
 from tests.support.harness import RawClient, connected, gateway_before, once
 from tests.support.replay import until
 from tests.support.watched import is_empty
@@ -19,7 +19,7 @@ from tests.support.watched import is_empty
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from gateway.demo.jobs import Job
+    from gateway.demo.jobs import StoredJob
     from gateway.server.server import Server
 
 WAITERS = 200
@@ -33,7 +33,7 @@ async def server(orchestrator: Orchestrator) -> AsyncIterator[Server]:
 
 
 def asking(
-    orchestrator: Orchestrator, job: Job, query: str = "timeout=30", caller: str = "acme-user"
+    orchestrator: Orchestrator, job: StoredJob, query: str = "timeout=30", caller: str = "acme-user"
 ) -> bytes:
     """A request for the job's result."""
     token = orchestrator.tokens[caller]
@@ -47,23 +47,23 @@ def asking(
 async def held(
     orchestrator: Orchestrator,
     server: Server,
-    job: Job,
+    job: StoredJob,
     waiters: int = 1,
     caller: str = "acme-user",
 ) -> AsyncIterator[list[RawClient]]:
     """Clients that wait for the job: each has had it read once."""
-    before = orchestrator.requests[Purpose.READ]
+    before = orchestrator.requests[Operation.READ]
     async with AsyncExitStack() as stack:
         clients = []
         for _ in range(waiters):
             client = await stack.enter_async_context(connected(server.url))
             await client.send(asking(orchestrator, job, caller=caller))
             clients.append(client)
-        await until(lambda: orchestrator.requests[Purpose.READ] >= before + waiters)
+        await until(lambda: orchestrator.requests[Operation.READ] >= before + waiters)
         yield clients
 
 
-ENDS: dict[str, Callable[[Orchestrator, Job], None]] = {
+ENDS: dict[str, Callable[[Orchestrator, StoredJob], None]] = {
     "success": lambda it, job: it.finish(job.id, "success", ["1"]),
     "failure": lambda it, job: it.finish(job.id, "failure", ["1"]),
     "canceled": lambda it, job: it.finish(job.id, "canceled", ["1"], lifecycle="canceled"),
@@ -82,7 +82,7 @@ async def test_every_end_of_the_job_ends_the_wait(
         head, content = await client.answer()
     assert head.startswith(b"HTTP/1.1 200 " if state == "success" else b"HTTP/1.1 500 ")
     assert content == b'["1"]'
-    assert b"X-TheEye-Job-State: %b\r\n" % state.encode() in head
+    assert b"X-TheEye-StoredJob-State: %b\r\n" % state.encode() in head
 
 
 async def test_cancelling_through_the_gateway_ends_the_wait(
@@ -98,7 +98,7 @@ async def test_cancelling_through_the_gateway_ends_the_wait(
         assert canceled.startswith(b"HTTP/1.1 204 ")
         head, _ = await client.answer()
     assert head.startswith(b"HTTP/1.1 500 ")
-    assert b"X-TheEye-Job-State: canceled\r\n" in head
+    assert b"X-TheEye-StoredJob-State: canceled\r\n" in head
 
 
 async def test_job_removed_while_waited_for_is_404_at_once(
@@ -110,7 +110,7 @@ async def test_job_removed_while_waited_for_is_404_at_once(
         head, content = await client.answer()
     assert head.startswith(b"HTTP/1.1 404 ")
     assert content == b'"job not found"'
-    assert b"X-TheEye-Job-Id: %b\r\n" % job.id.encode() in head
+    assert b"X-TheEye-StoredJob-Id: %b\r\n" % job.id.encode() in head
 
 
 async def test_many_waiters_of_one_job_cost_the_upstream_one_watch(
@@ -126,7 +126,7 @@ async def test_many_waiters_of_one_job_cost_the_upstream_one_watch(
         answers = await asyncio.gather(*(client.answer() for client in clients[1:]))
     assert {content for _, content in answers} == {b'["1"]'}
     # Each reads at the beginning and at the end; in between a watch asks each 100 ms at most.
-    looks = orchestrator.requests[Purpose.READ] - 2 * WAITERS
+    looks = orchestrator.requests[Operation.READ] - 2 * WAITERS
     assert looks < 5 + 10 * (loop.time() - began)
 
 
@@ -137,8 +137,8 @@ async def test_waiters_who_leave_do_not_disturb_the_others(
     async with held(orchestrator, server, job, 3) as [first, second, third]:
         for leaving in (first, third):
             leaving.writer.transport.abort()
-            before = orchestrator.requests[Purpose.READ]
-            await until(lambda: orchestrator.requests[Purpose.READ] > before + 1)  # noqa: B023
+            before = orchestrator.requests[Operation.READ]
+            await until(lambda: orchestrator.requests[Operation.READ] > before + 1)  # noqa: B023
         orchestrator.finish(job.id, output=["1"])
         assert (await second.answer())[1] == b'["1"]'
 
@@ -150,9 +150,9 @@ async def test_nobody_asks_upstream_once_all_waiters_have_left(
     async with held(orchestrator, server, job) as [client]:
         client.writer.transport.abort()
     async with held(orchestrator, server, orchestrator.create("held")) as [client]:
-        before = orchestrator.requests[Purpose.READ]
+        before = orchestrator.requests[Operation.READ]
         orchestrator.faults.add(Fault.STATUS, f"/acme/job/{job.id}", status=500)
-        await until(lambda: orchestrator.requests[Purpose.READ] > before + 2)
+        await until(lambda: orchestrator.requests[Operation.READ] > before + 2)
     assert orchestrator.faults.take("GET", f"/acme/job/{job.id}"), "the fault befell nobody"
 
 
@@ -239,14 +239,14 @@ async def test_jobs_of_one_token_are_asked_for_together(
         clients = []
         for job in jobs:
             clients += await stack.enter_async_context(held(orchestrator, server, job))
-        before = orchestrator.requests[Purpose.LIST]
-        await until(lambda: orchestrator.requests[Purpose.LIST] > before + 1)
+        before = orchestrator.requests[Operation.LIST]
+        await until(lambda: orchestrator.requests[Operation.LIST] > before + 1)
         for job in jobs:
             orchestrator.finish(job.id, output=[job.id])
         answers = [await client.answer() for client in clients]
     assert [json.loads(content) for _, content in answers] == [[job.id] for job in jobs]
     # Each client reads at the beginning and at the end; the first job was alone for a while.
-    assert orchestrator.requests[Purpose.READ] < 3 * len(jobs)
+    assert orchestrator.requests[Operation.READ] < 3 * len(jobs)
     await until(lambda: is_empty(server._gateway._watcher))
 
 
@@ -332,12 +332,12 @@ async def test_states_as_long_as_an_output_do_not_keep_lists_from_being_read(
             client = await stack.enter_async_context(connected(server.url))
             await client.send(asking(orchestrator, job))
             clients.append(client)
-        await until(lambda: orchestrator.requests[Purpose.READ] >= len(jobs))
-        await until(lambda: orchestrator.requests[Purpose.LIST] >= 1)
-        before = orchestrator.requests[Purpose.LIST]
+        await until(lambda: orchestrator.requests[Operation.READ] >= len(jobs))
+        await until(lambda: orchestrator.requests[Operation.LIST] >= 1)
+        before = orchestrator.requests[Operation.LIST]
         for job in jobs:
             orchestrator.finish(job.id, "x" * 400_000, ["1"])
         for client in clients:
             head, _ = await client.answer()
             assert head.startswith(b"HTTP/1.1 200 ")
-    assert orchestrator.requests[Purpose.LIST] - before <= 3
+    assert orchestrator.requests[Operation.LIST] - before <= 3

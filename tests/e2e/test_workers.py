@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.demo.faults import Kind as Fault
-from gateway.demo.routes import Purpose
+from gateway.demo.faults import FaultKind as Fault
+from gateway.demo.routes import Operation
 from tests.e2e.test_drain import RELAYED, held_request
 from tests.support.certificates import self_signed
 from tests.support.harness import Process, connected, curl, once, process, process_before
@@ -67,7 +67,7 @@ async def test_sigterm_drains_every_worker(orchestrator: Orchestrator) -> None:
                 await holding[-1].send(held_request(orchestrator, job.id))
                 await relaying[-1].send(RELAYED)
                 await until(lambda: orchestrator.faults.stalled == len(relaying))
-                await until(lambda: orchestrator.requests[Purpose.READ] >= len(holding))
+                await until(lambda: orchestrator.requests[Operation.READ] >= len(holding))
         assert (await scraped(gateway))["gateway_waits_in_flight"] == 2
         gateway.signal(signal.SIGTERM)
         for client in holding:

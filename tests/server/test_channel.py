@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.config import Config, ListenConfig
-from gateway.server.channel import Asking, Channel, Message, Order, Question, Reply, Start
+from gateway.server.channel import Asking, Channel, Message, Order, Question, Start, WorkerReply
 from gateway.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ async def channels() -> AsyncIterator[tuple[Channel, Channel]]:
 
 @asynccontextmanager
 async def asking(
-    told: Callable[[Reply], None] = lambda _: None,
+    told: Callable[[WorkerReply], None] = lambda _: None,
 ) -> AsyncIterator[tuple[Asking, Channel]]:
     tasks = Tasks()
     async with channels() as (ours, theirs):
@@ -47,8 +47,8 @@ def content(response: msgspec.Raw | None) -> object:
     return msgspec.json.decode(response)
 
 
-def reply(to: Question, content: object) -> Reply:
-    return Reply(to, msgspec.Raw(msgspec.json.encode(content)))
+def reply(to: Question, content: object) -> WorkerReply:
+    return WorkerReply(to, msgspec.Raw(msgspec.json.encode(content)))
 
 
 async def test_settings_and_orders_arrive_as_they_were_sent() -> None:
@@ -121,7 +121,7 @@ async def test_worker_that_ends_answers_nothing_more() -> None:
 
 
 async def test_whatever_a_worker_replies_is_told_asked_or_not() -> None:
-    told: list[Reply] = []
+    told: list[WorkerReply] = []
     async with asking(told.append) as (asked, worker):
         worker.send(reply(Question.METRICS, "unasked"))
         worker.send(reply(Question.LIVE, ""))

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from gateway.ops.health import PROBE_SECONDS, Readiness
-from gateway.server.channel import Order, Question, Reply
+from gateway.server.channel import Order, Question, WorkerReply
 from gateway.server.supervisor import Supervisor
 from gateway.server.vitals import ANSWER_SECONDS, WorkersVitals
 from tests.support.virtual_time import now
@@ -34,7 +34,7 @@ class Fake:
     """A worker that is as ready as it is told, or silent, which tells all its replies."""
 
     def __init__(
-        self, told: Callable[[Reply], None], readiness: Readiness | None, requests: int = 0
+        self, told: Callable[[WorkerReply], None], readiness: Readiness | None, requests: int = 0
     ) -> None:
         self._told = told
         self.readiness = readiness
@@ -54,7 +54,7 @@ class Fake:
             Question.READY: self.readiness,
             Question.METRICS: PAGE.format(self.requests),
         }
-        reply = Reply(question, msgspec.Raw(msgspec.json.encode(answers[question])))
+        reply = WorkerReply(question, msgspec.Raw(msgspec.json.encode(answers[question])))
         self._told(reply)
         return reply.content
 
@@ -160,7 +160,7 @@ async def test_metrics_have_what_a_worker_told_unasked_at_its_end() -> None:
     async with Kept(READY, READY) as kept:
         await kept.vitals.metrics("")
         page = PAGE.format(25)
-        kept.vitals.told(2, Reply(Question.METRICS, msgspec.Raw(msgspec.json.encode(page))))
+        kept.vitals.told(2, WorkerReply(Question.METRICS, msgspec.Raw(msgspec.json.encode(page))))
         kept.fakes[1].kill()
         await asyncio.sleep(0.05)
         told = numbers((await kept.vitals.metrics(""))[0].decode())

@@ -14,7 +14,7 @@ import pytest
 
 from gateway.downstream.listening.sockets import bound, url_of
 from gateway.ops.health import Readiness
-from gateway.server.channel import Channel, Message, Order, Question, Reply, Start
+from gateway.server.channel import Channel, Message, Order, Question, Start, WorkerReply
 from gateway.server.worker import DRAIN_SECONDS, LAST_SECONDS, OUTLIVE_SECONDS, Worker
 from gateway.tasks import Tasks
 from tests.support.harness import connected, once, settings
@@ -39,7 +39,7 @@ class Running:
     async def ask(self, question: Question, kind: Any) -> Any:
         self.channel.send(Message(question))
         async with asyncio.timeout(15):
-            reply = await self.channel.receive(Reply)
+            reply = await self.channel.receive(WorkerReply)
         assert reply is not None
         assert reply.to is question
         return msgspec.json.decode(reply.content, type=kind)

@@ -16,7 +16,7 @@ from gateway.protocols.http.query import split
 from gateway.sync.jobs.reader import JobReader
 from gateway.sync.jobs.result_reader import ResultReader
 from gateway.sync.results.parsing import ParsingThread
-from gateway.upstream.messages.messages import Heard, Purpose, Reply
+from gateway.upstream.messages.messages import Heard, Purpose, UpstreamResponse
 from tests.support.virtual_time import now
 
 if TYPE_CHECKING:
@@ -47,10 +47,12 @@ def finished(**members: Any) -> bytes:
     return job(**({"lifecycle": "finished", "state": "success", "output": ['{"a":1}']} | members))
 
 
-def reply(content: bytes, status: int = 200, *fields: Field) -> Reply:
+def reply(content: bytes, status: int = 200, *fields: Field) -> UpstreamResponse:
     own = (SERVER, ALLOW_ORIGIN, (b"Content-Type", b"application/json"))
     length = (b"Content-Length", b"%d" % len(content))
-    return Reply(status, HTTPStatus(status).phrase.encode(), (*own, *fields, length), content)
+    return UpstreamResponse(
+        status, HTTPStatus(status).phrase.encode(), (*own, *fields, length), content
+    )
 
 
 @dataclass(slots=True)
@@ -67,9 +69,9 @@ class Asked:
 class TheEye:
     """Answers ``first`` until ``changes_at``, then ``then``. None is a failure."""
 
-    first: Reply | None = field(default_factory=lambda: reply(job()))
+    first: UpstreamResponse | None = field(default_factory=lambda: reply(job()))
     changes_at: float = float("inf")
-    then: Reply | None = field(default_factory=lambda: reply(finished()))
+    then: UpstreamResponse | None = field(default_factory=lambda: reply(finished()))
     latency_seconds: float = 0.0
     asked: list[Asked] = field(default_factory=list)
 
@@ -84,7 +86,7 @@ class TheEye:
         max_bytes: int,
         make_room: Callable[[int], None] | None = None,
         heard: Heard | None = None,
-    ) -> Reply:
+    ) -> UpstreamResponse:
         self.asked.append(Asked(now(), method, target, list(fields), content, purpose))
         await asyncio.sleep(self.latency_seconds)
         response = self.first if now() < self.changes_at else self.then

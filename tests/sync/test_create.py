@@ -17,7 +17,7 @@ from gateway.errors import BadGateway, BadRequest, ContentTooLarge, Field, Respo
 from gateway.protocols.theeye.routes import CreateRoute
 from gateway.sync.create import CreateAndWait, Passed
 from gateway.sync.jobs.reader import passed
-from gateway.upstream.messages.messages import Purpose, Reply
+from gateway.upstream.messages.messages import Purpose, UpstreamResponse
 from tests.support.theeye import (
     ALLOW_ORIGIN,
     JOB_ID,
@@ -140,12 +140,12 @@ async def test_compressed_answer_stays_as_it_is() -> None:
         reply(CREATED.content, 200, (b"Content-Encoding", b"br")),
     ],
 )
-async def test_any_other_answer_passes(response: Reply) -> None:
+async def test_any_other_answer_passes(response: UpstreamResponse) -> None:
     assert await create(post("wait_result=true"), TheEye(response)) == passed(response)
 
 
 @pytest.mark.parametrize("response", [reply(LOOKUP_FAILED, 401), CREATED])
-async def test_what_the_upstream_says_to_the_token_is_told(response: Reply) -> None:
+async def test_what_the_upstream_says_to_the_token_is_told(response: UpstreamResponse) -> None:
     told: list[tuple[Identity, int, Response | None]] = []
     created = post("wait_result=true")
     creating = handler(TheEye(response), lambda *what: told.append(what))

@@ -18,7 +18,7 @@ from gateway.sync.result_cache import Results
 from gateway.sync.results.formatter import Formatter
 from gateway.sync.results.parsing import ParsingThread
 from gateway.sync.watch.watcher import Watcher
-from gateway.upstream.messages.messages import Purpose, Reply
+from gateway.upstream.messages.messages import Purpose, UpstreamResponse
 from tests.support.replay import until
 from tests.support.theeye import (
     ALLOW_ORIGIN,
@@ -222,7 +222,7 @@ async def test_request_takes_its_hold_and_one_time_limit_of_the_upstream_at_most
 
 
 @pytest.mark.parametrize("then", [reply(b'"Unauthorized"', 401), reply(finished())])
-async def test_what_the_upstream_says_to_the_token_is_told_at_once(then: Reply) -> None:
+async def test_what_the_upstream_says_to_the_token_is_told_at_once(then: UpstreamResponse) -> None:
     gateway = Gateway(TheEye(changes_at=3, then=then))
     task = asyncio.get_running_loop().create_task(gateway.answer(get("timeout=55")))
     await asyncio.sleep(1)
@@ -240,7 +240,7 @@ async def test_nothing_is_told_of_a_token_where_the_upstream_says_nothing() -> N
 @pytest.mark.parametrize(
     "refusal", [GONE, reply(b'"Unauthorized"', 401), reply(b'"forbidden"', 403)]
 )
-async def test_refusal_ends_the_wait_at_once_and_passes(refusal: Reply) -> None:
+async def test_refusal_ends_the_wait_at_once_and_passes(refusal: UpstreamResponse) -> None:
     for changes_at in (0, 3):
         response, _, seconds = await ask("timeout=55", TheEye(changes_at=changes_at, then=refusal))
         assert (response.status, response.content) == (refusal.status, refusal.content)
@@ -258,7 +258,7 @@ async def test_refusal_ends_the_wait_at_once_and_passes(refusal: Reply) -> None:
     ],
 )
 async def test_how_the_upstream_took_the_token_is_told(
-    upstream_says: Reply | None, told: list[int]
+    upstream_says: UpstreamResponse | None, told: list[int]
 ) -> None:
     gateway = Gateway(TheEye(upstream_says))
     await gateway.answer(get("timeout=1&limit=1"))
@@ -555,7 +555,7 @@ async def test_job_is_read_again_where_nobody_was_shown_it_for_long() -> None:
 class Hasty(TheEye):
     """Lists say of every job that it has ended."""
 
-    async def ask(self, method: str, target: str, *rest: Any, **options: Any) -> Reply:
+    async def ask(self, method: str, target: str, *rest: Any, **options: Any) -> UpstreamResponse:
         response = await TheEye.ask(self, method, target, *rest, **options)
         ids = re.findall(r"=([0-9a-f]{24})", target)
         listed = [{"id": job_id, "lifecycle": "finished"} for job_id in ids]
@@ -565,14 +565,16 @@ class Hasty(TheEye):
 class Many(Hasty):
     """Has every job that it is asked for."""
 
-    async def ask(self, method: str, target: str, *rest: Any, **options: Any) -> Reply:
+    async def ask(self, method: str, target: str, *rest: Any, **options: Any) -> UpstreamResponse:
         response = await Hasty.ask(self, method, target, *rest, **options)
         asked_for = target.partition("?")[0][-24:].encode()
         return replace(response, content=response.content.replace(JOB_ID.encode(), asked_for))
 
 
 @pytest.mark.parametrize("then", [reply(job()), reply(b"{}"), reply(b"", 500)])
-async def test_list_that_says_otherwise_than_the_job_leads_to_few_reads(then: Reply) -> None:
+async def test_list_that_says_otherwise_than_the_job_leads_to_few_reads(
+    then: UpstreamResponse,
+) -> None:
     upstream = Hasty(changes_at=0.05, then=then, latency_seconds=0.01)
     gateway = Gateway(upstream)
     query = "timeout=30&access_token=t"

@@ -14,7 +14,7 @@ from gateway.protocols.theeye.job import parse_job
 from gateway.sync.jobs.access import Credentials, JobAccess
 from gateway.sync.jobs.reader import Found, Read, Refused
 from gateway.sync.result_cache import OVERHEAD_BYTES, SHARE, Results, holder, size
-from gateway.upstream.messages.messages import Reply
+from gateway.upstream.messages.messages import UpstreamResponse
 from tests.support.theeye import ALLOW_ORIGIN, JOB_ID, SERVER, TheEye, finished, job, reader, reply
 from tests.support.virtual_time import now, run
 
@@ -35,7 +35,7 @@ def access(job_id: str = JOB_ID, customer: str = "acme", origin: bytes | None = 
 class Upstream(TheEye):
     """Says what it is told to."""
 
-    def says(self, response: Reply | None) -> None:
+    def says(self, response: UpstreamResponse | None) -> None:
         self.first = response
 
 
@@ -57,7 +57,10 @@ class Kept:
         return await self.results.read(read or access(), by, has_ended=has_ended, output_only=False)
 
     async def read_while(
-        self, response: Reply | None, by: bytes | None = ONE, read: JobAccess | None = None
+        self,
+        response: UpstreamResponse | None,
+        by: bytes | None = ONE,
+        read: JobAccess | None = None,
     ) -> Read:
         self.upstream.says(response)
         return await self.read(by, read)
@@ -107,7 +110,7 @@ async def test_result_is_for_nobody_and_nothing_else(by: bytes | None, read: Job
     ],
 )
 async def test_result_stands_in_only_where_the_upstream_says_that_the_job_is_gone(
-    refusal: Reply | None,
+    refusal: UpstreamResponse | None,
 ) -> None:
     kept = Kept()
     await kept.read()

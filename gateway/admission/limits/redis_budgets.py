@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gateway.admission.limits.memory_budgets import Budget, MemoryBudgets, Verdict
-    from gateway.admission.limits.redis_script import Call
+    from gateway.admission.limits.redis_script import ScriptCall
     from gateway.config import RedisConfig
 
 _log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class RedisStats:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    call: Call
+    call: ScriptCall
     answer: asyncio.Future[Verdict | None]
 
     def settle(self, verdict: Verdict | None) -> None:

@@ -59,7 +59,7 @@ SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ScriptCall:
     """One call of the script."""
 
     budgets: Sequence[Budget]
@@ -91,16 +91,16 @@ class Call:
         raise ValueError("no verdict")
 
 
-def call(budgets: Sequence[Budget], use: Use, known: Sequence[int]) -> Call:
+def call(budgets: Sequence[Budget], use: Use, known: Sequence[int]) -> ScriptCall:
     """See ``arguments``."""
     keys = tuple(map(key_of, budgets))
-    return Call(budgets, keys, tuple(arguments(budgets, use, known)))
+    return ScriptCall(budgets, keys, tuple(arguments(budgets, use, known)))
 
 
-def trial() -> Call:
+def trial() -> ScriptCall:
     """A decision that is always written, as every charge is: it fails where those would."""
     budgets = (Budget(RouteKind.OTHER, b"", Rate(1.0, 1), is_known=False),)
-    return Call(budgets, (TRIAL_KEY,), tuple(arguments(budgets, Use.OWE, [0])))
+    return ScriptCall(budgets, (TRIAL_KEY,), tuple(arguments(budgets, Use.OWE, [0])))
 
 
 def key_of(budget: Budget) -> str:

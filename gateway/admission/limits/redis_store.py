@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 
     from gateway.admission.limits.memory_budgets import Verdict
-    from gateway.admission.limits.redis_script import Call
+    from gateway.admission.limits.redis_script import ScriptCall
 
 
 class Unusable(Exception):
@@ -57,7 +57,7 @@ class RedisStore:
         call = trial()
         _verdicts([call], await self._replied([call.by_text], answer_seconds))
 
-    async def decide(self, calls: Sequence[Call], answer_seconds: float) -> list[Verdict]:
+    async def decide(self, calls: Sequence[ScriptCall], answer_seconds: float) -> list[Verdict]:
         """The verdict on each call; one round trip, and another where the server has forgotten the
         script.
 
@@ -102,7 +102,7 @@ class RedisStore:
         return reply
 
 
-def _verdicts(calls: Sequence[Call], replies: Sequence[object]) -> list[Verdict]:
+def _verdicts(calls: Sequence[ScriptCall], replies: Sequence[object]) -> list[Verdict]:
     try:
         return [call.verdict(reply) for call, reply in zip(calls, replies, strict=True)]
     except ValueError:

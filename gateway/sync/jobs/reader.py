@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gateway.errors import Field
     from gateway.sync.jobs.access import JobAccess
     from gateway.sync.results.parsing import ParsingThread
-    from gateway.upstream.messages.messages import Heard, Reply
+    from gateway.upstream.messages.messages import Heard, UpstreamResponse
 
 AT_ONCE_BYTES = 256 * 1024
 """A larger job with surrogates is read in a thread. Others are read at once, in 2 ms for each MiB;
@@ -55,7 +55,7 @@ class Requester(Protocol):
         max_bytes: int,
         make_room: Callable[[int], None] | None = None,
         heard: Heard | None = None,
-    ) -> Reply:
+    ) -> UpstreamResponse:
         """Send a request and read the whole answer, making room for it; raises GatewayError."""
         raise NotImplementedError
 
@@ -92,7 +92,7 @@ class Failing:
 Read = Found | Refused | Unfinished | Failing
 
 
-def passed(reply: Reply) -> Response:
+def passed(reply: UpstreamResponse) -> Response:
     """The upstream's answer as it came."""
     return Response(reply.status, reply.content, tuple(reply.fields), reply.reason)
 
@@ -186,7 +186,7 @@ class JobReader:
             return await self._thread.run(access.client, understood, reply, access)
 
 
-def understood(reply: Reply, access: JobAccess) -> Read:
+def understood(reply: UpstreamResponse, access: JobAccess) -> Read:
     """What the upstream's answer to a read means.
 
     It gives any organization's job to any token, so the job must name the organization asked for.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gateway.protocols.theeye.job import Job
     from gateway.sync.jobs.access import JobAccess
     from gateway.sync.jobs.reader import Read, Requester
-    from gateway.upstream.messages.messages import Reply
+    from gateway.upstream.messages.messages import UpstreamResponse
 
 _OF_THE_CLIENT = frozenset({401, 409})
 """Statuses of a list that say as much of a read; others only that this token gets no lists."""
@@ -81,7 +81,7 @@ class ResultReader:
         completed = with_output(job, output.content)
         return Failing() if completed is None else Found(completed, fields)
 
-    async def _ask(self, access: JobAccess, target: str) -> Reply | None:
+    async def _ask(self, access: JobAccess, target: str) -> UpstreamResponse | None:
         with self._buffers.of(access.client) as held:
             try:
                 return await self._upstream.ask(
@@ -110,7 +110,7 @@ def _with_token(access: JobAccess, path: str, query: str = "") -> str:
     return f"{path}?{'&'.join(parts)}" if parts else path
 
 
-def _listed(reply: Reply, access: JobAccess) -> Job | None:
+def _listed(reply: UpstreamResponse, access: JobAccess) -> Job | None:
     """The job as the list has it; None where it has none, or is no list."""
     if reply.status != 200:
         return None

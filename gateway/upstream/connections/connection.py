@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gateway.upstream.connections.write_batch import WriteBatch
 
 
-class Connection(asyncio.Protocol):
+class UpstreamConnection(asyncio.Protocol):
     """``on_closed`` is called once, when the connection is gone.
 
     ``buffer_bytes``: above so much content that waits to be taken the socket is not read, and
@@ -29,7 +29,10 @@ class Connection(asyncio.Protocol):
     """
 
     def __init__(
-        self, on_closed: Callable[[Connection], None], buffer_bytes: int, write_batch: WriteBatch
+        self,
+        on_closed: Callable[[UpstreamConnection], None],
+        buffer_bytes: int,
+        write_batch: WriteBatch,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._write_batch = write_batch

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.errors import BadGateway, GatewayTimeout, Overloaded, TooManyRequests
-from gateway.upstream.connections.connection import Connection
+from gateway.upstream.connections.connection import UpstreamConnection
 from gateway.upstream.connections.shares import Shares, first_waiting
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Lease:
 
     __slots__ = ("_holder", "_pool", "connection")
 
-    def __init__(self, pool: Pool, connection: Connection, holder: bytes) -> None:
+    def __init__(self, pool: Pool, connection: UpstreamConnection, holder: bytes) -> None:
         self._pool = pool
         self._holder = holder
         self.connection = connection
@@ -76,8 +76,8 @@ class Pool:
         self._dial = dial
         self._config = config
         self._write_batch = write_batch
-        self._idle: list[Connection] = []
-        self._open: set[Connection] = set()
+        self._idle: list[UpstreamConnection] = []
+        self._open: set[UpstreamConnection] = set()
         self._taken = 0
         """Places in use: connections open, being opened, or promised to one in the queue."""
         reserved = config.max_connections // RESERVED_SHARE
@@ -127,7 +127,7 @@ class Pool:
             self._shares.give_back(holder)
             self._discard(connection)
 
-    def take_back(self, connection: Connection, holder: bytes) -> None:
+    def take_back(self, connection: UpstreamConnection, holder: bytes) -> None:
         """End a lease."""
         self._shares.give_back(holder)
         keep = self._config.keepalive_seconds
@@ -170,7 +170,7 @@ class Pool:
         of those that wait for a share of the places none may have one while there are any."""
         return self._shares.may_take(holder) if holder else not self._queue
 
-    async def _queued(self, holder: bytes) -> Connection | None:
+    async def _queued(self, holder: bytes) -> UpstreamConnection | None:
         """Wait in line for a connection, or (None) for the place to open one."""
         ticket: Ticket = asyncio.get_running_loop().create_future()
         if holder:
@@ -211,11 +211,13 @@ class Pool:
         else:
             self.take_back(connection, holder)
 
-    async def _connect(self) -> Connection:
-        made: list[Connection] = []
+    async def _connect(self) -> UpstreamConnection:
+        made: list[UpstreamConnection] = []
 
-        def protocol() -> Connection:
-            made.append(Connection(self._on_closed, self._config.buffer_bytes, self._write_batch))
+        def protocol() -> UpstreamConnection:
+            made.append(
+                UpstreamConnection(self._on_closed, self._config.buffer_bytes, self._write_batch)
+            )
             return made[-1]
 
         try:
@@ -228,12 +230,12 @@ class Pool:
         self._open.add(made[-1])
         return made[-1]
 
-    def _on_closed(self, connection: Connection) -> None:
+    def _on_closed(self, connection: UpstreamConnection) -> None:
         if connection in self._idle:
             self._idle.remove(connection)
             self._discard(connection)
 
-    def _discard(self, connection: Connection) -> None:
+    def _discard(self, connection: UpstreamConnection) -> None:
         if connection.is_open:
             connection.close()
         if connection in self._open:

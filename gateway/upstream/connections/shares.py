@@ -13,9 +13,9 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gateway.upstream.connections.connection import Connection
+    from gateway.upstream.connections.connection import UpstreamConnection
 
-    Ticket = asyncio.Future[Connection | None]
+    Ticket = asyncio.Future[UpstreamConnection | None]
     """A request in a queue: resolved with a connection, or None for the place to open one."""
 
 GREED = 2

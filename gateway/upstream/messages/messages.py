@@ -104,7 +104,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class UpstreamResponse:
     """A whole response; ``fields`` are those for the next hop only."""
 
     status: int

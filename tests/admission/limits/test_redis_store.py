@@ -12,7 +12,7 @@ import pytest
 
 from gateway.admission.limits.gcra import Rate
 from gateway.admission.limits.memory_budgets import Budget, Use
-from gateway.admission.limits.redis_script import Call, call
+from gateway.admission.limits.redis_script import ScriptCall, call
 from gateway.admission.limits.redis_store import Closed, RedisStore, Unusable
 from gateway.config import RedisConfig
 from gateway.protocols.theeye.routes import RouteKind
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SECONDS = 5.0
 
 
-def decision(key: bytes = b"key") -> Call:
+def decision(key: bytes = b"key") -> ScriptCall:
     return call([Budget(RouteKind.OTHER, key, Rate(0.01, 2), is_known=True)], Use.TAKE, [0])
 
 

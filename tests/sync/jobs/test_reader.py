@@ -17,7 +17,7 @@ from gateway.sync.jobs.reader import (
     passed,
     understood,
 )
-from gateway.upstream.messages.messages import Purpose, Reply
+from gateway.upstream.messages.messages import Purpose, UpstreamResponse
 from tests.support.theeye import (
     ALLOW_ORIGIN,
     JOB_ID,
@@ -89,21 +89,25 @@ def kind(read: Read) -> type[Read] | int:
         (reply(b"", 503), Failing),
     ],
 )
-def test_answer_to_a_read_is_understood(response: Reply, expected: type[Read] | int) -> None:
+def test_answer_to_a_read_is_understood(
+    response: UpstreamResponse, expected: type[Read] | int
+) -> None:
     assert kind(understood(response, BY_TOKEN)) == expected
 
 
 @pytest.mark.parametrize(
     "response", [reply(finished(customer_name="globex")), reply(b'{"stack":"x"}', 409)]
 )
-def test_job_of_another_organization_is_not_found_and_shows_nothing(response: Reply) -> None:
+def test_job_of_another_organization_is_not_found_and_shows_nothing(
+    response: UpstreamResponse,
+) -> None:
     refused = understood(response, BY_TOKEN)
     assert isinstance(refused, Refused)
     assert refused.response == NOT_FOUND.with_fields(SERVER, ALLOW_ORIGIN)
 
 
 def test_refusal_passes_as_it_is() -> None:
-    response = Reply(
+    response = UpstreamResponse(
         401, b"No", [(b"Date", b"x"), (b"Set-Cookie", b"a"), (b"Set-Cookie", b"b")], b"?"
     )
     expected = Response(401, b"?", tuple(response.fields), b"No")
@@ -126,7 +130,7 @@ def test_refusal_passes_as_it_is() -> None:
     ],
 )
 async def test_job_is_read_by_its_secret_from_the_upstreams_own_result(
-    response: Reply | None, expected: type[Read] | int, look: PollOutcome
+    response: UpstreamResponse | None, expected: type[Read] | int, look: PollOutcome
 ) -> None:
     upstream = TheEye(first=response)
     asked = orchestrator(upstream, 10_000)
@@ -159,7 +163,7 @@ async def test_read_by_secret_does_not_wait_for_the_upstreams_own_hold() -> None
     ],
 )
 async def test_look_says_no_more_than_that_something_changed(
-    response: Reply, look: PollOutcome
+    response: UpstreamResponse, look: PollOutcome
 ) -> None:
     assert await orchestrator(TheEye(first=response), 10_000).poll(BY_TOKEN) is look
 
@@ -196,7 +200,7 @@ async def test_jobs_are_looked_at_together_with_the_first_ones_credentials() -> 
     ],
 )
 async def test_list_is_read_up_to_a_bound_and_understood(
-    response: Reply | None, listing: Listing
+    response: UpstreamResponse | None, listing: Listing
 ) -> None:
     assert await listed(TheEye(response)) == listing
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gateway.errors import Field
-    from gateway.upstream.messages.messages import Reply
+    from gateway.upstream.messages.messages import UpstreamResponse
 
 pytestmark = pytest.mark.virtual_time
 
@@ -47,7 +47,9 @@ class TheEye:
     """Has one job that is too large; ``listed`` and ``output`` are its other answers, None for a
     failure."""
 
-    def __init__(self, listed: Reply | None = LISTED, output: Reply | None = ALONE) -> None:
+    def __init__(
+        self, listed: UpstreamResponse | None = LISTED, output: UpstreamResponse | None = ALONE
+    ) -> None:
         self._listed = listed
         self._output = output
         self.asked: list[tuple[str, list[Field]]] = []
@@ -63,7 +65,7 @@ class TheEye:
         max_bytes: int,
         make_room: Callable[[int], None] | None = None,
         heard: Heard | None = None,
-    ) -> Reply:
+    ) -> UpstreamResponse:
         assert (method, content, purpose) == ("GET", b"", Purpose.READ)
         self.asked.append((target, list(fields)))
         path = target.partition("?")[0]
@@ -144,7 +146,7 @@ async def test_output_that_is_too_large_itself_is_refused() -> None:
         reply(b"[1,%b" % finished()),
     ],
 )
-async def test_job_that_no_list_tells_of_is_too_large(listed: Reply) -> None:
+async def test_job_that_no_list_tells_of_is_too_large(listed: UpstreamResponse) -> None:
     with pytest.raises(ResponseTooLarge, match="whole"):
         await read(TheEye(listed))
 

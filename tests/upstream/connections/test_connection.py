@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.errors import BadGateway, ContentCut, GatewayTimeout
-from gateway.upstream.connections.connection import Connection
+from gateway.upstream.connections.connection import UpstreamConnection
 from gateway.upstream.connections.write_batch import WriteBatch
 from tests.support.replay import until
 from tests.support.upstream import Peer, upstream_doing
@@ -24,14 +24,16 @@ GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @asynccontextmanager
-async def connection_to(serve: Serve) -> AsyncIterator[tuple[Connection, list[Connection]]]:
+async def connection_to(
+    serve: Serve,
+) -> AsyncIterator[tuple[UpstreamConnection, list[UpstreamConnection]]]:
     """A connection, and where it is noted once it is lost."""
-    lost: list[Connection] = []
+    lost: list[UpstreamConnection] = []
     loop = asyncio.get_running_loop()
     async with upstream_doing(serve) as script:
         host, port = script.url.removeprefix("http://").rsplit(":", 1)
         _, connection = await loop.create_connection(
-            lambda: Connection(lost.append, BUFFER_BYTES, WriteBatch()), host, int(port)
+            lambda: UpstreamConnection(lost.append, BUFFER_BYTES, WriteBatch()), host, int(port)
         )
         try:
             yield connection, lost
