@@ -125,14 +125,14 @@ def _growth(floors: list[Floor]) -> Iterator[str]:
     yield from titles(
         "jobs at a time, one token",
         *("late p50", "of allowed", "p95", "of allowed"),
-        *("looks/job", "looks/s", "looks/s for each waiting"),
+        *("polls/job", "polls/s", "polls/s for each waiting"),
     )
     least = {100: 0.7, 1000: 0.1}
     for concurrent, seconds in ((1, 2000), (10, 300), (100, 90), (1000, 40), (10_000, 25)):
         jobs = together(concurrent, seconds, MEDIAN_SECONDS, 1.0)
         found = simulate(jobs, counted=(COUNTED_FROM_SECONDS, seconds))
-        per_job = found.looks / len(found.outcomes)
-        per_second = found.looks / (seconds - COUNTED_FROM_SECONDS)
+        per_job = found.polls / len(found.outcomes)
+        per_second = found.polls / (seconds - COUNTED_FROM_SECONDS)
         yield row(
             f"{concurrent:,}",
             *_late_cells(found),
@@ -141,7 +141,7 @@ def _growth(floors: list[Floor]) -> Iterator[str]:
             f"{per_second / concurrent:.4f}",
         )
         if concurrent in least:
-            floors.append(Floor(f"{concurrent:,} jobs: looks/job", per_job, least[concurrent]))
+            floors.append(Floor(f"{concurrent:,} jobs: polls/job", per_job, least[concurrent]))
 
 
 # --- held requests

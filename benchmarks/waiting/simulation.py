@@ -47,21 +47,21 @@ class Job:
 class SimulatedUpstream:
     ends: dict[str, float]
     counted: tuple[float, float]
-    looks: int = 0
+    polls: int = 0
 
     async def poll(self, access: JobAccess) -> PollOutcome:
-        self.looks += self._counts()
+        self.polls += self._counts()
         await asyncio.sleep(READ_SECONDS)
         return self._at(access)
 
     async def poll_many(self, accesses: Sequence[JobAccess], *, only_ended: bool) -> Listing:
-        self.looks += self._counts()
+        self.polls += self._counts()
         await asyncio.sleep(LIST_SECONDS)
-        looks = {access.job_id: self._at(access) for access in accesses}
+        outcomes = {access.job_id: self._at(access) for access in accesses}
         return {
-            job_id: look
-            for job_id, look in looks.items()
-            if not only_ended or look is PollOutcome.CHANGED
+            job_id: outcome
+            for job_id, outcome in outcomes.items()
+            if not only_ended or outcome is PollOutcome.CHANGED
         }
 
     def _counts(self) -> bool:
@@ -81,18 +81,18 @@ class Outcome:
 @dataclass(frozen=True, slots=True)
 class Findings:
     outcomes: tuple[Outcome, ...]
-    looks: int
+    polls: int
     """Requests to see whether jobs have ended; two reads for each job come on top."""
 
     @property
     def requests_per_job(self) -> float:
         """All requests, with the reads when a wait begins and ends."""
-        return self.looks / len(self.outcomes) + 2
+        return self.polls / len(self.outcomes) + 2
 
     def without(self, first: int) -> Findings:
         """The same without the first jobs; the requests are those of an average job."""
         kept = self.outcomes[first:]
-        return Findings(kept, round(self.looks * len(kept) / len(self.outcomes)))
+        return Findings(kept, round(self.polls * len(kept) / len(self.outcomes)))
 
     def late(self, quantile: int, floor_seconds: float, share: float) -> tuple[float, float]:
         """The percentile of the latency as a share of the run time, and of what is allowed: that
@@ -121,7 +121,7 @@ def simulate(
     **settings: float,
 ) -> Findings:
     """Each job is waited for by one client from its beginning on. With ``task`` all are of one
-    task, so later ones are looked at as the earlier ones have taught. Only what happens in the
+    task, so later ones are polled as the earlier ones have taught. Only what happens in the
     span ``counted`` counts: requests sent, jobs ended."""
     upstream = SimulatedUpstream({job.id: job.ends for job in jobs}, counted)
     chance = random.Random(1)  # noqa: S311 - no secret
@@ -146,21 +146,21 @@ def simulate(
         await watcher.aclose()
 
     run(scenario())
-    return Findings(tuple(outcomes), upstream.looks)
+    return Findings(tuple(outcomes), upstream.polls)
 
 
 def simulate_fixed(jobs: Sequence[Job], every_seconds: float = 1.0) -> Findings:
     """The same by reading each job every so often."""
     chance = random.Random(1)  # noqa: S311 - no secret
-    outcomes, looks = [], 0
+    outcomes, polls = [], 0
     for job in jobs:
         # The first read comes at once; the job's end lies anywhere between two others.
         first = job.begins + READ_SECONDS * chance.random()
         reads = max(0, math.ceil((job.ends - first) / every_seconds))
-        looks += max(0, reads - 1)
+        polls += max(0, reads - 1)
         late = first + reads * every_seconds + READ_SECONDS - job.ends
         outcomes.append(Outcome(job, late))
-    return Findings(tuple(outcomes), looks)
+    return Findings(tuple(outcomes), polls)
 
 
 def alone(number: int, median: float, sigma: float, seed: int = 1) -> list[Job]:

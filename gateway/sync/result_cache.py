@@ -1,9 +1,9 @@
-"""Results that outlive the upstream: finished jobs, kept for a moment for who has read them.
+"""Keeps finished jobs for a moment, for clients that have read them once already.
 
-TheEye keeps only the five newest jobs of a task. A client whose connection broke while its result
-came, or that comes back late, may find its job gone. The upstream is still asked first, each time:
-what is kept here stands in only where it says that there is no such job. So a token that has been
-revoked gets the upstream's 401, not a result.
+TheEye keeps only the five newest jobs of a task (recording autoremove). A client whose connection
+broke while its result came, or that comes back late, may find its job gone. The upstream is still
+asked first, each time: what is kept here stands in only where it says that there is no such job. So
+a token that has been revoked gets the upstream's 401, not a result.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SHARE = 8
 """No job takes more than this part of the bytes, so that one cannot drive out all others."""
 OVERHEAD_BYTES = 1024
-"""What an entry takes besides the job's content."""
+"""Size of an entry besides the job's content."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,7 +171,7 @@ async def test_request_beyond_the_limit_answers_the_result_there_is() -> None:
     assert (response.status, response.content) == (200, b'["{\\"a\\":1}"]')
 
 
-async def test_last_request_looks_once_more_before_it_gives_up() -> None:
+async def test_last_request_reads_once_more_before_it_gives_up() -> None:
     response, _, seconds = await ask("counter=5&limit=6&timeout=60", TheEye(changes_at=59.9))
     assert response.status == 200
     assert seconds == 60
@@ -432,7 +432,7 @@ async def reads_of_the_sixth(task_ids: list[str]) -> list[float]:
     return [asked.at - began for asked in upstream.asked]
 
 
-async def test_job_of_a_known_task_is_looked_at_seldom_before_it_usually_ends() -> None:
+async def test_job_of_a_known_task_is_polled_seldom_before_it_usually_ends() -> None:
     unknown = await reads_of_the_sixth([*"12345", "6"])
     known = await reads_of_the_sixth([*"66666", "6"])
     assert len(unknown) > 30
@@ -532,7 +532,7 @@ async def test_end_that_may_have_been_missed_between_two_requests_is_noticed_at_
     assert (response.status, now()) == (200, 5)
 
 
-async def test_clients_that_come_while_all_jobs_are_looked_at_cost_no_read_each() -> None:
+async def test_clients_that_come_while_all_jobs_are_polled_cost_no_read_each() -> None:
     upstream = TheEye()
     gateway = Gateway(upstream)
     gateway.watcher.rely_on_hints(True)
@@ -617,7 +617,7 @@ async def test_end_that_could_not_be_read_is_not_forgotten_when_its_client_comes
     assert now() < 17
 
 
-async def test_false_alarm_does_not_make_an_old_job_be_looked_at_as_a_new_one() -> None:
+async def test_false_alarm_does_not_make_an_old_job_be_polled_as_a_new_one() -> None:
     upstream = TheEye()
     gateway = Gateway(upstream)
     async with asyncio.TaskGroup() as group:

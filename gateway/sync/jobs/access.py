@@ -56,7 +56,7 @@ class JobAccess:
     origin: bytes | None = None
     """The client's, so that the upstream's Access-Control fields fit it."""
     secret: str = field(default="", repr=False)
-    """As it stands in the path; empty without one."""
+    """The job's secret as it stands in the path; empty for access by token."""
     client: bytes = field(default=b"", repr=False)
     """The key of the client in whose share of memory the job is read."""
     heard: Heard = field(default_factory=Heard, repr=False, compare=False)
@@ -72,7 +72,7 @@ class JobAccess:
 
     @property
     def path(self) -> str:
-        """Where the client finds the result."""
+        """The path at which the client finds the result."""
         return result_path(self.job_id, self.secret)
 
     @property

@@ -1,4 +1,4 @@
-"""The outcome of one look at a job."""
+"""The outcome of one poll of a job."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from enum import Enum, auto
 
 
 class PollOutcome(Enum):
-    """What one look at a job says."""
+    """Outcome of one poll of a job."""
 
     RUNNING = auto()
     CHANGED = auto()
-    """It ended, or is gone: everybody should read it."""
+    """The job ended, or is gone: everybody should read it."""
     NOT_ENDED = auto()
-    """A list of those that have ended does not have it: it goes on, or was removed."""
+    """Missing from a list of those that have ended: the job goes on, or was removed."""
     REFUSED = auto()
-    """Not with these credentials: the clients they belong to should read it."""
+    """The credentials are not accepted: the clients they belong to should read the job."""
     FAILING = auto()
     """The upstream did not say."""

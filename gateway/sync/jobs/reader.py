@@ -1,4 +1,4 @@
-"""Reading a job upstream with the client's own credentials, and what the answer means."""
+"""Reads a job upstream with the client's own credentials, and tells what the response means."""
 
 from __future__ import annotations
 
@@ -36,13 +36,14 @@ AT_ONCE_BYTES = 256 * 1024
 no other thread could go on meanwhile."""
 _NOT_YET = frozenset({303, 408})
 _SECRET_READ_SECONDS = 1.0
-"""By secret the upstream has no other route than its own hold, which answers at once only where
-the job has ended, and else after ten seconds."""
+"""Time limit of a read by secret: TheEye has no other route for it than its own hold, which
+responds at once only where the job has ended, else after ten seconds (recordings secret_result,
+wait_timeout_408)."""
 _OTHER_ORGANIZATION = 409
 
 
 class Requester(Protocol):
-    """What the sync mode needs of the way upstream."""
+    """Sends requests of the gateway's own upstream."""
 
     async def ask(
         self,
@@ -56,7 +57,7 @@ class Requester(Protocol):
         make_room: Callable[[int], None] | None = None,
         heard: Heard | None = None,
     ) -> UpstreamResponse:
-        """Send a request and read the whole answer, making room for it; raises GatewayError."""
+        """Send a request and read the whole response, making room for it; raises GatewayError."""
         raise NotImplementedError
 
 
@@ -70,7 +71,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The client may not see the job, or there is none: what to answer."""
+    """A job that the client may not see, or that does not exist, with the response that says so."""
 
     response: Response
     is_gone: bool = False
@@ -93,7 +94,7 @@ Read = Found | Refused | Unfinished | Failing
 
 
 def passed(reply: UpstreamResponse) -> Response:
-    """The upstream's answer as it came."""
+    """The upstream's response as it came."""
     return Response(reply.status, reply.content, tuple(reply.fields), reply.reason)
 
 
@@ -114,7 +115,7 @@ class JobReader:
         return await self._at_once(access, Purpose.READ)
 
     async def poll(self, access: JobAccess) -> PollOutcome:
-        """What the watcher needs to know: nothing but that something changed."""
+        """Tell whether something changed, and nothing else."""
         try:
             read = await self._at_once(access, Purpose.POLL)
         except ResponseTooLarge:
@@ -136,9 +137,9 @@ class JobReader:
                 return PollOutcome.FAILING
 
     async def poll_many(self, accesses: Sequence[JobAccess], *, only_ended: bool) -> Listing:
-        """The same for jobs of one organization, with the same credentials, in one request.
+        """Poll jobs of one organization, with the same credentials, in one request.
 
-        ``only_ended``: what it lists are only those that have ended.
+        ``only_ended``: the list has only those that have ended.
         """
         with self._buffers.of(accesses[0].client) as held:
             try:
@@ -187,9 +188,10 @@ class JobReader:
 
 
 def understood(reply: UpstreamResponse, access: JobAccess) -> Read:
-    """What the upstream's answer to a read means.
+    """The meaning of the upstream's response to a read.
 
-    It gives any organization's job to any token, so the job must name the organization asked for.
+    TheEye gives any organization's job to any token (recording job_cross_organization), so the job
+    must name the organization that was asked for.
     """
     fields = carried_fields(access.origin, reply.fields)
     job = parse_job(reply.content) if reply.status in {200, 500} else None

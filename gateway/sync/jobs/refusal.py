@@ -1,8 +1,8 @@
-"""Whether a 4xx of the upstream is about the job that was asked for. Pure.
+"""Tells whether a 4xx of the upstream is about the job that was asked for. Pure.
 
 While TheEye's session service fails, TheEye passes its status on, be it 403 or 404, with the stack
-of its own look-up as content. A proxy between may answer the like. Such an answer says nothing
-about the job: only the words that TheEye has for jobs do.
+of its own look-up as content (recording auth_gateway_status). A proxy between may respond alike.
+Such a response says nothing about the job: only the words that TheEye has for jobs do.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ _WORDS = {
     403: frozenset({"forbidden", "invalid secret"}),
     404: frozenset({"job not found", "organization not found"}),
 }
-"""In lower case: TheEye has both "forbidden" and "Forbidden"."""
+"""Words about jobs by status, in lower case (recordings job_read_errors, secret_result)."""
 _GONE = "job not found"
-_ASK_LATER = frozenset({408, 429})
+_TRY_LATER = frozenset({408, 429})
 _OF_THE_TOKEN = frozenset({400, 401})
-"""Look-ups fail with these for what the client sent: a token that nobody has, or that cannot be
-looked up."""
+"""Statuses of a look-up that failed for what the client sent: a token that nobody has, or that
+cannot be looked up (recording auth_errors)."""
 
 
 class _ErrorBody(msgspec.Struct):
@@ -31,8 +31,8 @@ _decoder: msgspec.json.Decoder[str | _ErrorBody] = msgspec.json.Decoder(str | _E
 
 
 def is_refusal(status: int, content: bytes) -> bool:
-    """Whether the upstream will not show the job, whenever it is asked; else it is failing."""
-    if not 400 <= status < 500 or status in _ASK_LATER:
+    """True where the upstream refuses the job for good; False where it is failing."""
+    if not 400 <= status < 500 or status in _TRY_LATER:
         return False
     words = _WORDS.get(status)
     if words is not None:
@@ -41,12 +41,12 @@ def is_refusal(status: int, content: bytes) -> bool:
 
 
 def is_gone(status: int, content: bytes) -> bool:
-    """Whether the upstream let the client in, and has no such job."""
+    """True where the upstream let the client in, and has no such job."""
     return status == 404 and _message(content) == _GONE
 
 
 def _message(content: bytes) -> str:
-    """What an error says: TheEye's older routes have a string, the newer ones ``message``."""
+    """The words of an error: TheEye's older routes have a string, the newer ones ``message``."""
     body = _decode(content)
     if isinstance(body, _ErrorBody):
         return body.message if isinstance(body.message, str) else ""

@@ -1,7 +1,8 @@
-"""Reading a job for a client: whole, or what can be had of one that is larger than may be held.
+"""Reads a job for a client: whole, or in parts where it is larger than may be held.
 
-TheEye keeps an output four times in a job, so that one of 4 MB makes a job of 16 MB. Lists tell how
-a job ended, and ``GET /job/:id/output`` has its output alone, which is all that two formats take.
+TheEye keeps an output four times in a job, so that one of 600 kB makes a job of 2.7 MB (recording
+large). Lists tell how a job ended, and ``GET /job/:id/output`` has its output alone (recording
+job_output_routes), which is all that two formats take.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class ResultReader:
-    """``max_bytes`` bounds each of the upstream's answers, for which ``buffers`` have room."""
+    """``max_bytes`` bounds each of the upstream's responses, for which ``buffers`` have room."""
 
     def __init__(
         self, orchestrator: JobReader, upstream: Requester, buffers: Buffers, max_bytes: int
@@ -111,7 +112,7 @@ def _with_token(access: JobAccess, path: str, query: str = "") -> str:
 
 
 def _listed(reply: UpstreamResponse, access: JobAccess) -> Job | None:
-    """The job as the list has it; None where it has none, or is no list."""
+    """The job as the list has it; None where the list lacks it, or cannot be read."""
     if reply.status != 200:
         return None
     try:

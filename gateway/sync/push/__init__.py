@@ -1,1 +1,1 @@
-"""Hints that jobs have ended."""
+"""Hints that jobs have ended, and whether to rely on them."""

@@ -1,8 +1,18 @@
-"""Being told that a job ended, by the messages TheEye publishes to a Redis.
+"""Hints that a job ended, from the messages that TheEye publishes to a Redis.
 
-A message is a hint: it may come late, twice, from anybody who can publish, or never. It makes the
-watcher look, nothing more, and while there is no subscription the watcher asks by itself as if
-there were no Redis. So it does where messages are missing.
+A message has neither state nor result (recording redis_messages), and is a hint: it may come late,
+twice, from anybody who can publish, or never. It makes the job's clients read, nothing more. While
+hints are relied on the watcher polls as a safety net only; while there is no subscription, or a job
+ended without a message, it polls as if there were no Redis.
+
+             ┌───────────── lost, after a growing gap ──────────────┐
+             ▼                                                      │
+    connecting ── both patterns confirmed ──► subscribed ── silent, closed, refused
+                         │                        │
+            poll_all: ends may have               ├─ message ──► hint: clients of the job read
+            been missed until now                 └─ ping answered ──► review: rely or not
+
+Polls go on underneath, so that what a lost message costs is time, never a result.
 """
 
 from __future__ import annotations
@@ -24,7 +34,7 @@ if TYPE_CHECKING:
     from gateway.sync.push.subscription import Subscription
 
 AT_ONCE = 32
-"""So many messages in a row are taken before others have their turn."""
+"""Messages in a row that are taken before other tasks may run."""
 MAX_CHANNEL_BYTES = 128
 FIRST_GAP_SECONDS = 0.1
 MAX_GAP_SECONDS = 5.0
@@ -35,18 +45,19 @@ _log = logging.getLogger(__name__)
 
 
 class Hinted(Protocol):
-    """What push needs of the watcher."""
+    """Takes hints: the watcher."""
 
     def hint(self, job_id: str) -> None:
-        """The job may have ended: look now. Kept for a few seconds where nobody waits yet."""
+        """Let the clients of a job that may have ended read it. Remembered for a few seconds where
+        nobody waits yet."""
         raise NotImplementedError
 
     def poll_all(self) -> None:
-        """Hints may have been missed: look at every job once, soon."""
+        """Poll every job once, soon: hints may have been missed."""
         raise NotImplementedError
 
     def rely_on_hints(self, healthy: bool) -> None:
-        """Whether hints come: if so look seldom by yourself, else at full pace at once."""
+        """Poll seldom while hints come, else as if there were none, at once."""
         raise NotImplementedError
 
 
@@ -56,7 +67,7 @@ class PushStats:
     matched: int
     """Messages that name a job, since the start."""
     dropped: int
-    """All others."""
+    """Messages that name none."""
     missing: int
     """Jobs that ended without a message."""
 
@@ -65,7 +76,7 @@ def job_named(reply: object) -> str:
     """The id of the job that a reply of Redis says has ended, in lower case; empty where none.
 
     It stands in the channel, ``<organization id>:job-finished:<job id>``; the payload repeats it
-    and is not looked at.
+    and is not read (recording redis_messages).
     """
     if not isinstance(reply, list) or len(reply) != 4 or reply[0] != b"pmessage":
         return ""
@@ -128,7 +139,7 @@ class Push:
             reason = await self._until_lost()
             if self._logged is not False:
                 self._logged = False
-                _log.warning("redis: not told of ends of jobs, asking at full pace: %s", reason)
+                _log.warning("redis: not told of ends of jobs, polling at full pace: %s", reason)
             backoff.lasted(self._clock() - began)
             await asyncio.sleep(backoff.gap(self._chance()))
 
@@ -185,5 +196,5 @@ class Push:
             return
         self._relies = relies
         if self._is_connected and not relies:
-            _log.warning("redis: a job ended without a message, asking at full pace")
+            _log.warning("redis: a job ended without a message, polling at full pace")
         self._watcher.rely_on_hints(relies)

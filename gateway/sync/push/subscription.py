@@ -1,4 +1,4 @@
-"""One subscription at a Redis, from connecting to closing: what it says and whether it answers.
+"""Subscription at a Redis, from connecting to closing: its messages, and signs of life.
 
 What redis-py raises becomes ``Lost`` here, and so does silence: a Redis may accept a connection and
 then hang, and a subscription over which nothing comes looks the same whether it is well or dead.
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 PATTERNS = (b"*:job-finished:*", b"*:workflow-job-finished:*")
 MAX_UNANSWERED = 2
-"""PINGs without an answer. One may be due to this process having been busy."""
+"""Bound of PINGs without a reply. One may be due to this process having been busy."""
 _PONGS = ([b"pong", b""], b"PONG")
-"""Within a subscription as RESP2 has it, and as RESP3 has it."""
+"""Replies to PING within a subscription, in RESP2 and in RESP3."""
 
 
 class Lost(Exception):
@@ -26,7 +26,7 @@ class Lost(Exception):
 
 
 class Subscription:
-    """Over a connection of redis-py that is not connected yet and has no time limits."""
+    """Takes a connection of redis-py that is not connected yet and has no time limits."""
 
     def __init__(self, connection: AbstractConnection) -> None:
         self._connection = connection
@@ -36,7 +36,7 @@ class Subscription:
         """Connect and subscribe, within ``seconds``; done when both patterns are confirmed.
 
         Raises:
-            Lost: also where Redis refuses, or is none.
+            Lost: also where Redis refuses, or something else listens.
         """
         try:
             async with asyncio.timeout(seconds):
@@ -44,7 +44,7 @@ class Subscription:
                 await self._send("PSUBSCRIBE", *PATTERNS)
                 missing = set(PATTERNS)
                 while missing:
-                    # What comes between is made good by looking at all jobs afterwards.
+                    # What comes between is made good by polling all jobs afterwards.
                     missing.discard(_confirmed(await self._read()))
                     await asyncio.sleep(0)
         except TimeoutError:
@@ -55,7 +55,7 @@ class Subscription:
             raise Lost(reason(failure)) from failure
 
     async def message(self) -> object:
-        """What Redis says next, but for its answers to PING; it may be anything.
+        """The next reply of Redis, but for those to PING; it may be anything.
 
         Raises:
             Lost: the connection is closed, or what comes is not Redis's protocol.
@@ -89,7 +89,7 @@ class Subscription:
         try:
             reply: object = await self._connection.read_response(push_request=True)
         except Exception as failure:
-            # Whatever makes the parser fail: it is no Redis then, or is one no more.
+            # Whatever makes the parser fail: the peer does not speak Redis's protocol, or no more.
             raise Lost(reason(failure)) from failure
         return reply
 

@@ -1,8 +1,9 @@
-"""Whether messages can be relied on: a job that ends without one shows that they cannot.
+"""Detects a push channel that is up but useless.
 
 The Redis may be another one than TheEye publishes to, or the service that publishes may be down. A
-subscription is well all the same, and every result would come as late as the watcher looks by
-itself.
+subscription is well all the same, and every result would come as late as the safety net polls. So a
+job that polling saw end, and for which no message came within ``LATE_SECONDS``, turns push off for
+``DISTRUST_SECONDS``.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LATE_SECONDS = 1.0
-"""A message that comes so long after its job was seen to have ended is as good as none."""
+"""Time after which a message about a job that was seen to have ended is as good as none."""
 DISTRUST_SECONDS = 60.0
-"""How long messages are not relied on, at least, after one was missing."""
+"""Time for which messages are not relied on, at least, after one was missing."""
 HINT_SECONDS = 60.0
-"""How long a message can be ahead of its job's end being seen: longer than any gap of looks."""
+"""Memory of a message whose job has not been seen to end: longer than any gap of polls."""
 MAX_JOBS = 10_000
 
 
 class Reliance:
-    """Of one subscription after the other; ``clock`` gives monotonic seconds. Job ids are in lower
-    case."""
+    """Judges one subscription after the other; ``clock`` gives monotonic seconds. Job ids are in
+    lower case."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.missing = 0
@@ -39,20 +40,20 @@ class Reliance:
         """Jobs whose message should have come: when each was seen to have ended."""
 
     def begin(self) -> None:
-        """Messages come from now on."""
+        """Expect messages from now on."""
         self._began = self._clock()
 
     def stop(self) -> None:
-        """They come no more."""
+        """Expect no messages any more."""
         self._began = None
         self._ended.clear()
 
     def hinted(self, job_id: str) -> None:
-        """A message came."""
+        """Note that a message came."""
         self._hinted[job_id] = None
 
     def ended(self, job_id: str, unended_at: float) -> None:
-        """A job that was waited for was seen to have ended.
+        """Note that a job that was waited for was seen to have ended.
 
         The last request that did not find it ended began at ``unended_at``. Where that was before
         the subscription its message may have been sent before, too, and says nothing.
@@ -61,7 +62,7 @@ class Reliance:
             self._ended.append((self._clock(), job_id))
 
     def review(self) -> bool:
-        """Whether to rely on messages now, by the jobs that ended a while ago."""
+        """True where messages are to be relied on now, by the jobs that ended a while ago."""
         now = self._clock()
         while self._ended and now - self._ended[0][0] >= LATE_SECONDS:
             _, job_id = self._ended.popleft()

@@ -1,1 +1,1 @@
-"""Watching jobs until they end, for all who wait."""
+"""Watches jobs until they end, for all who wait."""

@@ -21,7 +21,7 @@ NEVER = float("inf")
 
 
 class Batch:
-    """All watches of one key; times are the clock's seconds."""
+    """The watches of one key; times are the clock's seconds."""
 
     __slots__ = ("due", "free_at", "key", "states")
 
@@ -29,7 +29,7 @@ class Batch:
         self.key = key
         self.states: dict[PollState, None] = {}
         self.due = NEVER
-        """When its next request is due."""
+        """Time at which the next request is due."""
         self.free_at = -NEVER
         """No request is due before this: one follows the other, so that they get fuller."""
 
@@ -50,7 +50,7 @@ class Batches:
     def __init__(self) -> None:
         self._batches: dict[bytes, Batch] = {}
         self._queue: list[tuple[float, int, Batch]] = []
-        """By due time; an entry whose time is not its batch's any more is void."""
+        """Heap by due time; an entry is void once its batch has another."""
         self._numbers = count()
 
     def __len__(self) -> int:

@@ -1,8 +1,8 @@
-"""When to look at a job again. Pure: age, history and chance are arguments.
+"""Gaps between the polls of a job. Pure: age, history and chance are arguments.
 
 A gap is a share of the job's age, so that an end is noticed late in proportion to what was waited
-for anyway, and the looks at a job grow with the logarithm of its age. Where it is known when jobs
-of the task usually end, there are few looks before that time:
+for anyway, and the polls of a job grow with the logarithm of its age. Where it is known when jobs
+of the task usually end, there are few polls before that time:
 
     first   middle      half                  early  (here most jobs end)  late
     |-------|-----------|---------------------|------|--|--|--|--|--|--|---|--...
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
     from gateway.sync.watch.run_times import Usual
 
 JOINING_SHARE = 0.6
-"""From this share of its gap on a look may be made early, together with others."""
+"""Share of its gap after which a poll may be made early, together with others."""
 _JITTER = 0.1
 _MARGIN = 0.75
 """A gap is longer than its share by so many of the shortest: short jobs may be noticed later in
 proportion."""
-_FIRST_LOOK_SECONDS = 0.3
-"""The age at which a job of a known task is looked at first, or an eighth of the usual time where
-that is less."""
+_FIRST_POLL_SECONDS = 0.3
+"""Age at the first poll of a job of a known task, or an eighth of the usual time where that is
+less."""
 _AS_GOOD_AS_AT = 0.85
-"""A look from this share of the age at which it is wanted on is that look: chance moves it."""
+"""Share of the wanted age from which on a poll counts as the wanted one: chance moves polls."""
 _MAX_DOUBLINGS = 16
 
 
 def gap(
     age_seconds: float, usual: Usual | None, failures: int, chance: float, config: SyncConfig
 ) -> float:
-    """Seconds until the next look.
+    """Seconds until the next poll.
 
-    ``failures``: how many looks in a row the upstream failed to answer; each doubles the shortest
-    gap, up to the longest. ``chance``: 0 to 1, spreads the looks of many watches.
+    ``failures``: polls in a row that the upstream failed to answer; each doubles the shortest
+    gap, up to the longest. ``chance``: 0 to 1, spreads the polls of many watches.
     """
     least, most = config.min_poll_seconds, config.max_poll_seconds
     spread = 1 - _JITTER + 2 * _JITTER * chance
@@ -53,21 +53,21 @@ def gap(
             # Here most jobs end.
             seconds -= margin / 2
         else:
-            until_next = _next_look(age_seconds, usual.early) - age_seconds
-            # A look at half the time may come sooner; the one after it is not the later for that.
+            until_next = _next_poll(age_seconds, usual.early) - age_seconds
+            # A poll at half the time may come sooner; the one after it is not the later for that.
             seconds = max(seconds, min(until_next, usual.early / 2))
     return max(least, min(seconds * spread, most))
 
 
 def safety_gap(chance: float, config: SyncConfig) -> float:
-    """Seconds until the next look while the end is expected to be told."""
+    """Seconds until the next poll while the end is expected to be told by a hint."""
     return config.safety_net_seconds * (1 - _JITTER * chance)
 
 
-def _next_look(age_seconds: float, early_seconds: float) -> float:
-    """The age of the next look at a job that usually does not end before ``early_seconds``."""
+def _next_poll(age_seconds: float, early_seconds: float) -> float:
+    """Age at the next poll of a job that usually does not end before ``early_seconds``."""
     half = early_seconds / 2
-    first = min(early_seconds / 8, _FIRST_LOOK_SECONDS)
-    looks = (first, math.sqrt(first * half), half)
-    ahead = (at for at in looks if age_seconds < at * _AS_GOOD_AS_AT)
+    first = min(early_seconds / 8, _FIRST_POLL_SECONDS)
+    polls = (first, math.sqrt(first * half), half)
+    ahead = (at for at in polls if age_seconds < at * _AS_GOOD_AS_AT)
     return next(ahead, early_seconds)

@@ -14,7 +14,7 @@ class Pacer:
         """Factor by which permits are spaced wider at the moment, from 1."""
 
     def next_at(self) -> float:
-        """When the next permit may be taken."""
+        """Time at which the next permit may be taken."""
         return self._free_at - (self._burst - 1) * self._spacing
 
     def take(self, now: float) -> float:

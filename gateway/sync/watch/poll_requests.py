@@ -25,7 +25,7 @@ POLL_SECONDS = 15.0
 """A request that takes longer counts as failed."""
 MAX_REFUSED = 4096
 REFUSED_SECONDS = 600.0
-"""How long single jobs are polled with a token that gets no lists before the next try."""
+"""Time for which single jobs are polled with a token that gets no lists before the next try."""
 MAX_SPLITS = 20
 MAX_FAILED_LISTS = 3
 """Lists in a row that fail for one token, though the upstream answers otherwise, before single jobs
@@ -61,7 +61,7 @@ class Polled(NamedTuple):
     poll: Poll
     outcome: PollOutcome | None
     began: float
-    """When the request began, in the clock's seconds."""
+    """Start of the request, in the clock's seconds."""
 
 
 class PollRequests:
@@ -90,7 +90,7 @@ class PollRequests:
         self.sent = 0
 
     def may_list(self, state: PollState) -> bool:
-        """Whether a list can poll the job; none is tried while the upstream fails."""
+        """True where a list can poll the job; none is tried while the upstream fails."""
         key = state.batch_key or b""
         return (
             not self._failures

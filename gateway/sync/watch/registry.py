@@ -1,4 +1,4 @@
-"""The watches there are, and which of their clients a poll or a hint wakes. No I/O but timers.
+"""Keeps the watches, and wakes the clients that an outcome or a hint concerns.
 
 A watch is shared by all who wait for the job and have read it with their own token. A client that
 has not, because the upstream failed when it came, waits in a private watch, which joins the shared
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MAX_HINTS = 10_000
 HINT_SECONDS = 5.0
-"""How long a hint is remembered: a job can end before its client follows the redirect."""
+"""Memory of a hint: a job can end before its client follows the redirect."""
 _HINT_SPACING_SECONDS = 1.0
 MAX_WAKES_PER_SECOND = 1000.0
 """Each client that is woken reads the job. More at once would only queue up in the upstream."""
@@ -41,7 +41,7 @@ class Registry:
         self._shared: dict[str, Watch] = {}
         self._private: dict[Watch, None] = {}
         self._hints: TTLCache[str, float] = TTLCache(MAX_HINTS, HINT_SECONDS, clock)
-        """When each job may have ended: by a hint, or by a poll that its client did not await."""
+        """Times at which jobs may have ended: by a hint, or by a poll that no client awaited."""
         self._wakes = Pacer(MAX_WAKES_PER_SECOND, _WAKES_AT_ONCE)
 
     def __iter__(self) -> Iterator[Watch]:
@@ -63,7 +63,7 @@ class Registry:
             del self._shared[watch.job_id]
 
     def is_hinted(self, job_id: str, since: float) -> bool:
-        """Whether a hint came after ``since`` and is still remembered."""
+        """True where a hint came after ``since`` and is still remembered."""
         return self._hints.get(job_id, float("-inf")) > since
 
     def hint(self, job_id: str) -> bool:

@@ -1,8 +1,8 @@
-"""How long jobs of a task usually run, learned from those that were waited for. Pure.
+"""Usual run times of the jobs of a task, learned from those that were waited for. Pure.
 
 Of a task only its last runs count, so that what changed is soon forgotten. Who can run a task can
 teach wrong times about this task alone: the key is the organization and the task as the upstream
-names them in the job. What is learned only moves looks within the bounds that ``schedule`` sets.
+names them in the job. What is learned only moves polls within the bounds that ``intervals`` sets.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ FORGET_SECONDS = 86_400.0
 _RUNS = 20
 _TRUSTED_RUNS = 5
 _LEAST_DEVIATION = 0.1
-"""Of the logarithm: runs that seemed equal may differ by a tenth either way."""
+"""Least deviation of the logarithm: runs that seemed equal may differ by a tenth either way."""
 _DEVIATIONS = 1.645
 """Nineteen of twenty runs take longer than the mean less so many, one of twenty than it plus so
 many."""
 _TOLERANCE = 0.1
-"""Of the twentieth, as a share: so much late its end may be noticed."""
+"""Share of its run time by which the quickest of twenty may be noticed late."""
 _SHORTEST = 0.001
 
 
@@ -73,7 +73,7 @@ class History:
         self._tasks[task] = runs
 
     def usual(self, task: TaskKey | None) -> Usual | None:
-        """When jobs of this task usually end; None where too little is known."""
+        """Ages at which jobs of this task usually end; None where too little is known."""
         runs = self._tasks.get(task) if task is not None else None
         return runs.usual if runs is not None else None
 

@@ -1,4 +1,4 @@
-"""When to poll the jobs that are waited for: as seldom as will do, many with one request.
+"""Polls the jobs that are waited for: as seldom as will do, many with one request.
 
 Each watch has a time at which its next poll is due, which ``intervals`` sets. Watches with the same
 credentials are one batch. When one watch of a batch is due, those that are nearly due join it in
@@ -45,7 +45,7 @@ MAX_IN_FLIGHT = 16
 _BURST_SECONDS = 0.25
 """The part of a second's budget that may be used at once."""
 _GRANULARITY_SECONDS = 0.001
-"""Of the loop's timers: what is due so soon is due now."""
+"""Resolution of the loop's timers: what is due so soon is due now."""
 _AHEAD_SECONDS = 1e6
 """A poll that is due since so long goes ahead of all that are merely late."""
 
@@ -79,7 +79,7 @@ class Scheduler:
         self._is_relaxed = False
 
     def __contains__(self, watch: Watch) -> bool:
-        """Whether the watch is being polled."""
+        """True while the watch is to be polled."""
         return watch in self._states
 
     def __len__(self) -> int:

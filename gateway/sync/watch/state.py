@@ -14,33 +14,33 @@ if TYPE_CHECKING:
 
 
 class WaitVerdict(StrEnum):
-    """How a wait ended."""
+    """End of a wait."""
 
     ENDED = "ended"
     """Something changed: read the job again."""
     TIME_UP = "time_up"
     DRAINED = "drained"
-    """This process is about to stop."""
+    """The process is about to stop."""
 
 
 @dataclass(slots=True)
 class LastSeen:
-    """When a client was shown a job that had not ended, and what polls said since then.
+    """Record of a client that was shown a job that had not ended, and of the polls since then.
 
     Outlives the client's request: the next one goes on from here. Times are the clock's seconds.
     """
 
     shown_at: float
-    """When the last request began that showed it, with the client's own credentials."""
+    """Start of the last request that showed the job, with the client's own credentials."""
     task: TaskKey | None = None
     polled_at: float | None = None
-    """When it was last polled, with anybody's credentials."""
+    """Time of the last poll, with anybody's credentials."""
     failures: int = 0
-    """``PollState.failures`` when the client's last request ended."""
+    """``PollState.failures`` at the end of the client's last request."""
     watched_until: float = field(init=False)
-    """When the client's last request ended: hints since then reached nobody."""
+    """End of the client's last request: hints since then reached nobody."""
     unended_at: float = field(init=False)
-    """When the last request began, anybody's, that did not find the job ended."""
+    """Start of the last request, anybody's, that did not find the job ended."""
 
     def __post_init__(self) -> None:
         self.watched_until = self.unended_at = self.shown_at
@@ -72,11 +72,11 @@ class Watch:
     """A job that is waited for."""
 
     job_id: str
-    """In lower case."""
+    """The job's id in lower case."""
     born: float
-    """When the job was first waited for, in the clock's seconds."""
+    """Time at which the job was first waited for, in the clock's seconds."""
     usual: Usual | None = None
-    """When jobs of its task end, where that is known."""
+    """Ages at which jobs of the task end, where they are known."""
     is_private: bool = False
     """The one waiter is not known to be allowed to see the job, so nobody shares its polls."""
     waiters: dict[Waiter, None] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class Watch:
     nothing. A private watch has one waiter.
     """
     unended_at: float = float("-inf")
-    """When the last poll began that did not find it ended."""
+    """Start of the last poll that did not find the job ended."""
 
     @property
     def first(self) -> Waiter:
@@ -112,19 +112,19 @@ class Flight:
 
 @dataclass(eq=False, slots=True)
 class PollState:
-    """Where the polls of a watch stand. Kept by the scheduler; times are the clock's seconds."""
+    """State of the polls of a watch. Kept by the scheduler; times are the clock's seconds."""
 
     watch: Watch
     due: float = 0.0
-    """When the next poll is due; infinite while one is under way."""
+    """Time of the next poll; infinite while one is under way."""
     planned_at: float = 0.0
-    """When ``due`` was planned, which is when the last poll ended."""
+    """Time from which ``due`` was planned: the end of the last poll."""
     failures: int = 0
-    """How many polls in a row, or reads that one led to, told nothing."""
+    """Polls in a row, or reads that one led to, that told nothing."""
     is_listable: bool = True
     """A list can have the job; else it is polled by itself."""
     listed_at: float = float("-inf")
-    """When the request for the last list began that had it."""
+    """Start of the last request whose list had the job."""
     batch_key: bytes | None = None
     """``JobAccess.batch_key`` of the first waiter; None once the watch is not polled any more."""
     flight: Flight | None = None

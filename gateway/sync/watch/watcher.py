@@ -1,10 +1,10 @@
-"""Noticing that a job ended, for all the clients that wait for it.
+"""Notices that a job ended, for all the clients that wait for it.
 
-TheEye has no way to wait for many jobs at once, and a message about an end may be late or lost
-(recording ``v4.6.0``; the messages are hints only). So jobs are polled, and a hint merely makes a
-client read earlier. There is one watch for a job, however many wait: a poll costs the same for one
-client and for a thousand. What is passed on is only *that* something changed, never what: each
-client then reads with its own token, so sharing a poll cannot leak.
+TheEye 4.4.3 cannot wait (recording wait_ignored), and its message about an end has no result and
+may be late or lost (recording redis_messages). So jobs are polled, and a message is a hint that
+merely makes clients read earlier. There is one watch for a job, however many wait: a poll costs the
+same for one client and for a thousand. What is passed on is only *that* something changed, never
+what: each client then reads with its own token, so sharing a poll cannot leak.
 
     wait() ──► Watcher ── add, remove, hasten ──► Scheduler ──► PollRequests ──► upstream
                  │                                    │ outcomes
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TRUST_SECONDS = 60.0
-"""How long credentials that were good are taken to be."""
+"""Time for which credentials that were good are taken to be so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Watcher:
         return verdict
 
     def hint(self, job_id: str) -> None:
-        """The job may have ended. Its waiters read it at once: that is what a poll would cost.
+        """Let the waiters of a job that may have ended read it at once: a poll would cost as much.
 
         Further hints at the same job within a second only lead to a poll.
         """
@@ -131,12 +131,12 @@ class Watcher:
         self._scheduler.relax(relaxed=healthy)
 
     def may_resume(self, last_seen: LastSeen) -> bool:
-        """Whether a client may wait on without reading the job again: its credentials were good a
-        while ago."""
+        """True where a client may wait on without another read: its credentials were good within
+        ``TRUST_SECONDS``."""
         return last_seen.shown_at > self._clock() - TRUST_SECONDS
 
     def learn(self, task: TaskKey, job_id: str, seconds: float) -> None:
-        """A job that was waited for has ended; it ran for ``seconds``."""
+        """Learn from a job that was waited for and has ended; it ran for ``seconds``."""
         self._history.learn(task, job_id, seconds)
 
     def _watch(

@@ -117,7 +117,7 @@ def test_refusal_passes_as_it_is() -> None:
 
 @pytest.mark.virtual_time
 @pytest.mark.parametrize(
-    ("response", "expected", "look"),
+    ("response", "expected", "poll"),
     [
         (reply(finished()), Found, PollOutcome.CHANGED),
         (reply(finished(state="failure"), 500), Found, PollOutcome.CHANGED),
@@ -130,12 +130,12 @@ def test_refusal_passes_as_it_is() -> None:
     ],
 )
 async def test_job_is_read_by_its_secret_from_the_upstreams_own_result(
-    response: UpstreamResponse | None, expected: type[Read] | int, look: PollOutcome
+    response: UpstreamResponse | None, expected: type[Read] | int, poll: PollOutcome
 ) -> None:
     upstream = TheEye(first=response)
     asked = orchestrator(upstream, 10_000)
     assert kind(await asked.read(BY_SECRET)) == expected
-    assert await asked.poll(BY_SECRET) is look
+    assert await asked.poll(BY_SECRET) is poll
     assert upstream.asked[0].target == (f"/job/{JOB_ID}/secret/5ec/result?full&counter=0&limit=1")
 
 
@@ -144,14 +144,14 @@ async def test_read_by_secret_does_not_wait_for_the_upstreams_own_hold() -> None
     asked = orchestrator(TheEye(latency_seconds=10), 10_000)
     assert await asked.read(BY_SECRET) == Unfinished()
     assert now() == 1
-    # Nor does a look: there are few at a time, for all clients together.
+    # Nor does a poll: there are few at a time, for all clients together.
     assert await asked.poll(BY_SECRET) is PollOutcome.RUNNING
     assert now() == 2
 
 
 @pytest.mark.virtual_time
 @pytest.mark.parametrize(
-    ("response", "look"),
+    ("response", "poll"),
     [
         (reply(job()), PollOutcome.RUNNING),
         (reply(finished()), PollOutcome.CHANGED),
@@ -162,10 +162,10 @@ async def test_read_by_secret_does_not_wait_for_the_upstreams_own_hold() -> None
         (reply(b" " * 20_000), PollOutcome.CHANGED),
     ],
 )
-async def test_look_says_no_more_than_that_something_changed(
-    response: UpstreamResponse, look: PollOutcome
+async def test_poll_says_no_more_than_that_something_changed(
+    response: UpstreamResponse, poll: PollOutcome
 ) -> None:
-    assert await orchestrator(TheEye(first=response), 10_000).poll(BY_TOKEN) is look
+    assert await orchestrator(TheEye(first=response), 10_000).poll(BY_TOKEN) is poll
 
 
 def test_secret_is_in_no_repr() -> None:
@@ -179,7 +179,7 @@ async def listed(upstream: TheEye) -> Listing:
 
 
 @pytest.mark.virtual_time
-async def test_jobs_are_looked_at_together_with_the_first_ones_credentials() -> None:
+async def test_jobs_are_polled_together_with_the_first_ones_credentials() -> None:
     upstream = TheEye(reply(b"[%b]" % finished()))
     assert await listed(upstream) == {JOB_ID: PollOutcome.CHANGED}
     (asked,) = upstream.asked

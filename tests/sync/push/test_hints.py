@@ -57,7 +57,7 @@ def test_job_is_named_in_lower_case_as_waits_are_known() -> None:
     assert job_named(message(channel.encode())) == JOB_ID
 
 
-def test_payload_is_not_looked_at() -> None:
+def test_payload_is_not_read() -> None:
     payloads: list[object] = [b"", b"\xff{", b"x" * 2**20, None, 7, [[]]]
     for payload in payloads:
         assert job_named(message(CHANNEL.encode(), payload)) == JOB_ID
@@ -107,7 +107,7 @@ class Hints:
         self.told.append(("hint", job_id))
 
     def poll_all(self) -> None:
-        self.told.append(("look at all", None))
+        self.told.append(("poll at all", None))
 
     def rely_on_hints(self, healthy: bool) -> None:
         self.told.append(("rely", healthy))
@@ -121,7 +121,7 @@ class Hints:
         return self.told.count(cast("tuple[str, object]", told))
 
 
-CONNECTED = [("rely", True), ("look at all", None)]
+CONNECTED = [("rely", True), ("poll at all", None)]
 
 
 LOST = object()
@@ -196,7 +196,7 @@ async def scripted(script: Script, hints: Hints) -> AsyncIterator[Push]:
 
 
 @pytest.mark.virtual_time
-async def test_watcher_relies_on_hints_while_subscribed_and_looks_at_all_first() -> None:
+async def test_watcher_relies_on_hints_while_subscribed_and_polls_at_all_first() -> None:
     hints = Hints()
     async with scripted(Script(), hints) as push:
         assert hints.told == CONNECTED
@@ -253,7 +253,7 @@ async def test_redis_that_was_frozen_for_long_is_subscribed_to_again(
             script.is_frozen, script.answers = False, True
             await asyncio.sleep(10)
             assert push.stats().is_connected
-        assert hints.count("look at all", None) == 4
+        assert hints.count("poll at all", None) == 4
     assert {record.levelname for record in caplog.records} == {"WARNING"}
 
 
@@ -312,7 +312,7 @@ async def test_connection_lost_again_and_again_is_not_made_again_and_again() -> 
         for _ in range(6000):
             script.lose(back=True)
             await asyncio.sleep(0.01)
-    assert hints.count("look at all", None) < 25
+    assert hints.count("poll at all", None) < 25
 
     script, hints = Script(), Hints()
     async with scripted(script, hints):
@@ -320,7 +320,7 @@ async def test_connection_lost_again_and_again_is_not_made_again_and_again() -> 
             await asyncio.sleep(STEADY_SECONDS + 1)
             script.lose(back=True)
             await asyncio.sleep(0.2)
-    assert hints.count("look at all", None) == 21
+    assert hints.count("poll at all", None) == 21
 
 
 @pytest.mark.virtual_time
@@ -335,9 +335,9 @@ async def test_every_change_is_logged_once(caplog: pytest.LogCaptureFixture) -> 
             script.lose(back=False)
             await asyncio.sleep(60)
     assert [record.getMessage() for record in caplog.records] == [
-        "redis: not told of ends of jobs, asking at full pace: not there",
+        "redis: not told of ends of jobs, polling at full pace: not there",
         "redis: told of ends of jobs",
-        "redis: not told of ends of jobs, asking at full pace: closed",
+        "redis: not told of ends of jobs, polling at full pace: closed",
     ]
 
 
@@ -348,7 +348,7 @@ def end(script: Script, push: Push, *, told: bool) -> None:
 
 
 @pytest.mark.virtual_time
-async def test_jobs_that_end_without_messages_are_looked_for_at_full_pace(
+async def test_jobs_that_end_without_messages_are_polled_at_full_pace(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.WARNING):
@@ -361,10 +361,10 @@ async def test_jobs_that_end_without_messages_are_looked_for_at_full_pace(
             assert push.stats() == PushStats(True, 0, 0, 3)
             script.lose(back=True)
             await asyncio.sleep(1)
-            assert hints.told[3:] == [("look at all", None)]
+            assert hints.told[3:] == [("poll at all", None)]
     assert [record.getMessage() for record in caplog.records] == [
-        "redis: a job ended without a message, asking at full pace",
-        "redis: not told of ends of jobs, asking at full pace: closed",
+        "redis: a job ended without a message, polling at full pace",
+        "redis: not told of ends of jobs, polling at full pace: closed",
     ]
 
 
@@ -382,7 +382,7 @@ async def test_messages_are_relied_on_again_when_they_have_come_again_for_a_whil
 
 
 @pytest.mark.virtual_time
-async def test_flood_leaves_others_their_turn() -> None:
+async def test_flood_lets_other_tasks_run() -> None:
     script, hints = Script(), Hints()
     for _ in range(100 * AT_ONCE):
         script.replies.put_nowait(message(b"x:job-finished:x"))

@@ -37,7 +37,7 @@ def test_end_is_noticed_late_in_proportion_to_the_age(age: float, chance: float)
 
 @given(st.floats(0, 100), st.floats(0.5, 1000), CHANCES)
 @example(0.21875, 0.5, 1.0)
-def test_what_was_learned_delays_no_look_beyond_half_the_usual_time(
+def test_what_was_learned_delays_no_poll_beyond_half_the_usual_time(
     age: float, early: float, chance: float
 ) -> None:
     plain = gap(age, None, 0, chance, CONFIG)
@@ -52,7 +52,7 @@ def ages_of_looks(usual: Usual | None, until: float, chance: float = 0.5) -> lis
     return ages
 
 
-def test_few_looks_are_made_before_jobs_of_the_task_usually_end() -> None:
+def test_few_polls_are_made_before_jobs_of_the_task_usually_end() -> None:
     usual = Usual(4.0, 9.0)
     assert ages_of_looks(usual, 4)[:4] == pytest.approx([0.3, 0.775, 2, 4], abs=0.01)
     assert gap(3.9, usual, 0, 0.5, CONFIG) == pytest.approx(0.465)
@@ -70,12 +70,12 @@ def test_job_that_ends_at_once_is_noticed_soon_though_its_task_is_slow(
 
 
 @given(st.floats(1, 8), CHANCES)
-def test_early_looks_cost_two_requests_at_most(early: float, chance: float) -> None:
+def test_early_polls_cost_two_requests_at_most(early: float, chance: float) -> None:
     half = [age for age in ages_of_looks(Usual(early, 2 * early), early, chance) if age < early]
     assert len(half) <= 3 + (half[-1] > 0.85 * early)
 
 
-def test_looks_of_many_watches_are_spread() -> None:
+def test_polls_of_many_watches_are_spread() -> None:
     assert gap(10, None, 0, 0, CONFIG) < gap(10, None, 0, 1, CONFIG)
     assert safety_gap(0, CONFIG) > safety_gap(1, CONFIG)
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from gateway.sync.watch.pacer import Pacer
 
 
-def test_turns_come_evenly_after_the_first_burst() -> None:
+def test_permits_come_evenly_after_the_first_burst() -> None:
     pace = Pacer(10, burst=3)
     waits = [pace.take(5.0) for _ in range(6)]
     assert waits == pytest.approx([0, 0, 0, 0.1, 0.2, 0.3])
@@ -18,7 +18,7 @@ def test_pause_gives_back_one_burst_and_no_more() -> None:
     assert [pace.take(100.0) for _ in range(3)] == pytest.approx([0, 0, 0.1])
 
 
-def test_slowdown_spreads_the_turns_that_follow() -> None:
+def test_slowdown_spreads_the_permits_that_follow() -> None:
     pace = Pacer(10, burst=1)
     pace.slowdown = 5.0
     assert [pace.take(0.0) for _ in range(3)] == pytest.approx([0, 0.5, 1.0])
@@ -29,7 +29,7 @@ def test_slowdown_spreads_the_turns_that_follow() -> None:
 @given(
     st.floats(0.1, 1000), st.integers(1, 50), st.lists(st.floats(0, 1), min_size=1, max_size=200)
 )
-def test_no_span_of_time_has_more_turns_than_its_share_and_a_burst(
+def test_no_span_of_time_has_more_permits_than_its_share_and_a_burst(
     per_second: float, burst: int, pauses: list[float]
 ) -> None:
     pace, now, turns = Pacer(per_second, burst), 0.0, []

@@ -147,7 +147,7 @@ async def test_upstream_that_lists_all_jobs_whatever_is_asked_for_is_understood(
     assert all(one.jobs == (jobs[3],) for one in upstream.singles_asked)
 
 
-async def test_look_that_takes_too_long_is_a_failure() -> None:
+async def test_poll_that_takes_too_long_is_a_failure() -> None:
     upstream = Watched({job_ids(1)[0]: 1.0}, latency_seconds=60)
 
     watcher = upstream.watcher()

@@ -65,7 +65,7 @@ async def test_list_with_a_token_has_only_jobs_that_this_token_waits_for() -> No
     assert set(both) == {"a", "b"}
 
 
-async def test_reading_by_secret_joins_no_list() -> None:
+async def test_access_by_secret_joins_no_list() -> None:
     jobs = job_ids(2)
     upstream = Watched(dict.fromkeys(jobs, 3.0))
     by_secret = [
@@ -82,9 +82,9 @@ async def test_requests_keep_to_the_budget_and_all_jobs_get_their_share() -> Non
     accesses = [access(str(number), job_id) for number, job_id in enumerate(jobs)]
     await waits(upstream.watcher(max_polls_per_second=20), accesses, 50)
     assert 950 < len(upstream.requests) <= 50 * 20 + 5
-    looks = Counter(request.jobs for request in upstream.requests)
-    assert len(looks) == 200
-    assert max(looks.values()) - min(looks.values()) <= 1
+    polls = Counter(request.jobs for request in upstream.requests)
+    assert len(polls) == 200
+    assert max(polls.values()) - min(polls.values()) <= 1
 
 
 async def test_one_token_cannot_take_the_budget_from_another() -> None:
@@ -151,7 +151,7 @@ async def test_slow_upstream_is_asked_less_often_and_never_for_much_at_once() ->
     assert len(upstream.requests) <= MAX_IN_FLIGHT * 50 / 5
 
 
-async def test_error_in_a_look_is_logged_and_the_job_looked_at_again(
+async def test_error_in_a_poll_is_logged_and_the_job_polled_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def says(_: JobAccess) -> PollOutcome | None:
@@ -168,7 +168,7 @@ async def test_error_in_a_look_is_logged_and_the_job_looked_at_again(
     assert gaps == sorted(gaps)
 
 
-async def test_turn_of_a_watch_whose_waiter_has_left_is_the_next_ones() -> None:
+async def test_request_for_a_watch_whose_waiter_has_left_is_the_next_ones() -> None:
     first, second = job_ids(2)
     upstream = Watched({second: 30.0})
     watcher = upstream.watcher()
@@ -217,7 +217,7 @@ def test_timers_of_uvloop_do_as_well() -> None:
         runner.run(scenario())
 
 
-async def test_turn_that_fails_for_an_unforeseen_reason_is_followed_by_another(
+async def test_request_that_fails_for_an_unforeseen_reason_is_followed_by_another(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     faults = [ValueError("a fault of ours")] * 3

@@ -34,13 +34,13 @@ async def test_wait_ends_when_its_time_is_up() -> None:
     assert is_empty(watcher)
 
 
-async def test_job_waited_for_long_is_looked_at_seldom_from_the_start() -> None:
+async def test_job_waited_for_long_is_polled_seldom_from_the_start() -> None:
     upstream = Watched()
     await upstream.watcher().wait(access(), 8, waited_seconds=60)
     assert len(upstream.requests) == 1
 
 
-async def test_many_waiters_share_one_watch_and_take_turns_asking() -> None:
+async def test_many_waiters_share_one_watch_and_lend_their_credentials_in_rotation() -> None:
     upstream = Watched({JOB_ID: 5.0})
     watcher = upstream.watcher()
     names = [str(number) for number in range(200)]
@@ -101,7 +101,7 @@ async def test_request_that_nobody_waits_for_any_more_is_given_up() -> None:
 
 
 @pytest.mark.parametrize(("latency", "waits_until"), [(1.0, 3.0), (2.5, 3.6)])
-async def test_look_that_a_clients_redirect_overtakes_is_not_lost(
+async def test_poll_that_a_clients_redirect_overtakes_is_not_lost(
     latency: float, waits_until: float
 ) -> None:
     upstream = Watched({JOB_ID: 1.0}, latency_seconds=latency)
@@ -223,7 +223,7 @@ async def test_flood_of_false_hints_costs_a_read_a_second_and_the_upstream_its_b
     assert len(upstream.requests) <= 4 * 20 + 5
 
 
-async def test_repeated_hints_at_one_tenants_jobs_leave_others_their_looks() -> None:
+async def test_repeated_hints_at_one_tenants_jobs_leave_others_their_polls() -> None:
     upstream = Watched()
     watcher = upstream.watcher(max_polls_per_second=5)
     watcher.rely_on_hints(True)
@@ -235,10 +235,10 @@ async def test_repeated_hints_at_one_tenants_jobs_leave_others_their_looks() -> 
         for _ in range(2500):
             await asyncio.sleep(0.01)
             for job_id in flooded:
-                watcher._registry._hints[job_id] = now() - 0.1  # so that it only leads to a look
+                watcher._registry._hints[job_id] = now() - 0.1  # so that it only leads to a poll
                 watcher.hint(job_id)
-    looked_at = [request.at for request in upstream.requests if request.token == "b"]
-    assert min(looked_at, default=25) < 15
+    polled_at = [request.at for request in upstream.requests if request.token == "b"]
+    assert min(polled_at, default=25) < 15
 
 
 async def test_client_that_hints_do_not_reach_is_no_safety_nets_case() -> None:
@@ -253,7 +253,7 @@ async def test_client_that_hints_do_not_reach_is_no_safety_nets_case() -> None:
         assert (stats.watches, stats.waiters) == (1, 2), "both have been shown the job"
 
 
-async def test_hint_during_the_look_that_shows_a_client_the_job_is_not_lost() -> None:
+async def test_hint_during_the_poll_that_shows_a_client_the_job_is_not_lost() -> None:
     watcher = Watched(latency_seconds=1).watcher()
     watcher.rely_on_hints(True)
     async with asyncio.TaskGroup() as group:
@@ -265,7 +265,7 @@ async def test_hint_during_the_look_that_shows_a_client_the_job_is_not_lost() ->
     assert is_empty(watcher)
 
 
-async def test_failed_look_is_repeated_soon_also_while_hints_are_relied_on() -> None:
+async def test_failed_poll_is_repeated_soon_also_while_hints_are_relied_on() -> None:
     upstream = Watched(says=lambda _: PollOutcome.FAILING if now() < 3 else None)
     watcher = upstream.watcher()
     watcher.rely_on_hints(True)
@@ -290,7 +290,7 @@ async def test_hint_while_nobody_waits_is_remembered_though_one_came_before() ->
     assert now() == 2.1
 
 
-async def test_sighting_is_kept_up_to_date_by_looks_with_the_clients_own_credentials() -> None:
+async def test_last_seen_is_kept_up_to_date_by_polls_with_the_clients_own_credentials() -> None:
     upstream = Watched(
         says=lambda one: PollOutcome.FAILING if one.credentials.query == "b" else None
     )
@@ -304,7 +304,7 @@ async def test_sighting_is_kept_up_to_date_by_looks_with_the_clients_own_credent
     assert of_a.polled_at == of_b.polled_at == upstream.requests[-1].at
 
 
-async def test_wait_goes_on_with_the_looks_where_the_one_before_ended() -> None:
+async def test_wait_goes_on_with_the_polls_where_the_one_before_ended() -> None:
     upstream = Watched()
     watcher = upstream.watcher()
     last_seen = LastSeen(now())
@@ -315,7 +315,7 @@ async def test_wait_goes_on_with_the_looks_where_the_one_before_ended() -> None:
     assert min(gaps[-10:]) > 4.9
 
 
-async def test_sighting_is_trusted_for_a_while() -> None:
+async def test_last_seen_is_trusted_for_a_while() -> None:
     watcher = Watched().watcher()
     await asyncio.sleep(1)
     last_seen = LastSeen(now())
@@ -326,9 +326,9 @@ async def test_sighting_is_trusted_for_a_while() -> None:
     assert watcher.may_resume(last_seen)
 
 
-@pytest.mark.parametrize(("asked_to_at", "looked_at"), [(3, 4), (1, 1)])
-async def test_job_whose_client_is_between_two_requests_is_looked_at_when_it_is_back(
-    asked_to_at: float, looked_at: float
+@pytest.mark.parametrize(("asked_to_at", "polled_at"), [(3, 4), (1, 1)])
+async def test_job_whose_client_is_between_two_requests_is_polled_when_it_is_back(
+    asked_to_at: float, polled_at: float
 ) -> None:
     upstream = Watched()
     watcher = upstream.watcher()
@@ -339,12 +339,10 @@ async def test_job_whose_client_is_between_two_requests_is_looked_at_when_it_is_
     await asyncio.sleep(2)
     await watcher.wait(access(), 2, last_seen=last_seen)
     await watcher.wait(access(), 2, last_seen=last_seen)
-    assert [request.at for request in upstream.requests] == [looked_at]
+    assert [request.at for request in upstream.requests] == [polled_at]
 
 
-async def test_client_whose_time_is_up_before_its_turn_to_be_woken_is_told_when_it_is_back() -> (
-    None
-):
+async def test_client_whose_time_is_up_before_it_was_woken_is_told_when_it_is_back() -> None:
     watcher = Watched().watcher()
     watcher.rely_on_hints(True)
     watcher._registry._wakes = Pacer(10, 1)
@@ -362,7 +360,7 @@ async def test_client_whose_time_is_up_before_its_turn_to_be_woken_is_told_when_
     assert now() == pytest.approx(10)
 
 
-async def test_every_watched_job_is_looked_at_once_when_asked_to() -> None:
+async def test_every_watched_job_is_polled_once_when_asked_to() -> None:
     jobs = job_ids(50)
     upstream = Watched()
     watcher = upstream.watcher()
@@ -378,7 +376,7 @@ async def test_every_watched_job_is_looked_at_once_when_asked_to() -> None:
     assert now() < 1.1
 
 
-async def test_look_begun_before_all_are_looked_at_is_repeated() -> None:
+async def test_poll_begun_before_all_are_polled_is_repeated() -> None:
     upstream = Watched(latency_seconds=0.5)
     watcher = upstream.watcher()
     async with asyncio.TaskGroup() as group:
@@ -392,7 +390,7 @@ async def test_look_begun_before_all_are_looked_at_is_repeated() -> None:
     assert now() < 1.3
 
 
-async def test_looks_are_a_safety_net_while_hints_are_relied_on_and_no_longer() -> None:
+async def test_polls_are_a_safety_net_while_hints_are_relied_on_and_no_longer() -> None:
     upstream = Watched()
     watcher = upstream.watcher(safety_net_seconds=12)
     watcher.rely_on_hints(True)
@@ -441,7 +439,7 @@ async def test_drain_releases_everybody_at_once_and_for_good() -> None:
     assert is_empty(watcher)
 
 
-async def test_closing_ends_a_look_in_the_middle() -> None:
+async def test_closing_ends_a_poll_in_the_middle() -> None:
     watcher = Watched(latency_seconds=60).watcher()
     async with asyncio.TaskGroup() as group:
         wait = group.create_task(watcher.wait(access(), 55))
@@ -462,7 +460,7 @@ async def test_reading_that_times_out_by_itself_is_no_drain() -> None:
 
 @pytest.mark.parametrize("number", [1, 5])
 async def test_wait_tells_when_the_job_was_last_found_running(number: int) -> None:
-    """By single looks, and by lists of those that run or of those that have ended."""
+    """By single polls, and by lists of those that run or of those that have ended."""
     jobs = job_ids(number)
     upstream = Watched(dict.fromkeys(jobs, 20.0))
 
