@@ -23,7 +23,9 @@ COMPILED = (
     "gateway/protocols/http/framing.py",
     "gateway/admission/limits/rules.py",
     "gateway/admission/identity/token.py",
+    "gateway/downstream/connection.py",
     "gateway/downstream/content.py",
+    "gateway/downstream/deadline.py",
     "gateway/protocols/http/content_coding.py",
     "gateway/downstream/request.py",
     "gateway/durations.py",
@@ -42,7 +44,13 @@ COMPILED = (
     "gateway/proxy/checks.py",
     "gateway/proxy/pipeline.py",
     "gateway/downstream/listening/places.py",
-    "gateway/downstream/portions.py",
+    "gateway/downstream/listening/seat.py",
+    "gateway/downstream/messages/parse_errors.py",
+    "gateway/downstream/messages/portions.py",
+    "gateway/downstream/messages/request_head.py",
+    "gateway/downstream/messages/request_reader.py",
+    "gateway/downstream/peer.py",
+    "gateway/downstream/terms.py",
     "gateway/proxy/relay.py",
     "gateway/protocols/http/query.py",
     "gateway/protocols/theeye/redaction.py",
@@ -67,7 +75,6 @@ COMPILED = (
     "gateway/upstream/tally.py",
     "gateway/upstream/upload.py",
 )
-"""Not ``inbound.py`` and ``connection.py``: mypyc compiles no subclass of a class with slots."""
 
 
 def extensions() -> list[Extension]:

@@ -19,9 +19,9 @@ from gateway.admission.limits.buffers import BUFFERED_BYTES, Buffers
 from gateway.admission.limits.holds import Holds
 from gateway.admission.limits.memory_budgets import MemoryBudgets
 from gateway.admission.limits.rules import Rules
-from gateway.downstream.connection import CONNECTIONS
 from gateway.downstream.listener import ClientListener
 from gateway.downstream.listening.places import Places
+from gateway.downstream.listening.seat import CONNECTIONS
 from gateway.ops import parts
 from gateway.ops.admin import ProcessVitals
 from gateway.ops.health import Health

@@ -86,7 +86,7 @@ def _serve(options: argparse.Namespace) -> int:
     if options.workers is not None:
         given.append(Given("listen.workers", "--workers", options.workers))
     config = _settings(options.config, given)
-    if config is None or not _is_servable():
+    if config is None:
         return 1
     # The other commands need no server.
     if config.listen.workers == 1:
@@ -107,20 +107,9 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    if not _is_servable():
-        return 1
     from gateway.demo.showcase import demo  # noqa: PLC0415 - the gateway itself needs no demo
 
     return demo(options.listen, options.check)
-
-
-def _is_servable() -> bool:
-    from gateway.downstream.aiohttp_names import misfit  # noqa: PLC0415 - nor aiohttp
-
-    problem = misfit()
-    if problem:
-        print(f"{PROGRAM}: {problem}", file=sys.stderr)
-    return not problem
 
 
 def _hash_token() -> int:

@@ -1,281 +1,294 @@
-"""One client's connection: its requests take turns.
+"""One client's connection: its requests are read and answered one after the other.
 
-What is not HTTP goes through the same stages as any other request, so that it is answered in
-TheEye's shape and logged.
+       a head came            a task is needed
+    IDLE ----------> RELAYING ---------------> ANSWERING    from each: CLOSING
+     ^                  | answered       answered |  | before its content came
+     +<-----------------+<------------------------+  v
+     +<---------------------------------------- LINGERING
+
+IDLE       nothing is being answered; the head of a request may have begun to come
+RELAYING   a request waits for the upstream by callbacks: no task, no future
+ANSWERING  a task answers a request
+LINGERING  it was answered before all of its content came: the rest is read and dropped
+CLOSING    nothing is answered any more; what comes is dropped until the connection is lost
+
+While a request is being answered only its content is read. What follows waits unparsed, one read of
+it at most, and then in the kernel. Between two requests that came at once, and between two portions
+of content, everybody else has a turn.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Final, cast
 
-from aiohttp.web_protocol import ERROR, _ErrInfo
-
-from gateway.admission.connections import SURPLUS
-from gateway.downstream.inbound import Inbound
-from gateway.downstream.listening.sockets import peer_address
-from gateway.downstream.parse_errors import malformed, unknown_method
+from gateway.downstream.content import RequestContent
+from gateway.downstream.deadline import Deadline
+from gateway.downstream.messages.request_head import RequestHead
+from gateway.downstream.messages.request_reader import RequestReader
+from gateway.downstream.peer import Peer
 from gateway.downstream.request import Client
-from gateway.errors import GatewayError, Overloaded, TooManyRequests
+from gateway.errors import ClientGone, RequestTimeout
 
 if TYPE_CHECKING:
-    from aiohttp import web
+    from gateway.downstream.listening.seat import Seat
+    from gateway.downstream.terms import RequestCycle, Terms
 
-    from gateway.admission.connections import Connections
-    from gateway.downstream.listening.places import Places
-    from gateway.proxy.cycle import Cycle
-
-CONNECTIONS = "connections_per_address"
-DESCRIPTORS = "descriptors"
-LINGER_SECONDS = 5.0
-"""How long leftover content is read after an early answer, so that the client gets to see it."""
-_AT_ONCE = ((b"Retry-After", b"1"),)
-_NO_REQUEST = ERROR._replace(raw_headers=())
-"""What aiohttp puts in the place of a request that is none; its ``raw_headers`` are a dict."""
-
-
-class Accept(Protocol):
-    """Begins with a request whose head has come. ``refusal``: why it cannot be passed on;
-    ``limit``: what its connection is over."""
-
-    def __call__(self, client: Client, refusal: GatewayError | None, limit: str) -> Cycle:
-        raise NotImplementedError
+IDLE: Final = 0
+RELAYING: Final = 1
+ANSWERING: Final = 2
+LINGERING: Final = 3
+CLOSING: Final = 4
+STATES: Final = ("IDLE", "RELAYING", "ANSWERING", "LINGERING", "CLOSING")
+MOVES: Final = (
+    (RELAYING, ANSWERING, CLOSING),
+    (IDLE, ANSWERING, CLOSING),
+    (IDLE, LINGERING, CLOSING),
+    (IDLE, CLOSING),
+    (),
+)
+"""By state, which may follow."""
+LINGER_SECONDS: Final = 5.0
+"""How long leftovers are read after a response, so that the client gets to see it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What is the same for all connections of a listener."""
+class Connection(asyncio.Protocol):
+    """Is among ``connections`` while it is open. ``has_place``: else it is there to be told that
+    there is none."""
 
-    accept: Accept
-    places: Places
-    by_address: Connections | None
-    """How many each address has; None without limits."""
-    is_enforced: bool
-    """Limits are; else they are only counted."""
-    idle_seconds: float
-    floor: float
-    fields_bytes: int
-
-
-class Connection(Inbound):
-    """Answers its requests in turn: by callbacks as far as that goes, else by its one task.
-
-    aiohttp's own makes a task, a writer, a request and a response for each request, which shows at
-    some thousand requests a second. What is rare is left to it.
-    """
-
-    __slots__ = (
-        "_counted",
-        "_has_place",
-        "_limit",
-        "_parked",
-        "_refusal",
-        "_terms",
-        "_turn",
-    )
+    peer: Peer
+    _seat: Seat
 
     def __init__(
-        self, server: web.Server, terms: Terms, *, has_place: bool = True, **options: object
+        self, terms: Terms, connections: set[Connection], *, has_place: bool = True
     ) -> None:
-        super().__init__(server, terms.fields_bytes, **options)
+        self._loop = asyncio.get_running_loop()
         self._terms = terms
+        self._connections = connections
         self._has_place = has_place
-        """Else it is there to be told that there is none."""
-        self._counted = ""
-        self._limit = ""
-        """What it is over."""
-        self._refusal: GatewayError | None = None
-        """What it is told for that."""
-        self._turn: Cycle | None = None
-        """The one that goes by itself, or waits for the task to take it."""
-        self._parked: asyncio.Future[None] | None = None
-        """What the task waits for while it has nothing to do. aiohttp takes ``_waiter``, which is
-        the same or None, for the sign that there is no request."""
+        self._keepalive_seconds = terms.keepalive_seconds
+        self._reader = RequestReader(terms.target_bytes, terms.fields_bytes)
+        self._deadline = Deadline(self._loop, self._on_due)
+        self.state = IDLE
+        self._goes_on = False
+        """Reading goes on in the loop's next iteration."""
+        self._content: RequestContent | None = None
+        """That of the request which is being answered."""
+        self._cycle: RequestCycle | None = None
+        """The one that goes by itself, or waits for its task to begin."""
+        self._task: asyncio.Task[None] | None = None
+        self._keeps = True
+        """Another request may follow the one that was answered."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        surplus = self._count(transport)
-        if self._refusal is not None:
-            self._keepalive_timeout = min(self._keepalive_timeout, LINGER_SECONDS)
-        super().connection_made(transport)
-        if surplus > SURPLUS and self._terms.is_enforced:
-            self.force_close()
+    def _move(self, state: int) -> None:
+        assert state in MOVES[self.state], f"{STATES[self.state]} to {STATES[state]}"
+        self.state = state
 
-    def _count(self, transport: asyncio.BaseTransport) -> int:
-        """Take part in what is counted; by how many connections its address has too many."""
-        places, connections = self._terms.places, self._terms.by_address
-        if not self._has_place:
-            places.refusing += 1
-            self._limit = DESCRIPTORS
-            self._refusal = Overloaded("No more clients can be let in", fields=_AT_ONCE)
-            return 0
-        places.taken += 1
-        if connections is None:
-            return 0
-        self._counted = connections.key(peer_address(transport.get_extra_info("peername")))
-        surplus = connections.opened(self._counted) if self._counted else 0
-        if surplus:
-            self._limit = CONNECTIONS
-            if self._terms.is_enforced:
-                self._refusal = TooManyRequests(
-                    "Too many connections from one address", fields=_AT_ONCE
-                )
-        return surplus
+    # --- requests
 
-    def _count_off(self) -> None:
-        places, connections = self._terms.places, self._terms.by_address
-        if not self._has_place:
-            places.refusing -= 1
+    def _meet(self, data: bytes, at: int) -> int:
+        """Begin with a request whose head has come, and content that came along; where it ends."""
+        reader, terms, seat = self._reader, self._terms, self._seat
+        head, failure = reader.head, reader.failure
+        if head is None:
+            head = RequestHead.of_none(reader.method)
+        elif not reader.is_complete:
+            self._content = RequestContent(
+                idle_seconds=terms.idle_seconds, floor=terms.floor, on_taken=self._steer
+            )
+            if at < len(data):
+                at = reader.read(data, at)
+                self._pass_on(self._content)
+        self._deadline.lift()
+        places = terms.seating.places
+        client = Client(head, self._content, self.peer, places, terms.idle_seconds)
+        self._cycle = cycle = terms.accept(client, seat.refusal or failure, seat.limit)
+        if cycle.begin_at_once(self._on_progress):
+            self._move(RELAYING)
+        else:
+            self._run(cycle)
+        return at
+
+    def _on_progress(self, cycle: RequestCycle) -> None:
+        if not cycle.is_over:
+            self._run(cycle)
             return
-        places.taken -= 1
-        if connections is not None and self._counted:
-            connections.closed(self._counted)
+        self._cycle = None
+        if cycle.keeps_connection:
+            self._over(cycle)
+        else:
+            # The response may be in a write batch, which is flushed first.
+            self._loop.call_soon(self._over, cycle)
 
-    def _on_parsed(self, *, is_awaited: bool) -> None:
-        if is_awaited:
-            self._go_on()
-        elif self._messages and self._current_request is not None:
-            self._spoil(cast("Client", self._current_request))
+    def _run(self, cycle: RequestCycle) -> None:
+        self._move(ANSWERING)
+        self._task = self._terms.tasks.spawn(self._answer(cycle), name="answer a request")
 
-    def connection_lost(self, exc: BaseException | None) -> None:
-        if self._manager is not None:
-            self._count_off()
-        super().connection_lost(exc)
-        # Else the two would keep each other until the collector comes, which is rare.
-        self._current_request = None
-        cycle, self._turn = self._turn, None
-        if cycle is not None:
-            cycle.abandon()
-
-    async def start(self) -> None:
-        """Do what callbacks can't, whenever there is such a turn."""
+    async def _answer(self, cycle: RequestCycle) -> None:
+        self._cycle = None
         try:
-            while not (self._force_close or self._close):
-                await self._park()
-                cycle, self._turn = self._turn, None
-                if cycle is not None:
-                    await cycle.run()
-                    await self._after(cycle)
-                    if self._messages:
-                        # Some requests are over without waiting for anything, and a client may have
-                        # sent thousands of them.
-                        await asyncio.sleep(0)
+            await cycle.run()
         except asyncio.CancelledError:
-            self.force_close()
+            self.peer.abort()
             raise
-        if not self._force_close:
-            self._task_handler = None
-            if self.transport is not None:
-                self.transport.close()
+        self._task = None
+        self._over(cycle)
 
-    async def _park(self) -> None:
-        """Leave the connection to its callbacks until one of them calls ``_unpark``."""
-        self._parked = self._waiter = parked = self._loop.create_future()
-        self._go_on()
-        try:
-            await parked
-        finally:
-            self._parked = self._waiter = None
+    def _over(self, cycle: RequestCycle) -> None:
+        """A request was answered: get to where another may follow, or to the end."""
+        self._content = None
+        self._keeps = cycle.keeps_connection
+        if self.state == CLOSING:
+            return
+        if self._reader.is_complete or self._reader.failure is not None:
+            self._go_back()
+        else:
+            self._move(LINGERING)
+            self._deadline.set(LINGER_SECONDS)
+        self._steer()
 
-    def _unpark(self) -> None:
-        self._waiter = None
-        if self._parked is not None and not self._parked.done():
-            self._parked.set_result(None)
+    def _go_back(self) -> None:
+        """Await another request where one may follow."""
+        if self._keeps and self._reader.failure is None and not self.peer.is_gone:
+            self._move(IDLE)
+            self._reader.begin()
+            self._deadline.set(self._keepalive_seconds)
+        else:
+            self._end()
+
+    # --- reading
+
+    @property
+    def _wants_more(self) -> bool:
+        """Somebody is there for what comes."""
+        if self._reader.failure is not None:
+            return False
+        if self.state == ANSWERING:
+            content = self._content
+            return content is not None and not content.is_complete and not content.is_full
+        return self.state in {IDLE, LINGERING}
+
+    def _read(self, data: bytes, at: int) -> None:
+        """Read a portion, and keep the rest."""
+        reader = self._reader
+        is_content, had_begun = reader.head is not None, reader.has_begun
+        at = reader.read(data, at)
+        if is_content:
+            self._pass_on(self._content)
+        elif reader.head is not None or reader.failure is not None:
+            at = self._meet(data, at)
+        elif reader.has_begun and not had_begun:
+            self._deadline.set(self._terms.idle_seconds)
+        if at < len(data) and self.state != CLOSING:
+            self.peer.keep(data, at)
+        self._steer()
+
+    def _pass_on(self, content: RequestContent | None) -> None:
+        """Pass content on; without anybody who reads it, it is dropped."""
+        reader = self._reader
+        pieces = reader.take()
+        if content is not None:
+            content.feed(pieces, is_last=reader.is_complete)
+            if reader.failure is not None:
+                content.fail(reader.failure)
+        elif reader.is_complete or reader.failure is not None:
+            self._go_back()
+
+    def _steer(self) -> None:
+        """Read on if somebody is there for what comes: first what was kept, soon."""
+        peer = self.peer
+        if not self._wants_more:
+            return
+        if not peer.has_unread:
+            peer.resume_reading()
+        elif not self._goes_on:
+            self._goes_on = True
+            self._loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
-        """Begin with the next request, if there is one."""
-        if not self._messages:
-            return
-        self._waiter = None
-        client, refusal = self._next_client()
-        self._current_request = client  # type: ignore[assignment]
-        self._turn = cycle = self._terms.accept(client, refusal, self._limit)
-        if not cycle.begin_at_once(self._on_turn):
-            self._unpark()
+        self._goes_on = False
+        if self._wants_more and self.peer.has_unread:
+            data, at = self.peer.take()
+            self._read(data, at)
 
-    def _on_turn(self, cycle: Cycle) -> None:
-        """A turn that went by itself is over, or needs the task."""
-        if not cycle.is_over:
-            self._unpark()
-            return
-        self._turn = self._current_request = None
-        if not cycle.keeps_connection or self._close:
-            self._close = True
-            self._unpark()
-            return
-        self._keep_for_another()
-        self._waiter = self._parked
-        if self._messages:
-            self._go_on()
+    # --- its end
 
-    def _next_client(self) -> tuple[Client, GatewayError | None]:
-        message, payload = self._messages.popleft()
-        if self._parser is not None:
-            self._parser.message_consumed()
-        if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
-            self._resume_reading_if_drained()
-        refusal = None
-        if isinstance(message, _ErrInfo):
-            refusal = malformed(message.exc, self.max_line_size)
-            method = unknown_method(message.exc)
-            message = _NO_REQUEST._replace(method=method) if method else _NO_REQUEST
-        terms = self._terms
-        client = Client(
-            message, payload, self, terms.idle_seconds, floor=terms.floor, places=terms.places
-        )
-        if client.has_content and self._messages:
-            self._spoil(client)
-        return client, self._refusal or refusal
-
-    def _spoil(self, client: Client) -> None:
-        """Tell a request what is wrong with its content.
-
-        aiohttp puts that in line behind the request, which would wait for more until its time is
-        up.
-        """
-        last, _ = self._messages[-1]
-        if isinstance(last, _ErrInfo):
-            client.spoil(last.exc)
-
-    async def _after(self, cycle: Cycle) -> None:
-        """Bring the connection to where another request may follow, or to its end."""
-        client = cast("Client | None", self._current_request)
-        if client is None:
-            # It left meanwhile.
-            return
-        self._current_request = None
-        if self._upgraded:
-            # It reads what came behind an upgrade that was not granted.
-            await self.finish_response(_NOTHING, _NOTHING, None)  # type: ignore[arg-type]
-        is_read = await client.read_off(LINGER_SECONDS)
-        if cycle.keeps_connection and is_read:
-            self._keep_for_another()
+    def _end(self) -> None:
+        """End it so that the client gets to see the response: what it has sent and nobody reads
+        would reset the connection (RFC 9112, 9.6)."""
+        peer = self.peer
+        has_more = peer.has_unread or peer.is_paused or self._reader.failure is not None
+        self._move(CLOSING)
+        if has_more and peer.receive is None and peer.half_close():
+            self._deadline.set(LINGER_SECONDS)
         else:
-            self._close = True
+            peer.close()
+
+    def close(self) -> None:
+        """End it when what was written is sent."""
+        if self.state != CLOSING:
+            self._move(CLOSING)
+        self.peer.close()
 
     def close_if_idle(self, seconds: float) -> None:
-        """Close it where nothing has been asked for so long."""
-        idle_since = self._next_keepalive_close_time - self._keepalive_timeout
-        is_idle = self._waiter is not None and not self._rest
-        if is_idle and self._loop.time() >= idle_since + seconds:
-            self.force_close()
+        """End it if nothing has come of a request for so long."""
+        is_idle = self.state == IDLE and not self.peer.has_unread and not self._reader.has_begun
+        if is_idle and self._loop.time() >= self._deadline.at - self._keepalive_seconds + seconds:
+            self._end()
 
-    def _keep_for_another(self) -> None:
-        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        if self._keepalive_handle is None:
-            self._keepalive_handle = self._loop.call_at(
-                self._next_keepalive_close_time, self._process_keepalive
-            )
+    def _on_due(self) -> None:
+        if self.state != IDLE:
+            self.close()
+        elif self._reader.has_begun:
+            self._reader.failure = RequestTimeout("The request's head did not come in time")
+            self._meet(b"", 0)
+        else:
+            self._end()
 
+    # --- asyncio's protocol
 
-class _Nothing:
-    """For aiohttp: a request and a response with which everything is done."""
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.peer = peer = Peer(cast("asyncio.Transport", transport))
+        self._seat = seat = self._terms.seating.take(peer.address, has_place=self._has_place)
+        self._connections.add(self)
+        if seat.refusal is not None:
+            self._keepalive_seconds = min(self._keepalive_seconds, LINGER_SECONDS)
+        if seat.is_surplus:
+            self.close()
+        else:
+            self._deadline.set(self._keepalive_seconds)
 
-    def _finish(self) -> None: ...
+    def data_received(self, data: bytes) -> None:
+        peer = self.peer
+        if peer.receive is not None:
+            peer.receive(data)
+        elif self._wants_more and not peer.has_unread:
+            self._read(data, 0)
+        elif self.state != CLOSING:
+            peer.keep(data, 0)
 
-    async def prepare(self, _request: object) -> None: ...
+    def eof_received(self) -> bool:
+        return False
 
-    async def write_eof(self) -> None: ...
+    def pause_writing(self) -> None:
+        self.peer.filled()
 
+    def resume_writing(self) -> None:
+        self.peer.drained()
 
-_NOTHING = _Nothing()
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
+        if self.state != CLOSING:
+            self._move(CLOSING)
+        self._deadline.close()
+        self._reader.lost()
+        self.peer.lost()
+        content, self._content = self._content, None
+        if content is not None:
+            content.fail(ClientGone())
+        cycle, self._cycle = self._cycle, None
+        if cycle is not None:
+            cycle.abandon()
+        if self._task is not None:
+            self._task.cancel()
+        self._terms.seating.give_up(self._seat)
+        self._connections.discard(self)

@@ -1,12 +1,14 @@
-"""The client port: one handler, no routes, no opinions on content."""
+"""The client port: makes a connection for each client, and knows those that are open."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+import asyncio
+from typing import TYPE_CHECKING
 
-from aiohttp import web
-
-from gateway.downstream.connection import Accept, Connection, Terms
+from gateway.downstream.connection import Connection
+from gateway.downstream.listening.seat import Seating
+from gateway.downstream.terms import Accept, Terms
+from gateway.tasks import Tasks
 
 if TYPE_CHECKING:
     from gateway.admission.connections import Connections
@@ -15,12 +17,12 @@ if TYPE_CHECKING:
 
 IDLE_SECONDS = 5.0
 """How long an unused connection is kept where places are short."""
-MAX_FIELDS = 256
-"""Field lines of a request."""
+LOOK_SECONDS = 0.005
+"""The gap between two looks whether a connection is still open."""
 
 
-class ClientListener(web.Server):
-    """A protocol factory; a handler is cancelled when its client leaves."""
+class ClientListener:
+    """A protocol factory; a request's task is cancelled when its client leaves."""
 
     def __init__(
         self,
@@ -30,42 +32,49 @@ class ClientListener(web.Server):
         connections: Connections | None,
         places: Places,
     ) -> None:
+        self._tasks = Tasks()
         self._terms = Terms(
-            accept=accept,
-            places=places,
-            by_address=connections,
-            is_enforced=limits.mode == "enforce",
+            accept,
+            Seating(places, connections, is_enforced=limits.mode == "enforce"),
+            self._tasks,
+            keepalive_seconds=listen.keepalive_seconds,
             idle_seconds=listen.idle_seconds,
             floor=listen.min_content_bytes_per_second,
+            target_bytes=limits.target_bytes,
             fields_bytes=limits.fields_bytes,
         )
-        # aiohttp's own handler is never called: connections hand their requests to ours.
-        super().__init__(cast("Any", accept), handler_cancellation=True)
-        self._options: dict[str, Any] = {
-            "access_log": None,
-            "auto_decompress": False,
-            "keepalive_timeout": listen.keepalive_seconds,
-            # By the bound that it broke one can tell what was too long.
-            "max_field_size": limits.fields_bytes + (limits.fields_bytes == limits.target_bytes),
-            "max_headers": MAX_FIELDS,
-            "max_line_size": limits.target_bytes,
-        }
+        self.connections: set[Connection] = set()
+        """Those that are open."""
 
     def __call__(self) -> Connection:
-        return Connection(self, self._terms, **self._options)
+        return Connection(self._terms, self.connections)
 
     def refuse(self) -> Connection:
         """A connection that is told that there is no place for it."""
-        return Connection(self, self._terms, has_place=False, **self._options)
+        return Connection(self._terms, self.connections, has_place=False)
 
     @property
     def is_sending(self) -> bool:
         """Some client has not taken all that it was sent."""
-        transports = [connection.transport for connection in self.connections]
-        return any(t is not None and t.get_write_buffer_size() > 0 for t in transports)
+        return any(connection.peer.is_sending for connection in self.connections)
 
     def close_idle(self) -> None:
         """Close connections that are kept and have not been used for a while."""
-        for connection in self.connections:
-            assert isinstance(connection, Connection)
+        for connection in list(self.connections):
             connection.close_if_idle(IDLE_SECONDS)
+
+    async def shutdown(self, seconds: float) -> None:
+        """End all connections: what was written may be sent for so long."""
+        for connection in list(self.connections):
+            connection.close()
+        await self._until_all_are_lost(seconds)
+        for connection in list(self.connections):
+            connection.peer.abort()
+        await self._until_all_are_lost(seconds)
+        await self._tasks.aclose()
+
+    async def _until_all_are_lost(self, seconds: float) -> None:
+        for _ in range(round(seconds / LOOK_SECONDS)):
+            if not self.connections:
+                break
+            await asyncio.sleep(LOOK_SECONDS)

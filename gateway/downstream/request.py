@@ -1,46 +1,37 @@
-"""The way to the client: one request read, one answer written, over aiohttp's low-level server.
+"""One request of a client, and the response to it.
 
-The answer's head is written as bytes and its content handed to the transport as it came, so that
-field order, case and multiplicity stay. The connection itself is ``listener``'s.
+The response's head is written as bytes and its content handed to the transport as it came, so that
+field order, case and multiplicity stay. The connection itself is ``connection``'s.
 """
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from aiohttp import HttpVersion11, web
-from aiohttp.http import StreamWriter
-from aiohttp.streams import EmptyStreamReader
-
-from gateway.downstream.content import RequestContent
-from gateway.downstream.listening.places import Places
-from gateway.downstream.listening.sockets import peer_address, reset
-from gateway.errors import BadRequest, ClientGone, ContentTooLarge, Field, RequestTimeout, Response
-from gateway.protocols.http.fields import first, has, lowered, value
+from gateway.errors import BadRequest, ContentTooLarge, Field, RequestTimeout, Response
+from gateway.protocols.http.fields import first, has, value
 from gateway.protocols.http.response_head import REASONS, completed, has_content
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-    from aiohttp import StreamReader
-
+    from gateway.downstream.content import RequestContent
+    from gateway.downstream.listening.places import Places
+    from gateway.downstream.messages.request_head import RequestHead
+    from gateway.downstream.peer import Peer
     from gateway.upstream.connections.write_batch import WriteBatch
 
 PIECE_BYTES = 64 * 1024
-"""So much of an answer that is held as a whole is handed to the transport at a time."""
+"""So much of a response that is held as a whole is handed to the transport at a time."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Client:
-    """One request of a client, and the answer to it.
+    """``content`` is None where there is none.
 
-    ``message`` is what aiohttp's parser in C calls a ``RawRequestMessage``, or the class of that
-    name in Python: they have nothing in common but their attributes.
     ``target`` is as it came on the request line; ``address`` is the peer's, without its port.
-    ``idle_seconds`` bounds each wait for the client, sending or receiving; ``floor`` is the least
-    rate at which it sends its content, in bytes a second.
+    ``idle_seconds`` bounds each wait for the client to take what it is sent.
     """
 
     __slots__ = (
@@ -49,6 +40,7 @@ class Client:
         "_content",
         "_idle_seconds",
         "_keep_alive",
+        "_peer",
         "_places",
         "_unsent",
         "added",
@@ -63,7 +55,6 @@ class Client:
         "is_http_1_1",
         "method",
         "names",
-        "protocol",
         "scheme",
         "started",
         "target",
@@ -72,35 +63,33 @@ class Client:
 
     def __init__(
         self,
-        message: Any,
-        payload: StreamReader,
-        protocol: web.RequestHandler,
-        idle_seconds: float,
-        *,
-        floor: float,
+        head: RequestHead,
+        content: RequestContent | None,
+        peer: Peer,
         places: Places,
+        idle_seconds: float,
     ) -> None:
-        self.protocol = protocol
-        """aiohttp's connection, for a protocol other than HTTP after a 101."""
-        self._idle_seconds = idle_seconds
-        self._keep_alive = not message.should_close
+        self._content = content
+        self._peer = peer
         self._places = places
+        self._idle_seconds = idle_seconds
+        self._keep_alive = head.keeps_alive
         self._chunked = False
         self._unsent = b""
-        self.method = message.method
-        self.target = message.path
-        self.fields: tuple[Field, ...] = message.raw_headers
-        self.names = lowered(self.fields)
+        self.method = head.method
+        self.target = head.target
+        self.fields = head.fields
+        self.names = head.names
         """The fields' names in lower case."""
-        self.scheme = "http" if protocol.ssl_context is None else "https"
-        self.has_content = not isinstance(payload, EmptyStreamReader)
-        self.version = message.version
-        self.is_http_1_1 = self.version == HttpVersion11
-        self.address = peer_address(protocol.peername)
+        self.scheme = peer.scheme
+        self.has_content = content is not None
+        self.version = head.version
+        self.is_http_1_1 = head.version == (1, 1)
+        self.address = peer.address
         self.started = False
-        """The answer has begun: nothing but its content, or a cut, can follow."""
+        """The response has begun: nothing but its content, or a cut, can follow."""
         self.is_finished = False
-        """All of the answer was handed to the transport."""
+        """All of the response was handed to the transport."""
         self.is_cut = False
         """We ended the connection, not the client."""
         self.bytes_received = 0
@@ -108,14 +97,7 @@ class Client:
         self.content_bytes = sys.maxsize
         """The most content that is read."""
         self.added: tuple[Field, ...] = ()
-        """Fields that the answer gets, whoever gives it, unless it leads elsewhere."""
-        self._content = (
-            RequestContent(
-                payload, idle_seconds=idle_seconds, floor=floor, on_awaited=self._continue
-            )
-            if self.has_content
-            else None
-        )
+        """Fields that the response gets, whoever gives it, unless it leads elsewhere."""
         self._awaits_continue = self.has_content and self.is_http_1_1 and has(self.names, b"expect")
 
     @property
@@ -138,10 +120,13 @@ class Client:
             ContentTooLarge: there is more than ``content_bytes`` of it.
             RequestTimeout: nothing came for ``idle_seconds``, or less than the floor asks for.
         """
-        if self._content is None:
+        content = self._content
+        if content is None:
             return b""
+        if self._awaits_continue and not content.is_at_hand:
+            self._continue()
         try:
-            chunk = await self._content.read()
+            chunk = await content.read()
         except (BadRequest, RequestTimeout):
             self._keep_alive = False
             raise
@@ -151,17 +136,8 @@ class Client:
             raise ContentTooLarge.than(self.content_bytes)
         return chunk
 
-    async def read_off(self, seconds: float) -> bool:
-        """Drop what is left of the content, waiting ``seconds`` at most; whether all was read."""
-        return self._content is None or await self._content.read_off(seconds)
-
-    def spoil(self, reason: BaseException) -> None:
-        """No more content can be read, for ``reason``, unless it is all there."""
-        if self._content is not None:
-            self._content.spoil(reason)
-
     async def send(self, response: Response) -> None:
-        """Send a whole answer."""
+        """Send a whole response."""
         reason = response.reason or REASONS.get(response.status, b"")
         self.begin(response.status, reason, completed(response), is_sized=True)
         content = response.content if has_content(self.method, response.status) else b""
@@ -173,10 +149,10 @@ class Client:
         await self.drain()
 
     def begin(self, status: int, reason: bytes, fields: Iterable[Field], *, is_sized: bool) -> None:
-        """Begin the answer. ``fields`` are end-to-end; the framing that is missing is added.
+        """Begin the response. ``fields`` are end-to-end; the framing that is missing is added.
 
         ``is_sized``: the content's length is among the fields, or there is no content.
-        The head is held back until the first content, so that a small answer is one packet.
+        The head is held back until the first content, so that a small response is one packet.
         """
         lines = [b"HTTP/1.1 %d %b" % (status, reason)]
         lines += [b"%b: %b" % (name, content) for name, content in fields]
@@ -188,7 +164,7 @@ class Client:
                 lines.append(b"Transfer-Encoding: chunked")
             else:
                 self._keep_alive = False
-        if self._awaits_continue and self._content and not self._content.is_complete:
+        if self._awaits_continue and self._content is not None and not self._content.is_complete:
             # Whether it will still send its content nobody knows (RFC 9110, 10.1.1).
             self._keep_alive = False
         if self._places.are_short and status != 303:
@@ -214,18 +190,18 @@ class Client:
         if self._unsent:
             chunk, self._unsent = self._unsent + chunk, b""
         if chunk:
-            self._transmit(chunk)
+            self._peer.write(chunk)
 
     def finish(self) -> None:
-        """End the answer."""
+        """End the response."""
         end = self._unsent + b"0\r\n\r\n" if self._chunked else self._unsent
         self._unsent = b""
         if end:
-            self._transmit(end)
+            self._peer.write(end)
         self.is_finished = True
 
     def finish_with(self, content: bytes, write_batch: WriteBatch) -> None:
-        """End an answer that begins with this piece of content, or is all of it.
+        """End a response that begins with this piece of content, or is all of it.
 
         Raises:
             ClientGone: it closed the connection.
@@ -233,10 +209,7 @@ class Client:
         self.bytes_sent += len(content)
         end = b"0\r\n\r\n" if self._chunked else b""
         data, self._unsent = self._unsent + self._framed(content) + end, b""
-        transport = self.protocol.transport
-        if transport is None or transport.is_closing():
-            raise ClientGone
-        write_batch.write(transport, data)
+        self._peer.write(data, write_batch)
         self.is_finished = True
 
     def flush(self) -> None:
@@ -246,7 +219,7 @@ class Client:
     @property
     def is_full(self) -> bool:
         """The client takes less than it is sent."""
-        return self.protocol.writing_paused
+        return self._peer.is_full
 
     async def drain(self) -> None:
         """Wait while the client does not take what it was sent.
@@ -254,19 +227,13 @@ class Client:
         Raises:
             ClientGone: it closed the connection, or took nothing for ``idle_seconds``.
         """
-        if self.protocol.writing_paused:
-            try:
-                async with asyncio.timeout(self._idle_seconds):
-                    await StreamWriter(self.protocol, asyncio.get_running_loop()).drain()
-            except (TimeoutError, ConnectionError):
-                raise ClientGone from None
+        await self._peer.drain(self._idle_seconds)
 
     def cut(self) -> None:
-        """End the connection in the middle of the answer, so that it cannot seem complete."""
+        """End the connection in the middle of the response, so that it cannot seem complete."""
         self.is_cut = True
         self._keep_alive = False
-        if self.protocol.transport is not None:
-            reset(self.protocol.transport)
+        self._peer.reset()
 
     def close_after_response(self) -> None:
         """Keep the connection for no further request."""
@@ -277,22 +244,26 @@ class Client:
         """Whether another request may follow."""
         return self._keep_alive
 
-    def _cancel(self, reason: BaseException) -> None:
-        """What aiohttp calls when the connection is lost."""
-        self.spoil(reason)
+    def switch(self, receive: Callable[[bytes], None]) -> None:
+        """Have ``receive`` called with all that comes, behind a 101."""
+        self._peer.switch(receive)
+
+    def pause_reading(self) -> None:
+        """Take no more from the client until ``resume_reading``."""
+        self._peer.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on reading, if the client is still there."""
+        self._peer.resume_reading()
 
     def _framed(self, content: bytes) -> bytes:
         return b"%x\r\n%b\r\n" % (len(content), content) if self._chunked and content else content
 
-    def _transmit(self, data: bytes) -> None:
-        transport = self.protocol.transport
-        if transport is None or transport.is_closing():
-            raise ClientGone
-        transport.write(data)
-
     def _continue(self) -> None:
-        transport = self.protocol.transport
-        if self._awaits_continue and not self.started and transport is not None:
-            self._awaits_continue = False
-            if (value(self.fields, b"expect") or b"").lower() == b"100-continue":
-                transport.write(_CONTINUE)
+        """Tell a client that expects it that its content is wanted (RFC 9110, 10.1.1)."""
+        self._awaits_continue = False
+        if (
+            not self.started
+            and (first(self.fields, self.names, b"expect") or b"").lower() == b"100-continue"
+        ):
+            self._peer.write(_CONTINUE)

@@ -6,7 +6,7 @@ business. Each direction waits for the slower side.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from gateway.admission.identity.rejection import MOST_BYTES, rejection
 from gateway.errors import BadGateway, ContentCut
@@ -14,8 +14,6 @@ from gateway.protocols.http.fields import connection_options, list_members, valu
 from gateway.upstream import Outbound, Purpose
 
 if TYPE_CHECKING:
-    from aiohttp.http_websocket import WebSocketReader
-
     from gateway.admission.identity.identities import Identities
     from gateway.downstream.exchange import Exchange
     from gateway.downstream.request import Client
@@ -106,8 +104,8 @@ class WebSocketRelay:
     async def _splice(self, client: Client, response: UpstreamExchange) -> None:
         connection = response.connection
         tunnel = _ClientToUpstream(client, connection, self._idle_seconds)
-        client.protocol.set_parser(cast("WebSocketReader", tunnel))
-        connection.when_writable = tunnel.resume
+        connection.when_writable = client.resume_reading
+        client.switch(tunnel.receive)
         try:
             while (chunk := connection.take()) != b"":
                 if chunk is None:
@@ -131,7 +129,7 @@ def _grants(head: Head) -> bool:
 
 
 class _ClientToUpstream:
-    """Passes on the client's bytes, which aiohttp feeds to it after the upgrade.
+    """Passes on the client's bytes.
 
     Each of them keeps the tunnel open for ``idle_seconds``, as the upstream's do.
     """
@@ -140,22 +138,10 @@ class _ClientToUpstream:
         self._client = client
         self._connection = connection
         self._idle_seconds = idle_seconds
-        self._paused = False
 
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        transport = self._client.protocol.transport
+    def receive(self, data: bytes) -> None:
+        """Pass on, and take no more from the client while the upstream does not take it."""
         self._client.bytes_received += len(data)
         self._connection.extend(self._idle_seconds)
-        if not self._connection.write_nowait(data) and transport is not None and not self._paused:
-            self._paused = True
-            transport.pause_reading()
-        return False, b""
-
-    def feed_eof(self) -> None:
-        """The client is gone; what it sent last is still on its way."""
-
-    def resume(self) -> None:
-        transport = self._client.protocol.transport
-        if self._paused and transport is not None and not transport.is_closing():
-            self._paused = False
-            transport.resume_reading()
+        if not self._connection.write_nowait(data):
+            self._client.pause_reading()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.downstream.request import Client
-    from gateway.proxy.cycle import Cycle
+    from gateway.downstream.terms import RequestCycle
 
     Answering = Callable[[Client], Awaitable[None]]
 
@@ -34,12 +34,14 @@ class Handled:
     def __init__(self, run: Answering, client: Client) -> None:
         self._run = run
         self._client = client
+        self.is_over = False
 
     def begin_at_once(self, _on_progress: object) -> bool:
         return False
 
     async def run(self) -> None:
         await self._run(self._client)
+        self.is_over = True
 
     @property
     def keeps_connection(self) -> bool:
@@ -55,8 +57,9 @@ class Handler:
         self._answering = answering
         self._over: asyncio.Queue[BaseException | None] = asyncio.Queue()
 
-    def accept(self, client: Client, refusal: object, limit: str) -> Cycle:  # noqa: ARG002
-        return cast("Cycle", Handled(self._run, client))
+    def accept(self, client: Client, refusal: object = None, limit: str = "") -> RequestCycle:
+        del refusal, limit
+        return Handled(self._run, client)
 
     async def _run(self, client: Client) -> None:
         try:
@@ -133,9 +136,7 @@ async def test_client_that_leaves_within_the_answer_is_gone() -> None:
 
 async def test_client_that_has_left_before_the_answer_is_gone() -> None:
     async def late(client: Client) -> None:
-        transport = client.protocol.transport
-        assert transport is not None
-        transport.abort()
+        client.cut()
         await client.send(Response(200, b"too late"))
 
     async with handled(late) as (handler, client):
@@ -226,7 +227,7 @@ async def test_large_answer_is_handed_to_the_transport_in_pieces() -> None:
         async with asyncio.TaskGroup() as group:
             sending = group.create_task(client.send(Response(200, content)))
             await until(lambda: client.is_full or sending.done())
-            transport = client.protocol.transport
+            transport = client._peer.transport
             assert transport is not None
             waiting.append(transport.get_write_buffer_size())
 

@@ -11,9 +11,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from aiohttp.web import RequestHandler
 
+from gateway.downstream.connection import Connection
 from gateway.downstream.exchange import Exchange, Outcome
+from gateway.downstream.messages.request_reader import RequestReader
 from gateway.downstream.request import Client
 from gateway.errors import ClientGone
 from gateway.ops.metrics import Metrics
@@ -177,7 +178,9 @@ async def test_client_that_leaves_takes_no_memory_until_the_collector_comes() ->
                 await peer.answer(OK)
 
     def alive() -> int:
-        return sum(isinstance(it, (RequestHandler, ResponseReader)) for it in gc.get_objects())
+        return sum(
+            isinstance(it, (Connection, RequestReader, ResponseReader)) for it in gc.get_objects()
+        )
 
     gc.collect()
     gc.disable()
@@ -185,7 +188,7 @@ async def test_client_that_leaves_takes_no_memory_until_the_collector_comes() ->
         async with warm(serve) as ready:
             await ready.client.send(GET)
             await asked.wait()
-            assert alive() == 2
+            assert alive() == 3
             ready.client.writer.transport.abort()
             await until(lambda: alive() == 0)
     finally:

@@ -1,7 +1,7 @@
 """Is it a message that may be passed on? What two parties could read differently is refused.
 
-The parser (llhttp, strict) has already refused contradictory lengths, folded lines, control
-characters and the like.
+Whoever read the head has already refused contradictory lengths, folded lines, control characters
+and the like.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from gateway.errors import Field
 
 _LINE_OVERHEAD: Final = len(": \r\n")
-LENGTH_DIGITS: Final = 18
-"""What surely fits where others count lengths; llhttp takes 2^64 - 1 for none."""
 
 
 def check(
@@ -34,8 +32,7 @@ def check(
     Raises:
         FieldsTooLarge: together they have more than ``fields_bytes``.
         BadRequest: neither HTTP/1.0 nor 1.1; no or several ``Host``, or one that is not a host
-            (RFC 9112, 3.2); a transfer coding other than chunked, or in HTTP/1.0 (RFC 9112, 6.1); a
-            length that could overflow (RFC 9110, 8.6).
+            (RFC 9112, 3.2); a transfer coding other than chunked, or in HTTP/1.0 (RFC 9112, 6.1).
     """
     is_http_1_1 = version == (1, 1)
     if not is_http_1_1 and version != (1, 0):
@@ -55,6 +52,3 @@ def check(
         codings = values(fields, b"transfer-encoding")
         if not is_http_1_1 or [coding.strip().lower() for coding in codings] != [b"chunked"]:
             raise BadRequest("The only transfer coding understood is chunked")
-    length = first(fields, names, b"content-length")
-    if length is not None and len(length) > LENGTH_DIGITS:
-        raise BadRequest(f"Content-Length may have {LENGTH_DIGITS} digits")

@@ -17,54 +17,64 @@ FRAMING_BYTES = 16 * 1024
 FRAMING_SHARE = 16
 """Bytes that may frame a byte of content. A chunk of one byte has five of them."""
 _LINE_END = b"\r\n"
+_SECTION_END = b"\r\n\r\n"
 _LINES_OF_CHUNK = 2
 _LINE_BYTES = 64
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[;\r]")
 
 
-def next_piece(data: bytes, start: int) -> tuple[int, int]:
-    """Where the piece of ``data`` ends that begins at ``start``, and how many lines it has.
-
-    It ends with a head, so that what follows and is malformed does not take the head with it.
+def section_end(tail: bytes, data: bytes, start: int, most: int) -> int:
+    """Where a section of lines ends in ``data``: behind the first empty line from ``start`` on, if
+    that begins before ``most``; else -1. ``tail``: the section's last three bytes so far.
     """
+    if tail:
+        # The empty line may have come in part.
+        at = (tail + data[start : start + 3]).find(_SECTION_END)
+        if at >= 0:
+            return start + at + len(_SECTION_END) - len(tail)
+    at = data.find(_SECTION_END, start, most)
+    return -1 if at < 0 else at + len(_SECTION_END)
+
+
+def lines_end(data: bytes, start: int, most: int) -> tuple[int, int]:
+    """Where ``LINES`` lines end that begin at ``start``, or else ``most``; and their number."""
     line = start
     for lines in range(1, LINES + 1):
-        end = data.find(_LINE_END, line) + len(_LINE_END)
+        end = data.find(_LINE_END, line, most) + len(_LINE_END)
         if end < len(_LINE_END):
-            return len(data), lines
-        if end - line == len(_LINE_END):
+            return most, lines
+        if end == most:
             return end, lines
         line = end
     return line, LINES
 
 
 class Chunks:
-    """Follows the chunks of a request's content (RFC 9112, 7.1), so as not to look for lines in it.
+    """Follows the chunks of a request's content and the trailers behind it (RFC 9112, 7.1), so as
+    not to look for lines in content, and not to go beyond the end.
 
     What is not in order is left to the parser.
     """
 
-    __slots__ = ("_are_over", "_left", "_line")
+    __slots__ = ("_are_over", "_left", "_line", "_tail")
 
     def __init__(self) -> None:
-        self.begin()
-
-    def begin(self) -> None:
-        """The first chunk comes next."""
         self._are_over = False
         """The last one has begun, or what came is none: all that follows is lines."""
         self._left = 0
         """How much of a chunk is still to come, with the line end behind it."""
         self._line = b""
         """What has come of the line before a chunk."""
+        self._tail = b""
+        """The last bytes of the lines behind the chunks."""
 
     def next_piece(self, data: bytes, start: int) -> tuple[int, int]:
-        """The same as the function does."""
+        """Where the piece of ``data`` ends that begins at ``start``, and how many lines it has."""
         at = start
         for chunks in range(LINES // _LINES_OF_CHUNK):
             lines = chunks * _LINES_OF_CHUNK
             if self._are_over:
-                return next_piece(data, at) if at == start else (at, lines)
+                return self._next_lines(data, at) if at == start else (at, lines)
             at += self._left
             if at > len(data):
                 self._left = at - len(data)
@@ -92,7 +102,14 @@ class Chunks:
             self._left = length + len(_LINE_END)
         else:
             self._are_over = True
+            self._tail = line[-len(_LINE_END) :]
         return end
+
+    def _next_lines(self, data: bytes, start: int) -> tuple[int, int]:
+        most = section_end(self._tail, data, start, len(data))
+        end, lines = lines_end(data, start, len(data) if most < 0 else most)
+        self._tail = (self._tail + data[max(start, end - 3) : end])[-3:]
+        return end, lines
 
 
 def _shortened(line: bytes) -> bytes:
@@ -109,25 +126,19 @@ class Overhead:
 
     def __init__(self, head_bytes: int) -> None:
         self._head_bytes = head_bytes
-        self.begin()
-
-    def begin(self) -> None:
-        """A head is complete: what comes is content of its request, or the next head."""
         self._unread = self._received = self._content = 0
 
-    def add(self, received: int, content: int, *, is_parsed: bool) -> bool:
+    def add(self, received: int, content: int) -> bool:
         """Count ``received`` bytes; whether there is too much of a head, of trailers or of framing.
 
-        ``content``: how much the request's content has until now; ``is_parsed`` is False where some
-        of what came may not have been looked at. Chunk extensions have no bound of their own, and
-        whoever passes on only the content does not notice them.
+        ``content``: how much the request's content has until now. Chunk extensions have no bound of
+        their own, and whoever passes on only the content does not notice them.
         """
         self._received += received
         self._unread += received
-        if content != self._content or not is_parsed:
+        if content != self._content:
             self._unread = 0
             self._content = content
         if self._unread > self._head_bytes:
             return True
-        most = FRAMING_BYTES + (FRAMING_SHARE + 1) * content
-        return content > 0 and is_parsed and self._received > most
+        return content > 0 and self._received > FRAMING_BYTES + (FRAMING_SHARE + 1) * content

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gateway.downstream.portions import (
+from gateway.downstream.messages.portions import (
     FRAMING_BYTES,
     FRAMING_SHARE,
     LINES,
     Chunks,
     Overhead,
-    next_piece,
+    lines_end,
+    section_end,
 )
 
 CHUNK = b"1\r\na\r\n"
@@ -21,7 +22,7 @@ CHUNK = b"1\r\na\r\n"
 def pieces(data: bytes) -> list[bytes]:
     found, start = [], 0
     while start < len(data):
-        end, lines = next_piece(data, start)
+        end, lines = lines_end(data, start, len(data))
         found.append(data[start:end])
         # What has no end counts, too.
         assert lines - found[-1].count(b"\r\n") in {0, 1}
@@ -36,9 +37,16 @@ def test_pieces_have_so_many_lines_at_most_and_are_all_there_is(data: bytes) -> 
     assert all(piece.count(b"\r\n") <= LINES for piece in found)
 
 
-@given(st.lists(st.sampled_from([b"GET / HTTP/1.1\r\n", b"A: b\r\n", b"\r\n"])).map(b"".join))
-def test_each_head_ends_a_piece(data: bytes) -> None:
-    assert all(b"\n\r\n" not in piece[:-1] for piece in pieces(data))
+@given(st.lists(st.sampled_from([b"\n", b"\r", b"a", b"\r\n"])).map(b"".join), st.data())
+def test_section_ends_behind_its_empty_line_however_it_is_read(
+    data: bytes, draw: st.DataObject
+) -> None:
+    cut = draw.draw(st.integers(0, len(data)))
+    first, second = data[:cut], data[cut:]
+    assume(b"\r\n\r\n" not in first)
+    end = data.find(b"\r\n\r\n") + 4
+    found = section_end(first[-3:], second, 0, len(second))
+    assert found == (end - cut if end > 3 else -1)
 
 
 def test_what_has_few_lines_is_one_piece_however_long_it_is() -> None:
@@ -114,16 +122,8 @@ def test_extensions_without_end_are_not_kept() -> None:
 
 def test_head_without_end_is_too_much() -> None:
     overhead = Overhead(1000)
-    assert not overhead.add(1000, 0, is_parsed=True)
-    assert overhead.add(1, 0, is_parsed=True)
-    overhead.begin()
-    assert not overhead.add(1000, 0, is_parsed=True)
-
-
-def test_what_was_not_parsed_yet_may_be_anything() -> None:
-    overhead = Overhead(1000)
-    assert not overhead.add(10**6, 1, is_parsed=False)
-    assert not overhead.add(0, 10**6, is_parsed=True)
+    assert not overhead.add(1000, 0)
+    assert overhead.add(1, 0)
 
 
 @pytest.mark.parametrize(
@@ -132,20 +132,20 @@ def test_what_was_not_parsed_yet_may_be_anything() -> None:
 def test_small_chunks_are_never_too_much(chunk: bytes) -> None:
     overhead = Overhead(1000)
     for count in range(1, 100_000):
-        assert not overhead.add(len(chunk), count, is_parsed=True)
+        assert not overhead.add(len(chunk), count)
 
 
 def test_long_chunk_extensions_are_too_much_where_there_is_little_content() -> None:
     overhead = Overhead(100_000)
-    assert not overhead.add(15_000, 1, is_parsed=True)
-    assert overhead.add(15_000, 2, is_parsed=True)
-    overhead.begin()
+    assert not overhead.add(15_000, 1)
+    assert overhead.add(15_000, 2)
+    overhead = Overhead(100_000)
     for count in range(1, 1000):
-        assert not overhead.add(16_000, 1000 * count, is_parsed=True)
+        assert not overhead.add(16_000, 1000 * count)
 
 
 def test_content_earns_its_framing_and_no_more() -> None:
     overhead = Overhead(10**9)
     most = FRAMING_BYTES + FRAMING_SHARE * 1000
-    assert not overhead.add(1000 + most, 1000, is_parsed=True)
-    assert overhead.add(1, 1000, is_parsed=True)
+    assert not overhead.add(1000 + most, 1000)
+    assert overhead.add(1, 1000)

@@ -1,0 +1,1 @@
+"""Clients' requests as bytes: read, bounded and judged without I/O."""
