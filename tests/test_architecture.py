@@ -60,6 +60,7 @@ WITHOUT_TESTS_OF_THEIR_OWN = {
     "gateway/admission/limits/admission.py": "a record; tests/proxy/test_limits.py holds its use",
     "gateway/proxy/checks.py": "joins parts; tests/e2e/test_identity.py and test_limits.py hold it",
     "gateway/proxy/refusals.py": "tests/e2e/test_attacks.py and test_limits.py read the responses",
+    "gateway/server/signals.py": "test_server.py, test_parent.py and test_worker.py send signals",
     **{
         f"gateway/config/{name}.py": "types and defaults; tests/cli/test_rendering.py holds them"
         for name in ("limits", "sections", "values")

@@ -1,4 +1,4 @@
-"""What of a client's address it is counted under."""
+"""Client addresses, and the keys under which they are counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many connections each client's address has open."""
+"""Counts the open connections of each client's address."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Connections:
         """How many were too many so far."""
 
     def key(self, address: str) -> str:
-        """What a connection is counted under; empty where it is not counted."""
+        """The key under which a connection is counted; empty where it is not counted."""
         if not self._most or not address or self._is_trusted(address):
             return ""
         return network(address)

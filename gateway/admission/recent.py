@@ -21,7 +21,7 @@ class Recent(Generic[V]):
         return len(self._kept)
 
     def __contains__(self, key: object) -> bool:
-        """Whether there is a value, which counts as no use of it."""
+        """Tell whether there is a value, which counts as no use of it."""
         return key in self._kept
 
     def get(self, key: bytes) -> V | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 import sys
 
 from gateway.demo.orchestrator import Orchestrator
+from gateway.server.signals import on_end
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -23,9 +23,7 @@ def main(argv: list[str] | None = None) -> None:
 async def serve(host: str, port: int, service_seconds: float, redis_url: str) -> None:
     """Serves until SIGINT or SIGTERM."""
     stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
+    on_end(lambda _: stopped.set())
     async with Orchestrator.serving(
         host, port, service_seconds=service_seconds, redis_url=redis_url
     ) as orchestrator:

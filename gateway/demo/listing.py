@@ -8,8 +8,9 @@ from gateway.demo import answers
 from gateway.demo.arguments import Query
 from gateway.demo.jobs import Jobs, StoredJob
 from gateway.demo.sessions import Session
+from gateway.protocols.theeye.job import ID_PATTERN
 
-OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
+OBJECT_ID = re.compile(ID_PATTERN)
 _WHERE = re.compile(r"where\[(\w+)\](?:\[\$in\]\[(\d*)\])?")
 _MAX_INDEX = 20
 """Arrays with a greater explicit index are objects to the query parser, which fails later on."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-import signal
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from gateway import descriptors
 from gateway.config import AdminConfig, Config, ListenConfig, LogConfig, UpstreamConfig
 from gateway.demo.orchestrator import JOBS_AT_ONCE, Orchestrator
 from gateway.server.server import Server, run
+from gateway.server.signals import on_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -206,8 +206,7 @@ def demo(listen: tuple[str, int] | None, check: bool) -> int:
 
 async def _show(listen: tuple[str, int]) -> None:
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    on_end(lambda _: stop.set())
     async with Demonstration(listen) as running:
         print(f"An orchestrator of its own:  {running.orchestrator.url}")
         print(f"The gateway in front of it:  {running.server.url}")

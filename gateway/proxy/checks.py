@@ -177,6 +177,6 @@ class Checks:
 
 
 def is_pending(exchange: Exchange) -> bool:
-    """Whether ``finish`` has something to do."""
+    """Tell whether ``finish`` has something to do."""
     admission = exchange.admission
     return exchange.awaits_keys or (admission is not None and admission.is_pending)

@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 class CycleState(IntEnum):
-    """How far a request has come."""
+    """The stages of a request's way, as in the picture."""
 
     ADMITTING = 0
     """Nothing has gone upstream by callbacks: it is judged, or waits for the task."""
@@ -97,7 +97,7 @@ class Cycle:
 
     @property
     def keeps_connection(self) -> bool:
-        """Whether another request may follow."""
+        """Tell whether another request may follow."""
         return self.exchange.client.keeps_connection
 
     def begin_at_once(self, on_progress: Callable[[Cycle], None]) -> bool:

@@ -1,4 +1,4 @@
-"""What a forwarded request says about where it came from, and whom we believe about that."""
+"""Rewrites the fields that say whom a request is forwarded for; believes trusted proxies only."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Forwarding:
         self._ids: list[str] = []
 
     def is_trusted(self, address: str) -> bool:
-        """Whether an address is a trusted proxy's."""
+        """Tell whether an address is a trusted proxy's."""
         return len(address) <= MAX_LENGTH and self._is_trusted(address)
 
     def client_address(self, client: Client) -> str:
@@ -108,12 +108,12 @@ class Forwarding:
 
 
 def _may_have_claims(names: list[bytes]) -> bool:
-    """Whether a proxy may say whom it forwards for. Nearly always none does."""
+    """Tell whether a proxy may say whom it forwards for. Nearly always none does."""
     return has(names, b"x-request-id") or b" ".join(names).find(b"forwarded") >= 0
 
 
 def _is_kept(line: Field, *, trusted: bool) -> bool:
-    """Of the fields by which a proxy says whom it forwards for: those that are not replaced.
+    """Tell whether a field stays; those by which a proxy says whom it forwards for are replaced.
 
     A proxy may pass on as ``X-Forwarded-Host`` whatever its client wrote.
     """
@@ -126,7 +126,7 @@ def _is_kept(line: Field, *, trusted: bool) -> bool:
 
 
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    """Of IPv4 as such where it is written as IPv6, as addresses are."""
+    """Read a network, of IPv4 as such where it is written as IPv6, as addresses are."""
     network = ipaddress.ip_network(text)
     mapped = getattr(network.network_address, "ipv4_mapped", None)
     return network if mapped is None else ipaddress.ip_network((mapped, network.prefixlen - 96))
@@ -151,7 +151,7 @@ _kept_provenance: Final = lru_cache(maxsize=1024)(_stated)
 
 
 def _added_to(kept: list[Field], claims: list[Field], client: Client, host: bytes) -> list[Field]:
-    """What to add to that which is kept of a trusted proxy's claims, this hop included."""
+    """Make the fields that are added to what is kept of a trusted proxy's claims; with this hop."""
     hops = [*values(claims, b"x-forwarded-for"), client.address.encode("ascii")]
     added = [(b"X-Forwarded-For", b", ".join(list_members(hops)))]
     for name, content in _provenance(client.address, client.scheme, host):

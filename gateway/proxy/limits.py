@@ -157,13 +157,13 @@ class Limits:
         return admission.limit
 
     def stats(self) -> dict[tuple[str, str], int]:
-        """How many requests passed, were refused or only reported, by (limit, verdict) so far."""
+        """Count the requests admitted, refused or only reported so far, by (limit, verdict)."""
         admitted = {(kind.value, "admitted"): count for kind, count in self._admitted.items()}
         return {**admitted, **self._verdicts}
 
     def _must_wait(self, admission: Admission, token_hash: bytes, *, may_wait: bool) -> bool:
-        """Whether the first request with a token that nobody knows is another one; else it may be
-        this one."""
+        """Tell whether another request is the first with a token that nobody knows; else this one
+        may be."""
         trial = self._trials.of(token_hash)
         if trial is None:
             admission.trial = self._trials.begin(token_hash) if may_wait else None
@@ -187,7 +187,7 @@ class Limits:
             self._holds.leave(key)
 
     def _of_address(self, address: str) -> Budget:
-        """What tokens that nobody knows yet take besides their own: anybody can make up more."""
+        """The budget that unknown tokens take besides their own: anybody can make up more."""
         rate = self._rules.anonymous.allowances[RouteKind.OTHER].rate
         return Budget(RouteKind.OTHER, self._anonymous(address).key, rate, is_known=False)
 
@@ -237,7 +237,7 @@ class Limits:
 
 
 def is_hop(query: Query) -> bool:
-    """Whether a result request says that it follows a redirect: its ``counter`` is above 0."""
+    """Tell whether a result request says that it follows a redirect: its ``counter`` is above 0."""
     given = query.values("counter")
     text = given[0][:MAX_COUNTER_DIGITS] if len(given) == 1 else ""
     return text.isascii() and text.isdigit() and int(text) > 0

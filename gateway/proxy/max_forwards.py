@@ -29,7 +29,7 @@ _REFLECTED: tuple[Field, ...] = (
 
 
 def max_forwards(method: str, fields: Sequence[Field], names: Sequence[bytes]) -> int | None:
-    """How often the request may be forwarded, None where that is not bounded.
+    """Read how often the request may be forwarded, None where that is not bounded.
 
     ``names`` are those of ``fields`` in lower case.
 

@@ -152,7 +152,7 @@ class Pipeline:
             exchange.route = route
 
     def is_plain(self, exchange: Exchange) -> bool:
-        """Whether an admitted request waits for nothing but the upstream's response."""
+        """Tell whether an admitted request waits for nothing but the upstream's response."""
         return (
             exchange.kind is _RELAY
             and exchange.route is None
@@ -209,7 +209,7 @@ def _is_preflight(client: Client) -> bool:
 
 
 def _upgrades(client: Client) -> bool:
-    """Whether a request with ``Upgrade`` is one for WebSocket."""
+    """Tell whether a request with ``Upgrade`` is one for WebSocket."""
     if asks_for_websocket(client):
         return True
     # The client may go on in the protocol it asked for.

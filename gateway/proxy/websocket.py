@@ -123,7 +123,7 @@ class WebSocketRelay:
 
 
 def _grants(head: Head) -> bool:
-    """Whether the protocol is the one that was asked for (RFC 9110, 7.8)."""
+    """Tell whether the protocol is the one that was asked for (RFC 9110, 7.8)."""
     protocols = list_members(values(head.fields, b"upgrade"))
     return [protocol.lower() for protocol in protocols] == [b"websocket"]
 

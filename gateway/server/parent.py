@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import socket
 import sys
 import time
@@ -26,6 +25,7 @@ from gateway.downstream.listening.sockets import bound, url_of
 from gateway.ops.admin import admin_listening
 from gateway.server import server
 from gateway.server.channel import Asking, Channel, Message, Order, Question, Start
+from gateway.server.signals import on_end, on_reload
 from gateway.server.start_line import start_line
 from gateway.server.supervisor import Supervisor
 from gateway.server.vitals import WorkersVitals
@@ -68,15 +68,13 @@ def usable_processors() -> int:
 async def _until_signalled(config: Config, count: int, settings_file: Path | None) -> int:
     first, second = asyncio.Event(), asyncio.Event()
 
-    def signalled() -> None:
+    def signalled(_number: int) -> None:
         (second if first.is_set() else first).set()
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, signalled)
+    on_end(signalled)
     drain_seconds = config.listen.drain_seconds
     async with Workers(config, count) as workers:
-        loop.add_signal_handler(signal.SIGHUP, workers.reload)
+        on_reload(workers.reload)
         await first_of(workers.supervisor.until_started(), first.wait())
         if workers.supervisor.has_started:
             line = start_line(

@@ -7,7 +7,6 @@ import contextlib
 import ctypes
 import gc
 import logging
-import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from gateway.downstream.listening.sockets import bound, url_of
 from gateway.downstream.listening.tls import CLOSE_SECONDS as TLS_CLOSE_SECONDS
 from gateway.downstream.listening.tls import HANDSHAKE_SECONDS, Certificate, UnusableCertificate
 from gateway.ops.admin import admin_listening
+from gateway.server.signals import on_end, on_reload
 from gateway.server.start_line import start_line
 from gateway.tasks import first_of
 
@@ -132,11 +132,9 @@ def run(main: Coroutine[None, None, None]) -> None:
 
 async def _until_signalled(config: Config, settings_file: Path | None) -> None:
     signalled: asyncio.Queue[int] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, signalled.put_nowait, number)
+    on_end(signalled.put_nowait)
     async with Server(config) as server:
-        loop.add_signal_handler(signal.SIGHUP, server.reload)
+        on_reload(server.reload)
         line = start_line(
             config, settings_file, workers=1, url=server.url, admin_url=server.admin_url
         )

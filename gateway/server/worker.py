@@ -25,6 +25,7 @@ from gateway.server.server import (
     spare_the_allocator,
     spare_the_collector,
 )
+from gateway.server.signals import on_end, on_reload
 from gateway.tasks import Tasks, first_of
 
 if TYPE_CHECKING:
@@ -92,11 +93,9 @@ class Worker:
 
     async def until_ended(self) -> None:
         """Until nothing is left to be done, or must be."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            # Only a supervisor can stop it at once: signals come to all processes of a group.
-            loop.add_signal_handler(number, self._leaving.set)
-        loop.add_signal_handler(signal.SIGHUP, self._server.reload)
+        # Only a supervisor can stop it at once: signals come to all processes of a group.
+        on_end(lambda _: self._leaving.set())
+        on_reload(self._server.reload)
         await self._leaving.wait()
         await first_of(self._server.drain(), self._stopping.wait())
 

@@ -1,1 +1,1 @@
-"""Who a token belongs to."""
+"""Identities: finding out to whom a token belongs."""

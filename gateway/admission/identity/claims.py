@@ -1,4 +1,4 @@
-"""What a token says of its bearer, and whether who may say so signed it. Pure."""
+"""Reads a token's claims on its bearer, and checks that they are signed. Pure."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a token says of how it is signed."""
+    """A token's own words on how it is signed."""
 
     key_id: str | None
     algorithm: str
@@ -76,12 +76,12 @@ NO_CLAIMS = Claims()
 
 
 def is_customer_name(name: str) -> bool:
-    """Whether the name can stand as one segment of an upstream path."""
+    """Tell whether the name can stand as one segment of an upstream path."""
     return _is_name(name) and name not in {".", ".."}
 
 
 def claimed(token: bytes) -> Claims:
-    """What the token says of itself, whoever wrote it."""
+    """Read what the token says of itself, whoever wrote it."""
     if len(token) > MAX_TOKEN_BYTES:
         return NO_CLAIMS
     try:
@@ -91,7 +91,7 @@ def claimed(token: bytes) -> Claims:
 
 
 def verified(token: bytes, key: Key) -> Claims | None:
-    """What the token says, None where it is not signed with this key by the key's algorithm.
+    """Read the token, None where it is not signed with this key by the key's algorithm.
 
     When it counts is not judged.
     """
@@ -104,7 +104,7 @@ def verified(token: bytes, key: Key) -> Claims | None:
 
 
 def signature(token: bytes) -> Signature:
-    """How the token says that it is signed.
+    """Read how the token says that it is signed.
 
     Raises:
         ValueError: it is no signed token at all.

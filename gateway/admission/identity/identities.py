@@ -1,4 +1,4 @@
-"""Who asks. With ``identity.mode = "opaque"`` no token is judged here; with ``"verify"`` every one.
+"""Identifies clients. In ``identity.mode`` "opaque" no token is judged here, in "verify" all are.
 
 What is kept stands under hashes of tokens, in stores that are bounded each by itself: a flood of
 made-up tokens can push out nothing but what is known of other such tokens.
@@ -42,7 +42,7 @@ DOUBT_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who asks, or claims to. It holds no token."""
+    """The client that asks, or claims to. It holds no token."""
 
     key: bytes
     """What is counted together, 16 bytes: the hash of the token; once verified, of organization and
@@ -132,7 +132,7 @@ class Identities:
         return self._of_address(address) if len(address) <= MAX_LENGTH else _of_address(address)
 
     def check(self, identity: Identity) -> None:
-        """Whether its token may reach the upstream.
+        """Refuse a token that must not reach the upstream.
 
         Raises:
             UnknownToken: the upstream refused it a moment ago.
@@ -173,7 +173,7 @@ class Identities:
         self.trials.told(hashed)
 
     def is_accepted(self, identity: Identity) -> bool:
-        """Whether it is more than a claim: verified here, or accepted by the upstream before."""
+        """Tell whether it is more than a claim: verified here, or accepted upstream before."""
         return identity.is_verified or identity.token_hash in self._known
 
     def _rejects(self, hashed: bytes, said: Response) -> None:
@@ -198,7 +198,7 @@ class Identities:
         return None if not identity.is_verified and keys.may_come(signed) else identity
 
     def accountable(self, identity: Identity, address: str) -> Identity:
-        """Who answers for a request from ``address``: its token once that is accepted, for anybody
+        """The one who answers for a request from ``address``: its token once accepted, for anybody
         can make up tokens."""
         if identity.token_hash is None or self.is_accepted(identity):
             return identity

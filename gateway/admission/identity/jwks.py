@@ -25,7 +25,7 @@ _ASYMMETRIC = ("RSA", "EC", "OKP")
 
 
 class NoKeys(Exception):
-    """Why a document is no set of keys that can be used."""
+    """A document is not a set of keys that can be used; the message says why."""
 
 
 def keys_in(content: bytes) -> tuple[Key, ...]:

@@ -16,7 +16,7 @@ _HMAC = HMACAlgorithm(HMACAlgorithm.SHA256)
 
 
 class UnusableKey(Exception):
-    """Why a key cannot be used, without a word of the key itself."""
+    """A key cannot be used; the message says why, without a word of the key itself."""
 
 
 def shared_secret(path: str) -> bytes:
@@ -59,7 +59,7 @@ def public_key(path: str) -> RSAPublicKey:
 
 
 def is_long_enough(key: RSAPublicKey) -> bool:
-    """Whether signatures by it prove anything (RFC 7518, 3.3)."""
+    """Tell whether signatures by it prove anything (RFC 7518, 3.3)."""
     return key.key_size >= RSA_BITS
 
 

@@ -143,7 +143,7 @@ async def _content(url: str) -> bytes:
 
 
 def _redirected(response: ClientResponse) -> str:
-    """Why a redirect is none that is followed: whoever names an address trusts that one only."""
+    """Say why a redirect is not followed: whoever names an address trusts that one only."""
     try:
         where = response.url.join(URL(response.headers["Location"]))
         shown = str(where.with_user(None).with_query(None).with_fragment(None))

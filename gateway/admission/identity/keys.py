@@ -21,7 +21,7 @@ SECRET_BYTES = 32
 
 
 class Keys(Protocol):
-    """Where verification gets its keys from."""
+    """The source of the keys that tokens are verified with."""
 
     when_replaced: Callable[[], None]
     """Called when a key that tokens were verified with no longer holds."""
@@ -31,7 +31,7 @@ class Keys(Protocol):
         raise NotImplementedError
 
     def may_come(self, signature: Signature) -> bool:
-        """Whether ``named`` may know others than those at hand, or must say why not."""
+        """Tell whether ``named`` may know others than those at hand, or must say why not."""
         raise NotImplementedError
 
     async def named(self, signature: Signature) -> tuple[Key, ...]:
@@ -48,7 +48,7 @@ class Keys(Protocol):
 
 
 def keys_of(config: IdentityConfig, clock: Callable[[], float]) -> Keys | None:
-    """What the settings verify tokens with; None where tokens are opaque.
+    """Make the keys of the settings; None where tokens are opaque.
 
     Raises:
         UnusableKey: the file that had been read when the settings were checked is so no longer.

@@ -34,7 +34,7 @@ _decoder = msgspec.json.Decoder(_Failure)
 
 
 def is_failed_lookup(content: bytes) -> bool:
-    """Whether it is what TheEye answers where its session service did not tell of a token."""
+    """Tell whether it is what TheEye answers where its session service did not tell of a token."""
     try:
         body = _decoder.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

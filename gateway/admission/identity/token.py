@@ -1,4 +1,4 @@
-"""Where a request's token is: TheEye's rules, which are those of passport-http-bearer and qs.
+"""Finds a request's token by TheEye's rules, which are those of passport-http-bearer and qs.
 
 TheEye takes the credentials of ``Authorization: Bearer``, the query's ``access_token`` or that of a
 JSON or form content, and answers 401 where there are two of them. The content is not looked into
@@ -57,17 +57,17 @@ def presented(query: Query, fields: Sequence[Field], names: list[bytes]) -> byte
 
 
 def is_plain(token: bytes) -> bool:
-    """Whether no other token stands for the same session: see the module's head."""
+    """Tell whether no other token stands for the same session: see the module's head."""
     return _PLAIN.fullmatch(token) is not None
 
 
 def token_hash(token: bytes) -> bytes:
-    """What a token is known by here."""
+    """The hash by which a token is known here."""
     return blake2b(token, digest_size=HASH_BYTES).digest()
 
 
 def is_token_parameter(key: str) -> bool:
-    """Whether the upstream may find a token under this (decoded) key."""
+    """Tell whether the upstream may find a token under this (decoded) key."""
     return key == _PARAMETER or key.startswith((f"{_PARAMETER}[", f"[{_PARAMETER}]"))
 
 

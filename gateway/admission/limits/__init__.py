@@ -1,1 +1,1 @@
-"""How much of it a token may take."""
+"""Limits: rates, places and memory, for each client and in all."""

@@ -68,5 +68,5 @@ class Admission:
 
     @property
     def is_pending(self) -> bool:
-        """Whether something has to be awaited before it is decided."""
+        """Tell whether something has to be awaited before it is decided."""
         return self.claim is not None or self.awaited_trial is not None

@@ -40,7 +40,7 @@ class Buffers:
         """How often there was no room so far."""
 
     def of(self, client: bytes) -> Buffered:
-        """What a client's next request takes, nothing yet; must be released."""
+        """Begin with a client's next request, which takes nothing yet; must be released."""
         return Buffered(self, client)
 
     def take(self, client: bytes, size: int, held: int) -> None:

@@ -46,11 +46,11 @@ class Rate:
         return ahead if ahead < self.most else self.most  # noqa: FURB136 - min() takes longer
 
     def fits(self, level: int) -> bool:
-        """Whether one more request may pass."""
+        """Tell whether one more request may pass."""
         return level + self.interval <= self.capacity
 
     def remaining(self, level: int) -> int:
-        """How many more requests may pass at once."""
+        """The number of requests that may pass at once."""
         return max(self.capacity - level, 0) // self.interval
 
     def wait_seconds(self, level: int) -> int:

@@ -55,7 +55,7 @@ class Holds:
         return self.total >= self._most
 
     def of(self, key: bytes) -> int:
-        """How many places one client has."""
+        """The number of places that one client has."""
         self._expire()
         return self._by_key.get(key, 0)
 
@@ -107,7 +107,7 @@ class Holds:
 
 
 def _unbounded(job_id: str) -> None:
-    """Where nothing is counted."""
+    """Count nothing."""
 
 
 class Place:

@@ -1,4 +1,4 @@
-"""How much of their budgets clients have used, as this process knows it.
+"""Budgets in this process's memory: how much of them clients have used.
 
 What is forgotten is the longest unused, in one store for tokens that the upstream knows and one for
 those that anybody can make up: no flood of new keys can reset a budget that counts.
@@ -24,7 +24,7 @@ SIZE = 16_384
 
 
 class Budget:
-    """What is counted under ``key`` for requests of one kind.
+    """The count under ``key`` of requests of one kind.
 
     ``is_known``: nobody can make up the key, for the upstream has accepted its token, or it was
     verified.
@@ -40,7 +40,7 @@ class Budget:
 
 
 class Use(Enum):
-    """What to do with budgets."""
+    """The ways to charge budgets."""
 
     TAKE = auto()
     """Take a request of each, or of none where one has none left."""
@@ -120,7 +120,7 @@ class MemoryBudgets:
         return Verdict(None, level)
 
     def level(self, budget: Budget, now: int) -> int:
-        """How much of a budget is used."""
+        """The used part of a budget, in microseconds (``gcra``)."""
         cell = self._cell(budget)
         return 0 if cell is None else budget.rate.level(cell[0], now)
 

@@ -124,7 +124,7 @@ class RedisBudgets:
     # --- asking
 
     async def _asked(self, budgets: Sequence[Budget], use: Use, now: int) -> Verdict | None:
-        """What Redis says; None where it says nothing."""
+        """Ask Redis; None where it says nothing."""
         known = [self._memory.level(budget, now) for budget in budgets]
         answer: asyncio.Future[Verdict | None] = asyncio.get_running_loop().create_future()
         self._questions.append(_Question(call(budgets, use, known), answer))

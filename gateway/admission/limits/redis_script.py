@@ -80,7 +80,7 @@ class ScriptCall:
         return ("EVAL", SCRIPT, len(self.keys), *self.keys, *self.arguments)
 
     def verdict(self, reply: object) -> Verdict:
-        """What the server's reply says.
+        """Read the server's reply.
 
         Raises:
             ValueError: it is not what the script returns.
@@ -111,7 +111,7 @@ def key_of(budget: Budget) -> str:
 def arguments(
     budgets: Sequence[Budget], use: Use, known: Sequence[int], now: int | None = None
 ) -> list[int | str]:
-    """What the script is called with; ``known`` are the budgets' levels as this process knows them,
+    """The arguments of the script; ``known`` are the budgets' levels as this process knows them,
     ``now`` a time to take instead of the server's."""
     given: list[int | str] = ["" if now is None else now, int(use.is_checked), int(use.is_charged)]
     for budget, level in zip(budgets, known, strict=True):

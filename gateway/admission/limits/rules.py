@@ -1,4 +1,4 @@
-"""Which rates and bounds hold for whom: the settings, and the first rule that matches."""
+"""Finds a client's rates and bounds: the settings', or those of the first rule that matches."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What requests of one kind may do."""
+    """The rate and the bound for requests of one kind."""
 
     rate: Rate
     content_bytes: int
@@ -24,7 +24,7 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a client may do."""
+    """The allowances and bounds of a client."""
 
     allowances: Mapping[RouteKind, Allowance]
     holds: int
@@ -45,7 +45,7 @@ class Rules:
         """What clients without a token may do."""
 
     def policy(self, identity: Identity) -> Policy:
-        """What the client behind a request may do."""
+        """Find the policy for the client behind a request."""
         if identity.token_hash is None:
             return self.anonymous
         for rule, policy in self._rules:
@@ -55,8 +55,8 @@ class Rules:
 
 
 def _matches(rule: Rule, identity: Identity) -> bool:
-    """Whether all that the rule names is so. A name counts only where the token's signature was
-    checked: anybody can make up a token that says anything."""
+    """Tell whether all that the rule names is so. A name counts only where the token's signature
+    was checked: anybody can make up a token that says anything."""
     named = (
         (rule.organization, identity.customer),
         (rule.credential, identity.credential),

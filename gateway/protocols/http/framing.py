@@ -1,4 +1,4 @@
-"""Is it a message that may be passed on? What two parties could read differently is refused.
+"""Refuses requests that two parties could read differently, one as another message.
 
 Whoever read the head has already refused contradictory lengths, folded lines, control characters
 and the like.

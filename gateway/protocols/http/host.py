@@ -22,7 +22,7 @@ _KEPT_LENGTH: Final = 256
 
 
 def is_host(value: bytes) -> bool:
-    """Whether it names one host, with or without a port."""
+    """Tell whether it names one host, with or without a port."""
     return _is_host(value) if len(value) > _KEPT_LENGTH else _is_kept_host(value)
 
 

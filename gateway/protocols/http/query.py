@@ -25,7 +25,7 @@ class Pair:
 
 
 class Query:
-    """What stands after the first ``?`` of a target; parsed once, when that is first asked for."""
+    """The query of a target, behind its first ``?``; parsed once, when that is first asked for."""
 
     __slots__ = ("_pairs", "raw")
 

@@ -1,4 +1,4 @@
-"""What the head of a response needs beside its own fields (RFC 9110, 6.6.1, 8.6 and 15)."""
+"""Completes the head of a response beside its own fields (RFC 9110, 6.6.1, 8.6 and 15)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NO_CONTENT = frozenset({101, 204, 304})
 
 
 def has_content(method: str, status: int) -> bool:
-    """Whether content follows the head."""
+    """Tell whether content follows the head."""
     return method != "HEAD" and status not in NO_CONTENT
 
 

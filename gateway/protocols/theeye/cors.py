@@ -33,7 +33,7 @@ credentials ``*`` is a name, too."""
 
 
 def is_preflight(method: str, names: list[bytes], *, has_content: bool) -> bool:
-    """Whether a browser asks before another request, for whoever is logged in (Fetch, 4.8).
+    """Tell whether a browser asks before another request, for whoever is logged in (Fetch, 4.8).
 
     ``names`` are those of the fields in lower case.
     """
@@ -57,7 +57,7 @@ def cross_origin_fields(
 
 
 def carried_fields(origin: bytes | None, upstream_fields: Iterable[Field]) -> tuple[Field, ...]:
-    """What an answer that is made from one of the upstream's has of that: ``Server``, and the
+    """The fields that a response made from one of the upstream's has of that: ``Server``, and the
     Access-Control fields."""
     fields = tuple(upstream_fields)
     named = tuple(field for field in fields if field[0].lower() == b"server")

@@ -53,7 +53,7 @@ def parse(text: str) -> Any:
 
 
 def has_surrogates(text: bytes) -> bool:
-    """Whether JSON may have some, lone or not."""
+    """Tell whether JSON may have some, lone or not."""
     return _ANY_SURROGATE.search(text) is not None
 
 

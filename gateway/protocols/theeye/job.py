@@ -20,7 +20,8 @@ NOT_FOUND = Response(404, b'"job not found"')
 
 T = TypeVar("T")
 
-_ID = re.compile(r"[0-9a-fA-F]{24}")
+ID_PATTERN = "[0-9a-fA-F]{24}"
+_ID = re.compile(ID_PATTERN)
 _SECRET = re.compile(r"[0-9A-Za-z_-]{1,256}")
 _NULL = msgspec.Raw(b"null")
 _ABSENT = msgspec.Raw(b"")
@@ -66,7 +67,7 @@ class Job:
 
     @property
     def run_seconds(self) -> float | None:
-        """How long a finished job took from its creation on, None where it does not tell."""
+        """The seconds a finished job took from its creation on, None where it does not tell."""
         try:
             ran = datetime.fromisoformat(self.updated) - datetime.fromisoformat(self.created)
         except (ValueError, TypeError):
@@ -74,7 +75,7 @@ class Job:
         return ran.total_seconds()
 
 
-class _Body(msgspec.Struct):
+class _JobBody(msgspec.Struct):
     id: object = None
     lifecycle: object = None
     state: object = None
@@ -94,7 +95,7 @@ class _Task(msgspec.Struct):
     default_state_evaluation: object = None
 
 
-_decoder = msgspec.json.Decoder(_Body)
+_decoder = msgspec.json.Decoder(_JobBody)
 _raw_decoder = msgspec.json.Decoder(msgspec.Raw)
 _task_decoder = msgspec.json.Decoder(_Task)
 
@@ -139,13 +140,13 @@ def with_output(job: Job, output: bytes) -> Job | None:
 
 
 def job_fields(job_id: str, state: str) -> tuple[Field, Field]:
-    """What every answer of the sync mode carries; ``state`` is a job's, or empty: ``unknown``."""
+    """Make the fields of every response of the sync mode; an empty ``state`` is ``unknown``."""
     shown = (state or "unknown").encode("ascii")
     return (b"X-TheEye-Job-Id", job_id.encode()), (b"X-TheEye-Job-State", shown)
 
 
 def _decoded(decoder: msgspec.json.Decoder[T], content: bytes) -> tuple[T | None, int]:
-    """What the content holds, and how large the copy is that it is a part of, 0 where that is the
+    """Decode the content, and tell how large the copy is that it is a part of, 0 where that is the
     content itself. In a copy lone surrogates, which JavaScript writes, are replaced."""
     try:
         return decoder.decode(content), 0
@@ -158,8 +159,8 @@ def _decoded(decoder: msgspec.json.Decoder[T], content: bytes) -> tuple[T | None
         return None, 0
 
 
-def _evaluation(body: _Body) -> str:
-    """What the job, or else its task, says that a state of the script's own wording counts as."""
+def _evaluation(body: _JobBody) -> str:
+    """Read what a state of the script's own wording counts as, from the job or else its task."""
     own = _text(body.default_state_evaluation)
     if own or memoryview(body.task)[:1].tobytes() != b"{":
         return own

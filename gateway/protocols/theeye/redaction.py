@@ -1,4 +1,4 @@
-"""What may be shown of a request's target: no token, no secret, wherever in it they stand.
+"""Redacts a request's target: no token and no secret is shown, wherever in it they stand.
 
 Hidden are the values of parameters whose name speaks of a secret, also inside another parameter's
 value; path segments after ``/secret/``; the userinfo of URLs; and whatever looks like a JWT.
@@ -45,7 +45,7 @@ def redact(target: str) -> str:
 
 
 def is_secret_field(name: str, value: str) -> bool:
-    """Whether a field's name or its value speaks of a secret: the line is not to be shown."""
+    """Tell whether a field's name or its value speaks of a secret: the line is not to be shown."""
     if _has_any(_SENSITIVE_FIELDS, name) or _has_any((*_SENSITIVE, "eyj"), _decoded(value)):
         return True
     return redact(value) != value
@@ -102,7 +102,7 @@ def _parameter(piece: str) -> str:
 
 
 def _names_secret(plain: str) -> bool:
-    """Whether a secret stands in a value, or in a name whose end was escaped, behind its name."""
+    """Tell whether a secret stands behind its name, in a value or a name with an escaped end."""
     return _NESTED.search(plain) is not None and _has_any(_SENSITIVE, plain)
 
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 
 class RouteKind(StrEnum):
-    """What a request makes TheEye do. Each kind has rates of its own; named as their settings."""
+    """The effects of requests on TheEye. Each has rates of its own; named as their settings."""
 
     CREATE = "create"
     """It makes a job, also where nobody waits for it."""

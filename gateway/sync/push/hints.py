@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from gateway.backoff import Backoff
+from gateway.protocols.theeye.job import ID_PATTERN
 from gateway.sync.push.subscription import Lost
 from gateway.sync.push.trust import Reliance
 from gateway.tasks import Tasks, first_of
@@ -40,7 +41,7 @@ FIRST_GAP_SECONDS = 0.1
 MAX_GAP_SECONDS = 5.0
 STEADY_SECONDS = 30.0
 """A subscription that is lost sooner counts as one more failure."""
-_CHANNEL = re.compile(rb"[^:]+:(?:workflow-)?job-finished:([0-9a-fA-F]{24})")
+_CHANNEL = re.compile(rf"[^:]+:(?:workflow-)?job-finished:({ID_PATTERN})".encode())
 _log = logging.getLogger(__name__)
 
 
