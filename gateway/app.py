@@ -52,7 +52,7 @@ from gateway.tasks import Tasks
 from gateway.upstream import Upstream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from gateway.admission.limits.redis_budgets import RedisBudgets
     from gateway.config import Config
@@ -64,9 +64,10 @@ FLUSH_SECONDS = 1.0
 
 class Gateway:
     """All parts, joined; an ``async with`` block is its life. ``listener`` takes clients'
-    connections as far as there are ``places``, ``vitals`` are what operators see."""
+    connections as far as there are ``places``, ``vitals`` are what operators see. ``observers``:
+    further ones, which are told of each request that is over."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, observers: Sequence[Observer] = ()) -> None:
         clock, wall_clock = time.monotonic, time.time  # noqa: TID251 - here clocks come from
         self._config = config
         self._tasks = Tasks()
@@ -80,7 +81,6 @@ class Gateway:
             upstream.host,
             preserve_host=config.upstream.preserve_host,
         )
-
         self._keys = keys_of(config.identity, clock)
         identities = Identities(config.identity, self._keys, clock, wall_clock)
         answered = identities.answered
@@ -140,9 +140,9 @@ class Gateway:
         if log is not None:
             sources.append(lambda: parts.of_access_log(log.dropped))
         self._metrics = Metrics(__version__, *sources)
-        observers: list[Observer] = [self._metrics, LimitNotices(identities.accountable)]
+        told = [*observers, self._metrics, LimitNotices(identities.accountable)]
         if self._access_log is not None:
-            observers.append(self._access_log)
+            told.append(self._access_log)
         self._pipeline = Pipeline(
             forwarding=forwarding,
             checks=checks,
@@ -161,7 +161,7 @@ class Gateway:
                 formatter=Formatter(self._thread, config.sync),
                 ended=self._push.ended if self._push is not None else None,
             ),
-            observers=observers,
+            observers=told,
             clock=clock,
             secret_routes=config.sync.secret_routes,
         )

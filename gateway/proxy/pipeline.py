@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from gateway.proxy.relay import Relay
     from gateway.proxy.websocket import WebSocketRelay
     from gateway.sync.create import CreateAndWait
-    from gateway.sync.hold import ResultHold
     from gateway.upstream import UpstreamExchange
 
 _RELAY, _WEBSOCKET, _REFUSED = Kind.RELAY, Kind.WEBSOCKET, Kind.REFUSED
@@ -36,6 +35,14 @@ class Observer(Protocol):
 
     def observe(self, exchange: Exchange) -> None:
         """Take note; must neither wait nor fail."""
+        raise NotImplementedError
+
+
+class Hold(Protocol):
+    """Answers requests for results."""
+
+    async def answer(self, exchange: Exchange, route: ResultRoute) -> Response:
+        """The response; raises GatewayError where there is none."""
         raise NotImplementedError
 
 
@@ -54,7 +61,7 @@ class Pipeline:
         relay: Relay,
         websocket: WebSocketRelay,
         create: CreateAndWait,
-        hold: ResultHold,
+        hold: Hold,
         observers: Sequence[Observer],
         clock: Callable[[], float],
         secret_routes: bool,

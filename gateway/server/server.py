@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from gateway.config import Config, LogConfig
     from gateway.ops.admin import Vitals
+    from gateway.proxy.pipeline import Observer
 
 _log = logging.getLogger("gateway")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -149,11 +150,18 @@ class Server:
     """The gateway with its listeners, as an ``async with`` block.
 
     ``sockets``: bound already and shared with other processes; operators are then answered by
-    another one, which asks ``vitals``. ``admin_url`` is empty.
+    another one, which asks ``vitals``, and ``admin_url`` is empty. ``observers`` are told of each
+    request that is over.
     """
 
-    def __init__(self, config: Config, sockets: Sequence[socket] | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        sockets: Sequence[socket] | None = None,
+        observers: Sequence[Observer] = (),
+    ) -> None:
         self._config = config
+        self._observers = observers
         self._sockets = sockets
         self._resources = contextlib.AsyncExitStack()
         listen = config.listen
@@ -169,7 +177,7 @@ class Server:
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
-            self._gateway = await stack.enter_async_context(Gateway(self._config))
+            self._gateway = await stack.enter_async_context(Gateway(self._config, self._observers))
             if self._sockets is None:
                 self.admin_url = await stack.enter_async_context(
                     admin_listening(self.vitals, self._config.admin)

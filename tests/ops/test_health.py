@@ -8,8 +8,6 @@ import pytest
 from gateway.ops.health import FRESH_SECONDS, GRACE_SECONDS, PROBE_SECONDS, Health, Readiness
 from gateway.upstream.signs import Signs, Trouble
 
-pytestmark = pytest.mark.fakes
-
 
 @dataclass
 class Stage:

@@ -121,7 +121,6 @@ def test_no_sum_ever_shrinks_whatever_ends_or_stays_silent(
 BOUNDS = ("0.1", "0.25", "0.5", "+Inf")
 
 
-@pytest.mark.fakes
 @pytest.mark.parametrize("accept", ["", EXCHANGED])
 def test_page_of_real_workers_has_the_form_asked_for(accept: str) -> None:
     merged = totals()

@@ -17,8 +17,6 @@ from gateway.upstream import UpstreamStats
 from gateway.upstream.connections.pool import PoolStats
 from tests.support.records import exchange
 
-pytestmark = pytest.mark.fakes
-
 Labels = dict[str, str]
 
 

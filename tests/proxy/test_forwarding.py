@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 import tracemalloc
-from dataclasses import dataclass, field
-from typing import cast
+from typing import Any
 
 import pytest
 
 from gateway.downstream.request import Client
 from gateway.errors import Field
-from gateway.protocols.http.fields import lowered, values
+from gateway.protocols.http.fields import values
 from gateway.proxy.forwarding import Forwarding
-
-pytestmark = pytest.mark.fakes
-
-
-@dataclass
-class Inbound:
-    """As much of a client as the rules look at."""
-
-    fields: list[Field] = field(default_factory=list)
-    address: str = "10.0.0.9"
-    scheme: str = "http"
-    has_content: bool = False
-    method: str = "GET"
-    content_length: int | None = None
-
-    @property
-    def names(self) -> list[bytes]:
-        return lowered(self.fields)
+from tests.support.client import client as request
 
 
-def client(*fields: Field, **other: object) -> Client:
-    return cast("Client", Inbound(list(fields), **other))  # type: ignore[arg-type]
+def client(*fields: Field, **other: Any) -> Client:
+    return request(fields=fields, **{"address": "10.0.0.9", **other})
 
 
 def forwarding(*trusted: str, preserve_host: bool = False) -> Forwarding:
@@ -93,11 +75,10 @@ def test_content_keeps_its_framing_even_where_connection_names_it() -> None:
         (b"Host", b"h"),
         (b"Connection", b"content-length"),
         (b"Content-Length", b"3"),
-        has_content=True,
-        content_length=3,
+        content=[b"abc"],
     )
     assert values(forwarding().outbound(sized, "r"), b"content-length") == [b"3"]
-    chunked = client((b"Host", b"h"), (b"Transfer-Encoding", b"chunked"), has_content=True)
+    chunked = client((b"Host", b"h"), (b"Transfer-Encoding", b"chunked"), content=[b"abc"])
     assert forwarding().outbound(chunked, "r")[-1] == (b"Transfer-Encoding", b"chunked")
 
 

@@ -5,60 +5,79 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 from gateway.downstream.exchange import Exchange, Outcome
 from gateway.errors import BadGateway, Response
-from gateway.ops.metrics import Metrics
-from gateway.proxy.relay import Relay
-from tests.support.harness import connected, gateway_before, once
+from tests.support.harness import RawClient, connected, gateway_before
+from tests.support.pipeline import NOWHERE, Record, listening, pipeline_before
 from tests.support.replay import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from gateway.server.server import Server
+    from gateway.protocols.theeye.routes import ResultRoute
 
-GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    Answer = Callable[[Exchange], Awaitable[Response]]
 
-
-@pytest.fixture
-async def server() -> AsyncIterator[Server]:
-    """A gateway before nothing."""
-    async with gateway_before("http://127.0.0.1:9") as server:
-        yield server
+RESULT = b"GET /job/64ac6478646bb71ee82e3a72/result HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-@pytest.fixture
-def observed(monkeypatch: pytest.MonkeyPatch) -> list[Exchange]:
-    """The requests that the observers were told of."""
-    told: list[Exchange] = []
-    monkeypatch.setattr(Metrics, "observe", lambda _, exchange: told.append(exchange))
-    return told
+class Stage:
+    """A last stage that does as a test says."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    async def answer(self, exchange: Exchange, _route: ResultRoute) -> Response:
+        return await self._answer(exchange)
 
 
-async def fails_early(_relay: Relay, _exchange: Exchange, _forwarded: object) -> None:
+@asynccontextmanager
+async def client_of(
+    answer: Answer, idle_seconds: float = 5.0
+) -> AsyncIterator[tuple[RawClient, list[Exchange]]]:
+    """A client that has sent a request, and the requests that the observers were told of."""
+    record = Record()
+    with pipeline_before(NOWHERE, record, hold=Stage(answer)) as pipeline:
+        async with listening(pipeline, idle_seconds) as url, connected(url) as client:
+            await client.send(RESULT)
+            yield client, record.exchanges
+
+
+async def fails_early(_exchange: Exchange) -> NoReturn:
     raise ZeroDivisionError("an internal detail")
 
 
-async def fails_late(_relay: Relay, exchange: Exchange, _forwarded: object) -> None:
+async def fails_late(exchange: Exchange) -> NoReturn:
     begin(exchange)
     raise ZeroDivisionError("an internal detail")
 
 
-async def is_refused_late(_relay: Relay, exchange: Exchange, _forwarded: object) -> None:
+async def is_refused_late(exchange: Exchange) -> NoReturn:
     begin(exchange)
     raise BadGateway
 
 
-async def hangs(_relay: Relay, exchange: Exchange, _forwarded: object) -> None:
+async def is_answered_twice(exchange: Exchange) -> Response:
+    begin(exchange)
+    return Response(200, b"")
+
+
+async def unwritable(_exchange: Exchange) -> NoReturn:
+    raise BadGateway(fields=(("text", "where bytes belong"),))  # type: ignore[arg-type]
+
+
+async def hangs(exchange: Exchange) -> NoReturn:
     begin(exchange)
     await asyncio.Event().wait()
+    raise AssertionError
 
 
-async def floods(_relay: Relay, exchange: Exchange, _forwarded: object) -> None:
+async def floods(exchange: Exchange) -> NoReturn:
     begin(exchange)
     while True:
         exchange.client.write(b"x" * 65536)
@@ -70,15 +89,11 @@ def begin(exchange: Exchange) -> None:
     exchange.client.flush()
 
 
-@pytest.mark.fakes
 async def test_unexpected_failure_is_500_and_shows_nothing_internal(
-    observed: list[Exchange],
-    server: Server,
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(Relay, "relay", fails_early)
-    head, content = await once(server.url, GET)
+    async with client_of(fails_early) as (client, observed):
+        head, content = await client.answer()
     assert head.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
     body = json.loads(content)
     request_id = body.pop("requestId")
@@ -90,71 +105,43 @@ async def test_unexpected_failure_is_500_and_shows_nothing_internal(
     assert "an internal detail" in caplog.text
 
 
-@pytest.mark.fakes
-@pytest.mark.parametrize("relay", [fails_late, is_refused_late])
-async def test_failure_after_the_answer_has_begun_cuts_it(
-    observed: list[Exchange], server: Server, monkeypatch: pytest.MonkeyPatch, relay: object
-) -> None:
-    monkeypatch.setattr(Relay, "relay", relay)
-    async with connected(server.url) as client:
-        await client.send(GET)
+@pytest.mark.parametrize("answer", [fails_late, is_refused_late, is_answered_twice])
+async def test_failure_after_the_answer_has_begun_cuts_it(answer: Answer) -> None:
+    async with client_of(answer) as (client, observed):
         with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
             await client.answer()
     assert [one.outcome for one in observed] == [Outcome.CUT]
 
 
-@pytest.mark.fakes
-async def test_answer_that_cannot_be_written_is_cut(
-    observed: list[Exchange],
-    server: Server,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    async def unwritable(_relay: Relay, _exchange: Exchange, _forwarded: object) -> Response:
-        raise BadGateway(fields=(("text", "where bytes belong"),))  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Relay, "relay", unwritable)
-    async with connected(server.url) as client:
-        await client.send(GET)
+async def test_answer_that_cannot_be_written_is_cut(caplog: pytest.LogCaptureFixture) -> None:
+    async with client_of(unwritable) as (client, observed):
         with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
             await client.answer()
     assert [one.outcome for one in observed] == [Outcome.CUT]
     assert "answer failed" in caplog.text
 
 
-@pytest.mark.fakes
-async def test_client_that_leaves_is_told_of_once(
-    observed: list[Exchange], server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Relay, "relay", hangs)
-    async with connected(server.url) as client:
-        await client.send(GET)
+async def test_client_that_leaves_is_told_of_once() -> None:
+    async with client_of(hangs) as (client, observed):
         await client.head()
-    await until(lambda: bool(observed))
+        client.writer.transport.abort()
+        await until(lambda: bool(observed))
     assert [one.outcome for one in observed] == [Outcome.CLIENT_CLOSED]
 
 
-@pytest.mark.fakes
-async def test_client_that_takes_nothing_is_given_up(
-    observed: list[Exchange], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Relay, "relay", floods)
-    listen = {"idle_seconds": 0.02}
-    async with (
-        gateway_before("http://127.0.0.1:9", listen=listen) as server,
-        connected(server.url) as client,
-    ):
-        await client.send(GET)
+async def test_client_that_takes_nothing_is_given_up() -> None:
+    async with client_of(floods, idle_seconds=0.02) as (_, observed):
         await until(lambda: bool(observed))
     assert [one.outcome for one in observed] == [Outcome.CLIENT_CLOSED]
 
 
 async def test_client_that_stops_sending_gets_408_and_loses_its_connection(
-    observed: list[Exchange], caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.ERROR)
+    record = Record()
     async with (
-        gateway_before("http://127.0.0.1:9", listen={"idle_seconds": 0.02}) as server,
+        gateway_before(NOWHERE, record, listen={"idle_seconds": 0.02}) as server,
         connected(server.url) as client,
     ):
         await client.send(
@@ -166,5 +153,5 @@ async def test_client_that_stops_sending_gets_408_and_loses_its_connection(
         assert json.loads(content)["code"] == "RequestTimeout"
         client.writer.write_eof()
         assert await client.until_closed() == b""
-    assert [one.status for one in observed] == [408]
+    assert [one.status for one in record.exchanges] == [408]
     assert caplog.text == ""

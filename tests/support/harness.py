@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from ssl import SSLContext
 
+    from gateway.proxy.pipeline import Observer
+
 ON_FREE_PORTS = {"host": "127.0.0.1", "port": 0}
 PATIENCE_SECONDS = 60
 """Until something is taken to hang: on a busy machine it takes some seconds to start a gateway."""
@@ -54,9 +56,11 @@ def settings(upstream_url: str, **sections: dict[str, Any]) -> Config:
 
 
 @asynccontextmanager
-async def gateway_before(upstream_url: str, **sections: dict[str, Any]) -> AsyncIterator[Server]:
+async def gateway_before(
+    upstream_url: str, *observers: Observer, **sections: dict[str, Any]
+) -> AsyncIterator[Server]:
     """A running gateway in this process."""
-    async with Server(settings(upstream_url, **sections)) as server:
+    async with Server(settings(upstream_url, **sections), observers=observers) as server:
         yield server
 
 

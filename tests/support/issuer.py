@@ -35,8 +35,8 @@ class Issuer:
         headers = {"Location": self.location} if self.location else None
         return web.Response(body=self.content, status=self.status, headers=headers)
 
-    def keys(self) -> KeySet:
-        return KeySet(self.url, lambda: self.seconds)
+    def keys(self, **seconds: float) -> KeySet:
+        return KeySet(self.url, lambda: self.seconds, **seconds)
 
 
 @asynccontextmanager

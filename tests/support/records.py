@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from gateway.downstream.exchange import Exchange
-from gateway.downstream.request import Client
-
-
-@dataclass
-class Talk:
-    """What the log and the metrics read of a client."""
-
-    method: str = "GET"
-    target: str = "/acme/job"
-    bytes_received: int = 0
-    bytes_sent: int = 0
+from tests.support.client import client
 
 
 def exchange(method: str = "GET", target: str = "/acme/job", **known: Any) -> Exchange:
     """An exchange that took a quarter of a second, and what else is known of it."""
-    talk = Talk(method, target, known.pop("bytes_in", 0), known.pop("bytes_out", 0))
+    talk = client(method, target)
+    talk.bytes_received, talk.bytes_sent = known.pop("bytes_in", 0), known.pop("bytes_out", 0)
     record = Exchange(
-        cast("Client", talk),
+        talk,
         known.pop("request_id", "r1"),
         known.pop("address", "192.0.2.7"),
         started=100.0,

@@ -6,7 +6,7 @@ import asyncio
 import json
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from gateway.admission.identity.identities import Identity
 from gateway.admission.limits.buffers import Buffers
@@ -17,12 +17,12 @@ from gateway.sync.jobs.reader import JobReader
 from gateway.sync.jobs.result_reader import ResultReader
 from gateway.sync.results.parsing import ParsingThread
 from gateway.upstream.messages.messages import Heard, Purpose, UpstreamResponse
+from tests.support.client import client
 from tests.support.virtual_time import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gateway.downstream.request import Client
     from gateway.errors import Field, Response
     from gateway.sync.jobs.reader import Requester
 
@@ -116,18 +116,6 @@ def plenty() -> Buffers:
     return Buffers(1 << 30, 1 << 30)
 
 
-class FakeClient:
-    def __init__(self, method: str, fields: tuple[Field, ...], pieces: list[bytes]) -> None:
-        self.method = method
-        self.fields = fields
-        self.has_content = bool(pieces)
-        self.content_length = None
-        self._pieces = list(pieces)
-
-    async def read(self) -> bytes:
-        return self._pieces.pop(0) if self._pieces else b""
-
-
 def identity_of(customer: str) -> Identity:
     """Who has a token of the organization; of none where that is empty."""
     return Identity(b"k", customer, "", "", b"k", is_verified=False)
@@ -140,8 +128,7 @@ def exchange(
     pieces: list[bytes] | None = None,
     customer: str = "acme",
 ) -> Exchange:
-    client = cast("Client", FakeClient(method, fields, pieces or []))
-    made = Exchange(client, "r", "192.0.2.1", 0.0)
+    made = Exchange(client(method, target, fields, content=pieces), "r", "192.0.2.1", 0.0)
     made.target, made.query = target, split(target)[1]
     made.identity = identity_of(customer)
     return made

@@ -38,7 +38,7 @@ from tests.support.theeye import (
 from tests.support.virtual_time import now
 from tests.support.watched import is_empty
 
-pytestmark = [pytest.mark.fakes, pytest.mark.virtual_time]
+pytestmark = pytest.mark.virtual_time
 
 OTHER_JOB_ID = "f" * 24
 GONE = reply(b'"job not found"', 404)

@@ -40,9 +40,20 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 class KeySet:
     """The keys at ``url``; ``clock`` gives monotonic seconds."""
 
-    def __init__(self, url: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        url: str,
+        clock: Callable[[], float],
+        *,
+        fetch_seconds: float = FETCH_SECONDS,
+        gap_seconds: float = GAP_SECONDS,
+        refresh_seconds: float = REFRESH_SECONDS,
+    ) -> None:
         self._url = url
         self._clock = clock
+        self._fetch_seconds = fetch_seconds
+        self._gap_seconds = gap_seconds
+        self._refresh_seconds = refresh_seconds
         self._keys: tuple[Key, ...] = ()
         self._tasks = Tasks()
         self._fetch: asyncio.Task[None] | None = None
@@ -69,7 +80,7 @@ class KeySet:
         if not keys and self._is_failing is not False:
             raise KeysUnavailable(
                 "No keys to verify tokens with can be had now",
-                fields=((b"Retry-After", b"%d" % GAP_SECONDS),),
+                fields=((b"Retry-After", b"%d" % self._gap_seconds),),
             )
         return keys
 
@@ -78,13 +89,14 @@ class KeySet:
         try:
             while True:
                 await self._refresh()
-                await asyncio.sleep(GAP_SECONDS if self._is_failing else REFRESH_SECONDS)
+                seconds = self._gap_seconds if self._is_failing else self._refresh_seconds
+                await asyncio.sleep(seconds)
         finally:
             await self._tasks.aclose()
 
     @property
     def _may_fetch(self) -> bool:
-        return self._clock() - self._fetch_began >= GAP_SECONDS
+        return self._clock() - self._fetch_began >= self._gap_seconds
 
     async def _refresh(self) -> None:
         """Wait for the fetch that is under way, or for another where enough time has passed."""
@@ -95,7 +107,7 @@ class KeySet:
 
     async def _fetched(self) -> None:
         try:
-            async with asyncio.timeout(FETCH_SECONDS):
+            async with asyncio.timeout(self._fetch_seconds):
                 keys = keys_in(await _content(self._url))
         except NoKeys as failure:
             self._failed(str(failure))

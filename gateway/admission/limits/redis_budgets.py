@@ -68,7 +68,7 @@ class _Question:
 
 class RedisBudgets:
     """``memory`` keeps count of all that is taken here. ``clock`` gives monotonic seconds,
-    ``chance`` numbers from 0 to 1.
+    ``chance`` numbers from 0 to 1. The gaps between attempts to connect grow from the first one.
 
     What is asked while an answer is awaited goes together in the next round trip.
     """
@@ -79,6 +79,9 @@ class RedisBudgets:
         memory: MemoryBudgets,
         clock: Callable[[], float],
         chance: Callable[[], float],
+        *,
+        first_gap_seconds: float = FIRST_GAP_SECONDS,
+        max_gap_seconds: float = MAX_GAP_SECONDS,
     ) -> None:
         self._config = config
         self._memory = memory
@@ -96,7 +99,7 @@ class RedisBudgets:
         self._trouble = ""
         """What was logged of its failure; empty while it does not fail."""
         self._responses_since = clock()
-        self._backoff = Backoff(FIRST_GAP_SECONDS, MAX_GAP_SECONDS, STEADY_SECONDS)
+        self._backoff = Backoff(first_gap_seconds, max_gap_seconds, STEADY_SECONDS)
         self._failures = self._decisions = self._fallbacks = 0
 
     async def use(self, budgets: Sequence[Budget], use: Use, now: int) -> Verdict:

@@ -44,6 +44,7 @@ class AccessLog:
         form: Literal["json", "text"],
         wall_clock: Callable[[], float],
         capacity_bytes: int = CAPACITY_BYTES,
+        close_milliseconds: int = CLOSE_MILLISECONDS,
     ) -> None:
         self._sink = Sink(stream)
         self._line: list[str] = []
@@ -55,6 +56,7 @@ class AccessLog:
         self._nothing = "" if form == "json" else "-"
         self._wall_clock = wall_clock
         self._capacity_bytes = capacity_bytes
+        self._close_milliseconds = close_milliseconds
         self._second = self._millisecond = -1
         self._prefix = self._shown_time = ""
         self._lines: deque[bytes] = deque()
@@ -93,7 +95,7 @@ class AccessLog:
 
     def close(self) -> None:
         """Write what is left, waiting a second at most for a reader that stands still."""
-        self.flush(CLOSE_MILLISECONDS)
+        self.flush(self._close_milliseconds)
         if self._lines:
             self._drop(len(self._lines))
             self._lines.clear()

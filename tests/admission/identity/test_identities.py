@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.admission.identity import identities as module
-from gateway.admission.identity.claims import Claims, Key, Signature, verified
+from gateway.admission.identity import identities
+from gateway.admission.identity.claims import Key, Signature
 from gateway.admission.identity.identities import ANONYMOUS, Identities, Identity
 from gateway.admission.identity.key_set import KeySet
 from gateway.admission.identity.keys import Keys, OneKey
@@ -169,36 +169,36 @@ async def test_failures_of_a_genuine_token_that_lie_apart_do_not_add_up() -> Non
     for _ in range(3):
         await gateway.asks(ACME, 401)
         assert not await gateway.refuses(ACME)
-        gateway.seconds += module.DOUBT_SECONDS
+        gateway.seconds += identities.DOUBT_SECONDS
     await gateway.asks(ACME, 401)
     await gateway.asks(ACME, 401)
     assert await gateway.refuses(ACME)
 
 
-async def test_flood_of_made_up_tokens_is_bounded_and_costs_no_accepted_token_its_place(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for name in ("KNOWN_TOKENS", "SEEN_TOKENS", "REJECTED_TOKENS", "ADDRESSES"):
-        monkeypatch.setattr(module, name, 8)
+async def test_flood_of_made_up_tokens_is_bounded_and_costs_no_accepted_token_its_place() -> None:
     gateway = Gateway()
-    accepted = [await gateway.asks(signed(user_id=str(number)), 200) for number in range(8)]
-    for number in range(200):
+    accepted = [
+        await gateway.asks(b"%d" % number, 200) for number in range(identities.KNOWN_TOKENS)
+    ]
+    for number in range(2 * identities.REJECTED_TOKENS + 10):
         await gateway.asks(b"made-up-%d" % number, 401 if number % 2 else 404)
-        await gateway.identify(address=f"192.0.2.{number}")
-    for kept in ("_known", "_seen", "_rejected"):
-        assert len(getattr(gateway.identities, kept)) <= 8
-    assert gateway.identities._of_address.cache_info().currsize <= 8
-    assert all(map(gateway.identities.is_accepted, accepted))
+        await gateway.identify(address=f"192.0.{number >> 8}.{number & 255}")
+    kept = gateway.identities
+    assert len(kept._known) == identities.KNOWN_TOKENS
+    assert len(kept._seen) == identities.SEEN_TOKENS
+    assert len(kept._rejected) == identities.REJECTED_TOKENS
+    assert kept._of_address.cache_info().currsize == identities.ADDRESSES
+    assert all(map(kept.is_accepted, accepted))
 
 
 async def test_stores_that_are_full_take_little_memory() -> None:
     gateway = Gateway()
     tracemalloc.start()
     try:
-        for number in range(module.REJECTED_TOKENS + 4000):
+        for number in range(identities.REJECTED_TOKENS + 4000):
             identity = await gateway.identify(b"made-up-%d" % number)
             gateway.answered(identity, 401)
-        for number in range(module.KNOWN_TOKENS + 1000):
+        for number in range(identities.KNOWN_TOKENS + 1000):
             identity = await gateway.identify(b"real-%d" % number)
             gateway.answered(identity, 200)
         _, most = tracemalloc.get_traced_memory()
@@ -345,30 +345,35 @@ async def test_token_without_an_expiry_never_ends() -> None:
     assert not await gateway.refuses(ACME)
 
 
-async def test_each_token_is_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    tokens: list[bytes] = []
-    keys = OneKey(Key("HS256", SECRET.encode()))
+class Counted(OneKey):
+    """Counts how often a key is wanted, to verify a token with."""
+
+    wanted = 0
+
+    def at_hand(self, signature: Signature) -> tuple[Key, ...]:
+        self.wanted += 1
+        return super().at_hand(signature)
+
+
+async def test_each_token_is_verified_once() -> None:
+    keys = Counted(Key("HS256", SECRET.encode()))
     gateway = Gateway(keys)
-
-    def counted(token: bytes, key: Key) -> Claims | None:
-        tokens.append(token)
-        return verified(token, key)
-
-    monkeypatch.setattr(module, "verified", counted)
     for _ in range(3):
         await gateway.identify(ACME)
-    assert tokens == [ACME]
+    assert keys.wanted == 1
     keys.when_replaced()
     await gateway.identify(ACME)
-    assert tokens == [ACME, ACME]
+    assert keys.wanted == 2
 
 
-async def test_rejected_token_is_not_verified_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    gateway = verifying()
+async def test_rejected_token_is_not_verified_again() -> None:
+    keys = Counted(Key("HS256", SECRET.encode()))
+    gateway = Gateway(keys)
     await gateway.asks(ACME, 401)
     await gateway.asks(ACME, 401)
-    monkeypatch.setattr(module, "verified", None)
+    before = keys.wanted
     assert await gateway.refuses(ACME)
+    assert keys.wanted == before
 
 
 class Fetched(KeySet):

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.admission.identity import key_set as module
 from gateway.admission.identity.claims import Key, Signature
 from gateway.admission.identity.key_set import GAP_SECONDS, SET_BYTES, KeySet
 from gateway.errors import KeysUnavailable
@@ -122,11 +121,10 @@ async def test_nothing_listens(caplog: pytest.LogCaptureFixture) -> None:
 
 
 async def test_set_that_does_not_come_is_waited_for_no_longer_than_allowed(
-    issuer: Issuer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    issuer: Issuer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module, "FETCH_SECONDS", 0.02)
     issuer.content = None
-    keys = issuer.keys()
+    keys = issuer.keys(fetch_seconds=0.02)
     waiting = [keys.named(by(name)) for name in ("k1", "k2", None)]
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [KeysUnavailable] * 3
@@ -145,13 +143,10 @@ async def test_client_that_leaves_stops_the_fetch_of_no_other(issuer: Issuer) ->
     assert issuer.fetches == 1
 
 
-async def test_set_is_kept_fresh_until_that_is_cancelled(
-    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "GAP_SECONDS", 0.001)
-    monkeypatch.setattr(module, "REFRESH_SECONDS", 0.001)
+async def test_set_is_kept_fresh_until_that_is_cancelled(issuer: Issuer) -> None:
     issuer.status = 500
-    keys = KeySet(issuer.url, asyncio.get_running_loop().time)
+    clock = asyncio.get_running_loop().time
+    keys = KeySet(issuer.url, clock, gap_seconds=0.001, refresh_seconds=0.001)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(keys.keep_fresh())
         await until(lambda: issuer.fetches >= 3)

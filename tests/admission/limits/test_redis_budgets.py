@@ -37,10 +37,13 @@ def budget(key: bytes = b"key", rate: Rate = RATE) -> Budget:
 
 @asynccontextmanager
 async def sharing(
-    server: RedisServer, answer_seconds: float = 0.05, clock: Callable[[], float] = lambda: 0.0
+    server: RedisServer,
+    answer_seconds: float = 0.05,
+    clock: Callable[[], float] = lambda: 0.0,
+    **gaps: float,
 ) -> AsyncIterator[RedisBudgets]:
     config = RedisConfig(url=server.url, answer_seconds=answer_seconds)
-    shared = RedisBudgets(config, MemoryBudgets(), clock, lambda: 0.5)
+    shared = RedisBudgets(config, MemoryBudgets(), clock, lambda: 0.5, **gaps)
     try:
         yield shared
     finally:
@@ -182,16 +185,16 @@ async def test_what_is_no_redis_at_all_harms_nobody(
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
-async def test_attempts_go_on_whatever_the_one_before_met(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.admission.limits.redis_budgets.FIRST_GAP_SECONDS", 0.001)
-
+async def test_attempts_go_on_whatever_the_one_before_met() -> None:
     async def serve(peer: Peer) -> None:
         while await peer.reader.read(4096):
             await peer.answer(b"*1\r\n" * 5000)
 
     async with upstream_doing(serve) as script:
         config = RedisConfig(url=script.url.replace("http", "redis"), answer_seconds=0.3)
-        shared = RedisBudgets(config, MemoryBudgets(), lambda: 0.0, lambda: 0.5)
+        shared = RedisBudgets(
+            config, MemoryBudgets(), lambda: 0.0, lambda: 0.5, first_gap_seconds=0.001
+        )
         await take(shared, 1)
         await until(lambda: script.connections > 3)
         await shared.aclose()
@@ -217,11 +220,12 @@ async def test_redis_without_hello_is_used() -> None:
 
 
 async def test_failover_is_followed_once_there_is_a_server_that_decides(
-    redis_server: RedisServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("gateway.admission.limits.redis_budgets.FIRST_GAP_SECONDS", 0.001)
-    monkeypatch.setattr("gateway.admission.limits.redis_budgets.MAX_GAP_SECONDS", 0.004)
-    async with redis_serving() as primary, sharing(redis_server, 5.0) as shared:
+    async with (
+        redis_serving() as primary,
+        sharing(redis_server, 5.0, first_gap_seconds=0.001, max_gap_seconds=0.004) as shared,
+    ):
         assert await take(shared, 2) == 2
         await redis_server.command("REPLICAOF", "127.0.0.1", primary.port)
         assert await take(shared, 2) == 2
@@ -255,10 +259,9 @@ async def until_connected(server: RedisServer, times: int) -> None:
 
 
 async def test_full_redis_is_used_again_when_there_is_room(
-    redis_server: RedisServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("gateway.admission.limits.redis_budgets.FIRST_GAP_SECONDS", 0.001)
-    async with sharing(redis_server, 5.0) as shared:
+    async with sharing(redis_server, 5.0, first_gap_seconds=0.001) as shared:
         assert await take(shared, 2) == 2
         await redis_server.command("CONFIG", "SET", "maxmemory", 1)
         assert await take(shared, 2) == 2
@@ -270,10 +273,9 @@ async def test_full_redis_is_used_again_when_there_is_room(
 
 
 async def test_change_of_the_trouble_is_told_once(
-    redis_server: RedisServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("gateway.admission.limits.redis_budgets.FIRST_GAP_SECONDS", 0.001)
-    async with sharing(redis_server, 5.0) as shared:
+    async with sharing(redis_server, 5.0, first_gap_seconds=0.001) as shared:
         await redis_server.stop()
         await take(shared, 1)
         redis_server.options = ("--maxmemory", "1")
@@ -409,11 +411,8 @@ async def test_redis_that_hangs_is_asked_no_more(redis_server: RedisServer) -> N
         assert turns == 0
 
 
-async def test_answers_that_come_too_late_are_taken_for_no_other(
-    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway.admission.limits.redis_budgets.FIRST_GAP_SECONDS", 0.001)
-    async with sharing(redis_server, 0.03) as shared:
+async def test_answers_that_come_too_late_are_taken_for_no_other(redis_server: RedisServer) -> None:
+    async with sharing(redis_server, 0.03, first_gap_seconds=0.001) as shared:
         redis_server.hang()
         await asyncio.gather(*(take(shared, 1) for _ in range(5)))
         redis_server.resume()
@@ -426,10 +425,9 @@ async def test_answers_that_come_too_late_are_taken_for_no_other(
 
 
 async def test_redis_that_is_back_is_used_again(
-    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("gateway.admission.limits.redis_budgets.FIRST_GAP_SECONDS", 0.001)
-    async with sharing(redis_server, 1.0) as shared:
+    async with sharing(redis_server, 1.0, first_gap_seconds=0.001) as shared:
         await redis_server.stop()
         await take(shared, 1)
         await redis_server.start()
@@ -441,11 +439,10 @@ async def test_redis_that_is_back_is_used_again(
 
 
 async def test_gaps_between_attempts_grow_and_begin_again_after_a_steady_time(
-    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    redis_server: RedisServer,
 ) -> None:
-    monkeypatch.setattr("gateway.admission.limits.redis_budgets.FIRST_GAP_SECONDS", 0.001)
     times = [0.0]
-    async with sharing(redis_server, 1.0, lambda: times[-1]) as shared:
+    async with sharing(redis_server, 1.0, lambda: times[-1], first_gap_seconds=0.001) as shared:
         gaps = []
         for time in (10.0, 20.0, 100.0):
             times.append(time)
@@ -459,11 +456,11 @@ async def test_gaps_between_attempts_grow_and_begin_again_after_a_steady_time(
     assert third < second
 
 
-async def test_restart_of_redis_is_no_refill(
-    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway.admission.limits.redis_budgets.FIRST_GAP_SECONDS", 0.001)
-    async with sharing(redis_server, 1.0) as first, sharing(redis_server, 1.0) as second:
+async def test_restart_of_redis_is_no_refill(redis_server: RedisServer) -> None:
+    async with (
+        sharing(redis_server, 1.0, first_gap_seconds=0.001) as first,
+        sharing(redis_server, 1.0, first_gap_seconds=0.001) as second,
+    ):
         passed = await take(first, 5) + await take(second, 5)
         await redis_server.stop()
         passed += await take(first, 20) + await take(second, 20)

@@ -19,8 +19,6 @@ from tests.support.records import exchange
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.fakes
-
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJvcmciOiJhY21lIn0.c2lnbmF0dXJl"
 JOB = "64ac6478646bb71ee82e3a72"
 Form = Literal["json", "text"]
@@ -227,11 +225,10 @@ def test_log_goes_on_when_nobody_reads_any_more(caplog: pytest.LogCaptureFixture
 
 
 def test_log_gives_up_at_the_end_when_the_reader_stands_still(
-    pipe: tuple[int, io.TextIOWrapper], monkeypatch: pytest.MonkeyPatch
+    pipe: tuple[int, io.TextIOWrapper],
 ) -> None:
-    monkeypatch.setattr("gateway.ops.log.access_log.CLOSE_MILLISECONDS", 1)
     _, stream = pipe
-    log = AccessLog(stream, "json", lambda: 0.0)
+    log = AccessLog(stream, "json", lambda: 0.0, close_milliseconds=1)
     for _ in range(500):
         log.observe(exchange())
     log.close()

@@ -7,8 +7,6 @@ from hypothesis import strategies as st
 from gateway.ops.log.fields import FIELDS, template
 from tests.support.records import exchange
 
-pytestmark = pytest.mark.fakes
-
 
 def test_fields_have_names_of_their_own() -> None:
     names = [field.name for field in FIELDS]

@@ -14,8 +14,6 @@ from tests.support.records import exchange
 if TYPE_CHECKING:
     from gateway.downstream.exchange import Exchange
 
-pytestmark = pytest.mark.fakes
-
 TOKEN = Identity(b"k" * 16, "acme", "ada", "user", bytes.fromhex("3f" * 16), is_verified=False)
 MADE_UP = Identity(b"m" * 16, "acme", "ada", "user", b"m" * 16, is_verified=False)
 

@@ -8,8 +8,6 @@ import pytest
 from gateway.ops.log.upstream_watch import PATIENCE_SECONDS, QUIET_SECONDS, REFUSALS, UpstreamWatch
 from gateway.upstream.signs import Signs, Trouble
 
-pytestmark = pytest.mark.fakes
-
 
 @dataclass
 class Stage:

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from gateway.errors import Response
 
-pytestmark = pytest.mark.fakes
-
 KIB = 1024
 LARGE = finished(output=["[" + "1," * AT_ONCE_BYTES + "1]", "2"])
 

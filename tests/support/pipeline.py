@@ -1,0 +1,103 @@
+"""The stages of a request, joined as in a gateway, with single ones as a test gives them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from gateway.admission.identity.identities import Identities
+from gateway.admission.limits.buffers import Buffers
+from gateway.config import IdentityConfig, LimitsConfig, ListenConfig, SyncConfig, UpstreamConfig
+from gateway.downstream.listener import ClientListener
+from gateway.downstream.listening.places import Places
+from gateway.downstream.listening.sockets import url_of
+from gateway.errors import BadGateway, Response
+from gateway.proxy.checks import Checks
+from gateway.proxy.cycle import Cycle
+from gateway.proxy.forwarding import Forwarding
+from gateway.proxy.pipeline import Pipeline
+from gateway.proxy.relay import Relay
+from gateway.proxy.websocket import WebSocketRelay
+from gateway.sync.create import CreateAndWait
+from gateway.upstream import Upstream
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from gateway.downstream.exchange import Exchange
+    from gateway.errors import Field
+    from gateway.protocols.theeye.routes import ResultRoute
+    from gateway.proxy.pipeline import Hold, Observer
+
+NOWHERE = "http://127.0.0.1:9"
+"""No upstream listens there."""
+
+
+class Record:
+    """Keeps the requests that are over."""
+
+    def __init__(self) -> None:
+        self.exchanges: list[Exchange] = []
+
+    def observe(self, exchange: Exchange) -> None:
+        self.exchanges.append(exchange)
+
+
+class Unheld:
+    """Has no result of any job."""
+
+    async def answer(self, exchange: Exchange, route: ResultRoute) -> Response:
+        raise BadGateway(f"no result of {route.job_id} for {exchange.request_id}")
+
+
+@contextmanager
+def pipeline_before(
+    upstream_url: str,
+    observer: Observer,
+    *,
+    hold: Hold | None = None,
+) -> Iterator[Pipeline]:
+    """A pipeline without limits; ``hold`` answers requests for results."""
+    upstream = Upstream(UpstreamConfig(url=upstream_url), time.monotonic)
+    forwarding = Forwarding((), upstream.host, preserve_host=False)
+    identities = Identities(IdentityConfig(), None, time.monotonic, time.monotonic)
+    limits = LimitsConfig()
+    checks = Checks(limits.fields_bytes, identities, None, time.monotonic)
+
+    def outbound(exchange: Exchange) -> list[Field]:
+        return forwarding.outbound(exchange.client, exchange.request_id)
+
+    yield Pipeline(
+        forwarding=forwarding,
+        checks=checks,
+        relay=Relay(upstream, forwarding, identities),
+        websocket=WebSocketRelay(upstream, forwarding, identities, 5.0),
+        create=CreateAndWait(
+            upstream,
+            outbound,
+            identities.answered,
+            place=checks.place,
+            buffers=Buffers(limits.buffered_bytes, limits.result_bytes),
+            config=SyncConfig(),
+            limits=limits,
+        ),
+        hold=hold or Unheld(),
+        observers=[observer],
+        clock=time.monotonic,
+        secret_routes=True,
+    )
+    upstream.close()
+
+
+@asynccontextmanager
+async def listening(pipeline: Pipeline, idle_seconds: float = 5.0) -> AsyncIterator[str]:
+    """Where clients of a pipeline connect to."""
+    accept, listen = partial(Cycle, pipeline), ListenConfig(idle_seconds=idle_seconds)
+    listener = ClientListener(accept, listen, LimitsConfig(), None, Places(100))
+    server = await asyncio.get_running_loop().create_server(listener, "127.0.0.1", 0)
+    async with server:
+        yield url_of(server.sockets[0].getsockname())
+        await listener.shutdown(1.0)
