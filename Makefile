@@ -33,9 +33,9 @@ demo: $(VENV)/.runtime ## Start an embedded orchestrator and the gateway, with c
 test: $(VENV)/.dev ## Run all tests with the coverage gate (ARGS=tests/sync: only those, without it)
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(or $(ARGS),--cov)
 
-compiled: $(COMPILED)/.done ## Run the tests on the compiled build, but those with made-up parts
+compiled: $(COMPILED)/.done ## Run the tests on the compiled build, but those about the project's files
 	@cd $(COMPILED) && GATEWAY_COMPILE=1 $(abspath $(BIN))/python -m pytest \
-		$(SIDE_BY_SIDE) -m "not fakes" $(NOT_PACKAGING) $(ARGS)
+		$(SIDE_BY_SIDE) $(NOT_PACKAGING) $(ARGS)
 
 lowest: $(LOWEST)/.done ## Run the tests with the lowest releases that pyproject.toml admits
 	@$(LOWEST)/bin/python -m pytest $(SIDE_BY_SIDE) $(NOT_PACKAGING) $(ARGS)

@@ -2,9 +2,10 @@
 
 With GATEWAY_COMPILE=1 in the environment mypyc (https://mypyc.readthedocs.io) translates to C the
 modules that every request goes through. They do the same either way, in less time. In them the
-types of a record's fields are imported for good, not only for type checking, and tests cannot put
-made-up parts in (``pytest.mark.fakes``). A coroutine of theirs that is a task of its own must not
-wait while it handles an exception: mypyc would show that to whatever else runs meanwhile.
+types of a record's fields are imported for good, not only for type checking. Types are checked
+when they run: tests hand over real parts, or what a Protocol asks for. A coroutine of theirs that
+is a task of its own must not wait while it handles an exception: mypyc would show that to whatever
+else runs meanwhile.
 """
 
 from __future__ import annotations

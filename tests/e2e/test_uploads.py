@@ -12,7 +12,7 @@ from gateway.upstream.upload import PLACE_BYTES
 from tests.support.harness import RawClient, connected, gateway_before, once
 from tests.support.replay import until
 from tests.support.upstream import Peer, upstream_doing
-from tests.support.virtual_time import now, run
+from tests.support.virtual_time import now
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -138,53 +138,44 @@ async def test_uploads_of_one_address_leave_connections_for_others(token: bytes)
         await asyncio.wait(heads)
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("pause", [1000.0, 3.0], ids=["stalls", "trickles"])
 @pytest.mark.parametrize("sent", [b"", BEGINNING], ids=["at-first", "later"])
-def test_upload_that_stops_or_trickles_is_the_clients_fault(pause: float, sent: bytes) -> None:
+async def test_upload_that_stops_or_trickles_is_the_clients_fault(
+    pause: float, sent: bytes
+) -> None:
     """408 within half a minute, though the upstream may take only ten seconds to answer."""
-
-    async def scenario() -> tuple[bytes, float | None, float]:
-        limits = {"response_seconds": 10.0}
-        async with (
-            gateway_with(reading_on, upstream=limits) as (server, _),
-            connected(server.url) as client,
-        ):
-            await client.send(POST + sent)
-            reading = asyncio.get_running_loop().create_task(client.reader.readuntil(b"\r\n\r\n"))
-            while not reading.done() and now() < 200:
-                await asyncio.wait([reading], timeout=pause)
-                await client.send(b"x")
-            return await reading, failing_since(server), now()
-
-    head, failing, seconds = run(scenario())
-    assert head.startswith(b"HTTP/1.1 408 ")
-    assert failing is None
-    assert pause == 1000 or 30 <= seconds < 35
+    async with (
+        gateway_with(reading_on, upstream={"response_seconds": 10.0}) as (server, _),
+        connected(server.url) as client,
+    ):
+        await client.send(POST + sent)
+        reading = asyncio.get_running_loop().create_task(client.reader.readuntil(b"\r\n\r\n"))
+        while not reading.done() and now() < 200:
+            await asyncio.wait([reading], timeout=pause)
+            await client.send(b"x")
+        assert (await reading).startswith(b"HTTP/1.1 408 ")
+        assert failing_since(server) is None
+        assert pause == 1000 or 30 <= now() < 35
 
 
-def test_upload_that_the_upstream_does_not_take_is_the_upstreams_fault() -> None:
+@pytest.mark.virtual_time
+async def test_upload_that_the_upstream_does_not_take_is_the_upstreams_fault() -> None:
     async def hanging(peer: Peer) -> None:
         await peer.request()
         await asyncio.sleep(1000)
 
-    async def scenario() -> tuple[bytes, bool, float]:
-        limits = {"response_seconds": 10.0}
-        length = 50_000_000
-        async with (
-            gateway_with(hanging, upstream=limits) as (server, _),
-            connected(server.url) as client,
-        ):
-            client.writer.write(
-                b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % length
-            )
-            client.writer.write(b"x" * length)
-            head = await client.reader.readuntil(b"\r\n\r\n")
-            return head, failing_since(server) is not None, now()
-
-    head, is_failing, seconds = run(scenario())
-    assert head.startswith(b"HTTP/1.1 504 ")
-    assert is_failing
-    assert 10 <= seconds < 20
+    length = 50_000_000
+    async with (
+        gateway_with(hanging, upstream={"response_seconds": 10.0}) as (server, _),
+        connected(server.url) as client,
+    ):
+        client.writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % length)
+        client.writer.write(b"x" * length)
+        head = await client.reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 504 ")
+        assert failing_since(server) is not None
+        assert 10 <= now() < 20
 
 
 async def test_upstream_that_loses_patience_with_a_client_is_not_failing() -> None:
