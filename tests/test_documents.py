@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import re
 import runpy
+from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
+
+from gateway.downstream import connection
+from gateway.proxy.cycle import FOLLOWERS, CycleState
+from gateway.upstream.exchange_state import MOVES as EXCHANGE_MOVES
+from gateway.upstream.exchange_state import UpstreamExchangeState
+from gateway.upstream.messages.response_state import MOVES as RESPONSE_MOVES
+from gateway.upstream.messages.response_state import ResponseState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+State = TypeVar("State", bound=Enum)
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(
@@ -90,10 +104,45 @@ def test_picture_is_drawn_as_its_source_says_and_names_rooms_that_exist() -> Non
     assert within - {"gateway: one process"} <= existing
 
 
-@pytest.mark.parametrize("thing", ["setting", "error", "metric", "format", "stage", "limit"])
+@pytest.mark.parametrize(
+    "thing", ["setting", "error", "metric", "field of the access log", "format", "stage", "limit"]
+)
 def test_steps_name_files_and_what_fails_if_they_are_forgotten(thing: str) -> None:
     page = (ROOT / "docs" / "how-to-add.md").read_text("utf-8")
     (steps,) = re.findall(rf"^## An? {thing}$(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
     named, _, forgotten = steps.partition("Forgotten steps fail")
     assert NAMED.search(named)
     assert "::test_" in forgotten
+
+
+def of_events(
+    states: Iterable[State], moves: Mapping[str, Mapping[State, State]]
+) -> dict[str, set[str]]:
+    """Which states may follow each, by a table of events."""
+    steps = [step for event in moves.values() for step in event.items()]
+    return {
+        state.name: {after.name for before, after in steps if before is state is not after}
+        for state in states
+    }
+
+
+MACHINES = {
+    "The client's connection": {
+        state: {connection.STATES[number] for number in followers}
+        for state, followers in zip(connection.STATES, connection.MOVES, strict=True)
+    },
+    "The cycle": {
+        state.name: {follower.name for follower in FOLLOWERS[state]} for state in CycleState
+    },
+    "The exchange with the orchestrator": of_events(UpstreamExchangeState, EXCHANGE_MOVES),
+    "The orchestrator's response": of_events(ResponseState, RESPONSE_MOVES),
+}
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_states_and_what_they_may_become_are_those_of_the_code(machine: str) -> None:
+    page = (ROOT / "docs" / "ARCHITECTURE.md").read_text("utf-8")
+    section = page.partition(f"### {machine}\n")[2].partition("\n#")[0]
+    rows = re.findall(r"^\| `(\w+)` \| .+ \| (.*)\|$", section, re.MULTILINE)
+    told = {state: set(re.findall(r"`(\w+)`", followers)) for state, followers in rows}
+    assert told == MACHINES[machine]
