@@ -181,6 +181,60 @@ def test_there_are_no_import_cycles() -> None:
             del below[name]
 
 
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__")
+
+
+def own_names(node: ast.ClassDef) -> set[str]:
+    """What a class defines itself: members, and attributes that are set on ``self``."""
+    members = {part.name for part in node.body if isinstance(part, ast.FunctionDef)}
+    members |= {part.name for part in node.body if isinstance(part, ast.AsyncFunctionDef)}
+    for part in ast.walk(node):
+        if isinstance(part, ast.Attribute) and isinstance(part.ctx, ast.Store):
+            members.add(part.attr)
+        elif isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+            members.add(part.id)
+    return members
+
+
+TREES = {path: ast.parse(path.read_text("utf-8")) for path in MODULES}
+CLASSES = {
+    node.name: node
+    for tree in TREES.values()
+    for node in ast.walk(tree)
+    if isinstance(node, ast.ClassDef)
+}
+
+
+def known_names(node: ast.ClassDef) -> set[str]:
+    """What a class and those of ours that it extends define."""
+    bases = [CLASSES[name] for base in node.bases if (name := ast.unparse(base)) in CLASSES]
+    return own_names(node).union(*map(known_names, bases))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_private_name_of_anybody_else_is_used(path: Path) -> None:
+    """Ruff's SLF001 holds it where the object is not ``self``."""
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.ImportFrom):
+            names = [*(node.module or "").split("."), *[alias.name for alias in node.names]]
+            assert not [name for name in names if is_private(name)], ast.unparse(node)
+        elif isinstance(node, ast.ClassDef):
+            used = {
+                part.attr
+                for part in ast.walk(node)
+                if isinstance(part, ast.Attribute) and ast.unparse(part.value) in {"self", "cls"}
+            }
+            foreign = {name for name in used if is_private(name)} - known_names(node)
+            assert not foreign, f"{node.name} takes {foreign} from what it extends"
+
+
+def test_the_clients_side_knows_nothing_of_aiohttp() -> None:
+    of_room = [path for path in MODULES if name_of(path).startswith("gateway.downstream")]
+    assert of_room
+    assert not [path for path in of_room if "aiohttp" in path.read_text("utf-8")]
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_module_is_short(path: Path) -> None:
     assert len(path.read_text("utf-8").splitlines()) <= LINES
