@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +9,11 @@ import msgspec
 from msgspec import inspect, structs
 
 from gateway.config import Section
+from gateway.protocols.theeye.redaction import MASK, redacted_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-MASK = "****"
-_USERINFO = re.compile(r"(\w+://)\S*@")
-_PARAMETERS = re.compile(r"(://[^\s?]*\?)[^\s#]*")
 _NEAR_NAME, _NEAR_WORD = 0.75, 0.6
 """How alike a name that was meant must be (``difflib``), and a word of a few."""
 
@@ -33,17 +30,11 @@ def shown(value: object) -> str:
         return shown({name: item for name, item in fields.items() if not _is_bare(item)})
     if isinstance(value, str):
         # TOML's basic strings are JSON's, except that DEL must be escaped.
-        text = msgspec.json.encode(without_secrets(value)).decode()
+        text = msgspec.json.encode(redacted_address(value)).decode()
         return text.replace("\x7f", "\\u007f")
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def without_secrets(text: str) -> str:
-    """The text without what may be secret in an address: who asks, and parameters."""
-    masked = _USERINFO.sub(rf"\1{MASK}@", text)
-    return _PARAMETERS.sub(rf"\1{MASK}", masked)
 
 
 def meant(name: str, known: Iterable[str]) -> str:

@@ -46,7 +46,7 @@ def test_meant_names_two_at_most() -> None:
         ('a"\x7f', '"a\\"\\u007f"'),
         (["a", 1], '["a", 1]'),
         ({}, "{}"),
-        ({"url": "redis://:pass@r"}, '{ url = "redis://****@r" }'),
+        ({"url": "redis://:pass@r"}, '{ url = "redis://***@r" }'),
         (Rule(user="u", create=KindOverride(burst=3)), '{ user = "u", create = { burst = 3 } }'),
         (None, "null"),
     ],

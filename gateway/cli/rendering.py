@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gateway import wording
 from gateway.cli.tree import settings
 from gateway.config import Config
-from gateway.wording import MASK
+from gateway.protocols.theeye.redaction import MASK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

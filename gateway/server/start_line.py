@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway import __version__, build
-from gateway.wording import shown, without_secrets
+from gateway.protocols.theeye.redaction import redacted_address
+from gateway.wording import shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +24,6 @@ def start_line(
     settings = "without a file" if settings_file is None else shown(str(settings_file))
     return (
         f"version {__version__} ({build()}) listening on {url}, for operators on {admin_url}"
-        f" (upstream {without_secrets(config.upstream.url)}, settings {settings},"
+        f" (upstream {redacted_address(config.upstream.url)}, settings {settings},"
         f" workers {workers}, limits {config.limits.mode})"
     )

@@ -212,11 +212,11 @@ HASH = "a hash, 32 of the characters 0-9 and a-f"
                 "number 2: result: [] is not a table",
             ],
         ),
-        ('[{"token_hash":"A-TOKEN"}]', [f'number 1: token_hash: "****" is not {HASH}']),
+        ('[{"token_hash":"A-TOKEN"}]', [f'number 1: token_hash: "***" is not {HASH}']),
         (
             '[{"token_hash":"secret","holds":true}]',
             [
-                f'number 1: token_hash: "****" is not {HASH}',
+                f'number 1: token_hash: "***" is not {HASH}',
                 "number 1: holds: true is not a whole number, 1 to 1000000",
             ],
         ),

@@ -1,9 +1,9 @@
-"""Redacts a request's target: no token and no secret is shown, wherever in it they stand.
+"""Redacts a request's target, or an address in the settings: no token, no secret is shown.
 
-Hidden are the values of parameters whose name speaks of a secret, also inside another parameter's
-value; path segments after ``/secret/``; the userinfo of URLs; and whatever looks like a JWT.
-Percent-encoding, several times over too, hides nothing from these rules, be it of the text or of
-what separates its parts; what is encoded more often than three times is hidden whole. Linear in
+Of a target are hidden the values of parameters whose name speaks of a secret, also inside another
+parameter's value; path segments after ``/secret/``; the userinfo of URLs; and whatever looks like a
+JWT. Percent-encoding, several times over too, hides nothing from these rules, be it of the text or
+of what separates its parts; what is encoded more often than three times is hidden whole. Linear in
 the target's length.
 """
 
@@ -34,6 +34,8 @@ _SEPARATOR = re.compile(r"([?&#;])")
 _SLASH = re.compile(r"[/\\]")
 """Node's ``url.parse`` takes a backslash for a slash."""
 _USERINFO = re.compile(r"([/\\]{2})[^/\\@]*+@")
+_USERINFO_OF_ADDRESS = re.compile(r"(\w+://)\S*@")
+_PARAMETERS_OF_ADDRESS = re.compile(r"(://[^\s?]*\?)[^\s#]*")
 _NAME_OF_SECRET = re.compile(r"[^a-z]*secret[^a-z]*(?:;.*)?", re.DOTALL)
 """A segment that routers may read as ``secret``."""
 
@@ -42,6 +44,11 @@ def redact(target: str) -> str:
     """The target with everything secret replaced by ``***``, at most 2048 characters long."""
     shown = _redacted(target) if _is_suspicious(target) else target
     return shown if len(shown) <= SHOWN_CHARACTERS else shown[: SHOWN_CHARACTERS - 3] + "..."
+
+
+def redacted_address(text: str) -> str:
+    """The text with userinfo and all parameters of URLs hidden, also where they are malformed."""
+    return _PARAMETERS_OF_ADDRESS.sub(rf"\1{MASK}", _USERINFO_OF_ADDRESS.sub(rf"\1{MASK}@", text))
 
 
 def is_secret_field(name: str, value: str) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.protocols.theeye.redaction import SHOWN_CHARACTERS, redact
+from gateway.protocols.theeye.redaction import SHOWN_CHARACTERS, redact, redacted_address
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJvcmciOiJhY21lIn0.c2lnbmF0dXJl"
 
@@ -189,3 +189,15 @@ def test_redaction_takes_linear_time_on_hostile_targets(piece: str, start: str) 
 @given(target=st.text(alphabet="/%@?#&;.eyJSsecretabc25", max_size=60))
 def test_short_cut_for_targets_without_parameters_hides_the_same(target: str) -> None:
     assert redact(target) == redact(f"{target}?x=token")[: -len("?x=token")]
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("redis://:pass@cache/0", "redis://***@cache/0"),
+        ("redis://:a/b@c@cache?password=x#y", "redis://***@cache?***#y"),
+        ("https://cache/jwks.json", "https://cache/jwks.json"),
+    ],
+)
+def test_userinfo_and_parameters_of_an_address_are_hidden(address: str, shown: str) -> None:
+    assert redacted_address(address) == shown
