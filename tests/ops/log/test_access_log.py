@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from gateway.admission.identity.identities import Identity
 from gateway.downstream.exchange import Exchange, Kind, Outcome
 from gateway.ops.log.access_log import PIECE_BYTES, AccessLog
+from gateway.ops.log.fields import FIELDS
 from tests.support.records import exchange
 
 if TYPE_CHECKING:
@@ -76,14 +77,10 @@ def test_log_tells_all_of_a_request_in_one_json_line() -> None:
     }
 
 
-def test_log_tells_all_of_a_request_in_one_text_line() -> None:
-    assert logged(held(), "text") == (
-        "time=2023-11-14T22:13:20.250Z request_id=r1 kind=result method=POST"
-        f" target=/job/{JOB}/result?access_token=***&counter=1 status=303 outcome=drained"
-        " reason=- bytes_in=2 bytes_out=1653 handling_seconds=0.250000 held_seconds=3.250000"
-        f" upstream_status=200 upstream_seconds=0.125000 job_id={JOB} limit=-"
-        " token_hash=- organization=- user=- client=192.0.2.7\n"
-    )
+def test_log_tells_the_same_in_one_text_line() -> None:
+    told = json.loads(logged(held()), parse_float=str)
+    expected = [f"{name}={'-' if value == '' else value}" for name, value in told.items()]
+    assert logged(held(), "text") == " ".join(expected) + "\n"
     assert " job_id=- " in logged(exchange(), "text")
 
 
@@ -106,7 +103,7 @@ def test_log_stays_sound_whatever_a_verified_user_is_called(name: str, form: For
     line = logged(exchange(identity=named(name, is_verified=True)), form)
     assert line.isascii()
     assert line[:-1].isprintable()
-    assert len(json.loads(line) if form == "json" else line.split()) == 20
+    assert len(json.loads(line) if form == "json" else line.split()) == len(FIELDS)
 
 
 def test_log_times_are_rfc_3339_whichever_way_the_clock_goes() -> None:
@@ -134,7 +131,7 @@ def test_log_writes_one_sound_line_whatever_the_client_sent(text: str, form: For
     else:
         pairs = line.split()
         assert [pair.split("=")[0] for pair in pairs][4:6] == ["target", "status"]
-        assert len(pairs) == 20
+        assert len(pairs) == len(FIELDS)
 
 
 def test_log_survives_bytes_that_are_no_utf_8() -> None:

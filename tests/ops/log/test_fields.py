@@ -42,6 +42,5 @@ def test_durations_have_six_decimals(seconds: float) -> None:
 
 def test_fields_without_anything_to_say_are_numbers_or_empty() -> None:
     observed = exchange()
-    silent = {field.name for field in FIELDS if not field.value(observed)}
-    assert silent == {"time", "reason", "job_id", "limit", "token_hash", "organization", "user"}
-    assert {field.type for field in FIELDS if field.name in silent} == {"text"}
+    silent = [field for field in FIELDS if not field.value(observed)]
+    assert {field.type for field in silent} == {"text"}
