@@ -114,7 +114,7 @@ class SyncConfig(Section, frozen=True, kw_only=True):
     ended. Jobs of one token share a request; when there are more, all gaps grow and requests get
     fuller. A request for each job that has ended comes on top."""
     poll_share_of_age: Annotated[float, Meta(ge=0.01, le=1)] = 0.1
-    """The gap between two looks at a job: this share of its age and a little more. More costs the
+    """The gap between two polls of a job: this share of its age and a little more. More costs the
     orchestrator less and notices an end later."""
     min_poll_seconds: Annotated[float, Meta(ge=0.01, le=60)] = 0.1
     """The shortest gap, and the shortest between two requests with the same token."""
