@@ -24,7 +24,8 @@ from benchmarks.processes import Process, free_port, running
 from gateway.config import AdminConfig, Config, ListenConfig, LogConfig, UpstreamConfig
 from gateway.demo.orchestrator import Orchestrator
 from gateway.demo.tasks import Task
-from gateway.server.server import Server, run, spare_the_collector
+from gateway.server.runtime import run, spare_the_collector
+from gateway.server.server import Server
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.waiting.lag import Lag
 from gateway.cli.sources import load
-from gateway.server import server
+from gateway.server import runtime, server
 
 
 async def serve(file: Path) -> None:
@@ -25,5 +25,5 @@ async def serve(file: Path) -> None:
 
 
 if __name__ == "__main__":
-    server.spare_the_collector()
-    server.run(serve(Path(sys.argv[1])))
+    runtime.spare_the_collector()
+    runtime.run(serve(Path(sys.argv[1])))

@@ -15,7 +15,8 @@ from aiohttp import ClientSession, ClientTimeout
 from gateway import descriptors
 from gateway.config import AdminConfig, Config, ListenConfig, LogConfig, UpstreamConfig
 from gateway.demo.orchestrator import JOBS_AT_ONCE, Orchestrator
-from gateway.server.server import Server, run
+from gateway.server.runtime import run
+from gateway.server.server import Server
 from gateway.server.signals import on_end
 
 if TYPE_CHECKING:

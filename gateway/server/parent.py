@@ -23,7 +23,7 @@ import msgspec
 
 from gateway.downstream.listening.sockets import bound, url_of
 from gateway.ops.admin import admin_listening
-from gateway.server import server
+from gateway.server import runtime, server
 from gateway.server.channel import Asking, Channel, Message, Order, Question, Start
 from gateway.server.signals import on_end, on_reload
 from gateway.server.start_line import start_line
@@ -49,8 +49,8 @@ def serve(config: Config, settings_file: Path | None = None) -> int:
     count = config.listen.workers or usable_processors()
     if count == 1:
         return server.serve(config, settings_file)
-    server.log_to_stderr(config.log)
-    server.take_descriptors(config)
+    runtime.log_to_stderr(config.log)
+    runtime.take_descriptors(config)
     try:
         return asyncio.run(_until_signalled(config, count, settings_file))
     except OSError as failure:

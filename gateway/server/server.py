@@ -1,16 +1,12 @@
-"""Listeners, signals, drain: the life of a process around the gateway."""
+"""Listeners and drain: the life of a process around the gateway."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
-import gc
 import logging
-import sys
 from typing import TYPE_CHECKING, Any
 
-from gateway import descriptors
 from gateway.admission.identity.key_files import UnusableKey
 from gateway.app import Gateway
 from gateway.downstream.listening.acceptor import Acceptor
@@ -18,34 +14,34 @@ from gateway.downstream.listening.sockets import bound, url_of
 from gateway.downstream.listening.tls import CLOSE_SECONDS as TLS_CLOSE_SECONDS
 from gateway.downstream.listening.tls import HANDSHAKE_SECONDS, Certificate, UnusableCertificate
 from gateway.ops.admin import admin_listening
+from gateway.server.runtime import (
+    log_to_stderr,
+    run,
+    share_the_interpreter,
+    spare_the_allocator,
+    spare_the_collector,
+    take_descriptors,
+)
 from gateway.server.signals import on_end, on_reload
 from gateway.server.start_line import start_line
 from gateway.tasks import first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
     from socket import socket
     from typing import Self
 
-    from gateway.config import Config, LogConfig
+    from gateway.config import Config
     from gateway.ops.admin import Vitals
     from gateway.proxy.pipeline import Observer
 
 _log = logging.getLogger("gateway")
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-"""Of glibc's malloc.h."""
-KEPT_BYTES = 4 * 1024 * 1024
-"""Freed memory at the heap's end that is not given back."""
-MAPPED_BYTES = 2 * 1024 * 1024
-"""From this size on a piece of memory is the kernel's own, and goes back to it when it is freed."""
 LOOK_SECONDS = 0.02
 """The gap between two looks whether anything is being answered."""
 QUIET_LOOKS = 25
 """Nothing in so many looks in a row, and nobody is about to send a request. They are counted, not
 timed: a process that did not run for that long has not read what came meanwhile."""
-SWITCH_SECONDS = 0.0005
-"""How long a thread may keep the interpreter's lock from another."""
 CLOSE_SECONDS = 0.5
 """What requests still running after the drain get to notice that they are cancelled."""
 
@@ -66,69 +62,6 @@ def serve(config: Config, settings_file: Path | None = None) -> int:
         _log.error("cannot verify tokens: %s", failure)
         return 1
     return 0
-
-
-def log_to_stderr(log: LogConfig, who: str = "") -> None:
-    """Say what there is to say on stderr; ``who`` is put before each message."""
-    logging.basicConfig(
-        level=log.level.upper(),
-        format=f"%(asctime)s %(levelname)s %(name)s: {who}%(message)s",
-        stream=sys.stderr,
-    )
-
-
-def take_descriptors(config: Config) -> None:
-    """Raise the limit on file descriptors as far as it goes, and say where that is not enough."""
-    descriptors.ask_for_most()
-    if shortage := descriptors.shortage(descriptors.limit(), config):
-        _log.warning("%s", shortage)
-
-
-def spare_the_collector() -> None:
-    """Look for reference cycles rarely.
-
-    What a request leaves behind goes by reference counts; the default thresholds would walk through
-    all requests in flight every few of them, which shows with some hundred clients.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 50, 50)
-
-
-def spare_the_allocator() -> None:
-    """Keep some freed memory for the next piece of content.
-
-    glibc gives what is free at the heap's end back to the kernel, and fetches it again for the next
-    piece: large downloads can spend half their time on that.
-    """
-    with contextlib.suppress(AttributeError, OSError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
-        # Setting one of them ends glibc's own adjusting of both.
-        mallopt(_M_MMAP_THRESHOLD, MAPPED_BYTES)
-
-
-def share_the_interpreter() -> None:
-    """Let the event loop go on soon while another thread computes.
-
-    A thread keeps the interpreter's lock for the switch interval although the loop has something
-    to do, and a request waits for it several times. While one client has results of 790 kB parsed,
-    others take 46 ms at the median with 5 ms, Python's own, 9 ms with a tenth of it, and no less is
-    parsed; shorter intervals gain little (``python -m benchmarks.parsing``).
-    """
-    sys.setswitchinterval(SWITCH_SECONDS)
-
-
-def run(main: Coroutine[None, None, None]) -> None:
-    """Run on uvloop where it exists."""
-    if sys.platform == "win32":  # pragma: no cover
-        # Its own loop has no readers, which connections are accepted by.
-        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-            runner.run(main)
-        return
-    import uvloop  # noqa: PLC0415 - there is none for Windows
-
-    uvloop.run(main)
 
 
 async def _until_signalled(config: Config, settings_file: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""One of several processes that share the client port, ``python -m gateway.workers.worker FD``."""
+"""One of several processes that share the client port, ``python -m gateway.server.worker FD``."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from gateway.admission.identity.key_files import UnusableKey
 from gateway.downstream.listening.tls import UnusableCertificate
 from gateway.ops.merge import EXCHANGED
 from gateway.server.channel import Channel, Message, Order, Question, Start, WorkerReply
-from gateway.server.server import (
-    Server,
+from gateway.server.runtime import (
     log_to_stderr,
     run,
     share_the_interpreter,
     spare_the_allocator,
     spare_the_collector,
 )
+from gateway.server.server import Server
 from gateway.server.signals import on_end, on_reload
 from gateway.tasks import Tasks, first_of
 

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sys
 from contextlib import AsyncExitStack
-from types import SimpleNamespace
 
 import pytest
 
-from gateway.server.server import (
-    KEPT_BYTES,
-    MAPPED_BYTES,
-    SWITCH_SECONDS,
-    Server,
-    share_the_interpreter,
-    spare_the_allocator,
-)
+from gateway.server.server import Server
 from tests.support.harness import RawClient, connected, gateway_before, has_ipv6, once, settings
 from tests.support.upstream import upstream_answering
 
@@ -159,25 +150,3 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
         return port
-
-
-def test_a_libc_that_cannot_be_told_how_to_allocate_is_left_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    told: list[tuple[int, int]] = []
-    libc = SimpleNamespace(mallopt=lambda what, value: told.append((what, value)))
-    monkeypatch.setattr("gateway.server.server.ctypes.CDLL", lambda _: libc)
-    spare_the_allocator()
-    assert told == [(-1, KEPT_BYTES), (-3, MAPPED_BYTES)]
-    monkeypatch.setattr("gateway.server.server.ctypes.CDLL", lambda _: SimpleNamespace())
-    spare_the_allocator()
-    assert len(told) == 2
-
-
-def test_a_thread_that_computes_gives_the_interpreter_away_soon() -> None:
-    before = sys.getswitchinterval()
-    try:
-        share_the_interpreter()
-        assert sys.getswitchinterval() == pytest.approx(SWITCH_SECONDS)
-    finally:
-        sys.setswitchinterval(before)
