@@ -7,6 +7,7 @@ import gzip
 import json
 import re
 import signal
+from functools import partial
 from typing import TYPE_CHECKING
 
 import jwt
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm
 
+from gateway.admission.identity.key_set import KeySet
 from gateway.demo.faults import FaultKind as Fault
 from gateway.demo.routes import Operation
 from gateway.demo.sessions import SIGNING_KEY
@@ -427,7 +429,8 @@ async def issuer() -> AsyncIterator[Issuer]:
 async def test_keys_are_fetched_and_follow_a_rotation(
     issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.admission.identity.key_set.GAP_SECONDS", 0.0)
+    often = partial(KeySet, gap_seconds=0.0)
+    monkeypatch.setattr("gateway.admission.identity.keys.KeySet", often)
     new = rsa_key("new")
     old_token, new_token = signed_by("k1", RSA), signed_by("k2", new)
     async with (
