@@ -96,7 +96,7 @@ async def test_clients_that_do_not_read_take_no_more_than_a_share(
             # Each is answered before the next asks: the first takes the share.
             assert statuses == [b"200", *[b"503"] * 29]
             assert all(b"\r\nRetry-After: 1\r\n" in head for head in heads[1:])
-            assert all(b"\r\nX-TheEye-StoredJob-Id: " in head for head in heads[1:])
+            assert all(b"\r\nX-TheEye-Job-Id: " in head for head in heads[1:])
             content = await clients[1].reader.readexactly(10)
             assert content.startswith(b'{"status')
             buffered = await scraped(server, "gateway_buffered_bytes")

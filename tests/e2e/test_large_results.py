@@ -69,7 +69,7 @@ async def test_output_of_a_larger_job_is_given_and_parsed(
             head, content = await once(server.url, asking(orchestrator, job, query))
             assert head.startswith(b"HTTP/1.1 %b " % status), query
             assert content == expected, query
-            assert b"\r\nX-TheEye-StoredJob-State: %b\r\n" % state.encode() in head
+            assert b"\r\nX-TheEye-Job-State: %b\r\n" % state.encode() in head
         assert orchestrator.requests[Operation.OUTPUT] == 4
         for query in ("full", "result"):
             head, content = await once(server.url, asking(orchestrator, job, query))

@@ -65,7 +65,7 @@ async def test_result_has_the_status_of_the_native_sync_mode(
                 head, _ = await once(server.url, asking(orchestrator, job, query))
                 assert head.startswith(b"HTTP/1.1 %d " % expected), query
                 shown = b"success" if status == 200 else b"failure"
-                assert b"\r\nX-TheEye-StoredJob-State: %b\r\n" % shown in head
+                assert b"\r\nX-TheEye-Job-State: %b\r\n" % shown in head
 
 
 @pytest.mark.parametrize("code", [0, 3])
@@ -88,4 +88,4 @@ async def test_script_that_runs_out_of_time_fails_also_where_it_printed() -> Non
         async with gateway_before(orchestrator.url) as server:
             head, _ = await once(server.url, asking(orchestrator, job, "timeout=20"))
             assert head.startswith(b"HTTP/1.1 500 ")
-            assert b"\r\nX-TheEye-StoredJob-State: timeout\r\n" in head
+            assert b"\r\nX-TheEye-Job-State: timeout\r\n" in head

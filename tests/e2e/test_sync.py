@@ -157,8 +157,8 @@ async def test_documented_call_of_one_minute_answers_what_the_task_printed(
         "Content-Length",
         "Date",
         "Location",
-        "X-TheEye-StoredJob-Id",
-        "X-TheEye-StoredJob-State",
+        "X-TheEye-Job-Id",
+        "X-TheEye-Job-State",
         "Cache-Control",
     ]
     assert created["location"] == (
@@ -503,7 +503,7 @@ async def test_response_chosen_by_the_task_is_filtered_in_the_newest_profile(
         "Location": "https://evil.test",
         "Access-Control-Allow-Origin": "https://evil.test",
         "X-Split": "a\r\nX-Evil: 1",
-        "X-TheEye-StoredJob-Id": "0",
+        "X-TheEye-Job-Id": "0",
     }
     response = {"statusCode": 207, "headers": headers, "body": "a;b\nñ;2\n"}
     async with before(orchestrator, sync={"profile": "4.15"}) as server:
@@ -518,8 +518,8 @@ async def test_response_chosen_by_the_task_is_filtered_in_the_newest_profile(
         "Content-Type",
         "X-Total",
         "Cache-Control",
-        "X-TheEye-StoredJob-Id",
-        "X-TheEye-StoredJob-State",
+        "X-TheEye-Job-Id",
+        "X-TheEye-Job-State",
         "Content-Length",
         "Date",
     ]

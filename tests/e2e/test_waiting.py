@@ -82,7 +82,7 @@ async def test_every_end_of_the_job_ends_the_wait(
         head, content = await client.answer()
     assert head.startswith(b"HTTP/1.1 200 " if state == "success" else b"HTTP/1.1 500 ")
     assert content == b'["1"]'
-    assert b"X-TheEye-StoredJob-State: %b\r\n" % state.encode() in head
+    assert b"X-TheEye-Job-State: %b\r\n" % state.encode() in head
 
 
 async def test_cancelling_through_the_gateway_ends_the_wait(
@@ -98,7 +98,7 @@ async def test_cancelling_through_the_gateway_ends_the_wait(
         assert canceled.startswith(b"HTTP/1.1 204 ")
         head, _ = await client.answer()
     assert head.startswith(b"HTTP/1.1 500 ")
-    assert b"X-TheEye-StoredJob-State: canceled\r\n" in head
+    assert b"X-TheEye-Job-State: canceled\r\n" in head
 
 
 async def test_job_removed_while_waited_for_is_404_at_once(
@@ -110,7 +110,7 @@ async def test_job_removed_while_waited_for_is_404_at_once(
         head, content = await client.answer()
     assert head.startswith(b"HTTP/1.1 404 ")
     assert content == b'"job not found"'
-    assert b"X-TheEye-StoredJob-Id: %b\r\n" % job.id.encode() in head
+    assert b"X-TheEye-Job-Id: %b\r\n" % job.id.encode() in head
 
 
 async def test_many_waiters_of_one_job_cost_the_upstream_one_watch(
