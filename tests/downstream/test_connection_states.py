@@ -9,6 +9,7 @@ import asyncio
 import re
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -17,6 +18,7 @@ from gateway.downstream.connection import (
     ANSWERING,
     CLOSING,
     IDLE,
+    LINGER_SECONDS,
     LINGERING,
     MOVES,
     RELAYING,
@@ -25,7 +27,7 @@ from gateway.downstream.connection import (
 )
 from gateway.downstream.listening.places import Places
 from gateway.downstream.listening.seat import Seating
-from gateway.downstream.terms import RequestCycle, Terms
+from gateway.downstream.terms import Accept, RequestCycle, Terms
 from gateway.errors import ClientGone, GatewayError, Response
 from gateway.tasks import Tasks
 from tests.support.virtual_time import VirtualTimeLoop
@@ -51,6 +53,7 @@ SPOILT = [
     b"GET /x HTTP/1.1\r\n" + b"X: " + b"x" * 9000,
 ]
 LIMIT = 4096
+KEEPALIVE_SECONDS, IDLE_SECONDS = 20.0, 60.0
 
 
 class Wire(asyncio.Transport):
@@ -183,6 +186,19 @@ class Cycle:
         self.is_abandoned = self.is_over = True
 
 
+def terms_of(accept: Accept, places: Places, tasks: Tasks) -> Terms:
+    return Terms(
+        accept,
+        Seating(places, None, is_enforced=True),
+        tasks,
+        keepalive_seconds=KEEPALIVE_SECONDS,
+        idle_seconds=IDLE_SECONDS,
+        floor=0,
+        target_bytes=LIMIT,
+        fields_bytes=LIMIT,
+    )
+
+
 class Machine(RuleBasedStateMachine):
     """Sends requests and whatever else may happen, and checks what was answered."""
 
@@ -204,16 +220,7 @@ class Machine(RuleBasedStateMachine):
         self.tasks = Tasks()
 
         async def made() -> None:
-            terms = Terms(
-                self.accept,
-                Seating(self.places, None, is_enforced=True),
-                self.tasks,
-                keepalive_seconds=75,
-                idle_seconds=60,
-                floor=0,
-                target_bytes=LIMIT,
-                fields_bytes=LIMIT,
-            )
+            terms = terms_of(self.accept, self.places, self.tasks)
             self.connection = self.wire.connection = Connection(terms, self.connections)
             self.connection.connection_made(self.wire)
 
@@ -282,7 +289,7 @@ class Machine(RuleBasedStateMachine):
             self.within(self.connection.resume_writing)
 
     @precondition(lambda self: len(self.cycles) >= self.lives)
-    @rule(seconds=st.sampled_from([0.1, 4.9, 5.0, 59.0, 75.0]))
+    @rule(seconds=st.sampled_from([0.1, 4.9, 5.0, 19.0, 60.0]))
     def wait(self, seconds: float) -> None:
         self.has_ended = self.has_ended or seconds > 1
         self.within(lambda: None, seconds)
@@ -379,3 +386,84 @@ def test_states_are_reached_and_left_as_the_table_says() -> None:
     assert MOVES[CLOSING] == ()
     assert all(CLOSING in after for after in MOVES[:CLOSING])
     assert {to for after in MOVES for to in after} == set(range(len(STATES)))
+
+
+class Timed:
+    """A connection whose requests are answered by a task; it has ``wire.written`` so far."""
+
+    def __init__(self) -> None:
+        self.wire = Wire(can_half_close=True, fails=False)
+        terms = terms_of(lambda client, refusal, _: Cycle(client, refusal), Places(9), Tasks())
+        self.connection = self.wire.connection = Connection(terms, set())
+        self.connection.connection_made(self.wire)
+
+    async def receive(self, data: bytes, seconds: float = 0.0) -> None:
+        """Receive ``data``, and let so much time pass."""
+        self.connection.data_received(data)
+        await self.pass_by(seconds)
+
+    async def pass_by(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+
+GET = b"GET /task/1 HTTP/1.1\r\nHost: x\r\n"
+PUT = b"PUT /early/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("received", [b"", b"\r\n", GET + b"\r\n"])
+async def test_unused_connection_is_closed_when_its_time_is_up(received: bytes) -> None:
+    timed = Timed()
+    await timed.receive(received, KEEPALIVE_SECONDS - 1)
+    assert not timed.wire.is_closing()
+    await timed.pass_by(1)
+    assert timed.wire.is_lost
+
+
+@pytest.mark.virtual_time
+async def test_request_that_has_begun_outlives_the_time_of_an_unused_connection() -> None:
+    timed = Timed()
+    await timed.receive(b"", KEEPALIVE_SECONDS - 1)
+    await timed.receive(GET, IDLE_SECONDS - 1)
+    await timed.receive(b"\r\n")
+    assert timed.wire.written.startswith(b"HTTP/1.1 200 ")
+    assert b"Connection: close" not in timed.wire.written
+
+
+@pytest.mark.virtual_time
+async def test_head_that_takes_too_long_is_refused_however_often_some_of_it_comes() -> None:
+    timed = Timed()
+    await timed.receive(GET)
+    for _ in range(6):
+        assert timed.wire.written == b""
+        await timed.receive(b"A: b\r\n", IDLE_SECONDS / 6)
+    assert timed.wire.written.startswith(b"HTTP/1.1 408 ")
+    assert b"\r\nConnection: close\r\n" in timed.wire.written
+    assert timed.wire.is_half_closed
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize(
+    ("seconds", "goes_on"), [(LINGER_SECONDS - 1, True), (LINGER_SECONDS, False)]
+)
+async def test_leftover_content_is_read_for_a_while(seconds: float, goes_on: bool) -> None:
+    timed = Timed()
+    await timed.receive(PUT + b"some", seconds)
+    assert timed.wire.written.startswith(b"HTTP/1.1 200 ")
+    assert timed.wire.is_lost is not goes_on
+    if goes_on:
+        await timed.receive(b" more" + GET + b"\r\n")
+        assert timed.wire.written.endswith(b"\r\n\r\n/task/1")
+
+
+@pytest.mark.virtual_time
+async def test_client_that_does_not_close_its_side_is_not_waited_for_without_end() -> None:
+    timed = Timed()
+    await timed.receive(b"no request\r\n\r\n", LINGER_SECONDS - 1)
+    assert timed.wire.written.startswith(b"HTTP/1.1 400 ")
+    assert timed.wire.is_half_closed
+    assert not timed.wire.is_lost
+    await timed.receive(b"more", 1)
+    assert timed.wire.is_lost
