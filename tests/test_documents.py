@@ -134,8 +134,8 @@ MACHINES = {
     "The cycle": {
         state.name: {follower.name for follower in FOLLOWERS[state]} for state in CycleState
     },
-    "The exchange with the orchestrator": of_events(UpstreamExchangeState, EXCHANGE_MOVES),
-    "The orchestrator's response": of_events(ResponseState, RESPONSE_MOVES),
+    "The upstream exchange": of_events(UpstreamExchangeState, EXCHANGE_MOVES),
+    "The upstream's response": of_events(ResponseState, RESPONSE_MOVES),
 }
 
 
