@@ -20,5 +20,6 @@ def compiled_build() -> Path | None:
     is_current = all(
         (folder / path).exists() and filecmp.cmp(ROOT / path, folder / path) for path in sources
     )
-    has_code = any((folder / f"gateway/pipeline{suffix}").exists() for suffix in EXTENSION_SUFFIXES)
+    module = folder / "gateway/proxy/pipeline"
+    has_code = any(module.with_suffix(suffix).exists() for suffix in EXTENSION_SUFFIXES)
     return folder if is_current and has_code else None
