@@ -5,14 +5,12 @@ Every value is visible ASCII without quotes and backslashes, so it may stand in 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from collections.abc import Callable
+from typing import Final, Literal, NamedTuple
 
 from gateway.downstream.exchange import Exchange
 from gateway.ops.log.visible import shown, shown_address, shown_name, shown_word
 from gateway.protocols.theeye.redaction import SHOWN_CHARACTERS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class LogField(NamedTuple):
