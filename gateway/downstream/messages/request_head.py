@@ -6,7 +6,8 @@ refused or marked:
 
 - a field that may stand there once only and does so twice (RFC 9110, 5.3);
 - a length that others could not count (RFC 9110, 8.6);
-- the first line of another protocol, such as ``GET / RTSP/1.1``: it gets no version;
+- a first line of another protocol, such as ``GET / RTSP/1.1``, or with more spaces than two: it
+  gets no version;
 - the handshake of a WebSocket draft, which has eight bytes of content that nothing announces.
 """
 
@@ -40,7 +41,7 @@ SINGLE: Final = frozenset(
 LENGTH_DIGITS: Final = 18
 """What surely fits where others count lengths; llhttp takes 2^64 - 1 for none."""
 _DRAFT = b"sec-websocket-key1"
-_VERSIONS = {b" HTTP/1.1": (1, 1), b" HTTP/1.0": (1, 0)}
+_VERSIONS = {b" HTTP/1.1\r\n": (1, 1), b" HTTP/1.0\r\n": (1, 0)}
 _ANOTHER_VERSION = (0, 0)
 _METHODS = {
     name.encode("ascii"): name
@@ -131,17 +132,19 @@ def completed_head(
         target.decode("latin-1"),
         tuple(fields),
         names,
-        _version(received),
+        _version(received, method, target),
         keeps_alive=keeps_alive,
         is_chunked=b"transfer-encoding" in names,
         length=length,
     )
 
 
-def _version(received: bytes) -> tuple[int, int]:
-    """What the first line says: the parser takes RTSP/1.1 and ICE/1.1 for the same."""
+def _version(received: bytes, method: bytes, target: bytes) -> tuple[int, int]:
+    """The version behind a first line of a method, one space and the target, and nothing else: the
+    parser takes RTSP/1.1 and ICE/1.1 for the same, more spaces for one, and a line that ends with a
+    line feed behind the target for one of HTTP/0.9, whose first field may end like a first line.
+    """
     if received[0] in b"\r\n":
         received = received.lstrip(b"\r\n")
-    end = received.find(b"\r\n")
-    version = received[end - 9 : end] if end >= 9 else b""
-    return _VERSIONS.get(version, _ANOTHER_VERSION)
+    at = len(method) + 1 + len(target)
+    return _VERSIONS.get(received[at : at + 11], _ANOTHER_VERSION)

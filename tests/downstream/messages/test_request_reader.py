@@ -247,6 +247,9 @@ def test_content_that_is_framed_otherwise_is_refused(rest: bytes) -> None:
         (b"SOURCE / ICE/1.1", (0, 0)),
         (b"\r\nGET / HTTP/1.1", (1, 1)),
         (b"\n\n\r\nGET / RTSP/1.0", (0, 0)),
+        (b"GET /\nA: HTTP/1.1", (0, 0)),
+        (b"GET  / HTTP/1.1", (0, 0)),
+        (b"GET /  HTTP/1.1", (0, 0)),
     ],
 )
 @pytest.mark.parametrize("field", [b"Host: x", b"A:  HTTP/1.1"])
