@@ -222,13 +222,14 @@ class Connection(asyncio.Protocol):
         if has_more and peer.receive is None and peer.half_close():
             self._deadline.set(LINGER_SECONDS)
         else:
-            peer.close()
+            self.close()
 
     def close(self) -> None:
-        """End it when what was written is sent."""
+        """End it when what was written is sent, or nobody has taken it in time."""
         if self.state != CLOSING:
             self._move(CLOSING)
         self.peer.close()
+        self._deadline.set(self._terms.idle_seconds)
 
     def close_if_idle(self, seconds: float) -> None:
         """End it if nothing has come of a request for so long."""
@@ -237,7 +238,9 @@ class Connection(asyncio.Protocol):
             self._end()
 
     def _on_due(self) -> None:
-        if self.state != IDLE:
+        if self.state == CLOSING and self.peer.is_gone:
+            self.peer.reset()
+        elif self.state != IDLE:
             self.close()
         elif self._reader.has_begun:
             self._reader.failure = RequestTimeout("The request's head did not come in time")

@@ -66,6 +66,8 @@ class Wire(asyncio.Transport):
         self.is_read = True
         self.is_half_closed = False
         self.is_lost = False
+        self.is_stuck = False
+        """The client takes nothing of what was written."""
         self._can_half_close = can_half_close
         self._fails = fails
         self._is_closing = False
@@ -88,10 +90,12 @@ class Wire(asyncio.Transport):
     def close(self) -> None:
         if not self._is_closing:
             self._is_closing = True
-            asyncio.get_running_loop().call_soon(self.lose)
+            if not self.is_stuck:
+                asyncio.get_running_loop().call_soon(self.lose)
 
     def abort(self) -> None:
-        self.close()
+        self._is_closing = True
+        asyncio.get_running_loop().call_soon(self.lose)
 
     def pause_reading(self) -> None:
         assert self.is_read
@@ -466,4 +470,24 @@ async def test_client_that_does_not_close_its_side_is_not_waited_for_without_end
     assert timed.wire.is_half_closed
     assert not timed.wire.is_lost
     await timed.receive(b"more", 1)
+    assert timed.wire.is_lost
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize(
+    ("received", "seconds"),
+    [
+        (GET + b"Connection: close\r\n\r\n", 0),
+        (GET + b"Connection: close\r\n\r\nmore", LINGER_SECONDS),
+        (GET + b"\r\n", KEEPALIVE_SECONDS),
+        (b"\x00", LINGER_SECONDS),
+    ],
+)
+async def test_client_that_takes_nothing_is_cut_off(received: bytes, seconds: float) -> None:
+    timed = Timed()
+    timed.wire.is_stuck = True
+    await timed.receive(received, seconds + IDLE_SECONDS - 1)
+    assert timed.wire.is_closing()
+    assert not timed.wire.is_lost
+    await timed.pass_by(1)
     assert timed.wire.is_lost
