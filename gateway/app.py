@@ -31,7 +31,7 @@ from gateway.ops.log.upstream_watch import UpstreamWatch
 from gateway.ops.metrics import Metrics
 from gateway.protocols.http.fields import without
 from gateway.proxy.checks import Checks
-from gateway.proxy.cycle import Cycle
+from gateway.proxy.cycle import cycles_on
 from gateway.proxy.forwarding import Forwarding
 from gateway.proxy.limits import Limits
 from gateway.proxy.pipeline import Observer, Pipeline
@@ -174,7 +174,7 @@ class Gateway:
         self._watch = UpstreamWatch(
             upstream.signs, health.probe_unless_fresh, upstream.pool.waiting_since, clock
         )
-        accept = partial(Cycle, self._pipeline)
+        accept = cycles_on(self._pipeline)
         self.listener = ClientListener(
             accept, config.listen, config.limits, self._connections, self.places
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.admission.identity.identities import Identities
@@ -16,7 +15,7 @@ from gateway.downstream.listening.places import Places
 from gateway.downstream.listening.sockets import url_of
 from gateway.errors import BadGateway, Response
 from gateway.proxy.checks import Checks
-from gateway.proxy.cycle import Cycle
+from gateway.proxy.cycle import cycles_on
 from gateway.proxy.forwarding import Forwarding
 from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.relay import Relay
@@ -95,7 +94,7 @@ def pipeline_before(
 @asynccontextmanager
 async def listening(pipeline: Pipeline, idle_seconds: float = 5.0) -> AsyncIterator[str]:
     """Where clients of a pipeline connect to."""
-    accept, listen = partial(Cycle, pipeline), ListenConfig(idle_seconds=idle_seconds)
+    accept, listen = cycles_on(pipeline), ListenConfig(idle_seconds=idle_seconds)
     listener = ClientListener(accept, listen, LimitsConfig(), None, Places(100))
     server = await asyncio.get_running_loop().create_server(listener, "127.0.0.1", 0)
     async with server:
