@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gateway.errors import BadRequest
-from gateway.protocols.http.fields import lowered
+from gateway.protocols.http.fields import first, has, lowered
 
 if TYPE_CHECKING:
     from gateway.errors import Field
@@ -40,10 +40,10 @@ SINGLE: Final = frozenset(
 """Fields of which others take the first or the last, so that a request may have one only."""
 LENGTH_DIGITS: Final = 18
 """What surely fits where others count lengths; llhttp takes 2^64 - 1 for none."""
-_DRAFT = b"sec-websocket-key1"
-_VERSIONS = {b" HTTP/1.1\r\n": (1, 1), b" HTTP/1.0\r\n": (1, 0)}
-_ANOTHER_VERSION = (0, 0)
-_METHODS = {
+_DRAFT: Final = b"sec-websocket-key1"
+_VERSIONS: Final = {b" HTTP/1.1\r\n": (1, 1), b" HTTP/1.0\r\n": (1, 0)}
+_ANOTHER_VERSION: Final = (0, 0)
+_METHODS: Final = {
     name.encode("ascii"): name
     for name in ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH")
 }
@@ -118,11 +118,11 @@ def completed_head(
         for name in names:
             if name in SINGLE and names.count(name) > 1:
                 raise BadRequest(f"The request has several {name.decode('ascii')} fields")
-    if _DRAFT in names:
+    if has(names, _DRAFT):
         raise BadRequest("The WebSocket handshake is that of a draft")
     length = 0
-    if b"content-length" in names:
-        digits = fields[names.index(b"content-length")][1]
+    digits = first(fields, names, b"content-length")
+    if digits is not None:
         if len(digits) > LENGTH_DIGITS:
             raise BadRequest(f"Content-Length may have {LENGTH_DIGITS} digits")
         length = int(digits)
@@ -134,7 +134,7 @@ def completed_head(
         names,
         _version(received, method, target),
         keeps_alive=keeps_alive,
-        is_chunked=b"transfer-encoding" in names,
+        is_chunked=has(names, b"transfer-encoding"),
         length=length,
     )
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MOST_FIELDS: Final = 256
 """Field lines of a request."""
+_SPACE: Final = ord(" ")
 
 
 class _Refused(Exception):
@@ -192,8 +193,10 @@ class RequestReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         head = self.head
         if head is None:
-            # llhttp leaves the white space behind a value (RFC 9112, 5.1).
-            self._fields.append((name, value.rstrip(b" \t")))
+            if value and value[-1] <= _SPACE:
+                # llhttp leaves the white space behind a value (RFC 9112, 5.1).
+                value = value.rstrip(b" \t")
+            self._fields.append((name, value))
             if len(self._fields) > MOST_FIELDS:
                 self._refuse(FieldsTooLarge(f"The request has more than {MOST_FIELDS} fields"))
         elif not self._is_told and (trailer := name.lower()) in SINGLE and trailer in head.names:
