@@ -28,13 +28,30 @@ METHODS: Final = frozenset(
 )
 
 
+class _Counts:
+    """Those of the requests of one kind."""
+
+    __slots__ = ("handling", "requests")
+
+    def __init__(self) -> None:
+        self.requests: dict[str, list[int]] = {}
+        """By method, and by the hundreds of the status: 0 for one that is none of HTTP's."""
+        self.handling = Durations(ANSWER_SECONDS)
+
+    def add(self, method: str, status: int) -> None:
+        by_hundreds = self.requests.get(method)
+        if by_hundreds is None:
+            label = method if method in METHODS else "other"
+            by_hundreds = self.requests.setdefault(label, [0] * 6)
+        by_hundreds[status // 100 if status < 600 else 0] += 1
+
+
 class Metrics:
     """Counts the requests observed, and asks each of ``sources`` for its metrics when asked."""
 
     def __init__(self, version: str, *sources: Callable[[], Iterable[Metric]]) -> None:
         self._registry = registry = CollectorRegistry()
-        self._requests: dict[tuple[Kind, str, int], int] = {}
-        self._handling: dict[Kind, Durations] = {}
+        self._counts: dict[Kind, _Counts] = {}
         self._held = Durations(HELD_SECONDS)
         self._errors: dict[str, int] = {}
         Info("gateway_build", "The gateway's version.", registry=registry).info(
@@ -48,14 +65,11 @@ class Metrics:
 
     def observe(self, exchange: Exchange) -> None:
         """Count a request that is over."""
-        kind = exchange.kind
-        method = exchange.client.method
-        key = (kind, method if method in METHODS else "other", exchange.status // 100)
-        self._requests[key] = self._requests.get(key, 0) + 1
-        durations = self._handling.get(kind)
-        if durations is None:
-            durations = self._handling[kind] = Durations(ANSWER_SECONDS)
-        durations.add(exchange.handling_seconds)
+        counts = self._counts.get(exchange.kind)
+        if counts is None:
+            counts = self._counts[exchange.kind] = _Counts()
+        counts.add(exchange.client.method, exchange.status)
+        counts.handling.add(exchange.handling_seconds)
         if exchange.held_seconds > 0:
             self._held.add(exchange.held_seconds)
         reason = exchange.reason
@@ -69,11 +83,14 @@ class Metrics:
 
     def _of_requests(self) -> Iterator[Metric]:
         requests = {
-            (kind.value, method, f"{hundreds}xx" if 1 <= hundreds <= 5 else "none"): count
-            for (kind, method, hundreds), count in self._requests.items()
+            (kind.value, method, f"{hundreds}xx" if hundreds else "none"): count
+            for kind, counts in self._counts.items()
+            for method, by_hundreds in counts.requests.items()
+            for hundreds, count in enumerate(by_hundreds)
+            if count
         }
         yield labelled("gateway_requests_total", requests)
-        handling = {(kind.value,): durations for kind, durations in self._handling.items()}
+        handling = {(kind.value,): counts.handling for kind, counts in self._counts.items()}
         yield labelled("gateway_request_handling_seconds", handling)
         yield single("gateway_request_held_seconds", self._held)
         errors = {(reason,): count for reason, count in self._errors.items()}

@@ -58,9 +58,7 @@ class Upstream:
         self.signs = self._tally.signs
 
     def stats(self) -> UpstreamStats:
-        return UpstreamStats(
-            self.pool.stats(), dict(self._tally.requests), dict(self._tally.seconds)
-        )
+        return UpstreamStats(self.pool.stats(), self._tally.requests, dict(self._tally.seconds))
 
     async def probe(self, seconds: float) -> bool:
         """True if the upstream answers within ``seconds``, and not with 5xx, on a connection of its

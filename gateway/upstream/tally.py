@@ -13,9 +13,10 @@ from gateway.upstream.signs import Signs, Trouble
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FAILED: Final = "failed"
-"""Stands for the status class of a request that has no response."""
-_STATUS_CLASSES: Final = {n: f"{n}xx" for n in range(10)}
+_FAILED: Final = 0
+"""In the place of the first digit of a status, where there is no response."""
+_RESULTS: Final = tuple(f"{digit}xx" if digit else "failed" for digit in range(10))
+"""By that digit."""
 
 
 class Tally:
@@ -24,20 +25,30 @@ class Tally:
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
         self.signs = Signs()
-        self.requests: dict[tuple[str, str], int] = {}
-        """By purpose and status class ("5xx", "failed")."""
+        self._counts: dict[str, list[int]] = {}
+        """By purpose, and by the first digit of the status."""
         self.seconds: dict[str, Durations] = {}
         """Times until responses began, or the upstream failed, by purpose."""
 
+    @property
+    def requests(self) -> dict[tuple[str, str], int]:
+        """Counts by purpose and status class ("5xx", "failed")."""
+        return {
+            (purpose, result): count
+            for purpose, counts in self._counts.items()
+            for result, count in zip(_RESULTS, counts, strict=True)
+            if count
+        }
+
     def responded(self, purpose: Purpose, status: int, now: float, seconds: float) -> None:
         """Count a response; it began after ``seconds``."""
-        self._count(purpose, _STATUS_CLASSES[status // 100])
+        self._count(purpose, status // 100)
         self._took(purpose, seconds)
         self.signs.answered(now, is_refusal=status // 100 == 5)
 
     def failed(self, purpose: Purpose, failure: Exception, now: float, seconds: float) -> None:
         """Count a request without a response; ``seconds`` is 0 where nothing was sent."""
-        self._count(purpose, FAILED)
+        self._count(purpose, _FAILED)
         if seconds > 0:
             self._took(purpose, seconds)
         if is_the_upstreams(failure):
@@ -50,16 +61,18 @@ class Tally:
         Returns whether the upstream is well. That it is says nothing of what clients get.
         """
         now = self.clock()
-        self._count(Purpose.PROBE, _STATUS_CLASSES[status // 100] if status else FAILED)
+        self._count(Purpose.PROBE, status // 100)
         if 0 < status < 500:
             self.signs.reached(now)
             return True
         self.signs.failed(now, Trouble.REFUSING if status else trouble)
         return False
 
-    def _count(self, purpose: Purpose, result: str) -> None:
-        key = purpose, result
-        self.requests[key] = self.requests.get(key, 0) + 1
+    def _count(self, purpose: Purpose, digit: int) -> None:
+        counts = self._counts.get(purpose)
+        if counts is None:
+            counts = self._counts[purpose] = [0] * len(_RESULTS)
+        counts[digit] += 1
 
     def _took(self, purpose: Purpose, seconds: float) -> None:
         durations = self.seconds.get(purpose)

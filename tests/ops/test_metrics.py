@@ -71,6 +71,14 @@ def test_metrics_count_requests_by_closed_sets_of_labels(
     assert read(source)["gateway_requests_total"] == [(expected, 2.0)]
 
 
+def test_statuses_that_are_none_of_https_are_counted_together() -> None:
+    source = metrics()
+    for status in (0, 600, 999):
+        source.observe(exchange("GET", kind=Kind.RELAY, status=status))
+    expected = {"kind": "relay", "method": "GET", "status": "none"}
+    assert read(source)["gateway_requests_total"] == [(expected, 3.0)]
+
+
 def test_metrics_count_the_gateways_own_errors_by_their_code() -> None:
     source = metrics()
     for reason in ("UnknownToken", "", "UnknownToken", "BadGateway"):

@@ -134,7 +134,8 @@ async def play(steps: list[tuple[str, int]]) -> None:
                 await asyncio.sleep(0)
         await playing[0].end()
         gateway = playing[0].gateway
-        assert sum(gateway._metrics._requests.values()) == gateway.begun
+        counts = gateway._metrics._counts.values()
+        assert sum(sum(each.handling.counts) for each in counts) == gateway.begun
 
 
 @settings(
