@@ -25,7 +25,7 @@ HOP_BY_HOP: Final = frozenset(
 )
 """Fields that concern one connection only (RFC 9110, 7.6.1)."""
 
-FOR_EVERYBODY = frozenset(
+FOR_EVERYBODY: Final = frozenset(
     {
         b"authorization",
         b"cache-control",
@@ -102,15 +102,15 @@ def end_to_end(fields: Sequence[Field], names: list[bytes] | None = None) -> lis
     """
     if names is None:
         names = lowered(fields)
-    if HOP_BY_HOP.isdisjoint(names):
-        return list(fields)
-    dropped = HOP_BY_HOP
-    for at, name in enumerate(names):
+    dropped = [at for at, name in enumerate(names) if name in HOP_BY_HOP]
+    kept = list(fields)
+    for at in reversed(dropped):
         # Nearly always it names nothing.
-        if name == b"connection" and fields[at][1].lower() not in _NAMES_NOTHING:
-            dropped = HOP_BY_HOP | (connection_options(fields) - _NAMES_NOTHING)
-            break
-    return [fields[at] for at, name in enumerate(names) if name not in dropped]
+        if names[at] == b"connection" and fields[at][1].lower() not in _NAMES_NOTHING:
+            named = HOP_BY_HOP | (connection_options(fields) - _NAMES_NOTHING)
+            return [fields[at] for at, name in enumerate(names) if name not in named]
+        del kept[at]
+    return kept
 
 
 def has_length(fields: Iterable[Field]) -> bool:
