@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from hashlib import blake2b
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final
 
 IPV6_PREFIX_BITS = 64
 """One customer of a provider has at least so much of an IPv6 address to choose from."""
-MAX_LENGTH = 64
+MAX_LENGTH: Final = 64
 """No address is longer; what is comes from a proxy that was told nonsense."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.admission.identity.identities import ANONYMOUS
 from gateway.protocols.http.query import NO_QUERY
@@ -42,6 +42,11 @@ class Outcome(StrEnum):
     """The answer had begun and could not be completed, so the client's connection was cut."""
     DRAINED = "drained"
     """A held request was handed back because this process is about to stop."""
+
+
+# Looking up a member of an enum takes ten times as long.
+_REFUSED: Final = Kind.REFUSED
+_OK: Final = Outcome.OK
 
 
 class Exchange:
@@ -92,8 +97,8 @@ class Exchange:
         self.identity = ANONYMOUS
         self.awaits_keys = False
         """Its token cannot be judged before keys were fetched."""
-        self.kind = Kind.REFUSED
-        self.outcome = Outcome.OK
+        self.kind = _REFUSED
+        self.outcome = _OK
         self.status = 0
         """The status sent, 0 while there is none."""
         self.reason = ""

@@ -6,7 +6,7 @@ request tells of the token, or for a budget in Redis, is left to ``finish``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.admission.limits.admission import Admission
 from gateway.admission.limits.holds import Place
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from gateway.downstream.request import Client
     from gateway.protocols.theeye.routes import Match, RouteKind
     from gateway.proxy.limits import Limits
+
+_DRAINED: Final = Outcome.DRAINED
 
 
 class Checks:
@@ -148,7 +150,7 @@ class Checks:
             admission,
             exchange.finished,
             held_seconds=exchange.held_seconds,
-            was_drained=exchange.outcome is Outcome.DRAINED,
+            was_drained=exchange.outcome is _DRAINED,
             bytes_received=exchange.client.bytes_received,
         )
         if limit:

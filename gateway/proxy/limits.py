@@ -12,7 +12,7 @@ nothing but a short debt, of as many requests as one may hold at once.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.admission.limits.gcra import SECOND
 from gateway.admission.limits.holds import Place
@@ -34,10 +34,11 @@ if TYPE_CHECKING:
     from gateway.errors import Field, GatewayError
     from gateway.protocols.http.query import Query
 
-FREE_HOLD_SECONDS = 1.0
+FREE_HOLD_SECONDS: Final = 1.0
 MAX_COUNTER_DIGITS = 9
 UNKNOWN_TOKEN = "unknown_token"  # noqa: S105 - a limit's name
-_RESULT = RouteKind.RESULT
+_RESULT: Final = RouteKind.RESULT
+_TAKE: Final = Use.TAKE
 _RETRY_SOON: Field = (b"Retry-After", b"1")
 
 
@@ -92,7 +93,7 @@ class Limits:
         is_known = has_token and self._is_accepted(identity)
         own = Budget(kind, identity.key + policy.suffix, allowance.rate, is_known)
         budgets: tuple[Budget, ...] = (own,)
-        use = Use.TAKE
+        use = _TAKE
         if identity.token_hash is not None and not is_known:
             if self._must_wait(admission, identity.token_hash, may_wait=may_wait):
                 return

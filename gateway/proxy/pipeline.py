@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.downstream.exchange import Exchange, Kind
 from gateway.errors import Response
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from gateway.sync.create import CreateAndWait
     from gateway.upstream import UpstreamExchange
 
-_RELAY, _WEBSOCKET, _REFUSED = Kind.RELAY, Kind.WEBSOCKET, Kind.REFUSED
+_RELAY: Final = Kind.RELAY
+_WEBSOCKET: Final = Kind.WEBSOCKET
+_REFUSED: Final = Kind.REFUSED
 
 
 class Observer(Protocol):

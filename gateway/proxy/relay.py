@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.admission.identity.rejection import MOST_BYTES, rejection
 from gateway.upstream import Outbound, Purpose
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gateway.upstream import Content, Head, Upstream, UpstreamExchange
 
 
-_RELAY = Purpose.RELAY
+_RELAY: Final = Purpose.RELAY
 
 
 class Resumed:

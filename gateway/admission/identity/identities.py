@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cachetools import TTLCache
 
@@ -59,7 +59,7 @@ class Identity:
     """The claims are signed by who may make them."""
 
 
-ANONYMOUS = Identity(bytes(HASH_BYTES), "", "", "", None, False)
+ANONYMOUS: Final = Identity(bytes(HASH_BYTES), "", "", "", None, False)
 """Nobody was asked yet who it is."""
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.protocols.http.fields import first
 from gateway.protocols.http.query import MAX_PAIRS
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from gateway.errors import Field
     from gateway.protocols.http.query import Query
 
-HASH_BYTES = 16
-_PARAMETER = "access_token"
+HASH_BYTES: Final = 16
+_PARAMETER: Final = "access_token"
 _ESCAPED = re.compile(
     "".join(f"(?:{c}|%{ord(c) >> 4:x}[{ord(c) & 15:x}{ord(c) & 15:X}])" for c in _PARAMETER)
 )

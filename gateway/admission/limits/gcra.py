@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Final
 
-SECOND = 1_000_000
-MAX_DEBT = 256
+SECOND: Final = 1_000_000
+MAX_DEBT: Final = 256
 """How many requests a budget can owe. It also bounds for how long a clock that is set back can make
 a budget in Redis seem spent."""
 

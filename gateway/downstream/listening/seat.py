@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.admission.connections import SURPLUS
 from gateway.errors import GatewayError, Overloaded, TooManyRequests
@@ -73,5 +73,5 @@ class Seat:
         self.is_surplus = is_surplus
 
 
-_PLAIN = Seat("", "", None)
+_PLAIN: Final = Seat("", "", None)
 """That of nearly all."""

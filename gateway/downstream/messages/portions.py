@@ -9,17 +9,18 @@ thousand such lines.
 from __future__ import annotations
 
 import re
+from typing import Final
 
-LINES = 128
+LINES: Final = 128
 """Lines that are parsed at once, and the most of a piece."""
-FRAMING_BYTES = 16 * 1024
+FRAMING_BYTES: Final = 16 * 1024
 """Bytes that may frame a request's content in any case."""
-FRAMING_SHARE = 16
+FRAMING_SHARE: Final = 16
 """Bytes that may frame a byte of content. A chunk of one byte has five of them."""
-_LINE_END = b"\r\n"
-_SECTION_END = b"\r\n\r\n"
-_LINES_OF_CHUNK = 2
-_LINE_BYTES = 64
+_LINE_END: Final = b"\r\n"
+_SECTION_END: Final = b"\r\n\r\n"
+_LINES_OF_CHUNK: Final = 2
+_LINE_BYTES: Final = 64
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[;\r]")
 
 

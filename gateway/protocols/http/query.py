@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import unquote
 
-MAX_PAIRS = 1000
+MAX_PAIRS: Final = 1000
 """What stands behind so many parts is not read."""
 _MALFORMED = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -46,7 +47,7 @@ class Query:
         return [pair.value for pair in self.pairs if pair.key == key]
 
 
-NO_QUERY = Query("")
+NO_QUERY: Final = Query("")
 
 
 def split(target: str) -> tuple[str, Query]:

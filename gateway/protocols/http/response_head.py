@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from email.utils import formatdate
 from http import HTTPStatus
+from typing import Final
 
 from gateway.errors import Field, Response
 from gateway.protocols.http.fields import has_length, value
 
-REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
-NO_CONTENT = frozenset({101, 204, 304})
+REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
+NO_CONTENT: Final = frozenset({101, 204, 304})
 """Statuses whose responses have no content."""
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from gateway.upstream.connections.connection import UpstreamConnection
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Ticket = asyncio.Future[UpstreamConnection | None]
     """A request in a queue: resolved with a connection, or None for the place to open one."""
 
-GREED = 2
+GREED: Final = 2
 """Places that one client may hold for each that is free."""
 
 
