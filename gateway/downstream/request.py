@@ -7,7 +7,7 @@ field order, case and multiplicity stay. The connection itself is ``connection``
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.errors import BadRequest, ContentTooLarge, Field, RequestTimeout, Response
 from gateway.protocols.http.fields import first, has, value
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from gateway.downstream.peer import Peer
     from gateway.upstream.connections.write_batch import WriteBatch
 
-PIECE_BYTES = 64 * 1024
+PIECE_BYTES: Final = 64 * 1024
 """So much of a response that is held as a whole is handed to the transport at a time."""
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_UNBOUNDED: Final = sys.maxsize
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Client:
@@ -94,7 +95,7 @@ class Client:
         """We ended the connection, not the client."""
         self.bytes_received = 0
         self.bytes_sent = 0
-        self.content_bytes = sys.maxsize
+        self.content_bytes = _UNBOUNDED
         """The most content that is read."""
         self.added: tuple[Field, ...] = ()
         """Fields that the response gets, whoever gives it, unless it leads elsewhere."""
@@ -207,9 +208,8 @@ class Client:
             ClientGone: it closed the connection.
         """
         self.bytes_sent += len(content)
-        end = b"0\r\n\r\n" if self._chunked else b""
-        data, self._unsent = self._unsent + self._framed(content) + end, b""
-        self._peer.write(data, write_batch)
+        data, self._unsent = self._unsent + self._framed(content), b""
+        self._peer.write(data + b"0\r\n\r\n" if self._chunked else data, write_batch)
         self.is_finished = True
 
     def flush(self) -> None:
