@@ -7,7 +7,7 @@ those that anybody can make up: no flood of new keys can reset a budget that cou
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from gateway.admission.limits.gcra import Rate
 from gateway.admission.recent import Recent
@@ -59,7 +59,8 @@ class Use(Enum):
 
 
 # Looking up a member of an enum takes ten times as long.
-_LOOK, _OWE = Use.LOOK, Use.OWE
+_LOOK: Final = Use.LOOK
+_OWE: Final = Use.OWE
 
 
 class Claim(NamedTuple):
@@ -87,7 +88,6 @@ class MemoryBudgets:
     def __init__(self, size: int = SIZE) -> None:
         self._unknown: dict[RouteKind, _Store] = {kind: Recent(size) for kind in RouteKind}
         self._known: dict[RouteKind, _Store] = {kind: Recent(size) for kind in RouteKind}
-        self._stores = (self._unknown, self._known)
 
     def use(self, budgets: Sequence[Budget], use: Use, now: int) -> Verdict:
         """Decide on one request."""
@@ -115,7 +115,7 @@ class MemoryBudgets:
             if cell is None:
                 # What is refused is not kept: a flood that is refused must push out nothing.
                 cell = [0]
-                self._stores[budget.is_known][budget.kind].keep(budget.key, cell)
+                self._store(budget).keep(budget.key, cell)
             cell[0] = now + level
         return Verdict(None, level)
 
@@ -124,9 +124,12 @@ class MemoryBudgets:
         cell = self._cell(budget)
         return 0 if cell is None else budget.rate.level(cell[0], now)
 
+    def _store(self, budget: Budget) -> _Store:
+        return (self._known if budget.is_known else self._unknown)[budget.kind]
+
     def _cell(self, budget: Budget) -> _Cell | None:
         kind, key = budget.kind, budget.key
-        cell = self._stores[budget.is_known][kind].get(key)
+        cell = self._store(budget).get(key)
         if cell is None and budget.is_known:
             cell = self._unknown[kind].pop(key)
             if cell is not None:
