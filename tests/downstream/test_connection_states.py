@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     from gateway.downstream.request import Client
 
+TURNS = 40
+"""Of the loop: more than requests that stand in a row need."""
 KINDS = ["waits", "task", "late-task", "early"]
 """How a request is answered: by callbacks, by a task, by a task after callbacks, by a task that
 reads no content."""
@@ -244,7 +246,7 @@ class Machine(RuleBasedStateMachine):
         async def acting() -> None:
             act()
             await asyncio.sleep(seconds)
-            for _ in range(5):
+            for _ in range(TURNS):
                 await asyncio.sleep(0)
 
         self.loop.run_until_complete(acting())
