@@ -24,6 +24,15 @@ _LINE_BYTES: Final = 64
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[;\r]")
 
 
+def first_line(data: bytes, start: int, most: int) -> int:
+    """Where the first line of ``data`` begins, from ``start`` on, that is not empty; ``most`` or
+    the end of ``data`` where there is none before."""
+    if not data.startswith((b"\r", b"\n"), start):
+        return start
+    lines = data[start:most]
+    return start + len(lines) - len(lines.lstrip(_LINE_END))
+
+
 def section_end(tail: bytes, data: bytes, start: int, most: int) -> int:
     """Where a section of lines ends in ``data``: behind the first empty line from ``start`` on, if
     that begins before ``most``; else -1. ``tail``: the section's last three bytes so far.

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import httptools
 
 from gateway.downstream.messages.parse_errors import malformed, unknown_method
-from gateway.downstream.messages.portions import Chunks, Overhead, section_end
+from gateway.downstream.messages.portions import Chunks, Overhead, first_line, section_end
 from gateway.downstream.messages.request_head import NO_METHOD, SINGLE, RequestHead, completed_head
 from gateway.errors import BadRequest, FieldsTooLarge, GatewayError, TargetTooLong
 
@@ -141,9 +141,13 @@ class RequestReader:
         return end
 
     def _head_end(self, data: bytes, start: int) -> int:
-        """Where the head ends, or else as much as a head may have."""
+        """Where the head ends, or else as much as a head may have. Empty lines before it end
+        nothing (RFC 9112, 2.2)."""
         most = start + self._target_bytes + self._fields_bytes + 1
-        end = section_end(self._received[-3:], data, start, most)
+        if self.has_begun:
+            end = section_end(self._received[-3:], data, start, most)
+        else:
+            end = section_end(b"", data, first_line(data, start, most), most)
         return min(most, len(data)) if end < 0 else end
 
     def _bound_head(self, received: int) -> None:

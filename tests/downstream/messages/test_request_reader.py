@@ -303,6 +303,21 @@ def test_empty_lines_are_bounded() -> None:
     assert refused(*[b"\r\n"] * 2000)[0] == 431
 
 
+@pytest.mark.parametrize("lines", [b"\r\n", b"\r\n" * 200, b"\n" * 200])
+def test_empty_lines_are_read_at_once_with_the_head_behind_them(lines: bytes) -> None:
+    message = lines + GET + b"\r\n"
+    for size in (len(message), 1, 3):
+        reader = RequestReader(TARGET_BYTES, FIELDS_BYTES)
+        reads = 0
+        for start in range(0, len(message), size):
+            piece, at = message[start : start + size], 0
+            while at < len(piece):
+                at = reader.read(piece, at)
+                reads += 1
+        assert reader.is_complete
+        assert reads == -(-len(message) // size)
+
+
 def test_fields_are_counted() -> None:
     most = b"a: b\r\n" * (MOST_FIELDS - 1)
     assert len(read(GET + most + b"\r\n").complete) == 1
