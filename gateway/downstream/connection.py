@@ -146,6 +146,8 @@ class Connection(asyncio.Protocol):
         else:
             self._move(LINGERING)
             self._deadline.set(LINGER_SECONDS)
+            if not self._keeps:
+                self.peer.half_close()
         self._steer()
 
     def _go_back(self) -> None:

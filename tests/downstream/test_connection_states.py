@@ -465,6 +465,17 @@ async def test_leftover_content_is_read_for_a_while(seconds: float, goes_on: boo
 
 
 @pytest.mark.virtual_time
+async def test_client_sees_the_end_of_the_last_response_before_its_content_has_come() -> None:
+    timed = Timed()
+    await timed.receive(PUT.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + b"some")
+    assert timed.wire.is_half_closed
+    await timed.receive(b" mor", LINGER_SECONDS - 1)
+    assert not timed.wire.is_closing()
+    await timed.receive(b"e")
+    assert timed.wire.is_lost
+
+
+@pytest.mark.virtual_time
 async def test_client_that_does_not_close_its_side_is_not_waited_for_without_end() -> None:
     timed = Timed()
     await timed.receive(b"no request\r\n\r\n", LINGER_SECONDS - 1)
