@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 from collections import Counter
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ import pytest
 
 from tests.e2e.test_drain import RELAYED, held_request
 from tests.support.harness import Process, connected, once, process_before
+from tests.support.processes import workers_of
 from tests.test_app import SCRAPE, numbers
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ async def test_more_clients_than_descriptors_all_get_their_results(
     message = held_request(orchestrator, job.id)
     with ExitStack() as stack:
         async with process_before(
-            orchestrator.url, descriptors=str(descriptors), limits__mode="report"
+            orchestrator.url, descriptors=f"-n {descriptors}", limits__mode="report"
         ) as gateway:
             assert f"{descriptors} file descriptors are too few" in gateway.told
             async with connected(gateway.url) as early:
@@ -81,3 +83,13 @@ async def test_more_clients_than_descriptors_all_get_their_results(
     assert statuses == {b"200": clients}
     assert gateway.told.count("new clients have to wait") == 1
     assert "Traceback" not in gateway.told
+
+
+async def test_every_process_may_have_as_many_as_its_hard_limit_allows(
+    orchestrator: Orchestrator,
+) -> None:
+    arguments = ("--workers", "2")
+    async with process_before(orchestrator.url, *arguments, descriptors="-Sn 256") as gateway:
+        for pid in (gateway.running.pid, *workers_of(gateway)):
+            soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+            assert soft == hard != 256

@@ -258,9 +258,10 @@ async def process(
 ) -> AsyncIterator[Process]:
     """A gateway of its own process, set up by the environment mostly: ``listen__port="0"``.
 
-    Its access log goes to ``log_file`` where that is given. It may have so many file descriptors.
+    Its access log goes to ``log_file`` where that is given. ``descriptors`` are options of the
+    shell's ``ulimit``: how many it may have.
     """
-    limited = ("sh", "-c", 'ulimit -n "$0" && exec "$@"', descriptors) if descriptors else ()
+    limited = ("sh", "-c", 'ulimit $0 && exec "$@"', descriptors) if descriptors else ()
     given = {f"GATEWAY_{name.upper()}": value for name, value in variables.items()}
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("GATEWAY_")}
     with Path(log_file or os.devnull).open("wb") as file:  # noqa: ASYNC230 - a local file

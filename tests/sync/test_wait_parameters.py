@@ -37,6 +37,8 @@ def query_in(location: str) -> Query:
         ("wait_result=", False),
         ("wait_result=1", False),
         ("wait_result=TRUE", False),
+        # Python's `requests` sends this for `True`.
+        ("wait_result=True", False),
         ("wait_result=true+", False),
         ("wait_result=true&wait_result=true", False),
         ("wait_result=true&wait_result=false", False),
