@@ -34,7 +34,7 @@ def documented() -> list[list[str]]:
     for module, cell in ROW.findall(section):
         owner = ""
         lines.append([])
-        for name in re.findall(r"`([\w.]+)`", cell):
+        for name in re.findall(r"`([\w.<>]+)`", cell):
             whole = owner + name if name.startswith(".") else name
             owner = whole.rpartition(".")[0]
             lines[-1].append(f"{module}.{whole}")
