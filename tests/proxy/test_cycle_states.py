@@ -119,7 +119,7 @@ async def play(steps: list[tuple[str, int]]) -> None:
 
     async with (
         upstream_doing(serve) as script,
-        gateway_before(script.url, upstream={"response_seconds": 5.0}) as server,
+        gateway_before(script.url, upstream={"response_seconds": 0.2}) as server,
         asyncio.timeout(30),
     ):
         playing.append(Play(server))
@@ -139,7 +139,7 @@ async def play(steps: list[tuple[str, int]]) -> None:
 
 
 @settings(
-    max_examples=20,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
