@@ -20,6 +20,7 @@ import msgspec
 from gateway.admission.identity.rejection import is_failed_lookup
 from gateway.protocols.theeye.job_state import FINISHED
 from gateway.sync.jobs.outcome import PollOutcome
+from gateway.sync.jobs.refusal import TRY_LATER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +44,6 @@ _RESPONSE_BYTES_PER_JOB = 512 * 1024
 4.4.3 stores that as the state (observed, states.txt)."""
 _MOST_RESPONSE_BYTES = 16 * 1024 * 1024
 _SPLIT_STATUSES = frozenset({413, 414, 431})
-_TRY_LATER = frozenset({408, 429})
 
 
 class Unlisted(Enum):
@@ -106,7 +106,7 @@ def understood(status: int, content: bytes) -> Listing:
         return Unlisted.DENIED
     if status == 500 or status in _SPLIT_STATUSES:
         return Unlisted.TOO_MUCH
-    if 400 <= status < 500 and status not in _TRY_LATER and not is_failed_lookup(content):
+    if 400 <= status < 500 and status not in TRY_LATER and not is_failed_lookup(content):
         return Unlisted.REFUSED
     return Unlisted.FAILING
 

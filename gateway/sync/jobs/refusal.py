@@ -17,7 +17,7 @@ _WORDS = {
 }
 """Words about jobs by status, in lower case (recordings job_read_errors, secret_result)."""
 _GONE = "job not found"
-_TRY_LATER = frozenset({408, 429})
+TRY_LATER = frozenset({408, 429})
 _OF_THE_TOKEN = frozenset({400, 401})
 """Statuses of a look-up that failed for what the client sent: a token that nobody has, or that
 cannot be looked up (recording auth_errors)."""
@@ -32,7 +32,7 @@ _decoder: msgspec.json.Decoder[str | _ErrorBody] = msgspec.json.Decoder(str | _E
 
 def is_refusal(status: int, content: bytes) -> bool:
     """True where the upstream refuses the job for good; False where it is failing."""
-    if not 400 <= status < 500 or status in _TRY_LATER:
+    if not 400 <= status < 500 or status in TRY_LATER:
         return False
     words = _WORDS.get(status)
     if words is not None:
