@@ -146,3 +146,11 @@ def test_states_and_what_they_may_become_are_those_of_the_code(machine: str) -> 
     rows = re.findall(r"^\| `(\w+)` \| .+ \| (.*)\|$", section, re.MULTILINE)
     told = {state: set(re.findall(r"`(\w+)`", followers)) for state, followers in rows}
     assert told == MACHINES[machine]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_example_sends_a_token_in_its_address(document: Path) -> None:
+    """Clients show addresses in their error messages."""
+    examples = "".join(CODE.findall(document.read_text("utf-8")))
+    assert "access_token" not in examples
+    assert "Authorization" in examples or "Bearer" not in examples

@@ -16,6 +16,7 @@ import yaml
 from gateway import __version__, build
 from gateway.cli.sources import load
 from gateway.config import Config
+from gateway.ops.health import GRACE_SECONDS
 
 ROOT = Path(__file__).parent.parent
 LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock")
@@ -116,6 +117,16 @@ def test_locks_agree() -> None:
     assert {**runtime, **build}.items() <= dev.items()
 
 
+def test_locks_keep_the_extras_of_what_they_name() -> None:
+    """Old pips that are let resolve again look for what an extra brings in the newest release."""
+    (made_by,) = re.findall(r"^LOCK := (.*?[^\\])$", text("Makefile"), re.MULTILINE | re.DOTALL)
+    assert "--no-strip-extras" in made_by.split()
+    entries = LOCKED.finditer(text("requirements-dev.lock").replace("\\\n", ""))
+    extras = {entry["name"]: entry["extras"] for entry in entries}
+    assert extras["coverage"] == "[toml]"
+    assert extras["pyjwt"] == "[crypto]"
+
+
 def test_lock_has_what_the_project_asks_for() -> None:
     project = tomllib.loads(text("pyproject.toml"))
     wanted = project["project"]["dependencies"]
@@ -161,6 +172,12 @@ def test_sidecar_is_probed_where_it_answers() -> None:
         "livenessProbe": ("/live", admin),
         "readinessProbe": ("/ready", admin),
     }
+
+
+def test_grace_of_the_readiness_probe_is_told_where_it_is_set_up() -> None:
+    for name in ("docs/operations.md", "config/kubernetes/sidecar.yaml"):
+        joined = re.sub(r"\s+#?\s*", " ", text(name))
+        assert re.search(rf"\b{GRACE_SECONDS:g} s (of grace )?from its first failure", joined), name
 
 
 def test_sidecar_may_do_no_more_than_it_needs() -> None:
@@ -234,6 +251,28 @@ def test_ci_runs_what_a_developer_runs() -> None:
         "make compiled",
         "make lowest",
     ]
+    # Debian's is the oldest Python that has to do.
+    assert "make lowest OLDEST=/usr/bin/python3" in commands
+    newest = "make test PYTHON=python3.14 VENV=build/python3.14 ARGS=tests"
+    assert newest in map(str.strip, commands)
+
+
+def test_every_python_that_is_named_is_one_that_ci_or_a_developer_runs() -> None:
+    project = tomllib.loads(text("pyproject.toml"))["project"]
+    named = [each.rpartition(" ")[2] for each in project["classifiers"] if "3." in each]
+    assert named == ["3.11", "3.12", "3.13", "3.14"]
+    assert project["requires-python"] == f">={named[0]}"
+
+
+def test_wheel_and_clone_are_what_is_installed_from() -> None:
+    """No index has the gateway, so nothing may be told to be installed by its name."""
+    name = tomllib.loads(text("pyproject.toml"))["project"]["name"]
+    told = {each: text(each) for each in ("README.md", "docs/operations.md")}
+    for document in told.values():
+        assert re.search(r"^pip install --no-deps --no-build-isolation \.$", document, re.MULTILINE)
+        assert not re.search(rf"pip install [^`\n]*\b{re.escape(name)}\b", document)
+    wheel = f"{name.replace('-', '_')}-{__version__}-py3-none-any.whl"
+    assert f"pip install --no-deps {wheel}" in told["docs/operations.md"]
 
 
 def test_the_command_is_installed() -> None:
