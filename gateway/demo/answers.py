@@ -31,6 +31,10 @@ class Reply:
     value: object = None
     has_content: bool = True
     fields: tuple[tuple[str, str], ...] = ()
+    returned: int = 0
+    """Jobs that the answer lists."""
+    scanned: int = 0
+    """Jobs that were looked at to find those."""
 
     @property
     def content(self) -> bytes:

@@ -15,7 +15,7 @@ from gateway.demo.answers import Reply
 from gateway.demo.arguments import BadArgumentsError, Query, arguments_of
 from gateway.demo.identity import organization_of, session_of
 from gateway.demo.jobs import RUNNING_LIFECYCLES, WAITING_LIFECYCLES, Jobs, StoredJob, canceled_by
-from gateway.demo.listing import OBJECT_ID, listed
+from gateway.demo.listing import OBJECT_ID, Ranges, listed
 from gateway.demo.sessions import Credential, Session, Sessions
 from gateway.demo.tasks import Task
 
@@ -58,6 +58,7 @@ class Desk:
     sessions: Sessions
     agent: Agent
     api_url: Callable[[], str]
+    ranges: Ranges = Ranges.KNOWN
 
     def enter(self, call: Call) -> Session:
         """The caller's session, if it may enter the organization it names."""
@@ -131,8 +132,9 @@ def list_(desk: Desk, call: Call) -> Reply:
     session = desk.enter(call)
     if session.credential == Credential.AGENT:
         raise answers.plain(400, "host is required")
-    url = desk.api_url()
-    return Reply(200, [views.light(job, url) for job in listed(desk.jobs, session, call.query)])
+    url, found = desk.api_url(), listed(desk.jobs, session, call.query, desk.ranges)
+    jobs = [views.light(job, url) for job in found.jobs]
+    return Reply(200, jobs, returned=len(jobs), scanned=found.scanned)
 
 
 def health(_desk: Desk, _call: Call) -> Reply:
