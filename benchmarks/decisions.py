@@ -86,7 +86,7 @@ def _in_memory(count: int) -> float:
 
 
 def _identified_and_admitted(count: int, *, with_fields: bool) -> float:
-    identities = Identities(IdentityConfig(), None, time.monotonic, time.monotonic)
+    identities = Identities(IdentityConfig(), None, time.monotonic, time.monotonic, 5.0)
     limits = Limits(
         rules=Rules(LimitsConfig(other=WIDE)),
         memory=MemoryBudgets(),

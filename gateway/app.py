@@ -19,6 +19,7 @@ from gateway.admission.limits.buffers import BUFFERED_BYTES, Buffers
 from gateway.admission.limits.holds import Holds
 from gateway.admission.limits.memory_budgets import MemoryBudgets
 from gateway.admission.limits.rules import Rules
+from gateway.config.timing import USUAL, Timing
 from gateway.downstream.listener import ClientListener
 from gateway.downstream.listening.places import Places
 from gateway.downstream.listening.seat import CONNECTIONS
@@ -59,17 +60,18 @@ if TYPE_CHECKING:
     from gateway.downstream.exchange import Exchange
     from gateway.errors import Field
 
-FLUSH_SECONDS = 1.0
-
 
 class Gateway:
     """All parts, joined; an ``async with`` block is its life. ``listener`` takes clients'
     connections as far as there are ``places``, ``vitals`` are what operators see. ``observers``:
     further ones, which are told of each request that is over."""
 
-    def __init__(self, config: Config, observers: Sequence[Observer] = ()) -> None:
+    def __init__(
+        self, config: Config, observers: Sequence[Observer] = (), timing: Timing = USUAL
+    ) -> None:
         clock, wall_clock = time.monotonic, time.time  # noqa: TID251 - here clocks come from
         self._config = config
+        self._timing = timing
         self._tasks = Tasks()
         allotment = descriptors.allotted(descriptors.limit(), config)
         self.places = Places(allotment.clients)
@@ -81,8 +83,10 @@ class Gateway:
             upstream.host,
             preserve_host=config.upstream.preserve_host,
         )
-        self._keys = keys_of(config.identity, clock)
-        identities = Identities(config.identity, self._keys, clock, wall_clock)
+        self._keys = keys_of(config.identity, clock, timing.key_gap_seconds)
+        identities = Identities(
+            config.identity, self._keys, clock, wall_clock, timing.trial_seconds
+        )
         answered = identities.answered
         memory = MemoryBudgets()
         self._shared = _shared_budgets(config, memory, clock)
@@ -111,6 +115,7 @@ class Gateway:
                 random.random,
                 ping_seconds=config.redis.ping_seconds,
                 open_seconds=config.redis.connect_seconds,
+                late_seconds=timing.late_seconds,
             )
             if config.redis.url
             else None
@@ -176,7 +181,12 @@ class Gateway:
         )
         accept = cycles_on(self._pipeline)
         self.listener = ClientListener(
-            accept, config.listen, config.limits, self._connections, self.places
+            accept,
+            config.listen,
+            config.limits,
+            self._connections,
+            self.places,
+            spare_seconds=timing.spare_seconds,
         )
         self.vitals = ProcessVitals(health, self._metrics)
 
@@ -184,7 +194,8 @@ class Gateway:
         if self._push is not None:
             self._push.start()
         if self._access_log is not None:
-            self._tasks.keep(partial(_flush, self._access_log), name="flush access log")
+            flush = partial(_flush, self._access_log, self._timing.flush_seconds)
+            self._tasks.keep(flush, name="flush access log")
         self._tasks.keep(self._watch.run, name="watch the upstream")
         if self._keys is not None:
             self._tasks.keep(self._keys.keep_fresh, name="keep keys fresh")
@@ -276,7 +287,7 @@ def _shared_budgets(
     return RedisBudgets(config.redis, memory, clock, random.random)
 
 
-async def _flush(access_log: AccessLog) -> NoReturn:
+async def _flush(access_log: AccessLog, gap_seconds: float) -> NoReturn:
     while True:
-        await asyncio.sleep(FLUSH_SECONDS)
+        await asyncio.sleep(gap_seconds)
         access_log.flush()

@@ -64,7 +64,7 @@ WITHOUT_TESTS_OF_THEIR_OWN = {
     "gateway/server/signals.py": "test_server.py, test_parent.py and test_worker.py send signals",
     **{
         f"gateway/config/{name}.py": "types and defaults; tests/cli/test_rendering.py holds them"
-        for name in ("limits", "sections", "values")
+        for name in ("limits", "sections", "timing", "values")
     },
     "gateway/downstream/terms.py": "says what others are; tests/downstream/test_connection.py",
     "gateway/downstream/peer.py": "tests/downstream/test_request.py and test_connection.py",

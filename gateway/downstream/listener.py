@@ -15,14 +15,13 @@ if TYPE_CHECKING:
     from gateway.config import LimitsConfig, ListenConfig
     from gateway.downstream.listening.places import Places
 
-IDLE_SECONDS = 5.0
-"""How long an unused connection is kept where places are short."""
 LOOK_SECONDS = 0.005
 """The gap between two looks whether a connection is still open."""
 
 
 class ClientListener:
-    """A protocol factory; a request's task is cancelled when its client leaves."""
+    """A protocol factory; a request's task is cancelled when its client leaves. Where places are
+    short an unused connection is kept for ``spare_seconds``."""
 
     def __init__(
         self,
@@ -31,8 +30,11 @@ class ClientListener:
         limits: LimitsConfig,
         connections: Connections | None,
         places: Places,
+        *,
+        spare_seconds: float,
     ) -> None:
         self._tasks = Tasks()
+        self._spare_seconds = spare_seconds
         self._terms = Terms(
             accept,
             Seating(places, connections, is_enforced=limits.mode == "enforce"),
@@ -61,7 +63,7 @@ class ClientListener:
     def close_idle(self) -> None:
         """Close connections that are kept and have not been used for a while."""
         for connection in list(self.connections):
-            connection.close_if_idle(IDLE_SECONDS)
+            connection.close_if_idle(self._spare_seconds)
 
     async def shutdown(self, seconds: float) -> None:
         """End all connections: what was written may be sent for so long."""

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.admission.identity.key_files import UnusableKey
 from gateway.app import Gateway
+from gateway.config.timing import USUAL, Timing
 from gateway.downstream.listening.acceptor import Acceptor
 from gateway.downstream.listening.sockets import bound, url_of
 from gateway.downstream.listening.tls import CLOSE_SECONDS as TLS_CLOSE_SECONDS
-from gateway.downstream.listening.tls import HANDSHAKE_SECONDS, Certificate, UnusableCertificate
+from gateway.downstream.listening.tls import Certificate, UnusableCertificate
 from gateway.ops.admin import admin_listening
 from gateway.server.runtime import (
     log_to_stderr,
@@ -92,9 +93,11 @@ class Server:
         config: Config,
         sockets: Sequence[socket] | None = None,
         observers: Sequence[Observer] = (),
+        timing: Timing = USUAL,
     ) -> None:
         self._config = config
         self._observers = observers
+        self._timing = timing
         self._sockets = sockets
         self._resources = contextlib.AsyncExitStack()
         listen = config.listen
@@ -110,7 +113,9 @@ class Server:
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
-            self._gateway = await stack.enter_async_context(Gateway(self._config, self._observers))
+            self._gateway = await stack.enter_async_context(
+                Gateway(self._config, self._observers, self._timing)
+            )
             if self._sockets is None:
                 self.admin_url = await stack.enter_async_context(
                     admin_listening(self.vitals, self._config.admin)
@@ -170,7 +175,7 @@ class Server:
         if self._certificate is not None:
             options = {
                 "ssl": self._certificate.context,
-                "ssl_handshake_timeout": HANDSHAKE_SECONDS,
+                "ssl_handshake_timeout": self._timing.handshake_seconds,
                 "ssl_shutdown_timeout": TLS_CLOSE_SECONDS,
             }
         return Acceptor(

@@ -7,8 +7,9 @@ from contextlib import suppress
 
 import pytest
 
+from gateway.config.timing import Timing
 from gateway.downstream.listening.sockets import url_of
-from tests.support.harness import RawClient, connected, gateway_before, once
+from tests.support.harness import RawClient, connected, gateway_before, gateway_timed, once
 from tests.support.replay import until
 from tests.support.upstream import Peer, upstream_answering, upstream_doing
 
@@ -239,10 +240,7 @@ async def test_connection_without_a_place_is_told_so_and_counted_as_nobody_s() -
             assert (gateway.places.refusing, gateway.places.taken) == (0, 1)
 
 
-async def test_where_places_are_short_connections_are_given_up_but_for_who_is_about_to_come_back(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("gateway.downstream.listener.IDLE_SECONDS", 0.0)
+async def test_where_places_are_short_who_is_about_to_come_back_keeps_its_connection() -> None:
     redirect = b"HTTP/1.1 303 See Other\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"
     asked, release = asyncio.Event(), asyncio.Event()
 
@@ -256,7 +254,7 @@ async def test_where_places_are_short_connections_are_given_up_but_for_who_is_ab
 
     async with (
         upstream_doing(serve) as script,
-        gateway_before(script.url) as server,
+        gateway_timed(Timing(spare_seconds=0.0), script.url) as server,
         connected(server.url) as client,
         connected(server.url) as idle,
     ):

@@ -74,7 +74,9 @@ class Handler:
 
     def listener(self, idle_seconds: float = 5.0) -> ClientListener:
         listen = ListenConfig(idle_seconds=idle_seconds)
-        return ClientListener(self.accept, listen, LimitsConfig(), None, Places(100))
+        return ClientListener(
+            self.accept, listen, LimitsConfig(), None, Places(100), spare_seconds=5.0
+        )
 
     async def failure(self) -> BaseException | None:
         async with asyncio.timeout(5):

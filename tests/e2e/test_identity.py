@@ -7,7 +7,6 @@ import gzip
 import json
 import re
 import signal
-from functools import partial
 from typing import TYPE_CHECKING
 
 import jwt
@@ -16,11 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm
 
-from gateway.admission.identity.key_set import KeySet
+from gateway.config.timing import Timing
 from gateway.demo.faults import FaultKind as Fault
 from gateway.demo.routes import Operation
 from gateway.demo.sessions import SIGNING_KEY
-from tests.support.harness import connected, gateway_before, once, process_before
+from tests.support.harness import connected, gateway_before, gateway_timed, once, process_before
 from tests.support.issuer import Issuer, issuing
 from tests.support.replay import until
 from tests.support.tokens import (
@@ -426,16 +425,15 @@ async def issuer() -> AsyncIterator[Issuer]:
         yield issuer
 
 
-async def test_keys_are_fetched_and_follow_a_rotation(
-    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    often = partial(KeySet, gap_seconds=0.0)
-    monkeypatch.setattr("gateway.admission.identity.keys.KeySet", often)
+async def test_keys_are_fetched_and_follow_a_rotation(issuer: Issuer) -> None:
+    often = Timing(key_gap_seconds=0.0)
     new = rsa_key("new")
     old_token, new_token = signed_by("k1", RSA), signed_by("k2", new)
     async with (
         upstream_answering(OK) as upstream,
-        gateway_before(upstream.url, identity={"mode": "verify", "jwks_url": issuer.url}) as server,
+        gateway_timed(
+            often, upstream.url, identity={"mode": "verify", "jwks_url": issuer.url}
+        ) as server,
     ):
         assert await statuses(server, get("/", old_token), get("/", new_token)) == [200, 401]
         issuer.content = key_set(k1=RSA, k2=new)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.admission.identity import trials
 from gateway.admission.identity.token import token_hash
+from gateway.config.timing import Timing
 from gateway.demo.faults import FaultKind as Fault
 from gateway.demo.routes import Operation
-from tests.support.harness import connected, gateway_before, once, process_before
+from tests.support.harness import connected, gateway_before, gateway_timed, once, process_before
 from tests.support.issuer import Issuer, issuing
 from tests.support.replay import until
 from tests.support.tokens import RSA, signed_by
@@ -414,12 +414,12 @@ async def test_others_wait_for_a_tokens_first_request(orchestrator: Orchestrator
 
 
 async def test_others_wait_for_a_tokens_first_request_no_longer_than_they_may(
-    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch
+    orchestrator: Orchestrator,
 ) -> None:
-    monkeypatch.setattr(trials, "TRIAL_SECONDS", 0.02)
     token = orchestrator.tokens["acme-user"]
     orchestrator.faults.add(Fault.STALL, "/acme/job", times=None)
-    async with limited(orchestrator, 20, anonymous_share=0.1) as server:
+    soon, rate = Timing(trial_seconds=0.02), limits(20, anonymous_share=0.1)
+    async with gateway_timed(soon, orchestrator.url, limits=rate) as server:
         async with asyncio.TaskGroup() as group:
             asked = [group.create_task(once(server.url, asking(token))) for _ in range(11)]
             await until(lambda: [task.done() for task in asked].count(True) == 9)

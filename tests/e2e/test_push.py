@@ -6,12 +6,11 @@ import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
+from gateway.config.timing import USUAL, Timing
 from gateway.demo.faults import FaultKind as Fault
 from gateway.demo.orchestrator import Orchestrator
 from gateway.demo.routes import Operation
-from tests.support.harness import RawClient, connected, gateway_before, once
+from tests.support.harness import RawClient, connected, gateway_timed, once
 from tests.support.replay import until
 
 if TYPE_CHECKING:
@@ -75,13 +74,18 @@ class Installation:
 
 @asynccontextmanager
 async def installed(
-    redis: RedisServer, *, at_start: bool = True, ping_seconds: float = 2.0, **sync: Any
+    redis: RedisServer,
+    *,
+    at_start: bool = True,
+    ping_seconds: float = 2.0,
+    timing: Timing = USUAL,
+    **sync: Any,
 ) -> AsyncIterator[Installation]:
     """Everything running and, if Redis is there ``at_start``, subscribed. In the end nothing is
     left of it."""
     config = {"url": redis.url, "ping_seconds": ping_seconds}
     async with Orchestrator.serving(redis_url=redis.url) as orchestrator:
-        async with gateway_before(orchestrator.url, redis=config, sync=sync) as server:
+        async with gateway_timed(timing, orchestrator.url, redis=config, sync=sync) as server:
             installation = Installation(orchestrator, server)
             if at_start:
                 await until(lambda: installation.push_connected)
@@ -123,10 +127,10 @@ async def test_message_that_is_lost_only_delays_the_result(redis_server: RedisSe
 
 
 async def test_message_that_is_lost_right_after_subscribing_is_missing(
-    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    redis_server: RedisServer,
 ) -> None:
-    monkeypatch.setattr("gateway.sync.push.trust.LATE_SECONDS", 0.02)
-    async with installed(redis_server, ping_seconds=0.2, **SOON) as it:
+    soon = Timing(late_seconds=0.02)
+    async with installed(redis_server, timing=soon, ping_seconds=0.2, **SOON) as it:
         push = it.server._gateway._push
         assert push is not None
         it.lose_messages()

@@ -15,9 +15,17 @@ import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
+from gateway.config.timing import Timing
 from gateway.demo.faults import FaultKind as Fault
 from tests.support.certificates import self_signed
-from tests.support.harness import connected, curl, gateway_before, once, process, process_before
+from tests.support.harness import (
+    connected,
+    curl,
+    gateway_timed,
+    once,
+    process,
+    process_before,
+)
 from tests.support.upstream import Peer, upstream_answering, upstream_doing
 
 if TYPE_CHECKING:
@@ -191,13 +199,11 @@ async def test_server_name_that_is_no_name_is_no_reason_for_a_traceback(files: F
     assert len(gateway.told.splitlines()) == 3
 
 
-async def test_client_that_never_completes_its_handshake_is_cut(
-    files: Files, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway.server.server.HANDSHAKE_SECONDS", 0.02)
+async def test_client_that_never_completes_its_handshake_is_cut(files: Files) -> None:
     listen = {"tls_cert_file": str(files.cert), "tls_key_file": str(files.key)}
+    short = Timing(handshake_seconds=0.02)
     async with (
-        gateway_before("http://127.0.0.1:9", listen=listen) as server,
+        gateway_timed(short, "http://127.0.0.1:9", listen=listen) as server,
         connected(server.url) as client,
     ):
         await client.send(b"\x16\x03\x01")

@@ -37,7 +37,7 @@ class Stage:
     config: LimitsConfig
     accepted: set[bytes | None] = field(default_factory=lambda: {b"t" * 16})
     now: float = 1000.0
-    trials: Trials = field(default_factory=Trials)
+    trials: Trials = field(default_factory=lambda: Trials(5.0))
 
     def __post_init__(self) -> None:
         self.limits = Limits(

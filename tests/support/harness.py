@@ -18,6 +18,7 @@ import msgspec
 import pytest
 
 from gateway.config import Config
+from gateway.config.timing import Timing
 from gateway.server.server import Server
 
 if TYPE_CHECKING:
@@ -61,6 +62,15 @@ async def gateway_before(
 ) -> AsyncIterator[Server]:
     """A running gateway in this process."""
     async with Server(settings(upstream_url, **sections), observers=observers) as server:
+        yield server
+
+
+@asynccontextmanager
+async def gateway_timed(
+    timing: Timing, upstream_url: str, **sections: dict[str, Any]
+) -> AsyncIterator[Server]:
+    """A running gateway in this process with times of its own."""
+    async with Server(settings(upstream_url, **sections), timing=timing) as server:
         yield server
 
 

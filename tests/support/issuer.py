@@ -14,6 +14,9 @@ from tests.support.tokens import RSA, key_set
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+GAP_SECONDS = 10.0
+"""Between the beginnings of two fetches."""
+
 
 class Issuer:
     """Serves a key set, or whatever else a test has it serve."""
@@ -35,8 +38,8 @@ class Issuer:
         headers = {"Location": self.location} if self.location else None
         return web.Response(body=self.content, status=self.status, headers=headers)
 
-    def keys(self, **seconds: float) -> KeySet:
-        return KeySet(self.url, lambda: self.seconds, **seconds)
+    def keys(self, *, gap_seconds: float = GAP_SECONDS, **seconds: float) -> KeySet:
+        return KeySet(self.url, lambda: self.seconds, gap_seconds=gap_seconds, **seconds)
 
 
 @asynccontextmanager

@@ -62,7 +62,7 @@ def pipeline_before(
     """A pipeline without limits; ``hold`` answers requests for results."""
     upstream = Upstream(UpstreamConfig(url=upstream_url), time.monotonic)
     forwarding = Forwarding((), upstream.host, preserve_host=False)
-    identities = Identities(IdentityConfig(), None, time.monotonic, time.monotonic)
+    identities = Identities(IdentityConfig(), None, time.monotonic, time.monotonic, 5.0)
     limits = LimitsConfig()
     checks = Checks(limits.fields_bytes, identities, None, time.monotonic)
 
@@ -95,7 +95,7 @@ def pipeline_before(
 async def listening(pipeline: Pipeline, idle_seconds: float = 5.0) -> AsyncIterator[str]:
     """Where clients of a pipeline connect to."""
     accept, listen = cycles_on(pipeline), ListenConfig(idle_seconds=idle_seconds)
-    listener = ClientListener(accept, listen, LimitsConfig(), None, Places(100))
+    listener = ClientListener(accept, listen, LimitsConfig(), None, Places(100), spare_seconds=5.0)
     server = await asyncio.get_running_loop().create_server(listener, "127.0.0.1", 0)
     async with server:
         yield url_of(server.sockets[0].getsockname())

@@ -76,6 +76,7 @@ class Identities:
         keys: Keys | None,
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
+        trial_seconds: float,
     ) -> None:
         self._keys = keys
         self._verify_expiry = config.verify_expiry
@@ -88,7 +89,7 @@ class Identities:
         self._doubted: TTLCache[bytes, bool] = TTLCache(KNOWN_TOKENS, DOUBT_SECONDS, timer=clock)
         self._last_rejection: Response | None = None
         self._of_address = lru_cache(ADDRESSES)(_of_address)
-        self.trials = Trials()
+        self.trials = Trials(trial_seconds)
         if keys is not None:
             keys.when_replaced = self._known.clear
 

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 FETCH_SECONDS = 5.0
 """What one fetch may take, and a request wait for it."""
-GAP_SECONDS = 10.0
-"""Between the beginnings of two fetches."""
 REFRESH_SECONDS = 300.0
 """How long a key that was withdrawn may still be taken."""
 SET_BYTES = 256 * 1024
@@ -45,8 +43,8 @@ class KeySet:
         url: str,
         clock: Callable[[], float],
         *,
+        gap_seconds: float,
         fetch_seconds: float = FETCH_SECONDS,
-        gap_seconds: float = GAP_SECONDS,
         refresh_seconds: float = REFRESH_SECONDS,
     ) -> None:
         self._url = url

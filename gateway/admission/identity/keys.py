@@ -47,8 +47,9 @@ class Keys(Protocol):
         raise NotImplementedError
 
 
-def keys_of(config: IdentityConfig, clock: Callable[[], float]) -> Keys | None:
-    """Make the keys of the settings; None where tokens are opaque.
+def keys_of(config: IdentityConfig, clock: Callable[[], float], gap_seconds: float) -> Keys | None:
+    """Make the keys of the settings; None where tokens are opaque. Two fetches of keys begin
+    ``gap_seconds`` apart at least.
 
     Raises:
         UnusableKey: the file that had been read when the settings were checked is so no longer.
@@ -58,7 +59,7 @@ def keys_of(config: IdentityConfig, clock: Callable[[], float]) -> Keys | None:
             _log.warning('identity.mode is "opaque": no token is verified, though there is a key')
         return None
     if config.jwks_url:
-        return KeySet(config.jwks_url, clock)
+        return KeySet(config.jwks_url, clock, gap_seconds=gap_seconds)
     if config.public_key_file:
         return FileKey("identity.public_key_file", partial(_public_key, config.public_key_file))
     if config.secret_file:

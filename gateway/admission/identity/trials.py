@@ -11,8 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-TRIAL_SECONDS = 5.0
-"""How long a request waits in all for what others tell of its token."""
 MOST_WAITING = 1000
 """For one trial; whoever comes then is counted for the address, too."""
 
@@ -45,7 +43,7 @@ class Trial:
         self._waiting += 1
         try:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TRIAL_SECONDS - waited_seconds):
+                async with asyncio.timeout(self._trials.seconds - waited_seconds):
                     await self._over.wait()
         finally:
             self._waiting -= 1
@@ -53,9 +51,11 @@ class Trial:
 
 
 class Trials:
-    """One for each token at most, each of a request that is under way."""
+    """One for each token at most, each of a request that is under way. A request waits ``seconds``
+    in all for what others tell of its token."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
         self._under_way: dict[bytes, Trial] = {}
 
     def __len__(self) -> int:

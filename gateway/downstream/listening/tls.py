@@ -9,8 +9,6 @@ from typing import Any
 
 _log = logging.getLogger(__name__)
 
-HANDSHAKE_SECONDS = 10.0
-"""What a client gets to complete its handshake in; then it is cut."""
 CLOSE_SECONDS = 2.0
 """What a client gets to confirm the end of a connection in."""
 _MISMATCHES = {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}

@@ -104,6 +104,7 @@ class Push:
         *,
         ping_seconds: float,
         open_seconds: float,
+        late_seconds: float,
     ) -> None:
         self._subscribe = subscribe
         self._watcher = watcher
@@ -111,7 +112,7 @@ class Push:
         self._chance = chance
         self._ping_seconds = ping_seconds
         self._open_seconds = open_seconds
-        self._reliance = Reliance(clock)
+        self._reliance = Reliance(clock, late_seconds)
         self._tasks = Tasks()
         self._is_connected = False
         self._relies = False

@@ -2,7 +2,7 @@
 
 The Redis may be another one than TheEye publishes to, or the service that publishes may be down. A
 subscription is well all the same, and every result would come as late as the safety net polls. So a
-job that polling saw end, and for which no message came within ``LATE_SECONDS``, turns push off for
+job that polling saw end, and for which no message came within ``late_seconds``, turns push off for
 ``DISTRUST_SECONDS``.
 """
 
@@ -16,8 +16,6 @@ from cachetools import TTLCache
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LATE_SECONDS = 1.0
-"""Time after which a message about a job that was seen to have ended is as good as none."""
 DISTRUST_SECONDS = 60.0
 """Time for which messages are not relied on, at least, after one was missing."""
 HINT_SECONDS = 60.0
@@ -27,12 +25,14 @@ MAX_JOBS = 10_000
 
 class Reliance:
     """Judges one subscription after the other; ``clock`` gives monotonic seconds. Job ids are in
-    lower case."""
+    lower case. ``late_seconds`` after a job was seen to have ended a message about it is as good as
+    none."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], late_seconds: float) -> None:
         self.missing = 0
         """Jobs that ended without a message, since the start."""
         self._clock = clock
+        self._late_seconds = late_seconds
         self._began: float | None = None
         self._missed_at: float | None = None
         self._hinted: TTLCache[str, None] = TTLCache(MAX_JOBS, HINT_SECONDS, timer=clock)
@@ -64,7 +64,7 @@ class Reliance:
     def review(self) -> bool:
         """True where messages are to be relied on now, by the jobs that ended a while ago."""
         now = self._clock()
-        while self._ended and now - self._ended[0][0] >= LATE_SECONDS:
+        while self._ended and now - self._ended[0][0] >= self._late_seconds:
             _, job_id = self._ended.popleft()
             if job_id not in self._hinted:
                 self.missing += 1

@@ -36,7 +36,7 @@ class Gateway:
     def __init__(self, keys: Keys | None = None, **config: Any) -> None:
         self.seconds = 0.0
         self.identities = Identities(
-            IdentityConfig(**config), keys, lambda: self.seconds, lambda: self.seconds
+            IdentityConfig(**config), keys, lambda: self.seconds, lambda: self.seconds, 5.0
         )
 
     async def identify(self, token: bytes = b"", address: str = ADDRESS) -> Identity:
@@ -332,7 +332,7 @@ async def test_beginning_that_is_none_never_comes_where_it_is_verified(beginning
 
 async def test_token_is_verified_with_each_key_that_may_have_signed_it() -> None:
     first, second = Key("HS256", b"f" * 40), Key("HS256", SECRET.encode())
-    keys = KeySet("", lambda: 0.0)
+    keys = KeySet("", lambda: 0.0, gap_seconds=10.0)
     keys._hold((first, second))
     gateway = Gateway(keys)
     assert (await gateway.identify(ACME)).is_verified
@@ -380,7 +380,7 @@ class Fetched(KeySet):
     """Keys that come when they are waited for; none where that is said."""
 
     def __init__(self, comes: Key | None) -> None:
-        super().__init__("", lambda: 0.0)
+        super().__init__("", lambda: 0.0, gap_seconds=10.0)
         self.comes = comes
 
     async def named(self, signature: Signature) -> tuple[Key, ...]:

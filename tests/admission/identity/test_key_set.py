@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.admission.identity.claims import Key, Signature
-from gateway.admission.identity.key_set import GAP_SECONDS, SET_BYTES, KeySet
+from gateway.admission.identity.key_set import SET_BYTES, KeySet
 from gateway.errors import KeysUnavailable
-from tests.support.issuer import Issuer, issuing
+from tests.support.issuer import GAP_SECONDS, Issuer, issuing
 from tests.support.replay import until
 from tests.support.tokens import RSA, key_set, plain, rsa_key
 
@@ -112,7 +112,7 @@ async def test_last_set_holds_while_it_cannot_be_had(
 
 
 async def test_nothing_listens(caplog: pytest.LogCaptureFixture) -> None:
-    keys = KeySet("http://127.0.0.1:9/?key=s3cret", lambda: 0.0)
+    keys = KeySet("http://127.0.0.1:9/?key=s3cret", lambda: 0.0, gap_seconds=GAP_SECONDS)
     for key_id in ("k1", None):
         with pytest.raises(KeysUnavailable):
             await keys.named(by(key_id))

@@ -25,7 +25,7 @@ async def test_settings_say_what_verifies_tokens(
     (tmp_path / "secret").write_bytes(b"s3cret\n")
 
     def chosen(mode: str = "verify", **config: str) -> object:
-        return keys_of(IdentityConfig(mode=mode, **config), lambda: 0.0)  # type: ignore[arg-type]
+        return keys_of(IdentityConfig(mode=mode, **config), lambda: 0.0, 10.0)  # type: ignore[arg-type]
 
     assert chosen("opaque") is None
     assert caplog.text == ""
@@ -51,7 +51,7 @@ async def test_settings_say_what_verifies_tokens(
 def test_renewed_file_is_read_again_and_an_unusable_one_changes_nothing(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("first" * 10)
-    keys = keys_of(IdentityConfig(mode="verify", secret_file=str(file)), lambda: 0.0)
+    keys = keys_of(IdentityConfig(mode="verify", secret_file=str(file)), lambda: 0.0, 10.0)
     assert isinstance(keys, FileKey)
     assert keys.setting == "identity.secret_file"
     replaced: list[object] = []

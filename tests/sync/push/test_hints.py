@@ -21,7 +21,6 @@ from gateway.sync.push.hints import (
     job_named,
 )
 from gateway.sync.push.subscription import Lost, Subscription
-from gateway.sync.push.trust import LATE_SECONDS
 from tests.support.replay import until
 from tests.support.theeye import JOB_ID
 from tests.support.virtual_time import now
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
     from tests.support.redis_server import RedisServer
 
+LATE_SECONDS = 1.0
 CHANNEL = f"64a000000000000000000001:job-finished:{JOB_ID}"
 PAYLOAD = (
     b'{"topic":"job-finished","id":"2724a2c0-e80c-11f1-8c1c-cf7b95926998","data":'
@@ -186,7 +186,15 @@ class _Scripted:
 
 @asynccontextmanager
 async def scripted(script: Script, hints: Hints) -> AsyncIterator[Push]:
-    push = Push(script.subscription, hints, now, lambda: 1.0, ping_seconds=0.25, open_seconds=2.0)
+    push = Push(
+        script.subscription,
+        hints,
+        now,
+        lambda: 1.0,
+        ping_seconds=0.25,
+        open_seconds=2.0,
+        late_seconds=LATE_SECONDS,
+    )
     push.start()
     await asyncio.sleep(0.001)
     yield push
@@ -423,6 +431,7 @@ async def pushing(
         lambda: 0.0,
         ping_seconds=ping_seconds,
         open_seconds=0.1,
+        late_seconds=LATE_SECONDS,
     )
     push.start()
     async with server.client() as client:

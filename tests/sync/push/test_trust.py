@@ -5,11 +5,12 @@ import pytest
 from gateway.sync.push.trust import (
     DISTRUST_SECONDS,
     HINT_SECONDS,
-    LATE_SECONDS,
     MAX_JOBS,
     Reliance,
 )
 from tests.support.theeye import JOB_ID
+
+LATE_SECONDS = 1.0
 
 
 class Time:
@@ -31,7 +32,7 @@ def time() -> Time:
 @pytest.fixture
 def reliance(time: Time) -> Reliance:
     """Of a subscription that has just begun."""
-    found = Reliance(time)
+    found = Reliance(time, LATE_SECONDS)
     found.begin()
     return found
 
@@ -49,7 +50,7 @@ def missed(reliance: Reliance, time: Time) -> None:
 
 
 def test_messages_are_relied_on_while_they_come(time: Time) -> None:
-    reliance = Reliance(time)
+    reliance = Reliance(time, LATE_SECONDS)
     assert not reliance.review()
     reliance.begin()
     assert reliance.review()
@@ -122,7 +123,7 @@ def test_another_subscription_is_trusted_no_more_than_the_last(
 
 
 def test_message_that_is_lost_right_after_subscribing_is_missing(time: Time) -> None:
-    reliance = Reliance(time)
+    reliance = Reliance(time, LATE_SECONDS)
     for _ in range(2):
         reliance.begin()
         time.passes(0.1)
@@ -137,7 +138,7 @@ def test_message_that_is_lost_right_after_subscribing_is_missing(time: Time) -> 
 def test_job_that_may_have_ended_before_subscribing_says_nothing(
     time: Time, seconds: float
 ) -> None:
-    reliance = Reliance(time)
+    reliance = Reliance(time, LATE_SECONDS)
     unended_at = time.now
     time.passes(0.1)
     reliance.begin()
