@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
+from urllib.parse import quote
 
 import msgspec
 
@@ -11,7 +13,12 @@ Field = tuple[bytes, bytes]
 """A field line as it stands on the wire: name and value, case and order kept (RFC 9110, 5.1)."""
 
 JSON_CONTENT: Field = (b"Content-Type", b"application/json")
+PROBLEM_TYPE = b"application/problem+json"
+PROBLEM_CONTENT: Field = (b"Content-Type", PROBLEM_TYPE)
 NO_STORE: Field = (b"Cache-Control", b"no-store")
+INVALID_JOB_ID, OTHER_ORGANIZATION, TIME_UP = "InvalidJobId", "OtherOrganization", "TimeUp"
+"""Reasons of responses that are as TheEye's: no code stands in their content, unless they are made
+problems."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +161,59 @@ class _ResponseBody(msgspec.Struct, rename="camel"):
     request_id: str
 
 
-def answer(error: GatewayError, request_id: str) -> Response:
-    """TheEye's error shape: ``{"statusCode", "message", "code", "requestId"}``; where a token is
-    refused as TheEye would refuse it, what that answers."""
+class _ProblemBody(msgspec.Struct, rename="camel", omit_defaults=True):
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    request_id: str
+    job: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_URN = "urn:theeye-sync-gateway"
+"""No page of the project has an address of its own, so problems are named, not located."""
+_NEXT_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+def answer(error: GatewayError, request_id: str, *, as_problem: bool = False) -> Response:
+    """TheEye's error shape: ``{"statusCode", "message", "code", "requestId"}``, or a problem.
+
+    Where a token is refused as TheEye would refuse it: what that answers; what the upstream itself
+    has said is never made a problem.
+    """
     body: msgspec.Struct | str
     match error:
         case UnknownToken(said=Response() as said):
             return said
+        case _ if as_problem:
+            plain = problem(error.status, error.code, error.message, request_id)
+            return plain.with_fields(*error.fields)
         case Unauthorized():
             body = error.message
         case _:
             body = _ResponseBody(error.status, error.message, error.code, request_id)
     return Response(error.status, msgspec.json.encode(body), (JSON_CONTENT, *error.fields))
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    request_id: str,
+    job: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET,
+) -> Response:
+    """The details of a problem (RFC 9457). ``type`` and ``title`` follow from ``code``,
+    ``instance`` from ``request_id``; ``job`` is the JSON of what the problem is about."""
+    body = _ProblemBody(
+        f"{_URN}:error:{code}",
+        _NEXT_WORD.sub(" ", code).capitalize(),
+        status,
+        detail,
+        f"{_URN}:request:{quote(request_id, safe='')}",
+        code,
+        request_id,
+        job,
+    )
+    return Response(status, msgspec.json.encode(body), (PROBLEM_CONTENT,))

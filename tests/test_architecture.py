@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("backoff", "config", "durations"),
     ("tasks",),
     ("descriptors", "redis_client"),
-    ("protocols.http",),
+    ("protocols.http", "protocols.negotiation"),
     ("protocols.theeye",),
     ("wording",),
     ("admission",),

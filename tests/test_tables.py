@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.tree import settings
+from gateway.errors import INVALID_JOB_ID, TIME_UP
 from gateway.ops.families import METRICS
 from gateway.ops.log.fields import FIELDS
 from gateway.sync.results.formats import FORMATS
 from gateway.wording import shown
+from tests.test_errors import all_errors
 
 ROOT = Path(__file__).parent.parent
 PLACES = {
@@ -82,3 +84,15 @@ def test_metrics_are_documented_as_the_table_has_them() -> None:
 def test_fields_of_the_log_are_documented_as_the_table_has_them() -> None:
     told = [(named(name)[0], kind, meaning) for name, kind, meaning in rows("fields")]
     assert told == [(field.name, field.type, field.meaning) for field in FIELDS]
+
+
+def test_each_code_of_an_error_has_a_section_with_its_status() -> None:
+    page = (ROOT / "docs" / "errors.md").read_text("utf-8")
+    told = re.findall(r"^### (\w+)\n\n(\d{3})\. ", page.partition("\n## Codes\n")[2], re.MULTILINE)
+    known = {(kind.code, kind.status) for kind in all_errors()}
+    assert {(code, int(status)) for code, status in told} == (
+        known | {(INVALID_JOB_ID, 400), (TIME_UP, 408)}
+    )
+    statuses = [status for _, status in told]
+    assert statuses == sorted(statuses)
+    assert len(told) == len(known) + 2

@@ -13,6 +13,7 @@ from gateway.protocols.theeye.cors import is_preflight
 from gateway.protocols.theeye.routes import CreateRoute, ResultRoute, RouteKind, classify
 from gateway.proxy.checks import is_pending
 from gateway.proxy.max_forwards import COUNTED, final_response, max_forwards
+from gateway.proxy.refusals import reworded
 from gateway.proxy.relay import Resumed
 from gateway.proxy.websocket import asks_for_websocket
 
@@ -210,7 +211,7 @@ class Pipeline:
             response = await self._hold.answer(exchange, route)
             if value(response.fields, b"location") is not None:
                 place.keep(job_id)
-            return response
+            return reworded(exchange, response)
 
 
 def _is_preflight(client: Client) -> bool:

@@ -4,19 +4,41 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from gateway import errors
 from gateway.admission.limits.buffers import BUFFERED_BYTES
 from gateway.downstream.exchange import Outcome
-from gateway.errors import MemoryFull, Response, TooManyRequests, UnknownToken
-from gateway.protocols.http.fields import value, without
+from gateway.errors import (
+    INVALID_JOB_ID,
+    PROBLEM_CONTENT,
+    PROBLEM_TYPE,
+    TIME_UP,
+    MemoryFull,
+    Response,
+    TooManyRequests,
+    UnknownToken,
+)
+from gateway.protocols.http.fields import has, value, values, without
+from gateway.protocols.negotiation.accept import is_named
 from gateway.protocols.theeye.cors import EXPOSED, carried_fields
 
 if TYPE_CHECKING:
     from gateway.downstream.exchange import Exchange
-    from gateway.errors import GatewayError
+    from gateway.downstream.request import Client
+    from gateway.errors import Field, GatewayError
 
 SHARE = "upstream_share"
 """The limit of a client that has its share of the connections to the upstream."""
+OWN_WORDS = {
+    INVALID_JOB_ID: "The id in the path is not the id of a job",
+    TIME_UP: "The job has not ended in the time that the wait had",
+}
+"""By reason, what is told of refusals that are in TheEye's words, but the gateway's own. Not among
+them is the 404 about another organization's job: it must be the same as of a job that is not
+there, which the upstream answers."""
+VARY: Field = (b"Vary", b"Accept")
+"""Of all that would be a problem for another client, so that a cache keeps both apart."""
 
 
 def response_to(exchange: Exchange, failure: GatewayError) -> Response:
@@ -28,10 +50,47 @@ def response_to(exchange: Exchange, failure: GatewayError) -> Response:
     exchange.outcome = Outcome.REFUSED if is_refused else Outcome.FAILED
     if isinstance(failure, MemoryFull):
         exchange.limit = BUFFERED_BYTES
-    response = errors.answer(failure, exchange.request_id)
-    origin = value(exchange.client.fields, b"origin")
-    first = carried_fields(origin, response.fields)
+    client = exchange.client
+    response = errors.answer(failure, exchange.request_id, as_problem=accepts_problem(client))
+    first = carried_fields(value(client.fields, b"origin"), response.fields)
+    last: tuple[Field, ...] = ()
     if not isinstance(failure, UnknownToken):
-        first = (*first, EXPOSED)
-    fields = (*first, *without(response.fields, b"server"))
+        first, last = (*first, EXPOSED), (VARY,)
+    fields = (*first, *without(response.fields, b"server"), *last)
     return Response(response.status, response.content, fields, response.reason)
+
+
+def reworded(exchange: Exchange, response: Response) -> Response:
+    """Make a problem of a response that refuses in TheEye's own words, if the client asks for
+    that. Any other response is left alone."""
+    detail = OWN_WORDS.get(exchange.reason)
+    if detail is None or response.status < 400:
+        return response
+    client = exchange.client
+    if not accepts_problem(client):
+        return response.with_fields(VARY)
+    job = _job_told(response.content)
+    made = errors.problem(response.status, exchange.reason, detail, exchange.request_id, job)
+    kept = without(response.fields, b"content-type", b"content-length")
+    fields = (*kept, PROBLEM_CONTENT, VARY)
+    return Response(response.status, made.content, fields, response.reason)
+
+
+def accepts_problem(client: Client) -> bool:
+    """Tell whether errors are to be problem details (RFC 9457): the client names the type."""
+    if not has(client.names, b"accept"):
+        return False
+    return is_named(values(client.fields, b"accept"), PROBLEM_TYPE)
+
+
+class _Told(msgspec.Struct):
+    job: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_told_decoder = msgspec.json.Decoder(_Told | str)
+
+
+def _job_told(content: bytes) -> msgspec.Raw | msgspec.UnsetType:
+    """What a response made here tells of its job."""
+    told = _told_decoder.decode(content)
+    return told.job if isinstance(told, _Told) else msgspec.UNSET

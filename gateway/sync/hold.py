@@ -9,7 +9,13 @@ from cachetools import TTLCache
 
 from gateway.admission.identity.rejection import rejection
 from gateway.downstream.exchange import Kind, Outcome
-from gateway.errors import GatewayError, Response
+from gateway.errors import (
+    INVALID_JOB_ID,
+    OTHER_ORGANIZATION,
+    TIME_UP,
+    GatewayError,
+    Response,
+)
 from gateway.protocols.http.fields import value
 from gateway.protocols.theeye.cors import cross_origin_fields
 from gateway.protocols.theeye.job import INVALID_ID, is_job_id, job_fields
@@ -42,8 +48,6 @@ if TYPE_CHECKING:
     from gateway.sync.watch.watcher import Watcher
 
 
-INVALID_JOB_ID, OTHER_ORGANIZATION, TIME_UP = "InvalidJobId", "OtherOrganization", "TimeUp"
-"""Reasons of responses that have no code in their content, for they are as TheEye's."""
 MAX_RESUMED = 20_000
 RESUME_SECONDS = 4.0
 """How long after a redirect the client may come to wait on without the job being read again.

@@ -1,0 +1,1 @@
+"""What clients prefer of responses, as their fields say it. Pure."""
