@@ -40,6 +40,7 @@ from gateway.proxy.refusals import SHARE
 from gateway.proxy.relay import Relay
 from gateway.proxy.websocket import WebSocketRelay
 from gateway.sync.create import CreateAndWait
+from gateway.sync.held_job import JobHold
 from gateway.sync.hold import ResultHold
 from gateway.sync.jobs.reader import JobReader
 from gateway.sync.jobs.result_reader import ResultReader
@@ -122,6 +123,14 @@ class Gateway:
         )
         reader = ResultReader(orchestrator, upstream, buffers, largest)
         self._results = Results(reader.read, clock, config.sync)
+        jobs = JobHold(
+            self._results,
+            self._watcher,
+            answered,
+            clock,
+            formatter=Formatter(self._thread, config.sync),
+            ended=self._push.ended if self._push is not None else None,
+        )
         checks = Checks(config.limits.fields_bytes, identities, self._limits, clock)
         self._create = CreateAndWait(
             upstream,
@@ -156,16 +165,7 @@ class Gateway:
                 upstream, forwarding, identities, config.upstream.tunnel_idle_seconds
             ),
             create=self._create,
-            hold=ResultHold(
-                self._results,
-                self._watcher,
-                answered,
-                clock,
-                config.sync,
-                buffers=buffers,
-                formatter=Formatter(self._thread, config.sync),
-                ended=self._push.ended if self._push is not None else None,
-            ),
+            hold=ResultHold(jobs, buffers, config.sync),
             observers=told,
             clock=clock,
             secret_routes=config.sync.secret_routes,

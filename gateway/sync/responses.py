@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from gateway.errors import Field
 
 
-class JobOf408(msgspec.Struct):
-    """What a client is told of a job that has not ended in time."""
+class KnownJob(msgspec.Struct):
+    """What a client is told of a job that is not known to have ended."""
 
     id: str
     lifecycle: str | None
@@ -27,7 +27,7 @@ class JobOf408(msgspec.Struct):
 class _BodyOf408(msgspec.Struct, rename="camel", kw_only=True):
     status_code: int = 408
     message: str = "Request Timeout"
-    job: JobOf408
+    job: KnownJob
 
 
 def see_other(location: str, carried: tuple[Field, ...]) -> Response:
@@ -36,7 +36,7 @@ def see_other(location: str, carried: tuple[Field, ...]) -> Response:
     return made_here(Response(303, b"{}", fields), carried)
 
 
-def timed_out(job: JobOf408, carried: tuple[Field, ...]) -> Response:
+def timed_out(job: KnownJob, carried: tuple[Field, ...]) -> Response:
     """The last request of a wait has ended without a result."""
     return made_here(Response(408, msgspec.json.encode(_BodyOf408(job=job))), carried)
 

@@ -13,6 +13,7 @@ from gateway.config import SyncConfig
 from gateway.downstream.exchange import Exchange, Kind, Outcome
 from gateway.errors import BadRequest, Response, ResponseTooLarge
 from gateway.protocols.theeye.routes import ResultRoute
+from gateway.sync.held_job import JobHold
 from gateway.sync.hold import ResultHold
 from gateway.sync.result_cache import Results
 from gateway.sync.results.formatter import Formatter
@@ -53,15 +54,9 @@ class Gateway:
         self.watcher = Watcher(orchestrator(upstream, 100_000, buffers), now, lambda: 0.5, settings)
         self.statuses: list[int] = []
         self.results = Results(reader(upstream, 100_000, buffers).read, now, settings)
-        self.hold = ResultHold(
-            self.results,
-            self.watcher,
-            self._answered,
-            now,
-            settings,
-            buffers=buffers,
-            formatter=Formatter(ParsingThread(), settings),
-        )
+        formatter = Formatter(ParsingThread(), settings)
+        self.jobs = JobHold(self.results, self.watcher, self._answered, now, formatter=formatter)
+        self.hold = ResultHold(self.jobs, buffers, settings)
 
     def _answered(self, _identity: Identity, status: int, _said: Response | None) -> None:
         self.statuses.append(status)
@@ -658,7 +653,7 @@ async def test_nothing_is_left_of_many_waits_however_they_ended() -> None:
     assert gateway.results._kept
     await asyncio.sleep(61)
     assert is_empty(gateway.watcher)
-    assert not gateway.hold._snapshots
+    assert not gateway.jobs._snapshots
     assert not gateway.watcher._registry._hints
     assert not gateway.results._kept
     assert not gateway.results._tasks

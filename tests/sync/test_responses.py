@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 from gateway.errors import NO_STORE, Response
-from gateway.sync.responses import JobOf408, made_here, see_other, timed_out
+from gateway.sync.responses import KnownJob, made_here, see_other, timed_out
 
 CARRIED = ((b"Server", b"restify"), (b"Access-Control-Allow-Origin", b"*"))
 JSON = (b"Content-Type", b"application/json")
@@ -17,7 +17,7 @@ def test_client_is_sent_on_with_an_empty_object() -> None:
 
 
 def test_client_is_told_of_the_job_that_has_not_ended() -> None:
-    response = timed_out(JobOf408("1", "assigned", None), ())
+    response = timed_out(KnownJob("1", "assigned", None), ())
     assert (response.status, response.fields) == (408, (JSON, NO_STORE))
     assert json.loads(response.content) == {
         "statusCode": 408,

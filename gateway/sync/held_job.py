@@ -1,0 +1,247 @@
+"""A job that a request is held for: until it ends, the time is up, or the process is to stop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cachetools import TTLCache
+
+from gateway.admission.identity.rejection import rejection
+from gateway.errors import OTHER_ORGANIZATION
+from gateway.protocols.theeye.cors import cross_origin_fields
+from gateway.sync.jobs.reader import Found, Refused
+from gateway.sync.responses import KnownJob, made_here
+from gateway.sync.watch.state import LastSeen, WaitVerdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.admission.identity.identities import Identity
+    from gateway.downstream.exchange import Exchange
+    from gateway.errors import Field, Response
+    from gateway.protocols.theeye.job import Job
+    from gateway.sync.jobs.access import JobAccess
+    from gateway.sync.jobs.reader import Read
+    from gateway.sync.result_cache import Results
+    from gateway.sync.results.formats import Format
+    from gateway.sync.results.formatter import Formatter
+    from gateway.sync.watch.watcher import Watcher
+
+MAX_RESUMED = 20_000
+RESUME_SECONDS = 4.0
+"""How long after a request the client may come to wait on without the job being read again.
+Shorter than hints are remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What one request wants of a job."""
+
+    access: JobAccess
+    format: Format
+    holder: bytes | None
+    """For whom the result is kept, None for nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldTime:
+    """How long a request is held."""
+
+    seconds: float
+    waited_seconds: float = 0.0
+    """How long the client has waited in earlier requests."""
+    looks_last: bool = False
+    """The job is read once more when the time is up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is kept of a job that had not ended when it was read, while the request is held and
+    until the client's next comes. No token, and nothing of the job's content."""
+
+    known: KnownJob
+    last_seen: LastSeen
+    fields: tuple[Field, ...]
+    """What answers about the job carry of those that came with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unended:
+    """The hold is over, and the job is not known to have ended."""
+
+    was_drained: bool
+    """This process is to stop; else the time is up."""
+    known: KnownJob
+    carried: tuple[Field, ...]
+    """What answers about the job carry of the upstream's fields, or as those would be."""
+    snapshot: Snapshot | None = None
+    """None where the client has not been shown the job."""
+
+
+class JobHold:
+    """All in all a hold takes its time and one time limit of the upstream at most: no read begins
+    after the time is up, but for one last look where it is asked for.
+
+    ``answered`` is told the status with which the upstream answers a client, ``ended`` of each job
+    that was waited for and has ended: its id, and when the last request began, in the clock's
+    seconds, that did not find it ended.
+    """
+
+    def __init__(
+        self,
+        results: Results,
+        watcher: Watcher,
+        answered: Callable[[Identity, int, Response | None], None],
+        clock: Callable[[], float],
+        *,
+        formatter: Formatter,
+        ended: Callable[[str, float], None] | None = None,
+    ) -> None:
+        self._results = results
+        self._watcher = watcher
+        self._answered = answered
+        self._formatter = formatter
+        self._ended = ended
+        self._clock = clock
+        self._snapshots: TTLCache[tuple[bytes, str, bytes | None], Snapshot] = TTLCache(
+            MAX_RESUMED, RESUME_SECONDS, clock
+        )
+
+    async def hold(
+        self, exchange: Exchange, wanted: Wanted, time: HoldTime, snapshot: Snapshot | None = None
+    ) -> Response | Unended:
+        """The final response, or that there is none yet. Time that it only waited is added to
+        ``exchange.held_seconds``.
+
+        ``snapshot``: what this client was shown of the job a moment ago; else it is read at once.
+
+        Raises:
+            ResponseTooLarge: the job is larger than may be held here; it is untouched.
+            MemoryFull: there is no room for the job, or its result, now.
+        """
+        deadline = self._clock() + time.seconds
+        needs_read = snapshot is None
+        verdict: WaitVerdict | None = None
+        false_alarms = 0
+        while True:
+            if needs_read:
+                read_at = self._clock()
+                read = await self._read(wanted, has_ended=verdict is WaitVerdict.ENDED)
+                if read is None:
+                    return _unended(wanted, snapshot, was_drained=True)
+                response = await self._final(exchange, wanted, read, snapshot)
+                if response is not None:
+                    return response
+                # The job may be large; while the request is held nothing keeps it.
+                snapshot = _snapshot(read, read_at) if isinstance(read, Found) else snapshot
+                del read
+            needs_read = True
+            false_alarms += verdict is WaitVerdict.ENDED
+            remaining = deadline - self._clock()
+            if remaining <= 0:
+                return _unended(wanted, snapshot)
+            verdict = await self._wait(
+                exchange, wanted, time, remaining, snapshot, false_alarms=false_alarms
+            )
+            if verdict is WaitVerdict.DRAINED:
+                return _unended(wanted, snapshot, was_drained=True)
+            if verdict is WaitVerdict.TIME_UP and not time.looks_last:
+                return _unended(wanted, snapshot)
+
+    def resumed(self, exchange: Exchange, access: JobAccess) -> Snapshot | None:
+        """What the client saw in the request before, if that is enough to wait on at once: the
+        watch goes on where it was, and will notice if its credentials are good no more."""
+        snapshot = self._snapshots.get(_client(access))
+        if snapshot is None or not self._watcher.may_resume(snapshot.last_seen):
+            return None
+        exchange.job_state = snapshot.known.state or ""
+        return snapshot
+
+    def remember(self, access: JobAccess, snapshot: Snapshot | None) -> None:
+        """The client is about to come again."""
+        if snapshot is not None:
+            self._snapshots[_client(access)] = snapshot
+
+    async def _final(
+        self, exchange: Exchange, wanted: Wanted, read: Read, snapshot: Snapshot | None
+    ) -> Response | None:
+        """The answer that a read leads to, None where the job goes on or nothing was said."""
+        match read:
+            case Refused():
+                refused = read.response
+                said = rejection(refused.status, refused.reason, refused.fields, refused.content)
+                self._answered(exchange.identity, refused.status, said)
+                exchange.job_state = ""
+                if read.is_ours:
+                    exchange.refuse(OTHER_ORGANIZATION)
+                return read.response
+            case Found():
+                self._answered(exchange.identity, 200, None)
+                exchange.job_state = read.job.state
+                if read.job.is_finished:
+                    if snapshot is not None:
+                        self._learn(read.job, snapshot.last_seen)
+                    made = await self._formatter.result(exchange, read.job, wanted.format)
+                    return made_here(made, read.fields)
+        return None
+
+    def _learn(self, job: Job, last_seen: LastSeen) -> None:
+        """Of a job that was waited for; one that had ended before says nothing about waits."""
+        if self._ended is not None:
+            self._ended(job.id, last_seen.unended_at)
+        seconds = job.run_seconds
+        if job.task_id and seconds is not None:
+            self._watcher.learn((job.customer_name, job.task_id), job.id, seconds)
+
+    async def _read(self, wanted: Wanted, *, has_ended: bool) -> Read | None:
+        """The job; None where this process is to stop before it is there."""
+        reading = self._results.read(
+            wanted.access,
+            wanted.holder,
+            has_ended=has_ended,
+            output_only=wanted.format.is_of_output,
+        )
+        return await self._watcher.unless_drained(reading)
+
+    async def _wait(
+        self,
+        exchange: Exchange,
+        wanted: Wanted,
+        time: HoldTime,
+        remaining: float,
+        snapshot: Snapshot | None,
+        *,
+        false_alarms: int,
+    ) -> WaitVerdict:
+        began = self._clock()
+        try:
+            return await self._watcher.wait(
+                wanted.access,
+                remaining,
+                waited_seconds=time.waited_seconds + time.seconds - remaining,
+                private=snapshot is None,
+                last_seen=snapshot.last_seen if snapshot else None,
+                false_alarms=false_alarms,
+            )
+        finally:
+            exchange.held_seconds += self._clock() - began
+
+
+def _unended(wanted: Wanted, snapshot: Snapshot | None, *, was_drained: bool = False) -> Unended:
+    if snapshot is not None:
+        return Unended(was_drained, snapshot.known, snapshot.fields, snapshot)
+    known = KnownJob(wanted.access.job_id, None, None)
+    return Unended(was_drained, known, cross_origin_fields(wanted.access.origin))
+
+
+def _snapshot(found: Found, read_at: float) -> Snapshot:
+    job = found.job
+    known = KnownJob(job.id, job.lifecycle or None, job.state or None)
+    task = (job.customer_name, job.task_id) if job.task_id else None
+    return Snapshot(known, LastSeen(read_at, task), found.fields)
+
+
+def _client(access: JobAccess) -> tuple[bytes, str, bytes | None]:
+    """Equal for requests of one client, or of others with the same credentials, for one job."""
+    return access.batch_key, access.job_id.lower(), access.origin
