@@ -44,6 +44,7 @@ from gateway.sync.held_job import JobHold
 from gateway.sync.hold import ResultHold
 from gateway.sync.jobs.reader import JobReader
 from gateway.sync.jobs.result_reader import ResultReader
+from gateway.sync.preflight import Preflights
 from gateway.sync.push.hints import Push
 from gateway.sync.push.subscription import Subscription
 from gateway.sync.result_cache import Results
@@ -157,15 +158,17 @@ class Gateway:
         told = [*observers, self._metrics, LimitNotices(identities.accountable)]
         if self._access_log is not None:
             told.append(self._access_log)
+        relay = Relay(upstream, forwarding, identities)
         self._pipeline = Pipeline(
             forwarding=forwarding,
             checks=checks,
-            relay=Relay(upstream, forwarding, identities),
+            relay=relay,
             websocket=WebSocketRelay(
                 upstream, forwarding, identities, config.upstream.tunnel_idle_seconds
             ),
             create=self._create,
             hold=ResultHold(jobs, buffers, config.sync),
+            preflights=Preflights(relay.forwarded),
             observers=told,
             clock=clock,
             secret_routes=config.sync.secret_routes,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gateway.admission.limits.admission import Admission
     from gateway.admission.limits.buffers import Buffered
     from gateway.downstream.request import Client
-    from gateway.protocols.theeye.routes import Route
+    from gateway.protocols.theeye.routes import PreflightRoute, Route
 
 
 class Kind(StrEnum):
@@ -92,7 +92,7 @@ class Exchange:
         """The target that may be sent upstream, in origin-form; empty until it was checked."""
         self.query = NO_QUERY
         """That of ``target``."""
-        self.route: Route | None = None
+        self.route: Route | PreflightRoute | None = None
         """Where the sync mode may have something to do with it."""
         self.identity = ANONYMOUS
         self.awaits_keys = False

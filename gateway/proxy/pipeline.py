@@ -6,11 +6,19 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.downstream.exchange import Exchange, Kind
 from gateway.errors import Response
-from gateway.protocols.http.fields import has, value
+from gateway.protocols.http.fields import first, has, value
 from gateway.protocols.http.query import split
 from gateway.protocols.http.target import origin_form
-from gateway.protocols.theeye.cors import is_preflight
-from gateway.protocols.theeye.routes import CreateRoute, ResultRoute, RouteKind, classify
+from gateway.protocols.theeye.cors import exposing, is_preflight
+from gateway.protocols.theeye.routes import (
+    PREFLIGHT,
+    CreateRoute,
+    PreflightRoute,
+    ResultRoute,
+    RouteKind,
+    classify,
+    route_asked_for,
+)
 from gateway.proxy.checks import is_pending
 from gateway.proxy.max_forwards import COUNTED, final_response, max_forwards
 from gateway.proxy.refusals import reworded
@@ -21,11 +29,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gateway.downstream.request import Client
+    from gateway.protocols.theeye.routes import Route
     from gateway.proxy.checks import Checks
     from gateway.proxy.forwarding import Forwarding
     from gateway.proxy.relay import Relay
     from gateway.proxy.websocket import WebSocketRelay
     from gateway.sync.create import CreateAndWait
+    from gateway.sync.preflight import Preflights
     from gateway.upstream import UpstreamExchange
 
 _RELAY: Final = Kind.RELAY
@@ -65,6 +75,7 @@ class Pipeline:
         websocket: WebSocketRelay,
         create: CreateAndWait,
         hold: Hold,
+        preflights: Preflights,
         observers: Sequence[Observer],
         clock: Callable[[], float],
         secret_routes: bool,
@@ -75,6 +86,7 @@ class Pipeline:
         self._websocket = websocket
         self._create = create
         self._hold = hold
+        self._preflights = preflights
         self._observers = [observer.observe for observer in observers]
         self._clock = clock
         self._secret_routes = secret_routes
@@ -134,7 +146,8 @@ class Pipeline:
         5. upgrade: to WebSocket, or none
         6. limits: rate and content; preflights are free
         7. Max-Forwards: 0 ends here
-        8. route: a job is created or its result given, or else it is passed through
+        8. route: a job is created, its result given or its preflight answered, or else it is
+           passed through
 
         What of 4 and 6 takes waiting is done by ``respond``, before all else.
 
@@ -149,7 +162,8 @@ class Pipeline:
         checks.identify(exchange, match)
         is_websocket = has(client.names, b"upgrade") and _upgrades(client)
         is_counted = client.method in COUNTED
-        if not (is_counted and _is_preflight(client)):
+        is_asking = is_counted and _is_preflight(client)
+        if not is_asking:
             checks.limit(exchange, RouteKind.OTHER if is_websocket else match.kind)
         if is_websocket:
             exchange.kind = _WEBSOCKET
@@ -158,7 +172,10 @@ class Pipeline:
             return
         exchange.kind = _RELAY
         route = match.route
-        if route is not None and (self._secret_routes or not route.by_secret):
+        if is_asking:
+            if self._is_own(client, path):
+                exchange.route = PREFLIGHT
+        elif route is not None and self._is_served(route):
             exchange.route = route
 
     def is_plain(self, exchange: Exchange) -> bool:
@@ -196,10 +213,12 @@ class Pipeline:
         match exchange.route:
             case ResultRoute() as route:
                 return await self._result(exchange, route)
+            case PreflightRoute():
+                return await self._preflights.answer(exchange)
             case CreateRoute() as route:
                 created = await self._create.create(exchange, route)
                 if isinstance(created, Response):
-                    return created
+                    return _exposed(client, created) if exchange.job_id else created
                 resumed = Resumed(created.prefix, client)
                 forwarded = self.relay.forwarded(exchange, resumed)
         await self.relay.relay(exchange, forwarded or self.relay.forwarded(exchange))
@@ -211,7 +230,16 @@ class Pipeline:
             response = await self._hold.answer(exchange, route)
             if value(response.fields, b"location") is not None:
                 place.keep(job_id)
-            return reworded(exchange, response)
+            return _exposed(exchange.client, reworded(exchange, response))
+
+    def _is_own(self, client: Client, path: str) -> bool:
+        """Tell whether a preflight is of a request for one of the gateway's own routes."""
+        method = first(client.fields, client.names, b"access-control-request-method") or b""
+        route = route_asked_for(method.decode("latin-1"), path)
+        return route is not None and self._is_served(route)
+
+    def _is_served(self, route: Route) -> bool:
+        return self._secret_routes or not route.by_secret
 
 
 def _is_preflight(client: Client) -> bool:
@@ -225,3 +253,11 @@ def _upgrades(client: Client) -> bool:
     # The client may go on in the protocol it asked for.
     client.close_after_response()
     return False
+
+
+def _exposed(client: Client, response: Response) -> Response:
+    """The response, readable for a script of another origin; who is none of those sends no
+    ``Origin`` and gets it as it is."""
+    if not has(client.names, b"origin"):
+        return response
+    return Response(response.status, response.content, exposing(response.fields), response.reason)

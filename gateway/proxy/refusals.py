@@ -21,7 +21,7 @@ from gateway.errors import (
 )
 from gateway.protocols.http.fields import has, value, values, without
 from gateway.protocols.negotiation.accept import is_named
-from gateway.protocols.theeye.cors import EXPOSED, carried_fields
+from gateway.protocols.theeye.cors import carried_fields, exposing
 
 if TYPE_CHECKING:
     from gateway.downstream.exchange import Exchange
@@ -55,7 +55,7 @@ def response_to(exchange: Exchange, failure: GatewayError) -> Response:
     first = carried_fields(value(client.fields, b"origin"), response.fields)
     last: tuple[Field, ...] = ()
     if not isinstance(failure, UnknownToken):
-        first, last = (*first, EXPOSED), (VARY,)
+        first, last = exposing(first), (VARY,)
     fields = (*first, *without(response.fields, b"server"), *last)
     return Response(response.status, response.content, fields, response.reason)
 

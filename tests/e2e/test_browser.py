@@ -39,6 +39,17 @@ fetch("TARGET", {method: "POST", credentials: "include", headers: HEADERS, body:
   .catch(failure => shown("failed: " + failure))
 </script>
 """
+MANY = """<!doctype html>
+<pre id="shown">nothing came</pre>
+<script>
+const call = number => fetch("TARGET", {method: "POST", headers: HEADERS, body: `["${number}"]`})
+  .then(async answer => answer.status + " " + await answer.text() + LEARNED)
+  .catch(failure => "failed: " + failure)
+Promise.all([...Array(CALLS).keys()].map(call)).then(all =>
+  document.getElementById("shown").textContent = all.join("\\n"))
+</script>
+"""
+CALLS = 30
 
 
 @pytest.fixture
@@ -63,6 +74,19 @@ async def dumped(chromium: str, url: str, profile: Path) -> str:
     return unescape(printed.decode())
 
 
+async def shown_by(page: str, chromium: str, profile: Path) -> str:
+    """What a page of another origin shows at its end."""
+
+    async def serve(_: web.BaseRequest) -> web.Response:
+        return web.Response(text=page, content_type="text/html")
+
+    async with RawTestServer(serve) as site:
+        document = await dumped(chromium, str(site.make_url("/")), profile)
+    found = re.search('<pre id="shown">(.*?)</pre>', document, re.DOTALL)
+    assert found, document
+    return found[1]
+
+
 @pytest.mark.parametrize("with_field", [False, True])
 async def test_page_of_another_origin_gets_the_result(
     orchestrator: Orchestrator, chromium: str, tmp_path: Path, with_field: bool
@@ -77,11 +101,19 @@ async def test_page_of_another_origin_gets_the_result(
             target += f"&access_token={token}"
         page = PAGE.replace("TARGET", target).replace("HEADERS", headers)
 
-        async def serve(_: web.BaseRequest) -> web.Response:
-            return web.Response(text=page, content_type="text/html")
+        document = await shown_by(page, chromium, tmp_path)
+    assert document == '200 true {"message":"Hello world!"}'
 
-        async with RawTestServer(serve) as site:
-            document = await dumped(chromium, str(site.make_url("/")), tmp_path)
-    found = re.search('<pre id="shown">(.*?)</pre>', document)
-    assert found, document
-    assert found[1] == '200 true {"message":"Hello world!"}'
+
+async def test_thirty_calls_at_once_follow_their_redirects_with_the_token_in_the_query(
+    orchestrator: Orchestrator, chromium: str, tmp_path: Path
+) -> None:
+    async with gateway_before(orchestrator.url) as server:
+        target = (
+            f"{server.url}/task/{orchestrator.tasks['hello'].id}/job?wait_result=true&parse"
+            f"&access_token={orchestrator.tokens['acme-user']}"
+        )
+        page = MANY.replace("TARGET", target).replace("CALLS", str(CALLS)).replace("LEARNED", '""')
+        page = page.replace("HEADERS", "{'Content-Type': 'application/json'}")
+        shown = await shown_by(page, chromium, tmp_path)
+    assert shown.splitlines() == ['200 {"message":"Hello world!"}'] * CALLS

@@ -1,4 +1,4 @@
-"""Errors as problem details, for who names their type."""
+"""Errors as problem details, and own responses for scripts of other origins."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway.protocols.theeye.cors import EXPOSED
 from tests.support.harness import gateway_before, once
 
 if TYPE_CHECKING:
@@ -124,3 +125,20 @@ async def test_request_that_is_no_http_has_no_accept_to_go_by() -> None:
     assert head.startswith(b"HTTP/1.1 400 ")
     assert json.loads(content)["code"] == "BadRequest"
     assert (told["status"], told["code"]) == (502, "BadGateway")
+
+
+async def test_scripts_may_read_what_a_redirect_and_a_result_say(
+    orchestrator: Orchestrator,
+) -> None:
+    token, task = orchestrator.tokens["acme-user"], orchestrator.tasks["instant"].id
+    target = f"/task/{task}/job?access_token={token}&wait_result=true"
+    async with gateway_before(orchestrator.url) as server:
+        sent = request(target, ORIGIN, b"Content-Length: 0\r\n", method="POST")
+        created, _ = await once(server.url, sent)
+        [location] = fields(created, b"Location")
+        result, _ = await once(server.url, request(location.decode(), ORIGIN))
+        plain, _ = await once(server.url, request(location.decode()))
+    assert created.startswith(b"HTTP/1.1 303 ")
+    for head in (created, result):
+        assert fields(head, b"Access-Control-Expose-Headers") == [b", ".join(EXPOSED)]
+    assert fields(plain, b"Access-Control-Expose-Headers") == []

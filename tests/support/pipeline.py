@@ -21,6 +21,7 @@ from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.relay import Relay
 from gateway.proxy.websocket import WebSocketRelay
 from gateway.sync.create import CreateAndWait
+from gateway.sync.preflight import Preflights
 from gateway.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -69,10 +70,11 @@ def pipeline_before(
     def outbound(exchange: Exchange) -> list[Field]:
         return forwarding.outbound(exchange.client, exchange.request_id)
 
+    relay = Relay(upstream, forwarding, identities)
     yield Pipeline(
         forwarding=forwarding,
         checks=checks,
-        relay=Relay(upstream, forwarding, identities),
+        relay=relay,
         websocket=WebSocketRelay(upstream, forwarding, identities, 5.0),
         create=CreateAndWait(
             upstream,
@@ -84,6 +86,7 @@ def pipeline_before(
             limits=limits,
         ),
         hold=hold or Unheld(),
+        preflights=Preflights(relay.forwarded),
         observers=[observer],
         clock=time.monotonic,
         secret_routes=True,

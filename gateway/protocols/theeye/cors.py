@@ -3,12 +3,12 @@ browsers may read and follow them, and its name."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from gateway.protocols.http.fields import has
+from gateway.protocols.http.fields import has, list_members, value, values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from gateway.errors import Field
 
@@ -24,12 +24,30 @@ _THEEYE: tuple[Field, ...] = (
     ),
 )
 
-EXPOSED: Field = (
-    b"Access-Control-Expose-Headers",
-    b"Retry-After, X-TheEye-Job-Id, X-TheEye-Job-State, RateLimit, RateLimit-Policy",
+EXPOSED: Final = (
+    b"Location",
+    b"Content-Location",
+    b"Retry-After",
+    b"Preference-Applied",
+    b"Idempotent-Replayed",
+    b"X-TheEye-Job-Id",
+    b"X-TheEye-Job-State",
+    b"RateLimit",
+    b"RateLimit-Policy",
 )
-"""What scripts may read of our own errors besides what they always may. By name: for requests with
-credentials ``*`` is a name, too."""
+"""What scripts may read of our own responses besides what they always may. By name: for requests
+with credentials ``*`` is a name, too."""
+UNDERSTOOD: Final = (
+    b"Prefer",
+    b"Idempotency-Key",
+    b"Last-Event-ID",
+    b"Authorization",
+    b"Content-Type",
+)
+"""Fields of requests that the gateway's own routes understand."""
+_MAX_AGE: Field = (b"Access-Control-Max-Age", b"600")
+"""Seconds that a browser may remember a preflight: few enough that another configuration of the
+upstream is soon noticed."""
 
 
 def is_preflight(method: str, names: list[bytes], *, has_content: bool) -> bool:
@@ -62,3 +80,35 @@ def carried_fields(origin: bytes | None, upstream_fields: Iterable[Field]) -> tu
     fields = tuple(upstream_fields)
     named = tuple(field for field in fields if field[0].lower() == b"server")
     return (*named, *cross_origin_fields(origin, fields))
+
+
+def exposing(fields: Sequence[Field]) -> tuple[Field, ...]:
+    """The fields of a response of our own, all that it may have exposed to scripts."""
+    return _naming(fields, b"Access-Control-Expose-Headers", EXPOSED)
+
+
+def understanding(fields: Sequence[Field]) -> tuple[Field, ...]:
+    """The fields of the upstream's response to a preflight of one of the gateway's own routes, with
+    what the gateway understands. One that does not let the origin in is left as it is."""
+    if value(fields, b"access-control-allow-origin") is None:
+        return tuple(fields)
+    named = _naming(fields, b"Access-Control-Allow-Headers", UNDERSTOOD)
+    is_aged = value(named, _MAX_AGE[0].lower()) is not None
+    return named if is_aged else (*named, _MAX_AGE)
+
+
+def _naming(fields: Sequence[Field], name: bytes, members: Sequence[bytes]) -> tuple[Field, ...]:
+    """The fields with a list that names all ``members``: those that are missing, in any case, are
+    added to the first line of it, or as a line at the end."""
+    lowered = name.lower()
+    named = {member.lower() for member in list_members(values(fields, lowered))}
+    missing = b", ".join(member for member in members if member.lower() not in named)
+    if not missing:
+        return tuple(fields)
+    completed = list(fields)
+    for at, (key, line) in enumerate(fields):
+        if key.lower() == lowered:
+            begun = line.rstrip(b", \t")
+            completed[at] = (key, b"%b, %b" % (begun, missing) if begun else missing)
+            return tuple(completed)
+    return (*fields, (name, missing))

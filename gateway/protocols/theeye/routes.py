@@ -44,7 +44,13 @@ class ResultRoute:
         return bool(self.secret)
 
 
+@dataclass(frozen=True, slots=True)
+class PreflightRoute:
+    """A browser asks whether it may send a request for one of the others."""
+
+
 Route = CreateRoute | ResultRoute
+PREFLIGHT: Final = PreflightRoute()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +115,11 @@ def classify(method: str, path: str) -> Match:
         proves_token=proves_token or _MAY_BE_FREE.fullmatch(folded.replace("\\", "/")) is None,
         kind=kind,
     )
+
+
+def route_asked_for(method: str, path: str) -> Route | None:
+    """The sync mode's route of the request that a preflight asks for; ``method`` is that one's."""
+    return _route(method, path) if path.endswith(("/job", "/result")) else None
 
 
 def _route(method: str, path: str) -> Route | None:

@@ -3,8 +3,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gateway.protocols.theeye.cors import carried_fields, cross_origin_fields, is_preflight
+from gateway.errors import Field
+from gateway.protocols.http.fields import list_members, values
+from gateway.protocols.theeye.cors import (
+    EXPOSED,
+    UNDERSTOOD,
+    carried_fields,
+    cross_origin_fields,
+    exposing,
+    is_preflight,
+    understanding,
+)
 
 CORS = Path(__file__).parents[2] / "recordings" / "async-only" / "cors.json"
 
@@ -41,3 +53,54 @@ def test_preflight_is_what_a_browser_sends_before_another_request() -> None:
     for missing in ASKING[1:]:
         rest = [name for name in ASKING if name != missing]
         assert not is_preflight("OPTIONS", rest, has_content=False)
+
+
+ANY_ORIGIN = (b"Access-Control-Allow-Origin", b"*")
+NAMES = st.lists(st.sampled_from([*EXPOSED, *UNDERSTOOD, b"x-own", b"*", b"ORIGIN", b""]))
+LINES = st.tuples(
+    st.sampled_from([b"access-control-allow-headers", b"Access-Control-Expose-Headers", b"Vary"]),
+    NAMES.map(b" ,".join),
+)
+
+
+def listed(fields: tuple[Field, ...], name: bytes) -> list[bytes]:
+    return [member.lower() for member in list_members(values(fields, name))]
+
+
+@given(st.lists(LINES))
+def test_lists_are_completed_without_a_name_twice_and_nothing_of_the_upstreams_is_lost(
+    lines: list[Field],
+) -> None:
+    sent = (ANY_ORIGIN, *lines)
+    for complete, name, members in [
+        (exposing, b"access-control-expose-headers", EXPOSED),
+        (understanding, b"access-control-allow-headers", UNDERSTOOD),
+    ]:
+        made = complete(sent)
+        before, after = listed(sent, name), listed(made, name)
+        added = [member.lower() for member in members if member.lower() not in before]
+        assert sorted(after) == sorted(before + added)
+        assert [line for line in made if line[0].lower() == b"vary"] == [
+            line for line in sent if line[0].lower() == b"vary"
+        ]
+        assert complete(made) == made
+
+
+def test_upstreams_spelling_of_a_list_stays() -> None:
+    sent = ((b"access-control-expose-headers", b"X-A,  retry-after,"),)
+    ((name, value),) = exposing(sent)
+    assert name == b"access-control-expose-headers"
+    assert value.startswith(b"X-A,  retry-after, Location, ")
+    assert exposing(()) == ((b"Access-Control-Expose-Headers", b", ".join(EXPOSED)),)
+
+
+def test_preflight_that_the_upstream_does_not_grant_stays_as_it_is() -> None:
+    sent = ((b"Access-Control-Allow-Headers", b"Accept"), (b"Server", b"x"))
+    assert understanding(sent) == sent
+
+
+def test_upstreams_own_time_to_remember_a_preflight_counts() -> None:
+    aged = (b"access-control-max-age", b"5")
+    assert understanding((ANY_ORIGIN, aged))[1] == aged
+    assert values(understanding((ANY_ORIGIN, aged)), b"access-control-max-age") == [b"5"]
+    assert values(understanding((ANY_ORIGIN,)), b"access-control-max-age") == [b"600"]

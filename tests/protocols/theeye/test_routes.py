@@ -10,6 +10,7 @@ from gateway.protocols.theeye.routes import (
     Route,
     RouteKind,
     classify,
+    route_asked_for,
 )
 
 
@@ -155,3 +156,23 @@ def test_path_of_a_request_with_a_token_is_no_other(path: str) -> None:
 )
 def test_kind_is_what_the_upstream_would_do(method: str, path: str, kind: RouteKind) -> None:
     assert classify(method, path).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "route"),
+    [
+        ("POST", "/acme/task/t/job", CreateRoute("acme")),
+        ("POST", "/task/t/secret/s/job", CreateRoute(by_secret=True)),
+        ("GET", "/job/j/result", ResultRoute("j")),
+        ("POST", "/job/j/secret/s/result", ResultRoute("j", "s")),
+        ("GET", "/task/t/job", None),
+        ("post", "/task/t/job", None),
+        ("", "/job/j/result", None),
+        ("POST", "/task", None),
+        ("POST", "*", None),
+    ],
+)
+def test_a_preflight_is_of_the_route_that_is_asked_for(
+    method: str, path: str, route: Route | None
+) -> None:
+    assert route_asked_for(method, path) == route
