@@ -40,6 +40,7 @@ from gateway.proxy.refusals import SHARE
 from gateway.proxy.relay import Relay
 from gateway.proxy.websocket import WebSocketRelay
 from gateway.sync.create import CreateAndWait
+from gateway.sync.created_hold import CreatedHold
 from gateway.sync.held_job import JobHold
 from gateway.sync.hold import ResultHold
 from gateway.sync.jobs.reader import JobReader
@@ -138,6 +139,7 @@ class Gateway:
             created_with,
             answered,
             place=checks.place,
+            hold=CreatedHold(jobs, self._watcher, config.sync),
             buffers=buffers,
             config=config.sync,
             limits=config.limits,
@@ -167,7 +169,7 @@ class Gateway:
                 upstream, forwarding, identities, config.upstream.tunnel_idle_seconds
             ),
             create=self._create,
-            hold=ResultHold(jobs, buffers, config.sync),
+            hold=ResultHold(jobs, self._watcher, buffers, config.sync),
             preflights=Preflights(relay.forwarded),
             observers=told,
             clock=clock,

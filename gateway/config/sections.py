@@ -91,6 +91,13 @@ class SyncConfig(Section, frozen=True, kw_only=True):
     max_hold_seconds: Annotated[int, Meta(ge=1, le=3600)] = 60
     """The longest hold a client can ask for; more is cut to this. Keep it below the time limit of
     every proxy between the clients and this process."""
+    max_prefer_seconds: Annotated[int, Meta(ge=1, le=3600)] = 55
+    """How long a request with the preference `wait` (RFC 7240) is held at most; more is cut to
+    this. Keep it below the time limit of every proxy between the clients and this process."""
+    first_hold_seconds: Annotated[float, Meta(ge=0, le=3600)] = 0.0
+    """How long a request that creates a job and asks to wait is held, before it is redirected to
+    where it can wait on: a job that ends within that time needs one request instead of two. 0
+    redirects at once, as TheEye documents it."""
     parse_bytes: Bytes = 1024 * 1024
     """The largest element of an output that is parsed for a client (the parse format); a larger one
     is 502 and can be had in the other formats. Parsing takes a core up to 1.5 s for each MiB of

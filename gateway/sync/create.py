@@ -9,14 +9,16 @@ from urllib.parse import quote
 
 from gateway.admission.identity.claims import is_customer_name
 from gateway.admission.identity.rejection import rejection
+from gateway.admission.limits.holds import Place
 from gateway.downstream.exchange import Kind
-from gateway.errors import NO_STORE, ContentTooLarge, MemoryFull, Response, TargetTooLong
+from gateway.errors import ContentTooLarge, MemoryFull, Response, TargetTooLong
 from gateway.protocols.http.content_coding import InflatesTooFar, Undecodable, inflated
 from gateway.protocols.http.fields import value as field_value
-from gateway.protocols.http.fields import without
-from gateway.protocols.theeye.job import job_fields, parse_job
+from gateway.protocols.theeye.job import parse_job
+from gateway.sync.created_hold import Created
 from gateway.sync.jobs.access import result_path
 from gateway.sync.jobs.reader import Requester, passed
+from gateway.sync.preferred import holding, preferences_of
 from gateway.sync.wait_parameters import (
     append,
     asks_to_wait,
@@ -32,13 +34,13 @@ if TYPE_CHECKING:
 
     from gateway.admission.identity.identities import Identity
     from gateway.admission.limits.buffers import Buffered, Buffers
-    from gateway.admission.limits.holds import Place
     from gateway.config import LimitsConfig, SyncConfig
     from gateway.downstream.exchange import Exchange
     from gateway.errors import Field
     from gateway.protocols.http.query import Query
     from gateway.protocols.theeye.job import Job
     from gateway.protocols.theeye.routes import CreateRoute
+    from gateway.sync.created_hold import CreatedHold
     from gateway.upstream.messages.messages import UpstreamResponse
 
 LOCATION_BYTES = 1024
@@ -61,7 +63,7 @@ class Passed:
 class CreateAndWait:
     """``outbound`` gives the fields to send upstream for a request, all but the framing;
     ``answered`` is told the status with which the upstream answers a client; ``place`` gives a
-    place for a wait, or raises."""
+    place for a wait, or raises; ``hold`` waits with clients that need not be redirected."""
 
     def __init__(
         self,
@@ -70,6 +72,7 @@ class CreateAndWait:
         answered: Callable[[Identity, int, Response | None], None],
         *,
         place: Callable[[Exchange], Place],
+        hold: CreatedHold,
         buffers: Buffers,
         config: SyncConfig,
         limits: LimitsConfig,
@@ -78,6 +81,7 @@ class CreateAndWait:
         self._outbound = outbound
         self._answered = answered
         self._place = place
+        self._hold = hold
         self._buffers = buffers
         self._config = config
         self._limits = limits
@@ -92,9 +96,9 @@ class CreateAndWait:
             MemoryFull: there is no room for the content. Nor then.
             BadGateway, GatewayTimeout, Overloaded: as the upstream's failures are mapped.
         """
-        query = exchange.query
+        query, preferences = exchange.query, preferences_of(exchange.client)
         exchange.buffered = self._buffers.of(exchange.identity.key)
-        if asks_to_wait(query):
+        if preferences.asks_for_waiting or asks_to_wait(query):
             exchange.kind = Kind.CREATE
             self._check(query)
             most = self._limits.result_bytes
@@ -107,10 +111,17 @@ class CreateAndWait:
                 return content
             exchange.kind = Kind.CREATE
             self._check(query)
-        with self._place(exchange) as place:
-            response = await self._created(exchange, route, query, content.prefix)
-            place.keep(exchange.job_id.lower())
-            return response
+        held_for = holding(
+            preferences, self._config, otherwise_seconds=self._config.first_hold_seconds
+        )
+        with self._place(exchange) if held_for.waits else Place() as place:
+            reply = await self._created(exchange, content.prefix)
+            job = _job(reply, self._limits.result_bytes) if reply.status in {200, 303} else None
+            if job is None or (route.by_secret and not job.secret):
+                return passed(reply)
+            created = self._known(exchange, route, reply, job)
+            place.keep(job.id.lower())
+            return await self._hold.respond(exchange, created, held_for, place)
 
     def _check(self, query: Query) -> None:
         """No job is created that could not be waited for."""
@@ -129,9 +140,8 @@ class CreateAndWait:
             return Passed()
         return await _read(exchange, most)
 
-    async def _created(
-        self, exchange: Exchange, route: CreateRoute, query: Query, content: bytes
-    ) -> Response:
+    async def _created(self, exchange: Exchange, content: bytes) -> UpstreamResponse:
+        """What the upstream says to the one request that makes the job."""
         buffered, exchange.buffered = exchange.buffered, None
         assert buffered is not None
         try:
@@ -147,16 +157,18 @@ class CreateAndWait:
         exchange.buffered.become(len(reply.content))
         said = rejection(reply.status, reply.reason, reply.fields, reply.content)
         self._answered(exchange.identity, reply.status, said)
-        job = _job(reply, self._limits.result_bytes) if reply.status in {200, 303} else None
-        if job is None or (route.by_secret and not job.secret):
-            return passed(reply)
+        return reply
+
+    def _known(
+        self, exchange: Exchange, route: CreateRoute, reply: UpstreamResponse, job: Job
+    ) -> Created:
         exchange.job_id, exchange.job_state = job.id, job.state
         if route.by_secret:
             path, customer = result_path(job.id, job.secret), job.customer_name
         else:
             path, customer = result_path(job.id), exchange.identity.customer
-        location = job_location(path, query, job, customer, self._config)
-        return redirect(reply, job, location)
+        location = job_location(path, exchange.query, job, customer, self._config)
+        return Created(reply, job, location, by_secret=route.by_secret)
 
     async def _asked(
         self, exchange: Exchange, content: bytes, buffered: Buffered
@@ -188,21 +200,6 @@ def job_location(path: str, query: Query, job: Job, customer: str, config: SyncC
     if not is_named and is_customer_name(job.customer_name):
         location = append(location, f"customer={quote(job.customer_name, safe='')}")
     return location
-
-
-def redirect(reply: UpstreamResponse, job: Job, location: str) -> Response:
-    """The upstream's answer made a 303."""
-    kept = without(reply.fields, b"location", b"cache-control")
-    return Response(
-        303,
-        reply.content,
-        (
-            *kept,
-            (b"Location", location.encode("ascii")),
-            *job_fields(job.id, job.state),
-            NO_STORE,
-        ),
-    )
 
 
 async def _read(exchange: Exchange, max_bytes: int) -> Passed:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gateway.sync.result_cache import Results
     from gateway.sync.results.formats import Format
     from gateway.sync.results.formatter import Formatter
+    from gateway.sync.watch.run_times import TaskKey
     from gateway.sync.watch.watcher import Watcher
 
 MAX_RESUMED = 20_000
@@ -77,6 +78,13 @@ class Unended:
     """What answers about the job carry of the upstream's fields, or as those would be."""
     snapshot: Snapshot | None = None
     """None where the client has not been shown the job."""
+    job: Job | None = None
+    """The whole job where it was read right now."""
+
+    @property
+    def task(self) -> TaskKey | None:
+        """The task of the job, where that is known."""
+        return self.snapshot.last_seen.task if self.snapshot is not None else None
 
 
 class JobHold:
@@ -110,9 +118,9 @@ class JobHold:
 
     async def hold(
         self, exchange: Exchange, wanted: Wanted, time: HoldTime, snapshot: Snapshot | None = None
-    ) -> Response | Unended:
-        """The final response, or that there is none yet. Time that it only waited is added to
-        ``exchange.held_seconds``.
+    ) -> Response | Refused | Unended:
+        """The result, or why there is none, or that there is none yet. Time that it only waited is
+        added to ``exchange.held_seconds``.
 
         ``snapshot``: what this client was shown of the job a moment ago; else it is read at once.
 
@@ -124,23 +132,26 @@ class JobHold:
         needs_read = snapshot is None
         verdict: WaitVerdict | None = None
         false_alarms = 0
+        job: Job | None = None
         while True:
             if needs_read:
                 read_at = self._clock()
                 read = await self._read(wanted, has_ended=verdict is WaitVerdict.ENDED)
                 if read is None:
                     return _unended(wanted, snapshot, was_drained=True)
-                response = await self._final(exchange, wanted, read, snapshot)
-                if response is not None:
-                    return response
-                # The job may be large; while the request is held nothing keeps it.
-                snapshot = _snapshot(read, read_at) if isinstance(read, Found) else snapshot
+                final = await self._final(exchange, wanted, read, snapshot)
+                if final is not None:
+                    return final
+                if isinstance(read, Found):
+                    snapshot, job = _snapshot(read, read_at), read.job
                 del read
             needs_read = True
             false_alarms += verdict is WaitVerdict.ENDED
             remaining = deadline - self._clock()
             if remaining <= 0:
-                return _unended(wanted, snapshot)
+                return _unended(wanted, snapshot, job)
+            # The job may be large; while the request is held nothing keeps it.
+            job = None
             verdict = await self._wait(
                 exchange, wanted, time, remaining, snapshot, false_alarms=false_alarms
             )
@@ -165,8 +176,8 @@ class JobHold:
 
     async def _final(
         self, exchange: Exchange, wanted: Wanted, read: Read, snapshot: Snapshot | None
-    ) -> Response | None:
-        """The answer that a read leads to, None where the job goes on or nothing was said."""
+    ) -> Response | Refused | None:
+        """What a read leads to, None where the job goes on or nothing was said."""
         match read:
             case Refused():
                 refused = read.response
@@ -175,7 +186,7 @@ class JobHold:
                 exchange.job_state = ""
                 if read.is_ours:
                     exchange.refuse(OTHER_ORGANIZATION)
-                return read.response
+                return read
             case Found():
                 self._answered(exchange.identity, 200, None)
                 exchange.job_state = read.job.state
@@ -190,9 +201,9 @@ class JobHold:
         """Of a job that was waited for; one that had ended before says nothing about waits."""
         if self._ended is not None:
             self._ended(job.id, last_seen.unended_at)
-        seconds = job.run_seconds
-        if job.task_id and seconds is not None:
-            self._watcher.learn((job.customer_name, job.task_id), job.id, seconds)
+        seconds, task = job.run_seconds, task_of(job)
+        if task is not None and seconds is not None:
+            self._watcher.learn(task, job.id, seconds)
 
     async def _read(self, wanted: Wanted, *, has_ended: bool) -> Read | None:
         """The job; None where this process is to stop before it is there."""
@@ -228,9 +239,16 @@ class JobHold:
             exchange.held_seconds += self._clock() - began
 
 
-def _unended(wanted: Wanted, snapshot: Snapshot | None, *, was_drained: bool = False) -> Unended:
+def task_of(job: Job) -> TaskKey | None:
+    """The task whose run times the job's tell of."""
+    return (job.customer_name, job.task_id) if job.task_id else None
+
+
+def _unended(
+    wanted: Wanted, snapshot: Snapshot | None, job: Job | None = None, *, was_drained: bool = False
+) -> Unended:
     if snapshot is not None:
-        return Unended(was_drained, snapshot.known, snapshot.fields, snapshot)
+        return Unended(was_drained, snapshot.known, snapshot.fields, snapshot, job)
     known = KnownJob(wanted.access.job_id, None, None)
     return Unended(was_drained, known, cross_origin_fields(wanted.access.origin))
 
@@ -238,8 +256,7 @@ def _unended(wanted: Wanted, snapshot: Snapshot | None, *, was_drained: bool = F
 def _snapshot(found: Found, read_at: float) -> Snapshot:
     job = found.job
     known = KnownJob(job.id, job.lifecycle or None, job.state or None)
-    task = (job.customer_name, job.task_id) if job.task_id else None
-    return Snapshot(known, LastSeen(read_at, task), found.fields)
+    return Snapshot(known, LastSeen(read_at, task_of(job)), found.fields)
 
 
 def _client(access: JobAccess) -> tuple[bytes, str, bytes | None]:

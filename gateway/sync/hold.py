@@ -1,17 +1,19 @@
-"""A request for a result, and what the redirect loop answers to it."""
+"""A request for a result: held, and then sent on, or told that the job goes on."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from gateway.downstream.exchange import Kind, Outcome
-from gateway.errors import INVALID_JOB_ID, TIME_UP, GatewayError, Response
+from gateway.errors import INVALID_JOB_ID, JSON_CONTENT, TIME_UP, GatewayError
 from gateway.protocols.http.fields import value
 from gateway.protocols.theeye.cors import cross_origin_fields
 from gateway.protocols.theeye.job import INVALID_ID, is_job_id, job_fields
-from gateway.sync.held_job import HoldTime, Wanted
+from gateway.sync.held_job import HoldTime, Unended, Wanted
 from gateway.sync.jobs.access import job_access, secret_access
-from gateway.sync.responses import see_other, timed_out
+from gateway.sync.jobs.reader import Refused
+from gateway.sync.preferred import Holding, holding, preferences_of
+from gateway.sync.responses import accepted, made_here, see_other, shortened, timed_out
 from gateway.sync.result_cache import holder
 from gateway.sync.results.formats import result_format
 from gateway.sync.wait_parameters import (
@@ -19,30 +21,36 @@ from gateway.sync.wait_parameters import (
     drained_location,
     hold_parameters,
     next_location,
+    result_location,
 )
 
 if TYPE_CHECKING:
     from gateway.admission.limits.buffers import Buffers
     from gateway.config import SyncConfig
     from gateway.downstream.exchange import Exchange
+    from gateway.errors import Response
     from gateway.protocols.theeye.routes import ResultRoute
-    from gateway.sync.held_job import JobHold, Unended
+    from gateway.sync.held_job import JobHold
     from gateway.sync.jobs.access import JobAccess
+    from gateway.sync.watch.watcher import Watcher
 
 
 class ResultHold:
     """A request whose time is up is sent on to the next of its wait, or told that it was the last.
     A client that follows its redirect at once waits on without another read."""
 
-    def __init__(self, jobs: JobHold, buffers: Buffers, config: SyncConfig) -> None:
+    def __init__(
+        self, jobs: JobHold, watcher: Watcher, buffers: Buffers, config: SyncConfig
+    ) -> None:
         self._jobs = jobs
+        self._watcher = watcher
         self._buffers = buffers
         self._config = config
 
     async def answer(self, exchange: Exchange, route: ResultRoute) -> Response:
         """
         Raises:
-            BadRequest: a parameter of the wait, or the organization, is wrong.
+            BadRequest: a parameter of the wait, a preference or the organization is wrong.
             ResponseTooLarge: the job is larger than may be held here; it is untouched.
             MemoryFull: there is no room for the job, or its result, now.
         """
@@ -55,6 +63,9 @@ class ResultHold:
         exchange.buffered = self._buffers.of(exchange.identity.key)
         try:
             parameters = hold_parameters(exchange.query, self._config)
+            held_for = holding(
+                preferences_of(client), self._config, otherwise_seconds=parameters.hold_seconds
+            )
             access = self._access(exchange, route)
             wanted = Wanted(
                 access,
@@ -62,7 +73,7 @@ class ResultHold:
                 holder(access, exchange.identity),
             )
             try:
-                response = await self._held(exchange, wanted, parameters)
+                response = await self._held(exchange, wanted, parameters, held_for)
             finally:
                 heard = access.heard
                 exchange.upstream_status, exchange.upstream_seconds = heard.status, heard.seconds
@@ -79,29 +90,36 @@ class ResultHold:
         return job_access(route.job_id, exchange.query, fields, exchange.identity, default)
 
     async def _held(
-        self, exchange: Exchange, wanted: Wanted, parameters: HoldParameters
+        self, exchange: Exchange, wanted: Wanted, parameters: HoldParameters, holding: Holding
     ) -> Response:
-        seconds, snapshot = 0, None
-        if parameters.may_wait:
-            seconds = parameters.hold_seconds
-            snapshot = self._jobs.resumed(exchange, wanted.access)
-        time = HoldTime(seconds, parameters.waited_seconds, looks_last=parameters.is_last)
+        """The result, or where to ask for it again."""
+        seconds, snapshot = holding.seconds, None
+        if holding.redirects:
+            if parameters.may_wait:
+                snapshot = self._jobs.resumed(exchange, wanted.access)
+            else:
+                seconds = 0
+        looks_last = parameters.is_last or not holding.redirects
+        time = HoldTime(seconds, parameters.waited_seconds, looks_last=looks_last)
         held = await self._jobs.hold(exchange, wanted, time, snapshot)
-        if isinstance(held, Response):
-            return held
-        if held.was_drained:
-            return self._drained(exchange, wanted.access.path, held)
-        return self._time_up(exchange, wanted.access, parameters, held)
+        match held:
+            case Refused():
+                return held.response
+            case Unended() if holding.redirects:
+                return self._sent_on(exchange, wanted.access, parameters, held)
+            case Unended():
+                return self._accepted(exchange, wanted.access, parameters, holding, held)
+        return held.with_fields(*holding.fields(has_result=True))
 
-    def _drained(self, exchange: Exchange, path: str, held: Unended) -> Response:
-        """Off to another process, to the same request again."""
-        exchange.outcome = Outcome.DRAINED
-        return see_other(drained_location(path, exchange.query, self._config), held.carried)
-
-    def _time_up(
+    def _sent_on(
         self, exchange: Exchange, access: JobAccess, parameters: HoldParameters, held: Unended
     ) -> Response:
         """On to the next request, or the end where this was the last."""
+        if held.was_drained:
+            # Off to another process, to the same request again.
+            exchange.outcome = Outcome.DRAINED
+            location = drained_location(access.path, exchange.query, self._config)
+            return see_other(location, held.carried)
         if parameters.is_last:
             exchange.reason = TIME_UP
             return timed_out(held.known, held.carried)
@@ -109,3 +127,29 @@ class ResultHold:
         counter = parameters.counter + 1
         location = next_location(access.path, exchange.query, counter, self._config)
         return see_other(location, held.carried)
+
+    def _accepted(
+        self,
+        exchange: Exchange,
+        access: JobAccess,
+        parameters: HoldParameters,
+        holding: Holding,
+        held: Unended,
+    ) -> Response:
+        """The job as it stands, and when to come again."""
+        if held.was_drained:
+            exchange.outcome = Outcome.DRAINED
+        content = shortened(held.known) if held.job is None else held.job.raw
+        buffered = exchange.buffered
+        assert buffered is not None, "there is room for what is read"
+        buffered.become(0)
+        buffered.grow(len(content))
+        age_seconds = parameters.waited_seconds + exchange.held_seconds
+        response = accepted(
+            content,
+            (JSON_CONTENT,),
+            location=result_location(access.path, exchange.query, self._config),
+            retry_seconds=self._watcher.retry_seconds(held.task, age_seconds),
+            preferred=holding.fields(has_result=False),
+        )
+        return made_here(response, held.carried)

@@ -13,6 +13,8 @@ from gateway.errors import JSON_CONTENT, NO_STORE, Response
 from gateway.protocols.http.fields import value, without
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from gateway.errors import Field
 
 
@@ -34,6 +36,32 @@ def see_other(location: str, carried: tuple[Field, ...]) -> Response:
     """The client is sent on, as TheEye does it."""
     fields = ((b"Location", location.encode("ascii")), JSON_CONTENT)
     return made_here(Response(303, b"{}", fields), carried)
+
+
+def accepted(
+    content: bytes,
+    fields: Iterable[Field],
+    *,
+    location: str,
+    retry_seconds: int,
+    preferred: tuple[Field, ...],
+) -> Response:
+    """The job goes on; its result can be had at ``location`` later (RFC 9110, 15.3.3)."""
+    return Response(
+        202,
+        content,
+        (
+            *fields,
+            (b"Location", location.encode("ascii")),
+            (b"Retry-After", b"%d" % retry_seconds),
+            *preferred,
+        ),
+    )
+
+
+def shortened(job: KnownJob) -> bytes:
+    """A job of which no more is known."""
+    return msgspec.json.encode(job)
 
 
 def timed_out(job: KnownJob, carried: tuple[Field, ...]) -> Response:

@@ -23,6 +23,7 @@ from gateway.proxy.websocket import WebSocketRelay
 from gateway.sync.create import CreateAndWait
 from gateway.sync.preflight import Preflights
 from gateway.upstream import Upstream
+from tests.support.theeye import created_hold
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -64,7 +65,8 @@ def pipeline_before(
     upstream = Upstream(UpstreamConfig(url=upstream_url), time.monotonic)
     forwarding = Forwarding((), upstream.host, preserve_host=False)
     identities = Identities(IdentityConfig(), None, time.monotonic, time.monotonic, 5.0)
-    limits = LimitsConfig()
+    limits, sync = LimitsConfig(), SyncConfig()
+    buffers = Buffers(limits.buffered_bytes, limits.result_bytes)
     checks = Checks(limits.fields_bytes, identities, None, time.monotonic)
 
     def outbound(exchange: Exchange) -> list[Field]:
@@ -81,8 +83,9 @@ def pipeline_before(
             outbound,
             identities.answered,
             place=checks.place,
-            buffers=Buffers(limits.buffered_bytes, limits.result_bytes),
-            config=SyncConfig(),
+            hold=created_hold(upstream, sync, buffers),
+            buffers=buffers,
+            config=sync,
             limits=limits,
         ),
         hold=hold or Unheld(),

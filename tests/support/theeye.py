@@ -13,9 +13,14 @@ from gateway.admission.limits.buffers import Buffers
 from gateway.downstream.exchange import Exchange
 from gateway.errors import BadGateway, ResponseTooLarge
 from gateway.protocols.http.query import split
+from gateway.sync.created_hold import CreatedHold
+from gateway.sync.held_job import JobHold
 from gateway.sync.jobs.reader import JobReader
 from gateway.sync.jobs.result_reader import ResultReader
+from gateway.sync.result_cache import Results
+from gateway.sync.results.formatter import Formatter
 from gateway.sync.results.parsing import ParsingThread
+from gateway.sync.watch.watcher import Watcher
 from gateway.upstream.messages.messages import Heard, Purpose, UpstreamResponse
 from tests.support.client import client
 from tests.support.virtual_time import now
@@ -23,6 +28,7 @@ from tests.support.virtual_time import now
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gateway.config import SyncConfig
     from gateway.errors import Field, Response
     from gateway.sync.jobs.reader import Requester
 
@@ -110,6 +116,19 @@ def reader(upstream: Requester, max_bytes: int, buffers: Buffers | None = None) 
     """How jobs are read for clients."""
     buffers = buffers or plenty()
     return ResultReader(orchestrator(upstream, max_bytes, buffers), upstream, buffers, max_bytes)
+
+
+def created_hold(upstream: Requester, config: SyncConfig, buffers: Buffers) -> CreatedHold:
+    """How clients wait in the request that creates a job."""
+    watcher = Watcher(orchestrator(upstream, 100_000, buffers), now, lambda: 0.5, config)
+    hold = JobHold(
+        Results(reader(upstream, 100_000, buffers).read, now, config),
+        watcher,
+        lambda _identity, _status, _said: None,
+        now,
+        formatter=Formatter(ParsingThread(), config),
+    )
+    return CreatedHold(hold, watcher, config)
 
 
 def plenty() -> Buffers:

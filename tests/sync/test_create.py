@@ -23,6 +23,7 @@ from tests.support.theeye import (
     JOB_ID,
     LOOKUP_FAILED,
     TheEye,
+    created_hold,
     exchange,
     job,
     plenty,
@@ -56,13 +57,15 @@ def handler(
         return [*exchange.client.fields, (b"X-Forwarded-For", b"192.0.2.1")]
 
     told = answered or (lambda _identity, _status, _said: None)
+    settings, buffers = SyncConfig(**config), buffers or plenty()
     return CreateAndWait(
         upstream,
         outbound,
         told,
         place=free,
-        buffers=buffers or plenty(),
-        config=SyncConfig(**config),
+        hold=created_hold(upstream, settings, buffers),
+        buffers=buffers,
+        config=settings,
         limits=LIMITS,
     )
 

@@ -8,6 +8,7 @@ from gateway.downstream.exchange import Exchange
 from gateway.errors import Response
 from gateway.sync.held_job import HoldTime, JobHold, Snapshot, Unended, Wanted
 from gateway.sync.jobs.access import job_access
+from gateway.sync.jobs.reader import Refused
 from gateway.sync.responses import KnownJob
 from gateway.sync.result_cache import Results
 from gateway.sync.results.formats import Format
@@ -47,7 +48,9 @@ class Holding:
     def _answered(self, _identity: Identity, _status: int, _said: Response | None) -> None:
         """Nobody asks."""
 
-    async def hold(self, time: HoldTime, snapshot: Snapshot | None = None) -> Response | Unended:
+    async def hold(
+        self, time: HoldTime, snapshot: Snapshot | None = None
+    ) -> Response | Refused | Unended:
         held = held_for()
         return await self.jobs.hold(held, wanted_by(held), time, snapshot)
 

@@ -11,7 +11,7 @@ from gateway.admission.identity.identities import Identity
 from gateway.admission.limits.buffers import Buffers
 from gateway.config import SyncConfig
 from gateway.downstream.exchange import Exchange, Kind, Outcome
-from gateway.errors import BadRequest, Response, ResponseTooLarge
+from gateway.errors import BadRequest, Field, Response, ResponseTooLarge
 from gateway.protocols.theeye.routes import ResultRoute
 from gateway.sync.held_job import JobHold
 from gateway.sync.hold import ResultHold
@@ -56,7 +56,7 @@ class Gateway:
         self.results = Results(reader(upstream, 100_000, buffers).read, now, settings)
         formatter = Formatter(ParsingThread(), settings)
         self.jobs = JobHold(self.results, self.watcher, self._answered, now, formatter=formatter)
-        self.hold = ResultHold(self.jobs, buffers, settings)
+        self.hold = ResultHold(self.jobs, self.watcher, buffers, settings)
 
     def _answered(self, _identity: Identity, status: int, _said: Response | None) -> None:
         self.statuses.append(status)
@@ -65,8 +65,8 @@ class Gateway:
         return await self.hold.answer(held, ResultRoute(job_id, secret))
 
 
-def get(query: str, **options: Any) -> Exchange:
-    return exchange("GET", f"/job/{JOB_ID}/result?{query}", **options)
+def get(query: str, fields: tuple[Field, ...] = (), **options: Any) -> Exchange:
+    return exchange("GET", f"/job/{JOB_ID}/result?{query}", *fields, **options)
 
 
 async def ask(query: str, upstream: TheEye, **config: Any) -> tuple[Response, Exchange, float]:
@@ -658,3 +658,57 @@ async def test_nothing_is_left_of_many_waits_however_they_ended() -> None:
     assert not gateway.results._kept
     assert not gateway.results._tasks
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_rfc_7240_4_3_request_for_a_result_is_held_for_as_long_as_is_preferred() -> None:
+    prefers = get("timeout=5&limit=1", fields=((b"Prefer", b"wait=30"),))
+    response = await Gateway(TheEye(changes_at=20)).answer(prefers)
+    assert response.status == 200
+    assert 20 <= now() < 22
+    named = shown(response)
+    assert (named["Preference-Applied"], named["Vary"]) == ("wait=30", "Prefer")
+
+
+@pytest.mark.parametrize(
+    ("prefer", "seconds"), [(b"wait=3", 3), (b"wait=0", 0), (b"respond-async", 0)]
+)
+@pytest.mark.parametrize("counter", [0, 99])
+async def test_job_that_goes_on_is_accepted_where_that_is_preferred(
+    prefer: bytes, seconds: float, counter: int
+) -> None:
+    upstream = TheEye()
+    held = get(f"counter={counter}", fields=((b"Prefer", prefer),))
+    response = await Gateway(upstream).answer(held)
+    assert now() == seconds
+    assert (response.status, response.content) == (202, job())
+    named = shown(response)
+    assert named["Location"] == f"/job/{JOB_ID}/result?counter={counter}&limit=10&timeout=5"
+    assert int(named["Retry-After"]) >= 1
+    assert named["Preference-Applied"] == prefer.decode()
+    assert (named["Vary"], named["X-TheEye-Job-State"]) == ("Prefer", "in_progress")
+    assert len(upstream.asked) == 1 or seconds
+
+
+async def test_job_of_which_nothing_can_be_said_is_accepted_by_its_id() -> None:
+    held = get("", fields=((b"Prefer", b"wait=2"),))
+    response = await Gateway(TheEye(None)).answer(held)
+    assert response.status == 202
+    assert json.loads(response.content) == {"id": JOB_ID, "lifecycle": None, "state": None}
+
+
+async def test_drained_process_accepts_the_job_where_that_is_preferred() -> None:
+    gateway = Gateway(TheEye())
+    held = get("", fields=((b"Prefer", b"wait=50"),))
+    async with asyncio.TaskGroup() as group:
+        asking = group.create_task(gateway.answer(held))
+        await asyncio.sleep(2)
+        gateway.watcher.drain()
+    response = asking.result()
+    assert (response.status, held.outcome, now()) == (202, Outcome.DRAINED, 2)
+    assert json.loads(response.content)["lifecycle"] == "assigned"
+
+
+async def test_malformed_preference_of_a_strict_client_is_refused() -> None:
+    held = get("", fields=((b"Prefer", b"wait=x"), (b"Prefer", b"handling=strict")))
+    with pytest.raises(BadRequest, match="malformed"):
+        await Gateway(TheEye()).answer(held)

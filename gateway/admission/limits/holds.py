@@ -126,6 +126,10 @@ class Place:
         """The client is sent to where it can go on waiting for this job."""
         self._next = job_id
 
+    def leave(self) -> None:
+        """The client has what it waited for."""
+        self._next = ""
+
     def __enter__(self) -> Self:
         return self
 

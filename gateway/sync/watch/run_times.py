@@ -34,6 +34,7 @@ many."""
 _TOLERANCE = 0.1
 """Share of its run time by which the quickest of twenty may be noticed late."""
 _SHORTEST = 0.001
+_RETRY_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,14 @@ class History:
         """Ages at which jobs of this task usually end; None where too little is known."""
         runs = self._tasks.get(task) if task is not None else None
         return runs.usual if runs is not None else None
+
+
+def retry_seconds(age_seconds: float, usual: Usual | None) -> int:
+    """When to look next for a job of that age, in whole seconds from now, 1 at least: at the time
+    that such jobs usually take, and after that in a tenth of its age."""
+    typical = math.sqrt(usual.early * usual.late) if usual is not None else 0.0
+    wanted = typical - age_seconds if age_seconds < typical else age_seconds * _RETRY_SHARE
+    return max(1, math.ceil(wanted))
 
 
 def usual(seconds: deque[float]) -> Usual | None:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from gateway.sync.watch.registry import Registry
-from gateway.sync.watch.run_times import History
+from gateway.sync.watch.run_times import History, retry_seconds
 from gateway.sync.watch.scheduler import Scheduler
 from gateway.sync.watch.state import LastSeen, Waiter, WaitVerdict, Watch
 
@@ -134,6 +134,10 @@ class Watcher:
         """True where a client may wait on without another read: its credentials were good within
         ``TRUST_SECONDS``."""
         return last_seen.shown_at > self._clock() - TRUST_SECONDS
+
+    def retry_seconds(self, task: TaskKey | None, age_seconds: float) -> int:
+        """The seconds after which to ask again for a job of that age."""
+        return retry_seconds(age_seconds, self._history.usual(task))
 
     def learn(self, task: TaskKey, job_id: str, seconds: float) -> None:
         """Learn from a job that was waited for and has ended; it ran for ``seconds``."""

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sync.watch.run_times import FORGET_SECONDS, MAX_RUN_SECONDS, MAX_TASKS, History, Usual
+from gateway.sync.watch.run_times import (
+    FORGET_SECONDS,
+    MAX_RUN_SECONDS,
+    MAX_TASKS,
+    History,
+    Usual,
+    retry_seconds,
+)
 
 TASK = ("acme", "task")
 
@@ -79,3 +86,21 @@ def test_usual_span_is_always_one(seconds: list[float]) -> None:
     usual = learned(*seconds)
     assert usual is not None
     assert 0 < usual.early < usual.late < math.inf
+
+
+@pytest.mark.parametrize(
+    ("age", "usual_ages", "expected"),
+    [
+        (0, None, 1),
+        (30, None, 3),
+        (0, Usual(4, 9), 6),
+        (4.5, Usual(4, 9), 2),
+        (5.9, Usual(4, 9), 1),
+        (60, Usual(4, 9), 6),
+        (0, Usual(0.01, 0.01), 1),
+    ],
+)
+def test_client_is_told_to_come_again_when_such_jobs_usually_have_ended(
+    age: float, usual_ages: Usual | None, expected: int
+) -> None:
+    assert retry_seconds(age, usual_ages) == expected

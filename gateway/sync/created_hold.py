@@ -1,0 +1,114 @@
+"""The response to a request that has created a job: held for the result, or sent on at once.
+
+From here on the job exists. Whoever is told of a failure may repeat the request, and make another
+one; so what can be told at the result's address is told there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.downstream.exchange import Outcome
+from gateway.errors import NO_STORE, GatewayError, Response
+from gateway.protocols.http.fields import without
+from gateway.protocols.http.query import split
+from gateway.protocols.theeye.job import job_fields
+from gateway.sync.held_job import HoldTime, JobHold, Unended, Wanted, task_of
+from gateway.sync.jobs.access import job_access, secret_access
+from gateway.sync.jobs.reader import Refused
+from gateway.sync.responses import accepted
+from gateway.sync.result_cache import holder
+from gateway.sync.results.formats import result_format
+
+if TYPE_CHECKING:
+    from gateway.admission.limits.holds import Place
+    from gateway.config import SyncConfig
+    from gateway.downstream.exchange import Exchange
+    from gateway.errors import Field
+    from gateway.protocols.theeye.job import Job
+    from gateway.sync.jobs.access import JobAccess
+    from gateway.sync.preferred import Holding
+    from gateway.sync.watch.watcher import Watcher
+    from gateway.upstream.messages.messages import UpstreamResponse
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A job that was just created."""
+
+    reply: UpstreamResponse
+    """The upstream's response, which is the job."""
+    job: Job
+    location: str
+    """Where its result is."""
+    by_secret: bool
+
+
+class CreatedHold:
+    """Holds creating requests, each for its job."""
+
+    def __init__(self, jobs: JobHold, watcher: Watcher, config: SyncConfig) -> None:
+        self._jobs = jobs
+        self._watcher = watcher
+        self._config = config
+
+    async def respond(
+        self, exchange: Exchange, created: Created, holding: Holding, place: Place
+    ) -> Response:
+        """The result, if it comes within the time; else the job, and where its result will be."""
+        job = created.job
+        held = await self._held(exchange, created, holding) if holding.seconds > 0 else None
+        match held:
+            case Response():
+                place.leave()
+                where = (b"Content-Location", created.location.encode("ascii"))
+                made = held.with_fields(where, *holding.fields(has_result=True))
+                return made.with_fields(*job_fields(job.id, exchange.job_state))
+            case Refused():
+                place.leave()
+                return held.response.with_fields(*job_fields(job.id, exchange.job_state))
+        if held is not None and held.was_drained:
+            exchange.outcome = Outcome.DRAINED
+        response = self._unended(exchange, created, holding)
+        return response.with_fields(*job_fields(job.id, job.state), NO_STORE)
+
+    async def _held(
+        self, exchange: Exchange, created: Created, holding: Holding
+    ) -> Response | Refused | Unended | None:
+        """None where a failure is to be told at the result's address."""
+        try:
+            access = self._access(exchange, created)
+            format_ = result_format(exchange.query, self._config.profile)
+            wanted = Wanted(access, format_, holder(access, exchange.identity))
+            time = HoldTime(holding.seconds, looks_last=not holding.redirects)
+            try:
+                return await self._jobs.hold(exchange, wanted, time)
+            finally:
+                exchange.upstream_status = access.heard.status or exchange.upstream_status
+                exchange.upstream_seconds += access.heard.seconds
+        except GatewayError as failure:
+            exchange.reason = failure.code
+            return None
+
+    def _access(self, exchange: Exchange, created: Created) -> JobAccess:
+        """As the client has it at the result's address."""
+        job, fields, identity = created.job, exchange.client.fields, exchange.identity
+        if created.by_secret:
+            return secret_access(job.id, job.secret, fields, identity)
+        _, query = split(created.location)
+        return job_access(job.id, query, fields, identity, self._config.default_customer)
+
+    def _unended(self, exchange: Exchange, created: Created, holding: Holding) -> Response:
+        reply, location = created.reply, created.location
+        kept = without(reply.fields, b"location", b"cache-control")
+        if holding.redirects:
+            field: Field = (b"Location", location.encode("ascii"))
+            return Response(303, reply.content, (*kept, field))
+        return accepted(
+            reply.content,
+            kept,
+            location=location,
+            retry_seconds=self._watcher.retry_seconds(task_of(created.job), exchange.held_seconds),
+            preferred=holding.fields(has_result=False),
+        )
