@@ -88,13 +88,12 @@ async def test_job_of_another_organization_is_as_one_that_does_not_exist(
     other = orchestrator.create("instant")
     token = orchestrator.tokens["globex-user"]
     shown = []
-    compared = (b"Content-Type", b"Vary", b"Server", b"X-TheEye-Job-State")
     async with gateway_before(orchestrator.url) as server:
         for job_id in (other.id, NOBODY):
             target = f"/job/{job_id}/result?access_token={token}"
             head, content = await once(server.url, request(target, PROBLEM, ORIGIN))
             assert head.startswith(b"HTTP/1.1 404 ")
-            shown.append(([fields(head, name) for name in compared], content))
+            shown.append((re.sub(rb"Date: [^\r]*|%b" % job_id.encode(), b"", head), content))
     assert shown[0] == shown[1]
     assert shown[0][1] == b'"job not found"'
 

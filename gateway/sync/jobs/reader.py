@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.errors import (
+    JSON_CONTENT,
     GatewayError,
     MemoryFull,
     Overloaded,
@@ -199,15 +200,22 @@ def understood(reply: UpstreamResponse, access: JobAccess) -> Read:
         # By secret the status is that of the result, and the secret is proof enough.
         if access.secret or (reply.status == 200 and job.customer_name == access.customer):
             return Found(job, fields)
-        return _other_organizations(fields) if reply.status == 200 else Failing()
+        return _other_organizations(reply, fields) if reply.status == 200 else Failing()
     if access.secret and reply.status in _NOT_YET:
         return Unfinished()
     if not is_refusal(reply.status, reply.content):
         return Failing()
     if reply.status == _OTHER_ORGANIZATION:
-        return _other_organizations(fields)
+        return _other_organizations(reply, fields)
     return Refused(passed(reply), is_gone(reply.status, reply.content))
 
 
-def _other_organizations(fields: tuple[Field, ...]) -> Refused:
-    return Refused(NOT_FOUND.with_fields(*fields), is_ours=True)
+def _other_organizations(reply: UpstreamResponse, fields: tuple[Field, ...]) -> Refused:
+    """What the upstream says of a job that is not there, field by field (recording
+    job_read_errors): nobody may learn from it that the job is another organization's."""
+    framed = (
+        JSON_CONTENT,
+        (b"Content-Length", b"%d" % len(NOT_FOUND.content)),
+        *(field for field in reply.fields if field[0].lower() == b"date"),
+    )
+    return Refused(Response(404, NOT_FOUND.content, (*fields, *framed)), is_ours=True)

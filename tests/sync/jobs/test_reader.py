@@ -1,7 +1,7 @@
 import pytest
 
 from gateway.admission.limits.buffers import Buffers
-from gateway.errors import Field, MemoryFull, Response
+from gateway.errors import JSON_CONTENT, Field, MemoryFull, Response
 from gateway.protocols.http.query import Query
 from gateway.protocols.theeye.job import NOT_FOUND
 from gateway.sync.jobs.access import job_access, secret_access
@@ -103,7 +103,9 @@ def test_job_of_another_organization_is_not_found_and_shows_nothing(
 ) -> None:
     refused = understood(response, BY_TOKEN)
     assert isinstance(refused, Refused)
-    assert refused.response == NOT_FOUND.with_fields(SERVER, ALLOW_ORIGIN)
+    length = (b"Content-Length", b"%d" % len(NOT_FOUND.content))
+    fields = (SERVER, ALLOW_ORIGIN, JSON_CONTENT, length)
+    assert refused.response == Response(404, NOT_FOUND.content, fields)
 
 
 def test_refusal_passes_as_it_is() -> None:
