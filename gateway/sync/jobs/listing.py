@@ -37,7 +37,10 @@ listing_many_ids)."""
 _BYTES_PER_ID = len(_ID) + 24 + 1
 _OTHER_BYTES = 300
 """Room for method, version, ``Host`` and ``Accept``."""
-_ENDED = "".join(f"&where%5Blifecycle%5D%5B%24in%5D%5B%5D={state}" for state in sorted(FINISHED))
+ENDED_ONLY = "".join(
+    f"&where%5Blifecycle%5D%5B%24in%5D%5B%5D={state}" for state in sorted(FINISHED)
+)
+"""The end of a target that leaves out jobs that go on."""
 _LEAST_RESPONSE_BYTES = 64 * 1024
 _RESPONSE_BYTES_PER_JOB = 512 * 1024
 """Bound of one listed job: about one KiB, and the last line that its script printed where TheEye
@@ -75,15 +78,15 @@ _decoder = msgspec.json.Decoder(list[_Listed])
 
 def capacity(access: JobAccess) -> int:
     """The number of jobs that one request with these credentials can list, at least 1."""
-    fixed = len(_target(access)) + sum(len(n) + len(v) + 4 for n, v in access.credentials.fields)
-    room = (MAX_REQUEST_BYTES - _OTHER_BYTES - len(_ENDED) - fixed) // _BYTES_PER_ID
+    fixed = len(list_path(access)) + sum(len(n) + len(v) + 4 for n, v in access.credentials.fields)
+    room = (MAX_REQUEST_BYTES - _OTHER_BYTES - len(ENDED_ONLY) - fixed) // _BYTES_PER_ID
     return max(1, min(room, MAX_JOBS))
 
 
 def list_target(accesses: Sequence[JobAccess], *, only_ended: bool) -> str:
     """The target of a list; all accesses have the same credentials and organization."""
     ids = "&".join(_ID + access.job_id for access in accesses)
-    return f"{_target(accesses[0])}{ids}{_ENDED if only_ended else ''}"
+    return f"{list_path(accesses[0])}{ids}{ENDED_ONLY if only_ended else ''}"
 
 
 def max_response_bytes(jobs: int) -> int:
@@ -111,6 +114,7 @@ def understood(status: int, content: bytes) -> Listing:
     return Unlisted.FAILING
 
 
-def _target(access: JobAccess) -> str:
+def list_path(access: JobAccess) -> str:
+    """The target of a list up to its conditions, with the credentials of a query."""
     target = f"/{quote(access.customer, safe='')}/job?"
     return f"{target}{access.credentials.query}&" if access.credentials.query else target

@@ -20,6 +20,13 @@ from gateway.protocols.theeye.job import NOT_FOUND, Job, parse_job
 from gateway.sync.jobs.listing import Listing, Unlisted, list_target, max_response_bytes
 from gateway.sync.jobs.listing import understood as list_understood
 from gateway.sync.jobs.outcome import PollOutcome
+from gateway.sync.jobs.ranges import (
+    MAX_RANGE_BYTES,
+    Ended,
+    Unranged,
+    range_target,
+    range_understood,
+)
 from gateway.sync.jobs.refusal import is_gone, is_refusal
 from gateway.upstream.messages.messages import Purpose
 
@@ -29,6 +36,7 @@ if TYPE_CHECKING:
     from gateway.admission.limits.buffers import Buffers
     from gateway.errors import Field
     from gateway.sync.jobs.access import JobAccess
+    from gateway.sync.jobs.ranges import IdRange
     from gateway.sync.results.parsing import ParsingThread
     from gateway.upstream.messages.messages import Heard, UpstreamResponse
 
@@ -157,6 +165,24 @@ class JobReader:
             except GatewayError:
                 return Unlisted.FAILING
             return list_understood(reply.status, reply.content)
+
+    async def poll_range(self, access: JobAccess, ids: IdRange) -> Ended:
+        """Poll the jobs of a range in one request; of ``access`` its job does not count."""
+        with self._buffers.of(access.client) as held:
+            try:
+                reply = await self._upstream.ask(
+                    "GET",
+                    range_target(access, ids),
+                    access.poll_fields,
+                    purpose=Purpose.POLL,
+                    max_bytes=MAX_RANGE_BYTES,
+                    make_room=held.grow,
+                )
+            except ResponseTooLarge:
+                return Unranged.TOO_MUCH
+            except GatewayError:
+                return Unranged.FAILING
+            return range_understood(reply.status, reply.content, ids)
 
     async def _at_once(self, access: JobAccess, purpose: Purpose) -> Read:
         if not access.secret:

@@ -7,6 +7,7 @@ from gateway.protocols.theeye.job import NOT_FOUND
 from gateway.sync.jobs.access import job_access, secret_access
 from gateway.sync.jobs.listing import Listing, Unlisted
 from gateway.sync.jobs.outcome import PollOutcome
+from gateway.sync.jobs.ranges import MAX_RANGE_BYTES, Ended, IdRange, Unranged
 from gateway.sync.jobs.reader import (
     AT_ONCE_BYTES,
     Failing,
@@ -214,6 +215,27 @@ async def test_large_list_is_read() -> None:
     upstream = TheEye(reply(b"[%b]" % b",".join([job(name="x" * 2000)] * 200)))
     found = await orchestrator(upstream, 10_000).poll_many(jobs, only_ended=False)
     assert found == {JOB_ID: PollOutcome.RUNNING}
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize(
+    ("response", "ended"),
+    [
+        (reply(b"[%b]" % finished()), frozenset({JOB_ID})),
+        (reply(b"[]"), frozenset[str]()),
+        (reply(b"[%b]" % finished(name="x" * MAX_RANGE_BYTES)), Unranged.TOO_MUCH),
+        (reply(b"", 500), Unranged.UNKNOWN),
+        (None, Unranged.FAILING),
+    ],
+)
+async def test_range_is_read_up_to_a_bound_and_understood(
+    response: UpstreamResponse | None, ended: Ended
+) -> None:
+    upstream = TheEye(response)
+    asked = orchestrator(upstream, 10_000_000).poll_range(BY_TOKEN, IdRange("0" * 24, "f" * 24))
+    assert await asked == ended
+    assert (upstream.asked[0].method, upstream.asked[0].purpose) == ("GET", Purpose.POLL)
+    assert upstream.asked[0].fields == [(b"Accept", b"application/json")]
 
 
 @pytest.mark.parametrize("text", ["x", "\udfff", "\U0001f600"])
