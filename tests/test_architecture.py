@@ -35,6 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("downstream",),
     ("sync.results",),
     ("sync.jobs",),
+    ("sync.looks",),
     ("sync.watch",),
     ("sync.push",),
     ("sync",),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.sync.jobs.listing import Listing
+    from gateway.sync.jobs.ranges import Ended, IdRange
 
 
 READ_SECONDS = 0.004
@@ -63,6 +64,12 @@ class SimulatedUpstream:
             for job_id, outcome in outcomes.items()
             if not only_ended or outcome is PollOutcome.CHANGED
         }
+
+    async def poll_range(self, access: JobAccess, ids: IdRange) -> Ended:
+        self.polls += self._counts()
+        await asyncio.sleep(READ_SECONDS)
+        assert access.customer
+        return frozenset(one for one, end in self.ends.items() if one in ids and end <= now())
 
     def _counts(self) -> bool:
         return self.counted[0] <= now() < self.counted[1]

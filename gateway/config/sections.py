@@ -120,6 +120,10 @@ class SyncConfig(Section, frozen=True, kw_only=True):
     """How many requests a second this process may send to see whether jobs that are waited for have
     ended. Jobs of one token share a request; when there are more, all gaps grow and requests get
     fuller. A request for each job that has ended comes on top."""
+    scouts: bool = True
+    """true looks for the ended jobs of a whole organization in one request, with the token of one
+    client that waits at that moment, where many tokens wait. What it says only makes the others
+    read their own jobs, each with its own token. false asks with each token for its own jobs."""
     poll_share_of_age: Annotated[float, Meta(ge=0.01, le=1)] = 0.1
     """The gap between two polls of a job: this share of its age and a little more. More costs the
     orchestrator less and notices an end later."""

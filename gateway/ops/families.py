@@ -55,6 +55,18 @@ METRICS: tuple[Row, ...] = (
         "Waits for a job by how they ended (ended, time_up, drained).",
     ),
     Row(
+        "gateway_looks_total",
+        "counter",
+        ("kind",),
+        "Requests that see whether jobs have ended (job, list of ids, range of ids).",
+    ),
+    Row(
+        "gateway_looks_strangers_total",
+        "counter",
+        (),
+        "Ended jobs that lists of a range returned and nobody waits for.",
+    ),
+    Row(
         "gateway_upstream_requests_total",
         "counter",
         ("purpose", "status"),

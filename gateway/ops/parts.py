@@ -35,6 +35,9 @@ def of_waits(waits: WatcherStats) -> Iterator[Metric]:
     yield single("gateway_waits_in_flight", waits.waiters)
     ended = {(verdict.value,): count for verdict, count in waits.verdicts.items()}
     yield labelled("gateway_waits_total", ended)
+    looks = {(kind.value,): count for kind, count in waits.looks.items()}
+    yield labelled("gateway_looks_total", looks)
+    yield single("gateway_looks_strangers_total", waits.strangers)
 
 
 def of_upstream(upstream: UpstreamStats) -> Iterator[Metric]:

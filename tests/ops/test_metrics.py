@@ -11,6 +11,7 @@ from gateway.ops.families import METRICS
 from gateway.ops.metrics import Metrics
 from gateway.ops.parts import LimitStats, of_access_log, of_limits, of_push, of_upstream, of_waits
 from gateway.sync.push.hints import PushStats
+from gateway.sync.watch.poll_requests import Look
 from gateway.sync.watch.state import WaitVerdict
 from gateway.sync.watch.watcher import WatcherStats
 from gateway.upstream import UpstreamStats
@@ -24,7 +25,8 @@ def metrics(push: PushStats | None = None) -> Metrics:
     took = Durations(ANSWER_SECONDS)
     took.add(0.3)
     took.add(70)
-    waits = WatcherStats(2, 3, 0, {WaitVerdict.ENDED: 7, WaitVerdict.TIME_UP: 2})
+    verdicts_of_waits = {WaitVerdict.ENDED: 7, WaitVerdict.TIME_UP: 2}
+    waits = WatcherStats(2, 3, 0, verdicts_of_waits, {Look.RANGE: 5}, 4)
     upstream = UpstreamStats(
         PoolStats(busy=1, idle=4, queued=1),
         requests={("relay", "2xx"): 11, ("read", "5xx"): 1},

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gateway.config import SyncConfig
 from gateway.sync.jobs.access import Credentials, JobAccess
 from gateway.sync.jobs.listing import Listing, Unlisted
 from gateway.sync.jobs.outcome import PollOutcome
+from gateway.sync.jobs.ranges import Ended, IdRange, Unranged
 from gateway.sync.watch.poll_requests import POLL_SECONDS
 from gateway.sync.watch.state import WaitVerdict
 from gateway.sync.watch.watcher import Watcher
@@ -40,6 +41,7 @@ class Request:
     jobs: tuple[str, ...]
     is_list: bool
     only_ended: bool = False
+    is_range: bool = False
 
 
 @dataclass(slots=True)
@@ -52,6 +54,7 @@ class Watched:
     """When it is removed."""
     says: Callable[[JobAccess], PollOutcome | None] = lambda _: None
     lists: Callable[[Sequence[JobAccess]], Listing | None] = lambda _: None
+    ranges: Callable[[JobAccess, IdRange], Ended | None] = lambda _a, _b: None
     latency_seconds: float = 0.0
     filters: bool = True
     """It leaves out of a list of ended jobs those that go on."""
@@ -81,13 +84,32 @@ class Watched:
             if look is not None and look not in left_out
         }
 
+    async def poll_range(self, access: JobAccess, ids: IdRange) -> Ended:
+        jobs = tuple(
+            one for one in self.ends if one in ids and self.gone.get(one, float("inf")) > now()
+        )
+        self.requests.append(
+            Request(now(), access.credentials.query, access.customer, jobs, False, True, True)
+        )
+        await asyncio.sleep(self.latency_seconds)
+        said = self.ranges(access, ids)
+        if said is not None:
+            return said
+        if any(self.says(replace(access, job_id=one)) is PollOutcome.FAILING for one in jobs):
+            return Unranged.FAILING
+        return frozenset(one for one in jobs if self._now(one) is PollOutcome.CHANGED)
+
+    @property
+    def ranges_asked(self) -> list[Request]:
+        return [request for request in self.requests if request.is_range]
+
     @property
     def lists_asked(self) -> list[Request]:
         return [request for request in self.requests if request.is_list]
 
     @property
     def singles_asked(self) -> list[Request]:
-        return [request for request in self.requests if not request.is_list]
+        return [one for one in self.requests if not one.is_list and not one.is_range]
 
     def _note(
         self, accesses: Sequence[JobAccess], *, is_list: bool, only_ended: bool = False

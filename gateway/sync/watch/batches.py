@@ -10,10 +10,10 @@ import heapq
 from itertools import count
 from typing import TYPE_CHECKING
 
-from gateway.sync.watch.intervals import JOINING_SHARE
+from gateway.sync.looks.intervals import JOINING_SHARE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gateway.sync.watch.state import PollState
 
@@ -32,6 +32,19 @@ class Batch:
         """Time at which the next request is due."""
         self.free_at = -NEVER
         """No request is due before this: one follows the other, so that they get fuller."""
+
+    @property
+    def next_due(self) -> float:
+        """Time at which one of the watches is due."""
+        first = self.first()
+        return NEVER if first is None else first.due
+
+    def add(self, state: PollState) -> None:
+        self.states[state] = None
+
+    def expect(self, state: PollState) -> float:
+        """Note that the time of a watch has changed; returns when a request is due for it."""
+        return state.due
 
     def first(self) -> PollState | None:
         """The watch that is due first, of those that are not being polled."""
@@ -61,11 +74,14 @@ class Batches:
 
     def put(self, state: PollState) -> None:
         """Put a watch into the batch of its first waiter's credentials."""
-        key = state.watch.first.access.batch_key
+        self.put_into(state, state.watch.first.access.batch_key, Batch)
+
+    def put_into(self, state: PollState, key: bytes, made: Callable[[bytes], Batch]) -> None:
+        """Put a watch into the batch of a key, which is made where there is none."""
         batch = self._batches.get(key)
         if batch is None:
-            batch = self._batches[key] = Batch(key)
-        batch.states[state] = None
+            batch = self._batches[key] = made(key)
+        batch.add(state)
         state.batch_key = key
         self.expect(state)
 
@@ -91,7 +107,8 @@ class Batches:
     def expect(self, state: PollState) -> None:
         """Let the batch of a watch be due no later than the watch, whose time has changed."""
         if state.batch_key is not None and state.flight is None:
-            self._advance(self._batches[state.batch_key], state.due)
+            batch = self._batches[state.batch_key]
+            self._advance(batch, batch.expect(state))
 
     def sent(self, batch: Batch, free_at: float) -> None:
         """Let the batch be due when another of its watches is, but not before ``free_at``."""
@@ -101,9 +118,7 @@ class Batches:
     def retime(self, batch: Batch) -> None:
         """Let the batch be due when the first of its watches is."""
         batch.due = NEVER
-        first = batch.first()
-        if first is not None:
-            self._advance(batch, first.due)
+        self._advance(batch, batch.next_due)
 
     def next(self) -> Batch | None:
         """The batch that is due first."""

@@ -7,18 +7,22 @@ next request is sent.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from cachetools import TTLCache
 
 from gateway.sync.jobs.listing import Listing, Unlisted
 from gateway.sync.jobs.outcome import PollOutcome
+from gateway.sync.jobs.ranges import Unranged
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
     from gateway.sync.jobs.access import JobAccess
-    from gateway.sync.watch.pacer import Pacer
+    from gateway.sync.jobs.ranges import Ended, IdRange
+    from gateway.sync.looks.pacer import Pacer
     from gateway.sync.watch.state import PollState
 
 POLL_SECONDS = 15.0
@@ -41,10 +45,24 @@ class Poller(Protocol):
         """Poll one job."""
         raise NotImplementedError
 
+    async def poll_range(self, access: JobAccess, ids: IdRange) -> Ended:
+        """Poll the jobs of a range of ids, of the access's organization, in one request."""
+        raise NotImplementedError
+
     async def poll_many(self, accesses: Sequence[JobAccess], *, only_ended: bool) -> Listing:
         """Poll several of one organization with the same credentials, in one request; where
         ``only_ended`` the list leaves out those that go on."""
         raise NotImplementedError
+
+
+class Look(StrEnum):
+    """Kinds of requests that see whether jobs have ended."""
+
+    JOB = "job"
+    LIST = "list"
+    """Of jobs by their ids."""
+    RANGE = "range"
+    """Of all ended jobs of a range of ids."""
 
 
 class Poll(NamedTuple):
@@ -87,7 +105,10 @@ class PollRequests:
         """Lists in a row that failed, by batch key."""
         self._failures = 0
         """Requests in a row that the upstream failed to answer."""
-        self.sent = 0
+        self.sent: Counter[Look] = Counter()
+        """Requests since the start."""
+        self.strangers = 0
+        """Jobs returned by looks at ranges that nobody waits for."""
 
     def may_list(self, state: PollState) -> bool:
         """True where a list can poll the job; none is tried while the upstream fails."""
@@ -122,7 +143,7 @@ class PollRequests:
 
     async def _one(self, poll: Poll) -> Polled:
         began = self._clock()
-        self.sent += 1
+        self.sent[Look.JOB] += 1
         try:
             async with asyncio.timeout(POLL_SECONDS):
                 outcome = await self._poller.poll(poll.access)
@@ -131,10 +152,37 @@ class PollRequests:
         self._answered(well=outcome is not PollOutcome.FAILING)
         return Polled(poll, outcome, began)
 
-    async def _list(self, polls: list[Poll], *, only_ended: bool) -> tuple[Listing, float]:
+    async def look(self, access: JobAccess, ids: IdRange) -> tuple[Ended, float]:
+        """Look at a range with an access's credentials; what it said, and when it began."""
         began = self._clock()
-        self.sent += 1
+        self.sent[Look.RANGE] += 1
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                ended = await self._poller.poll_range(access, ids)
+        except TimeoutError:
+            ended = Unranged.FAILING
+        self._answered(well=ended is not Unranged.FAILING)
+        if ended is Unranged.DENIED or ended is Unranged.REFUSED:
+            self._refused[access.batch_key] = None
+        return ended, began
+
+    async def list_all(self, accesses: Sequence[JobAccess]) -> tuple[Listing, float]:
+        """List jobs with the same credentials, whether they have ended or not."""
+        listing, began = await self._request_list(accesses, only_ended=False)
+        self._answered(well=listing is not Unlisted.FAILING)
+        if listing is Unlisted.DENIED or listing is Unlisted.REFUSED:
+            self._refused[accesses[0].batch_key] = None
+        return listing, began
+
+    async def _list(self, polls: list[Poll], *, only_ended: bool) -> tuple[Listing, float]:
         accesses = [access for _, access in polls]
+        return await self._request_list(accesses, only_ended=only_ended)
+
+    async def _request_list(
+        self, accesses: Sequence[JobAccess], *, only_ended: bool
+    ) -> tuple[Listing, float]:
+        began = self._clock()
+        self.sent[Look.LIST] += 1
         try:
             async with asyncio.timeout(POLL_SECONDS):
                 return await self._poller.poll_many(accesses, only_ended=only_ended), began

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from cachetools import TTLCache
 
 from gateway.sync.jobs.outcome import PollOutcome
-from gateway.sync.watch.pacer import Pacer
+from gateway.sync.looks.pacer import Pacer
 from gateway.sync.watch.state import Waiter, WaitVerdict, Watch
 
 if TYPE_CHECKING:

@@ -11,6 +11,8 @@ requests get fuller, so cost does not grow with the number of jobs.
              ▲                 │                        │
              └── said nothing ─┘                        └──► remove, where the job has ended
 
+Where many tokens of an organization wait, one batch has what its scout asks for, see ``ground``.
+
 A hint that ends may have been missed (``hasten``) sets due times into the past, ahead of all that
 are merely late. While ends are told by hints (``relax``) gaps are those of a safety net.
 
@@ -25,10 +27,13 @@ from typing import TYPE_CHECKING
 
 from gateway.sync.jobs.listing import MAX_JOBS, capacity
 from gateway.sync.jobs.outcome import PollOutcome
-from gateway.sync.watch.batches import NEVER, Batches
-from gateway.sync.watch.intervals import gap, safety_gap
-from gateway.sync.watch.pacer import Pacer
+from gateway.sync.looks.intervals import Gaps
+from gateway.sync.looks.pacer import Pacer
+from gateway.sync.watch.batches import NEVER
+from gateway.sync.watch.ground import Ground
+from gateway.sync.watch.grounds import Grounds
 from gateway.sync.watch.poll_requests import Poll, PollRequests
+from gateway.sync.watch.scouting import Scouting
 from gateway.sync.watch.state import Flight, PollState
 from gateway.tasks import Tasks
 
@@ -39,7 +44,9 @@ if TYPE_CHECKING:
     from gateway.sync.watch.batches import Batch
     from gateway.sync.watch.poll_requests import Poller
     from gateway.sync.watch.registry import Registry
+    from gateway.sync.watch.scouting import Request
     from gateway.sync.watch.state import Waiter, Watch
+
 
 MAX_IN_FLIGHT = 16
 _BURST_SECONDS = 0.25
@@ -66,17 +73,17 @@ class Scheduler:
     ) -> None:
         self._registry = registry
         self._clock = clock
-        self._chance = chance
         self._config = config
+        self._gaps = Gaps(chance, config)
         burst = max(1, round(config.max_polls_per_second * _BURST_SECONDS))
         self._pacer = Pacer(config.max_polls_per_second, burst)
         self._requests = PollRequests(poller, self._pacer, clock, config.max_poll_seconds)
         self._states: dict[Watch, PollState] = {}
-        self._batches = Batches()
+        self._batches = Grounds(self._plan, clock, config)
+        self._scouting = Scouting(self._requests, self._batches, clock, self._tell)
         self._tasks = Tasks()
         self._timer: asyncio.Handle | None = None
         self._timer_at = NEVER
-        self._is_relaxed = False
 
     def __contains__(self, watch: Watch) -> bool:
         """True while the watch is to be polled."""
@@ -87,9 +94,9 @@ class Scheduler:
         return len(self._tasks)
 
     @property
-    def requests(self) -> int:
-        """Requests sent since the start."""
-        return self._requests.sent
+    def requests(self) -> PollRequests:
+        """The counts of what was asked."""
+        return self._requests
 
     def add(self, watch: Watch, polled_at: float | None = None, failures: int = 0) -> None:
         """Poll the job from now on; the first time after a gap as its age has it, from now or from
@@ -116,13 +123,14 @@ class Scheduler:
         """Write down for the client's next request where the polls of its job stand."""
         state, last_seen = self._states.get(waiter.watch), waiter.last_seen
         if state is not None and last_seen is not None:
+            self._batches.catch_up(state)
             last_seen.polled_at, last_seen.failures = state.planned_at, state.failures
 
     def rebatch(self, watch: Watch) -> None:
         """Poll with the credentials of the first waiter, who is another now."""
         state = self._states.get(watch)
-        if state is not None:
-            self._rebatch(state)
+        if state is not None and self._batches.rebatch(state):
+            self._arm()
 
     def hasten(self, watches: Iterable[Watch]) -> None:
         """Poll these as soon as the budget allows, ahead of all others."""
@@ -136,16 +144,11 @@ class Scheduler:
 
     def relax(self, *, relaxed: bool) -> None:
         """Poll as seldom as for a safety net, or as ``intervals`` has it, from now on."""
-        if self._is_relaxed and not relaxed:
-            self._is_relaxed = False
-            for batch in self._batches:
-                for state in batch.states:
-                    if state.flight is None:
-                        since = state.planned_at
-                        state.due = min(state.due, since + self._gap(state, since))
-                self._batches.retime(batch)
+        was_relaxed, self._gaps.is_relaxed = self._gaps.is_relaxed, relaxed
+        if was_relaxed and not relaxed:
+            self._batches.bring_forward(self._gap)
             self._arm()
-        self._is_relaxed = relaxed
+        self._batches.relax(relaxed=relaxed)
 
     async def aclose(self) -> None:
         self._batches.clear()
@@ -155,12 +158,10 @@ class Scheduler:
     # --- when
 
     def _gap(self, state: PollState, now: float) -> float:
-        watch, chance = state.watch, self._chance()
-        seconds = gap(now - watch.born, watch.usual, state.failures, chance, self._config)
+        watch = state.watch
         # Hints do not reach private watches, and one that came may be what could not be made good.
-        if self._is_relaxed and not state.failures and not watch.is_private:
-            return max(seconds, safety_gap(chance, self._config))
-        return seconds
+        is_told = not watch.is_private
+        return self._gaps.seconds(now - watch.born, watch.usual, state.failures, is_hinted=is_told)
 
     def _plan(self, state: PollState, since: float, least_seconds: float = 0.0) -> None:
         state.planned_at = since
@@ -202,46 +203,58 @@ class Scheduler:
         # A fault of ours costs the batch one request; without the next its waits would sleep on.
         free_at = now + self._config.max_poll_seconds
         try:
-            polls = self._due(batch, now)
-            if polls:
+            request = self._due(batch, now)
+            if request:
                 self._pacer.take(now)
-                self._send(polls)
-                free_at = now + self._spacing(polls)
+                self._send(batch, request)
+                free_at = now + self._spacing(request)
             else:
                 free_at = batch.free_at
         finally:
             self._batches.sent(batch, free_at)
 
-    def _spacing(self, polls: list[Poll]) -> float:
+    def _spacing(self, request: Request) -> float:
         """Seconds until the batch's next request: the longer, the fuller that gets. Less where
         this one was too full to take all."""
-        least = self._config.min_poll_seconds
-        return 0.6 * least if len(polls) >= MAX_JOBS else least
+        is_full = isinstance(request, list) and len(request) >= MAX_JOBS
+        return self._config.min_poll_seconds * (0.6 if is_full else 1.0)
 
     # --- what
 
-    def _due(self, batch: Batch, now: float) -> list[Poll]:
-        """The polls of the batch's next request, none if nothing is due any more."""
+    def _due(self, batch: Batch, now: float) -> Request | None:
+        """The batch's next request, none if nothing is due any more."""
+        if isinstance(batch, Ground):
+            return self._scouting.next(batch, now)
         first = batch.first()
         if first is None or first.due > now:
-            return []
+            return None
         access = first.watch.first.access
         if not self._requests.may_list(first):
             return [Poll(first, access)]
         joining = batch.joining(now, capacity(access))
         return [Poll(state, state.watch.first.access) for state in joining]
 
-    def _send(self, polls: list[Poll]) -> None:
-        flight = Flight(polls=len(polls))
-        for state, _ in polls:
-            state.flight = flight
-            state.due = NEVER
-        flight.task = self._tasks.spawn(self._poll(polls, flight), name="poll")
-        flight.task.add_done_callback(lambda _: self._arm())
+    def _send(self, batch: Batch, request: Request) -> None:
+        if isinstance(request, list):
+            flight = Flight(polls=len(request))
+            for state, _ in request:
+                state.flight = flight
+                state.due = NEVER
+            task = flight.task = self._tasks.spawn(self._poll(batch, request, flight), name="poll")
+        else:
+            assert isinstance(batch, Ground)
+            task = self._tasks.spawn(self._scouting.ask(batch, request), name="look")
+        if isinstance(batch, Ground):
+            task.add_done_callback(lambda _: self._scouting.over(batch, request))
+        task.add_done_callback(lambda _: self._arm())
 
-    async def _poll(self, polls: list[Poll], flight: Flight) -> None:
+    async def _poll(self, batch: Batch, polls: list[Poll], flight: Flight) -> None:
+        if isinstance(batch, Ground):
+            asked = self._scouting.list(batch, polls)
+        else:
+            asked = self._requests.poll(polls)
         try:
-            async with aclosing(self._requests.poll(polls)) as outcomes:
+            async with aclosing(asked) as outcomes:
                 async for poll, outcome, began in outcomes:
                     if outcome is None:
                         self._poll_again(poll.state)
@@ -258,15 +271,16 @@ class Scheduler:
     # --- what it said
 
     def _settle(self, poll: Poll, outcome: PollOutcome, began: float) -> None:
+        if poll.state.land() is not None:
+            self._tell(poll, outcome, began)
+
+    def _tell(self, poll: Poll, outcome: PollOutcome, began: float) -> None:
         state, access = poll
-        if state.land() is None:
-            return
         state.failures = state.failures + 1 if outcome is PollOutcome.FAILING else 0
         over = self._registry.apply(state.watch, access, outcome, began)
         if over is not None:
             self.remove(over)
-        # An upstream that takes its time is polled less often.
-        self._replan(state, self._clock() - began)
+        self._replan(state, self._clock() - began)  # a slow upstream is polled less often
 
     def _poll_again(self, state: PollState) -> None:
         """Poll soon: the request said nothing of this job."""
@@ -281,13 +295,6 @@ class Scheduler:
         if state.due == NEVER:  # else it was hastened while it was polled
             self._plan(state, self._clock(), least_seconds)
         state.watch.rotate()
-        self._rebatch(state)
+        self._batches.rebatch(state)
         self._batches.expect(state)
         self._arm()
-
-    def _rebatch(self, state: PollState) -> None:
-        key = state.batch_key
-        if key is not None and state.watch.first.access.batch_key != key:
-            self._batches.take_out(state)
-            self._batches.put(state)
-            self._arm()

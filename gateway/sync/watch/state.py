@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from gateway.sync.jobs.access import JobAccess
-    from gateway.sync.watch.run_times import TaskKey, Usual
+    from gateway.sync.looks.run_times import TaskKey, Usual
 
 
 class WaitVerdict(StrEnum):
@@ -126,7 +126,12 @@ class PollState:
     listed_at: float = float("-inf")
     """Start of the last request whose list had the job."""
     batch_key: bytes | None = None
-    """``JobAccess.batch_key`` of the first waiter; None once the watch is not polled any more."""
+    """``JobAccess.batch_key`` of the first waiter, or ``ground_key`` while a scout asks; None once
+    the watch is not polled any more."""
+    ground_key: bytes | None = None
+    """The key of its organization, where watches are looked for together."""
+    list_at: float = float("inf")
+    """Time at which a list by id, with the scout's token, is to show the job."""
     flight: Flight | None = None
     """The poll that is under way."""
 

@@ -20,11 +20,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from gateway.sync.looks.run_times import History, retry_seconds
 from gateway.sync.watch.registry import Registry
-from gateway.sync.watch.run_times import History, retry_seconds
 from gateway.sync.watch.scheduler import Scheduler
 from gateway.sync.watch.state import LastSeen, Waiter, WaitVerdict, Watch
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from gateway.config import SyncConfig
     from gateway.sync.jobs.access import JobAccess
-    from gateway.sync.watch.poll_requests import Poller
-    from gateway.sync.watch.run_times import TaskKey
+    from gateway.sync.looks.run_times import TaskKey
+    from gateway.sync.watch.poll_requests import Look, Poller
 
 T = TypeVar("T")
 
@@ -49,6 +49,10 @@ class WatcherStats:
     polls: int
     """Requests since the start, as are the verdicts."""
     verdicts: Mapping[WaitVerdict, int]
+    looks: Mapping[Look, int] = field(default_factory=dict)
+    """The requests by kind."""
+    strangers: int = 0
+    """Jobs returned by looks at ranges that nobody waits for."""
 
 
 class Watcher:
@@ -225,7 +229,10 @@ class Watcher:
     def stats(self) -> WatcherStats:
         watches = [*self._registry]
         waiters = sum(len(watch.waiters) for watch in watches)
-        return WatcherStats(len(watches), waiters, self._scheduler.requests, dict(self._verdicts))
+        requests = self._scheduler.requests
+        polls = sum(requests.sent.values())
+        verdicts, looks = dict(self._verdicts), dict(requests.sent)
+        return WatcherStats(len(watches), waiters, polls, verdicts, looks, requests.strangers)
 
     async def aclose(self) -> None:
         self.drain()

@@ -33,7 +33,7 @@ async def test_request_asks_for_two_hundred_jobs_at_most_and_others_follow() -> 
     jobs = job_ids(1000)
     upstream = Watched(dict.fromkeys(jobs, 5.0))
     ended = await waits(upstream.watcher(), of("a", jobs))
-    assert max(len(request.jobs) for request in upstream.requests) == 200
+    assert max(len(request.jobs) for request in upstream.lists_asked) == 200
     assert max(at for _, at in ended) < 7
 
 
@@ -79,7 +79,7 @@ async def test_access_by_secret_joins_no_list() -> None:
 async def test_requests_keep_to_the_budget_and_all_jobs_get_their_share() -> None:
     jobs = job_ids(200)
     upstream = Watched()
-    accesses = [access(str(number), job_id) for number, job_id in enumerate(jobs)]
+    accesses = [access("", job_id, str(number)) for number, job_id in enumerate(jobs)]
     await waits(upstream.watcher(max_polls_per_second=20), accesses, 50)
     assert 950 < len(upstream.requests) <= 50 * 20 + 5
     polls = Counter(request.jobs for request in upstream.requests)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sync.watch.pacer import Pacer
+from gateway.sync.looks.pacer import Pacer
 
 
 def test_permits_come_evenly_after_the_first_burst() -> None:

@@ -16,8 +16,10 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.config import SyncConfig
-    from gateway.sync.watch.run_times import Usual
+    from gateway.sync.looks.run_times import Usual
 
 JOINING_SHARE = 0.6
 """Share of its gap after which a poll may be made early, together with others."""
@@ -57,6 +59,26 @@ def gap(
             # A poll at half the time may come sooner; the one after it is not the later for that.
             seconds = max(seconds, min(until_next, usual.early / 2))
     return max(least, min(seconds * spread, most))
+
+
+class Gaps:
+    """Gaps by the settings; ``chance`` gives numbers from 0 to 1."""
+
+    def __init__(self, chance: Callable[[], float], config: SyncConfig) -> None:
+        self._chance = chance
+        self._config = config
+        self.is_relaxed = False
+        """Ends are told by hints, and polls are only a safety net."""
+
+    def seconds(
+        self, age_seconds: float, usual: Usual | None, failures: int, *, is_hinted: bool
+    ) -> float:
+        """Seconds until the next poll of a job; ``is_hinted``: hints would tell its end."""
+        chance = self._chance()
+        seconds = gap(age_seconds, usual, failures, chance, self._config)
+        if self.is_relaxed and not failures and is_hinted:
+            return max(seconds, safety_gap(chance, self._config))
+        return seconds
 
 
 def safety_gap(chance: float, config: SyncConfig) -> float:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sync.watch.run_times import (
+from gateway.sync.looks.run_times import (
     FORGET_SECONDS,
     MAX_RUN_SECONDS,
     MAX_TASKS,

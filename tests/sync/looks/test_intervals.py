@@ -3,8 +3,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.config import SyncConfig
-from gateway.sync.watch.intervals import gap, safety_gap
-from gateway.sync.watch.run_times import Usual
+from gateway.sync.looks.intervals import gap, safety_gap
+from gateway.sync.looks.run_times import Usual
 
 CONFIG = SyncConfig()
 AGES = st.floats(0, 1e6)

@@ -1,0 +1,1 @@
+"""When to look whether jobs have ended, and with whose token. Pure."""
