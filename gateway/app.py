@@ -45,10 +45,11 @@ from gateway.sync.held_job import JobHold
 from gateway.sync.hold import ResultHold
 from gateway.sync.jobs.reader import JobReader
 from gateway.sync.jobs.result_reader import ResultReader
+from gateway.sync.kept.result_store import result_store
+from gateway.sync.kept.results import Results
 from gateway.sync.preflight import Preflights
 from gateway.sync.push.hints import Push
 from gateway.sync.push.subscription import Subscription
-from gateway.sync.result_cache import Results
 from gateway.sync.results.formatter import Formatter
 from gateway.sync.results.parsing import ParsingThread
 from gateway.sync.watch.watcher import Watcher
@@ -123,8 +124,8 @@ class Gateway:
             if config.redis.url
             else None
         )
-        reader = ResultReader(orchestrator, upstream, buffers, largest)
-        self._results = Results(reader.read, clock, config.sync)
+        stored = result_store(config, self._thread, clock, random.random)
+        self._results = Results(ResultReader(orchestrator, upstream, buffers, largest).read, stored)
         jobs = JobHold(
             self._results,
             self._watcher,
@@ -151,6 +152,7 @@ class Gateway:
             lambda: parts.of_waits(self._watcher.stats()),
             lambda: parts.of_upstream(upstream.stats()),
             lambda: parts.of_limits(self._limit_stats()),
+            lambda: parts.of_results(self._results.stats()),
         ]
         if (push := self._push) is not None:
             sources.append(lambda: parts.of_push(push.stats()))
@@ -243,8 +245,8 @@ class Gateway:
     def renewals(self) -> dict[str, Callable[[], None]]:
         """What reads a file again, by the setting that names it; each may raise UnusableKey, and
         has changed nothing then."""
-        keys = self._keys
-        return {keys.setting: keys.renew} if isinstance(keys, FileKey) else {}
+        files = [keys] if isinstance(keys := self._keys, FileKey) else []
+        return {**self._results.renewals, **{keys.setting: keys.renew for keys in files}}
 
     def _limit_stats(self) -> parts.LimitStats:
         verdicts = {} if self._limits is None else self._limits.stats()

@@ -38,6 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("sync.looks",),
     ("sync.watch",),
     ("sync.push",),
+    ("sync.kept",),
     ("sync",),
     ("ops.log",),
     ("ops",),

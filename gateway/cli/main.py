@@ -1,4 +1,4 @@
-"""The commands: serve, check, settings, demo, hash-token."""
+"""The commands: serve, check, settings, demo, hash-token, seal-key."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from gateway import __version__, build, descriptors
 from gateway.admission.identity.token import token_hash
+from gateway.cli.advice import advice
 from gateway.cli.rendering import reference, to_toml
 from gateway.cli.sources import Given, SettingsError, load
+from gateway.sync.kept.seal import new_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,14 +55,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _check(options)
         case "settings":
             print(reference(), end="")
-            return 0
         case "demo":
             return _demo(options)
         case "hash-token":
             return _hash_token()
+        case "seal-key":
+            print(new_key())
         case _:
             parser.print_help()
-            return 0
+    return 0
 
 
 def address(text: str) -> tuple[str, int]:
@@ -101,8 +104,8 @@ def _check(options: argparse.Namespace) -> int:
     if config is None:
         return 1
     print(to_toml(config), end="")
-    if shortage := descriptors.shortage(descriptors.most(), config):
-        print(f"{PROGRAM}: warning: {shortage}", file=sys.stderr)
+    for warning in advice(config, descriptors.most()):
+        print(f"{PROGRAM}: warning: {warning}", file=sys.stderr)
     return 0
 
 
@@ -160,6 +163,7 @@ def _parser() -> argparse.ArgumentParser:
         "hash-token",
         "print the hash by which a rule in limits.rules names a token; reads the token from stdin",
     )
+    _command(commands, "seal-key", "print a new key, a line for the file sync.seal_key_file")
     demo = _command(commands, "demo", "run the gateway in front of an embedded orchestrator")
     for command in (serve, check):
         command.add_argument("--config", type=Path, metavar="FILE", help="a TOML settings file")

@@ -16,7 +16,7 @@ from msgspec import inspect, structs
 
 from gateway import wording
 from gateway.cli.rendering import shown
-from gateway.cli.tree import PREFIX, settings
+from gateway.cli.tree import PREFIX, RENAMED, settings, variable
 from gateway.cli.validation import Contradiction, contradictions
 from gateway.config import Config, Section
 from gateway.wording import meant
@@ -104,7 +104,8 @@ def _from_file(
             yield Given(key, f"{path}: {key}", value, is_text=False)
         elif key not in tables:
             candidates = known if "." in key else [*tables, *known]
-            problems.append(f"{path}: {key}: unknown{meant(key, candidates)}")
+            hint = f", it is called {RENAMED[key]}" if key in RENAMED else meant(key, candidates)
+            problems.append(f"{path}: {key}: unknown{hint}")
         elif not isinstance(value, dict):
             problems.append(f"{path}: {key}: must be a table, [{key}]")
         else:
@@ -115,12 +116,14 @@ def _from_environment(
     environ: Mapping[str, str], known: Mapping[str, Setting], problems: list[str]
 ) -> Iterator[Given]:
     by_variable = {setting.variable: setting.key for setting in known.values()}
+    renamed = {variable(former): variable(key) for former, key in RENAMED.items()}
     services = [name.removesuffix("_SERVICE_HOST") for name in environ if "_SERVICE_HOST" in name]
     for name, text in environ.items():
         if name in by_variable:
             yield Given(by_variable[name], name, text)
         elif name.startswith(PREFIX) and not _is_service_link(name, services):
-            problems.append(f"{name}: unknown{meant(name, by_variable)}")
+            hint = f", it is called {renamed[name]}" if name in renamed else ""
+            problems.append(f"{name}: unknown{hint or meant(name, by_variable)}")
 
 
 def _is_service_link(name: str, services: Iterable[str]) -> bool:

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PREFIX = "GATEWAY_"
+RENAMED = {
+    "sync.result_cache_seconds": "sync.result_seconds",
+    "sync.result_cache_bytes": "sync.result_store_bytes",
+}
+"""Settings of former releases, and those that have taken their place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,7 @@ class Setting:
     @property
     def variable(self) -> str:
         """The name of the environment variable that sets it."""
-        return PREFIX + self.key.replace(".", "__").upper()
+        return variable(self.key)
 
     @property
     def is_secret(self) -> bool:
@@ -43,6 +48,11 @@ class Setting:
         ):
             return info.item_type.cls
         return None
+
+
+def variable(key: str) -> str:
+    """The name of the environment variable that sets the setting with this dotted key."""
+    return PREFIX + key.replace(".", "__").upper()
 
 
 def settings(tree: type[Section] = Config) -> dict[str, Setting]:

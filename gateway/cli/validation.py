@@ -16,11 +16,12 @@ from gateway import redis_client
 from gateway.admission.identity import key_files
 from gateway.admission.identity.key_files import UnusableKey
 from gateway.downstream.listening.tls import Certificate, UnusableCertificate
+from gateway.sync.kept.seal import read_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from gateway.config import Config, IdentityConfig, RedisConfig, Rule
+    from gateway.config import Config, IdentityConfig, RedisConfig, Rule, SyncConfig
 
 _SOCKET = re.compile(r"unix:/[!-~]+")
 _LOCAL_NAMES = frozenset({"localhost", "ip6-localhost"})
@@ -46,6 +47,7 @@ def contradictions(config: Config) -> Iterator[Contradiction]:
     yield from _trusted_proxies(config.listen.trusted_proxies)
     yield from _identity(config.identity)
     yield from _redis(config.redis)
+    yield from _result_store(config.sync, config.redis)
     yield from _rules(config.limits.rules, verifies=config.identity.mode == "verify")
     if config.limits.buffered_bytes < config.limits.result_bytes:
         yield Contradiction(
@@ -207,6 +209,23 @@ def _redis(redis: RedisConfig) -> Iterator[Contradiction]:
             ("redis.url",),
             'redis.url has an option behind "?" that is unknown, or has a wrong value',
         )
+
+
+def _result_store(sync: SyncConfig, redis: RedisConfig) -> Iterator[Contradiction]:
+    if sync.result_store == "redis":
+        for key, value in (("redis.url", redis.url), ("sync.seal_key_file", sync.seal_key_file)):
+            if not value:
+                yield Contradiction(
+                    ("sync.result_store", key), f'sync.result_store "redis" needs {key}'
+                )
+    if sync.seal_key_file:
+        try:
+            read_keys(sync.seal_key_file)
+        except UnusableKey as failure:
+            yield Contradiction(
+                ("sync.seal_key_file",),
+                f'sync.seal_key_file "{sync.seal_key_file}": {failure}',
+            )
 
 
 def _rules(rules: Sequence[Rule], *, verifies: bool) -> Iterator[Contradiction]:

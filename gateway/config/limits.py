@@ -80,7 +80,7 @@ class LimitsConfig(Section, frozen=True, kw_only=True):
     """What jobs and results may take in memory, in each worker, while they are read, made and sent,
     and content that creates jobs to wait for. One client may have a quarter of it, an eighth is
     kept for what is small. Over it there is 503 with Retry-After; the job stays, and the client may
-    come again. Results kept (sync.result_cache_bytes) and content that only passes
+    come again. Results kept (sync.result_store_bytes) and content that only passes
     (upstream.buffer_bytes) come on top. Must not be below result_bytes; less refuses sooner, more
     takes more memory under attack."""
     rules: tuple[Rule, ...] = ()

@@ -102,14 +102,24 @@ class SyncConfig(Section, frozen=True, kw_only=True):
     """The largest element of an output that is parsed for a client (the parse format); a larger one
     is 502 and can be had in the other formats. Parsing takes a core up to 1.5 s for each MiB of
     hostile output."""
-    result_cache_seconds: Annotated[float, Meta(ge=0, le=3600)] = 60.0
-    """How long a finished job is kept in memory for the token that has read it, to be had where the
-    orchestrator has removed it meanwhile: by a client whose connection broke while the answer came,
-    say. The orchestrator is asked first all the same, so a revoked token gets nothing. 0 keeps
-    none."""
-    result_cache_bytes: Bytes = 32 * 1024 * 1024
-    """What the jobs kept may take together. A job that would take more than an eighth of it is not
-    kept."""
+    result_store: Literal["memory", "redis", "off"] = "memory"
+    """Where results of finished jobs are kept for the clients that waited for them, to be had where
+    the orchestrator has removed the job meanwhile (it keeps the five newest of a task). Only the
+    same client gets one, and only after the orchestrator has said with its token that there is no
+    such job: so a revoked token gets nothing. "memory": each process keeps its own. "redis": also
+    the Redis of redis.url, sealed with seal_key_file, for all workers and gateways that share both;
+    how much that Redis may hold in all is a setting of its own (maxmemory, and what it evicts)."""
+    result_seconds: Annotated[float, Meta(gt=0, le=604_800)] = 600.0
+    """How long a result is kept since it was last read from the orchestrator. With "redis" it may
+    be days; what is in memory goes earlier where newer ones need the room."""
+    result_store_bytes: Bytes = 32 * 1024 * 1024
+    """What the results kept in memory may take together, in each worker; the oldest make room for
+    new ones. A job that would take more than an eighth of it is not kept, in Redis neither."""
+    seal_key_file: str = ""
+    """A file with the keys that results in Redis are sealed with (AES-GCM), the same for all
+    gateways that share them: 32 bytes a line, in hexadecimal digits or base64. The first one seals,
+    all of them (8 at most) open. `theeye-sync-gateway seal-key` prints a new one. Only the gateway
+    should be able to read it. SIGHUP reads it again."""
     default_customer: str = ""
     """The organization whose jobs are read when neither the request nor its token names one. Empty:
     the orchestrator is asked with the organization "-": it answers 401 or 404."""

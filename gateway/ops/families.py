@@ -100,6 +100,33 @@ METRICS: tuple[Row, ...] = (
         "Memory that jobs and results under way take, of limits.buffered_bytes.",
     ),
     Row(
+        "gateway_results_kept",
+        "gauge",
+        (),
+        "Results kept in memory for clients that may come back; none where sync.result_store is"
+        " off.",
+    ),
+    Row(
+        "gateway_results_kept_bytes",
+        "gauge",
+        (),
+        "Memory that they take, of sync.result_store_bytes.",
+    ),
+    Row(
+        "gateway_results_given_total",
+        "counter",
+        ("store",),
+        "Results given of jobs that the orchestrator has removed, by where they were (memory,"
+        " redis).",
+    ),
+    Row(
+        "gateway_result_store_failures_total",
+        "counter",
+        (),
+        "Results that Redis did not take, or did not say whether it has; only where they are kept"
+        " there.",
+    ),
+    Row(
         "gateway_connections_refused_total",
         "counter",
         (),

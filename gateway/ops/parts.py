@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from gateway.admission.limits.redis_budgets import RedisStats
+    from gateway.sync.kept.memory_results import StoreStats
     from gateway.sync.push.hints import PushStats
     from gateway.sync.watch.watcher import WatcherStats
     from gateway.upstream import UpstreamStats
@@ -60,6 +61,17 @@ def of_limits(limits: LimitStats) -> Iterator[Metric]:
     yield single("gateway_redis_failures_total", redis.failures)
     decisions = {("redis",): redis.decisions, ("memory",): redis.fallbacks}
     yield labelled("gateway_budget_decisions_total", decisions)
+
+
+def of_results(kept: StoreStats | None) -> Iterator[Metric]:
+    if kept is None:
+        return
+    yield single("gateway_results_kept", kept.entries)
+    yield single("gateway_results_kept_bytes", kept.bytes)
+    given = {(store,): count for store, count in kept.given.items()}
+    yield labelled("gateway_results_given_total", given)
+    if kept.failures is not None:
+        yield single("gateway_result_store_failures_total", kept.failures)
 
 
 def of_push(push: PushStats) -> Iterator[Metric]:

@@ -17,8 +17,8 @@ from gateway.protocols.theeye.job import job_fields
 from gateway.sync.held_job import HoldTime, JobHold, Unended, Wanted, task_of
 from gateway.sync.jobs.access import job_access, secret_access
 from gateway.sync.jobs.reader import Refused
+from gateway.sync.kept.result_key import holder
 from gateway.sync.responses import accepted
-from gateway.sync.result_cache import holder
 from gateway.sync.results.formats import result_format
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from gateway.protocols.theeye.job import Job
     from gateway.sync.jobs.access import JobAccess
     from gateway.sync.jobs.reader import Read
+    from gateway.sync.kept.results import Results
     from gateway.sync.looks.run_times import TaskKey
-    from gateway.sync.result_cache import Results
     from gateway.sync.results.formats import Format
     from gateway.sync.results.formatter import Formatter
     from gateway.sync.watch.watcher import Watcher

@@ -12,9 +12,9 @@ from gateway.protocols.theeye.job import INVALID_ID, is_job_id, job_fields
 from gateway.sync.held_job import HoldTime, Unended, Wanted
 from gateway.sync.jobs.access import job_access, secret_access
 from gateway.sync.jobs.reader import Refused
+from gateway.sync.kept.result_key import holder
 from gateway.sync.preferred import Holding, holding, preferences_of
 from gateway.sync.responses import accepted, made_here, see_other, shortened, timed_out
-from gateway.sync.result_cache import holder
 from gateway.sync.results.formats import result_format
 from gateway.sync.wait_parameters import (
     HoldParameters,

@@ -15,6 +15,7 @@ from gateway.cli.main import MAX_TOKEN_BYTES, main
 from gateway.cli.rendering import reference
 from gateway.config import Config, ListenConfig, UpstreamConfig
 from gateway.protocols.http.query import Query
+from gateway.sync.kept.seal import read_keys
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +57,7 @@ def test_help_names_every_command_and_how_settings_work(
         "settings",
         "demo",
         "hash-token",
+        "seal-key",
         "GATEWAY_SYNC__MAX_HOLD_SECONDS",
     ):
         assert word in told
@@ -308,3 +310,12 @@ def test_settings_are_printed_as_a_file_of_all_defaults(
 ) -> None:
     assert main(["settings"]) == 0
     assert capsys.readouterr().out == reference()
+
+
+def test_seal_key_prints_a_key_that_a_file_may_have(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["seal-key"]) == 0
+    path = tmp_path / "key"
+    path.write_text(capsys.readouterr().out)
+    assert len(read_keys(str(path))) == 1

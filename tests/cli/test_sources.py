@@ -8,6 +8,7 @@ import pytest
 
 from gateway.cli.rendering import to_toml
 from gateway.cli.sources import Given, SettingsError, load
+from gateway.cli.tree import RENAMED, settings
 from gateway.config import (
     Config,
     KindLimits,
@@ -276,3 +277,16 @@ def test_variables_of_a_kubernetes_service_named_gateway_are_no_settings() -> No
 def test_a_password_in_a_refused_url_is_not_shown() -> None:
     (problem,) = problems(GATEWAY_UPSTREAM__URL="http://root:hunter2@upstream:60080")
     assert "hunter2" not in problem
+
+
+def test_setting_of_a_former_release_is_unknown_and_its_new_name_is_told(file: Path) -> None:
+    file.write_text("[sync]\nresult_cache_seconds = 60\n")
+    assert problems(file, GATEWAY_SYNC__RESULT_CACHE_BYTES="1") == [
+        f"{file}: sync.result_cache_seconds: unknown, it is called sync.result_seconds",
+        "GATEWAY_SYNC__RESULT_CACHE_BYTES: unknown, it is called GATEWAY_SYNC__RESULT_STORE_BYTES",
+    ]
+
+
+def test_former_names_lead_to_settings_that_there_are() -> None:
+    assert set(RENAMED.values()) <= settings().keys()
+    assert not RENAMED.keys() & settings().keys()

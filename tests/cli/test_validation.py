@@ -18,6 +18,7 @@ from gateway.config import (
     SyncConfig,
     UpstreamConfig,
 )
+from gateway.sync.kept.seal import new_key
 from tests.support.certificates import self_signed
 
 PUBLIC_KEY = """\
@@ -288,3 +289,18 @@ def test_windows_has_one_worker(
     assert keys(config) == []
     monkeypatch.setattr("gateway.cli.validation.os", SimpleNamespace(name="nt"))
     assert keys(config) == [(f"listen.{name}",) for name in broken]
+
+
+def test_results_in_redis_need_redis_and_a_key(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text(new_key())
+    redis = RedisConfig(url="redis://127.0.0.1:6379/0")
+    sync = SyncConfig(result_store="redis", seal_key_file=str(key))
+    assert keys(Config(sync=sync, redis=redis)) == []
+    assert keys(Config(sync=sync)) == [("sync.result_store", "redis.url")]
+    config = Config(sync=SyncConfig(result_store="redis"), redis=redis)
+    (said,) = contradictions(config)
+    assert said.message == 'sync.result_store "redis" needs sync.seal_key_file'
+    key.write_text("none")
+    (said,) = contradictions(Config(sync=sync, redis=redis))
+    assert said.message.startswith(f'sync.seal_key_file "{key}": it has a line that is no key')

@@ -104,7 +104,7 @@ async def test_result_is_gone_with_the_orchestrators_where_none_are_kept(
 ) -> None:
     job = orchestrator.create("few")
     orchestrator.finish(job.id, output=OUTPUT)
-    sync = {"result_cache_seconds": 0}
+    sync = {"result_store": "off"}
     async with gateway_before(orchestrator.url, sync=sync) as server:
         await once(server.url, asking(orchestrator, job, "acme-user"))
         push_out(orchestrator)

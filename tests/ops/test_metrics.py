@@ -9,7 +9,16 @@ from gateway.downstream.exchange import Kind
 from gateway.durations import ANSWER_SECONDS, Durations
 from gateway.ops.families import METRICS
 from gateway.ops.metrics import Metrics
-from gateway.ops.parts import LimitStats, of_access_log, of_limits, of_push, of_upstream, of_waits
+from gateway.ops.parts import (
+    LimitStats,
+    of_access_log,
+    of_limits,
+    of_push,
+    of_results,
+    of_upstream,
+    of_waits,
+)
+from gateway.sync.kept.memory_results import StoreStats
 from gateway.sync.push.hints import PushStats
 from gateway.sync.watch.poll_requests import Look
 from gateway.sync.watch.state import WaitVerdict
@@ -34,12 +43,14 @@ def metrics(push: PushStats | None = None) -> Metrics:
     )
     verdicts = {("create", "refused"): 3, ("other", "admitted"): 9}
     limits = LimitStats(verdicts, RedisStats(False, 2, 40, 5), 0, 6)
+    results = StoreStats(4, 5000, {"memory": 6, "redis": 1}, 2)
     return Metrics(
         "1.2.3",
         lambda: of_waits(waits),
         lambda: of_upstream(upstream),
         lambda: of_limits(limits),
         lambda: of_access_log(8),
+        lambda: of_results(results),
         *([] if push is None else [lambda: of_push(push)]),
     )
 

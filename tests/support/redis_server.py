@@ -57,7 +57,7 @@ class RedisServer:
         """For tests to speak to it with."""
         return Redis.from_url(self.url)
 
-    async def command(self, *words: str | int) -> Any:
+    async def command(self, *words: str | int | bytes) -> Any:
         """What it answers to one command."""
         async with self.client() as client:
             return await client.execute_command(*words)  # type: ignore[no-untyped-call]

@@ -17,7 +17,8 @@ from gateway.sync.created_hold import CreatedHold
 from gateway.sync.held_job import JobHold
 from gateway.sync.jobs.reader import JobReader
 from gateway.sync.jobs.result_reader import ResultReader
-from gateway.sync.result_cache import Results
+from gateway.sync.kept.memory_results import MemoryResults
+from gateway.sync.kept.results import Results
 from gateway.sync.results.formatter import Formatter
 from gateway.sync.results.parsing import ParsingThread
 from gateway.sync.watch.watcher import Watcher
@@ -122,7 +123,7 @@ def created_hold(upstream: Requester, config: SyncConfig, buffers: Buffers) -> C
     """How clients wait in the request that creates a job."""
     watcher = Watcher(orchestrator(upstream, 100_000, buffers), now, lambda: 0.5, config)
     hold = JobHold(
-        Results(reader(upstream, 100_000, buffers).read, now, config),
+        Results(reader(upstream, 100_000, buffers).read, MemoryResults(now, config)),
         watcher,
         lambda _identity, _status, _said: None,
         now,

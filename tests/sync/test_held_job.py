@@ -9,8 +9,9 @@ from gateway.errors import Response
 from gateway.sync.held_job import HoldTime, JobHold, Snapshot, Unended, Wanted
 from gateway.sync.jobs.access import job_access
 from gateway.sync.jobs.reader import Refused
+from gateway.sync.kept.memory_results import MemoryResults
+from gateway.sync.kept.results import Results
 from gateway.sync.responses import KnownJob
-from gateway.sync.result_cache import Results
 from gateway.sync.results.formats import Format
 from gateway.sync.results.formatter import Formatter
 from gateway.sync.results.parsing import ParsingThread
@@ -38,7 +39,7 @@ class Holding:
         settings = SyncConfig()
         self.watcher = Watcher(orchestrator(upstream, 100_000), now, lambda: 0.5, settings)
         self.jobs = JobHold(
-            Results(reader(upstream, 100_000).read, now, settings),
+            Results(reader(upstream, 100_000).read, MemoryResults(now, settings)),
             self.watcher,
             self._answered,
             now,

@@ -15,7 +15,8 @@ from gateway.errors import BadRequest, Field, Response, ResponseTooLarge
 from gateway.protocols.theeye.routes import ResultRoute
 from gateway.sync.held_job import JobHold
 from gateway.sync.hold import ResultHold
-from gateway.sync.result_cache import Results
+from gateway.sync.kept.memory_results import MemoryResults
+from gateway.sync.kept.results import Results
 from gateway.sync.results.formatter import Formatter
 from gateway.sync.results.parsing import ParsingThread
 from gateway.sync.watch.watcher import Watcher
@@ -53,7 +54,8 @@ class Gateway:
         buffers = buffers or plenty()
         self.watcher = Watcher(orchestrator(upstream, 100_000, buffers), now, lambda: 0.5, settings)
         self.statuses: list[int] = []
-        self.results = Results(reader(upstream, 100_000, buffers).read, now, settings)
+        self.store = MemoryResults(now, settings)
+        self.results = Results(reader(upstream, 100_000, buffers).read, self.store)
         formatter = Formatter(ParsingThread(), settings)
         self.jobs = JobHold(self.results, self.watcher, self._answered, now, formatter=formatter)
         self.hold = ResultHold(self.jobs, self.watcher, buffers, settings)
@@ -650,12 +652,12 @@ async def test_nothing_is_left_of_many_waits_however_they_ended() -> None:
             group.create_task(client(gateway, number))
             await asyncio.sleep(0.01)
     assert set(statuses) == {200, 303}
-    assert gateway.results._kept
-    await asyncio.sleep(61)
+    assert gateway.store.stats().entries
+    await asyncio.sleep(601)
     assert is_empty(gateway.watcher)
     assert not gateway.jobs._snapshots
     assert not gateway.watcher._registry._hints
-    assert not gateway.results._kept
+    assert not gateway.store.stats().entries
     assert not gateway.results._tasks
     assert asyncio.all_tasks() == {asyncio.current_task()}
 

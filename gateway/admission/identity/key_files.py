@@ -25,7 +25,7 @@ def shared_secret(path: str) -> bytes:
     Raises:
         UnusableKey: it cannot be read, is empty, or is no secret but a public key.
     """
-    return checked_secret(_content(path).rstrip(b"\r\n"))
+    return checked_secret(content_of(path).rstrip(b"\r\n"))
 
 
 def checked_secret(secret: bytes) -> bytes:
@@ -48,7 +48,7 @@ def public_key(path: str) -> RSAPublicKey:
         UnusableKey: it cannot be read, or has no such key.
     """
     try:
-        key = load_pem_public_key(_content(path))
+        key = load_pem_public_key(content_of(path))
     except (ValueError, UnsupportedAlgorithm):
         raise UnusableKey("there is no public key in PEM in it") from None
     if not isinstance(key, RSAPublicKey):
@@ -63,7 +63,12 @@ def is_long_enough(key: RSAPublicKey) -> bool:
     return key.key_size >= RSA_BITS
 
 
-def _content(path: str) -> bytes:
+def content_of(path: str) -> bytes:
+    """The bytes of a file, ``MAX_FILE_BYTES`` at most.
+
+    Raises:
+        UnusableKey: it cannot be read, or has more.
+    """
     try:
         with Path(path).open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)

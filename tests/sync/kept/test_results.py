@@ -7,13 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.admission.identity.identities import Identity
 from gateway.config import SyncConfig
 from gateway.errors import BadGateway
-from gateway.protocols.theeye.job import parse_job
 from gateway.sync.jobs.access import Credentials, JobAccess
 from gateway.sync.jobs.reader import Found, Read, Refused
-from gateway.sync.result_cache import OVERHEAD_BYTES, SHARE, Results, holder, size
+from gateway.sync.kept.memory_results import MemoryResults
+from gateway.sync.kept.results import Results
 from gateway.upstream.messages.messages import UpstreamResponse
 from tests.support.theeye import ALLOW_ORIGIN, JOB_ID, SERVER, TheEye, finished, job, reader, reply
 from tests.support.virtual_time import now, run
@@ -25,7 +24,6 @@ pytestmark = pytest.mark.virtual_time
 
 GONE = reply(b'"job not found"', 404)
 ONE, OTHER = b"1" * 16, b"2" * 16
-KIB = 1024
 
 
 def access(job_id: str = JOB_ID, customer: str = "acme", origin: bytes | None = None) -> JobAccess:
@@ -49,7 +47,8 @@ class Kept:
 
     def __init__(self, **config: Any) -> None:
         self.upstream = Upstream(reply(finished()))
-        self.results = Results(read_before(self.upstream), now, SyncConfig(**config))
+        self.store = MemoryResults(now, SyncConfig(**config))
+        self.results = Results(read_before(self.upstream), self.store)
 
     async def read(
         self, by: bytes | None = ONE, read: JobAccess | None = None, *, has_ended: bool = False
@@ -125,7 +124,7 @@ async def test_job_that_runs_is_not_kept() -> None:
 
 
 async def test_result_is_kept_for_its_time_after_it_was_last_read_and_no_longer() -> None:
-    kept = Kept(result_cache_seconds=60)
+    kept = Kept(result_seconds=60)
     await kept.read()
     await asyncio.sleep(40)
     await kept.read()
@@ -136,45 +135,41 @@ async def test_result_is_kept_for_its_time_after_it_was_last_read_and_no_longer(
 
 
 async def test_nothing_is_kept_where_that_is_switched_off() -> None:
-    kept = Kept(result_cache_seconds=0)
-    await kept.read(has_ended=True)
-    assert isinstance(await kept.read_while(GONE), Refused)
-    assert len(kept.results._kept) == 0
-    assert len(kept.results._tasks) == 0
+    upstream = Upstream(reply(finished()))
+    results = Results(read_before(upstream), None)
+    await results.read(access(), ONE, has_ended=True, output_only=False)
+    upstream.says(GONE)
+    again = await results.read(access(), ONE, has_ended=True, output_only=False)
+    assert isinstance(again, Refused)
+    assert len(results._tasks) == 0
 
 
-@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40 * KIB)), max_size=40))
-def test_results_never_take_more_than_their_bytes(jobs: list[tuple[int, int]]) -> None:
+HOLDERS = [None, ONE, OTHER]
+READERS = st.tuples(
+    st.sampled_from(HOLDERS), st.sampled_from(["acme", "globex"]), st.sampled_from(["0", "1"])
+)
+
+
+@given(st.lists(READERS, max_size=6), READERS)
+def test_nobody_is_given_what_was_kept_for_another(
+    readers: list[tuple[bytes | None, str, str]], asker: tuple[bytes | None, str, str]
+) -> None:
+    def access_of(reader: tuple[bytes | None, str, str]) -> JobAccess:
+        return access(reader[2] * 24, reader[1])
+
     async def scenario() -> None:
-        kept = Kept(result_cache_bytes=100 * KIB)
-        for number, length in jobs:
-            job_id = f"{number:024x}"
-            kept.upstream.says(reply(finished(id=job_id, output=["x" * length])))
-            await kept.read(read=access(job_id))
-            held = list(kept.results._kept.values())
-            assert sum(map(size, held)) == kept.results._kept.currsize <= 100 * KIB
-            assert all(size(one) <= 100 * KIB / SHARE for one in held)
+        kept = Kept()
+        for one in readers:
+            said = finished(id=one[2] * 24, customer_name=one[1], output=[repr(one)])
+            await kept.read_while(reply(said), one[0], access_of(one))
+        found = await kept.read_while(GONE, asker[0], access_of(asker))
+        if asker in readers and asker[0] is not None:
+            assert isinstance(found, Found)
+            assert repr(asker).encode() in found.job.raw
+        else:
+            assert isinstance(found, Refused)
 
     run(scenario())
-
-
-async def test_oldest_results_make_room_for_new_ones() -> None:
-    kept = Kept(result_cache_bytes=100 * KIB)
-    for number in range(60):
-        job_id = f"{number:024x}"
-        kept.upstream.says(reply(finished(id=job_id, output=["x" * 3 * KIB])))
-        await kept.read(read=access(job_id))
-    assert isinstance(await kept.read_while(GONE, read=access(f"{59:024x}")), Found)
-    assert isinstance(await kept.read_while(GONE, read=access(f"{0:024x}")), Refused)
-
-
-def test_size_counts_the_content_and_a_copy_of_it_where_there_is_one() -> None:
-    plain = parse_job(finished(result={"a": "b" * 1000}))
-    surrogates = parse_job(finished(result={"a": "b" * 1000, "c": "\ud800"}))
-    assert plain is not None
-    assert surrogates is not None
-    assert size(plain) == OVERHEAD_BYTES + len(plain.raw)
-    assert size(surrogates) == OVERHEAD_BYTES + 2 * len(surrogates.raw)
 
 
 async def test_last_read_goes_on_when_the_client_leaves_and_its_result_is_kept() -> None:
@@ -186,7 +181,7 @@ async def test_last_read_goes_on_when_the_client_leaves_and_its_result_is_kept()
                 await kept.read(has_ended=has_ended)
         await asyncio.sleep(2)
         assert len(kept.results._tasks) == 0
-        assert len(kept.results._kept) == has_ended
+        assert kept.store.stats().entries == has_ended
     assert isinstance(await kept.read_while(GONE), Found)
 
 
@@ -197,7 +192,7 @@ async def test_last_read_that_fails_for_a_client_that_left_is_nobodys_concern(
         await asyncio.sleep(2)
         raise BadGateway("too large")
 
-    results = Results(fail, now, SyncConfig())
+    results = Results(fail, MemoryResults(now, SyncConfig()))
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1):
             await results.read(access(), ONE, has_ended=True, output_only=False)
@@ -218,24 +213,3 @@ async def test_closing_ends_the_reads_that_go_on() -> None:
     await kept.results.aclose()
     assert len(kept.results._tasks) == 0
     assert now() == 1
-
-
-def whoever(key: bytes, token_hash: bytes | None) -> Identity:
-    return Identity(key, "acme", "", "", token_hash, is_verified=True)
-
-
-def test_holder_of_a_token_is_known_by_its_hash_however_requests_are_counted() -> None:
-    assert holder(access(), whoever(OTHER, ONE)) == ONE
-
-
-def test_client_without_a_token_is_no_holder() -> None:
-    assert holder(access(), whoever(OTHER, None)) is None
-
-
-def test_holder_of_a_secret_is_known_by_its_hash_and_is_no_holder_of_a_token() -> None:
-    by_secret = [
-        JobAccess(JOB_ID, "", Credentials("", ()), secret=secret) for secret in ("a", "a", "b")
-    ]
-    first, same, other = (holder(read, whoever(OTHER, ONE)) for read in by_secret)
-    assert first == same != other
-    assert first != ONE

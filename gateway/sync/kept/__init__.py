@@ -1,0 +1,1 @@
+"""Keeps results of finished jobs for the clients that waited for them."""

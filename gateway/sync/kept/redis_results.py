@@ -1,0 +1,126 @@
+"""Finished jobs in a Redis that several gateways share, and in this process's memory.
+
+A job is put into memory at once and into Redis soon, by a task of its own: no answer waits for it.
+It is sealed there and bound to its key, so that whoever can read or write in that Redis neither
+learns of a job nor can give one to another client. Redis is asked only for what is not in memory.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gateway.protocols.theeye.ecma_json import has_surrogates
+from gateway.sync.jobs.reader import AT_ONCE_BYTES
+from gateway.sync.kept.memory_results import SHARE, size
+from gateway.sync.kept.record import decoded, encoded
+from gateway.sync.kept.redis_records import Unanswered
+from gateway.sync.kept.seal import OVERHEAD_BYTES
+from gateway.tasks import Tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from gateway.config import SyncConfig
+    from gateway.protocols.theeye.job import Job
+    from gateway.sync.kept.memory_results import MemoryResults, StoreStats
+    from gateway.sync.kept.redis_records import RedisRecords
+    from gateway.sync.kept.result_key import ResultKey
+    from gateway.sync.kept.seal import Seal
+    from gateway.sync.results.parsing import ParsingThread
+
+PREFIX = "theeye-sync-gateway:result:"
+QUEUE_SHARE = 4
+"""Jobs that wait to be put into Redis take no more than this part of the bytes."""
+CLOSE_SECONDS = 1.0
+"""Time for what still waits when this process ends."""
+
+
+class RedisResults:
+    """``memory`` keeps what is kept here, too; large jobs are read in ``thread``."""
+
+    def __init__(
+        self,
+        memory: MemoryResults,
+        records: RedisRecords,
+        seal: Seal,
+        thread: ParsingThread,
+        config: SyncConfig,
+    ) -> None:
+        self._memory = memory
+        self._thread = thread
+        self._records = records
+        self._seal = seal
+        self._seconds = config.result_seconds
+        self._largest = config.result_store_bytes // SHARE + OVERHEAD_BYTES
+        self._most_queued = config.result_store_bytes // QUEUE_SHARE
+        self._queue: OrderedDict[ResultKey, Job] = OrderedDict()
+        self._queued_bytes = 0
+        self._is_writing = False
+        self._tasks = Tasks()
+        self._unqueued = self._given = 0
+
+    def keep(self, key: ResultKey, job: Job) -> None:
+        self._memory.keep(key, job)
+        if not self._memory.may_keep(job):
+            return
+        self._take_out(key)
+        if not self._records.may_answer or self._queued_bytes + size(job) > self._most_queued:
+            self._unqueued += 1
+            return
+        self._queue[key] = job
+        self._queued_bytes += size(job)
+        if not self._is_writing:
+            self._is_writing = True
+            self._tasks.spawn(self._write(), name="put results into Redis")
+
+    async def find(self, key: ResultKey) -> Job | None:
+        return await self._memory.find(key) or await self._stored(key)
+
+    def stats(self) -> StoreStats:
+        kept = self._memory.stats()
+        failures = self._records.failures + self._unqueued
+        return replace(kept, given={**kept.given, "redis": self._given}, failures=failures)
+
+    @property
+    def renewals(self) -> Mapping[str, Callable[[], None]]:
+        return {self._seal.setting: self._seal.renew}
+
+    async def aclose(self) -> None:
+        await self._tasks.aclose(CLOSE_SECONDS)
+        await self._records.aclose()
+
+    async def _stored(self, key: ResultKey) -> Job | None:
+        try:
+            sealed = await self._records.get(PREFIX + key.digest, self._largest)
+        except Unanswered:
+            return None
+        text = self._seal.opened(sealed, key.context)
+        if text is None:
+            return None
+        if len(text) < AT_ONCE_BYTES or not has_surrogates(text):
+            job = decoded(text, key)
+        else:
+            job = await self._thread.run(key.holder, decoded, text, key)
+        self._given += job is not None
+        return job
+
+    async def _write(self) -> None:
+        try:
+            while self._queue:
+                key, job = next(iter(self._queue.items()))
+                self._take_out(key)
+                record = self._seal.seal(encoded(job), key.context)
+                try:
+                    await self._records.put(PREFIX + key.digest, record, self._seconds)
+                except Unanswered:
+                    # It is in memory; the next one may fare better.
+                    continue
+        finally:
+            self._is_writing = False
+
+    def _take_out(self, key: ResultKey) -> None:
+        job = self._queue.pop(key, None)
+        if job is not None:
+            self._queued_bytes -= size(job)

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import sys
+
+import pytest
+from msgspec import structs
+
+from gateway.cli.advice import advice
+from gateway.config import Config, LimitsConfig, ListenConfig, SyncConfig
+
+
+@pytest.mark.parametrize(
+    ("workers", "store", "warns"),
+    [(1, "memory", False), (2, "memory", True), (0, "memory", True), (2, "redis", False)],
+)
+def test_several_workers_that_do_not_share_results_are_told_of(
+    workers: int, store: str, warns: bool
+) -> None:
+    sync = structs.replace(SyncConfig(), result_store=store)
+    config = Config(listen=ListenConfig(workers=workers), sync=sync)
+    assert any("sync.result_store" in said for said in advice(config, sys.maxsize)) is warns
+
+
+def test_too_few_file_descriptors_are_told_of() -> None:
+    (said,) = advice(Config(limits=LimitsConfig(holds=10_000)), 256)
+    assert "256" in said

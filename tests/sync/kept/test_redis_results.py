@@ -1,0 +1,153 @@
+"""Results at a real Redis: for their own clients, on all gateways, and for nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.config import RedisConfig, SyncConfig
+from gateway.protocols.theeye.job import Job, parse_job
+from gateway.sync.kept.memory_results import MemoryResults
+from gateway.sync.kept.redis_records import RedisRecords
+from gateway.sync.kept.redis_results import PREFIX, RedisResults
+from gateway.sync.kept.result_key import ResultKey
+from gateway.sync.kept.seal import Seal, new_key
+from gateway.sync.results.parsing import ParsingThread
+from tests.support.theeye import JOB_ID, finished
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from tests.support.redis_server import RedisServer
+
+KEY = ResultKey(b"1" * 16, "acme", JOB_ID)
+OTHERS = [
+    replace(KEY, holder=b"2" * 16),
+    replace(KEY, customer="globex"),
+    replace(KEY, job_id="0" * 24),
+]
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> str:
+    path = tmp_path / "key"
+    path.write_text(new_key())
+    return str(path)
+
+
+def job(**members: Any) -> Job:
+    made = parse_job(finished(**members))
+    assert made is not None
+    return made
+
+
+@asynccontextmanager
+async def gateway(url: str, key_file: str, **config: Any) -> AsyncIterator[RedisResults]:
+    """The store of one gateway."""
+    clock = asyncio.get_running_loop().time
+    sync = SyncConfig(**config)
+    redis = RedisConfig(url=url, answer_seconds=5.0, connect_seconds=5.0)
+    records = RedisRecords(redis, clock, lambda: 1.0)
+    thread = ParsingThread()
+    made = RedisResults(MemoryResults(clock, sync), records, Seal(key_file), thread, sync)
+    try:
+        yield made
+    finally:
+        await made.aclose()
+        thread.close()
+
+
+async def put(url: str, key_file: str, *kept: tuple[ResultKey, Job]) -> None:
+    async with gateway(url, key_file) as store:
+        for key, one in kept:
+            store.keep(key, one)
+
+
+async def test_result_is_there_on_another_gateway_for_its_client_only(
+    redis_server: RedisServer, key_file: str
+) -> None:
+    async with gateway(redis_server.url, key_file) as one:
+        one.keep(KEY, job())
+        assert await one.find(KEY) == job()
+        assert one.stats().given == {"memory": 1, "redis": 0}
+    async with gateway(redis_server.url, key_file, result_seconds=100) as other:
+        assert await other.find(KEY) == job()
+        for stranger in OTHERS:
+            assert await other.find(stranger) is None
+        assert other.stats().given == {"memory": 0, "redis": 1}
+        assert other.stats().failures == 0
+    (name,) = await redis_server.command("KEYS", "*")
+    assert 0 < await redis_server.command("PTTL", name) <= 600_000
+
+
+async def test_large_result_with_surrogates_is_read_in_the_thread(
+    redis_server: RedisServer, key_file: str
+) -> None:
+    large = job(output=["\ud800" + "x" * 300_000])
+    await put(redis_server.url, key_file, (KEY, large))
+    async with gateway(redis_server.url, key_file) as other:
+        assert await other.find(KEY) == large
+
+
+async def test_record_that_was_changed_or_is_of_another_key_is_ignored(
+    redis_server: RedisServer, key_file: str, tmp_path: Path
+) -> None:
+    await put(redis_server.url, key_file, (KEY, job()))
+    name = PREFIX + KEY.digest
+    sealed = await redis_server.command("GET", name)
+    async with gateway(redis_server.url, key_file) as other:
+        for stranger in OTHERS:
+            await redis_server.command("SET", PREFIX + stranger.digest, sealed)
+            assert await other.find(stranger) is None, "it is bound to its key"
+        for changed in (sealed[:-1], sealed + b"x", b"", b"x" * 100, sealed[:40]):
+            await redis_server.command("SET", name, changed)
+            assert await other.find(KEY) is None
+        await redis_server.command("DEL", name)
+        await redis_server.command("LPUSH", name, "no text")
+        assert await other.find(KEY) is None
+    await redis_server.command("SET", name, sealed)
+    foreign = tmp_path / "foreign"
+    foreign.write_text(new_key())
+    async with gateway(redis_server.url, str(foreign)) as stranger_with_a_key:
+        assert await stranger_with_a_key.find(KEY) is None
+
+
+async def test_job_that_is_too_large_is_kept_nowhere(
+    redis_server: RedisServer, key_file: str
+) -> None:
+    async with gateway(redis_server.url, key_file, result_store_bytes=100 * 1024) as one:
+        one.keep(KEY, job(output=["x" * 13 * 1024]))
+        assert await one.find(KEY) is None
+    assert await redis_server.command("DBSIZE") == 0
+
+
+async def test_flood_of_results_takes_no_more_than_its_bytes_and_blocks_nobody(
+    redis_server: RedisServer, key_file: str
+) -> None:
+    async with gateway(redis_server.url, key_file, result_store_bytes=100 * 1024) as one:
+        for number in range(500):
+            job_id = f"{number:024x}"
+            one.keep(replace(KEY, job_id=job_id), job(id=job_id, output=["x" * 5 * 1024]))
+            assert one._queued_bytes <= 100 * 1024 / 4
+            assert one.stats().bytes <= 100 * 1024
+        failures = one.stats().failures
+        assert failures is not None
+        assert failures > 400
+    assert await redis_server.command("DBSIZE") == 500 - failures
+
+
+async def test_without_redis_results_are_kept_in_memory_and_nothing_waits(
+    redis_server: RedisServer, key_file: str
+) -> None:
+    await redis_server.stop()
+    async with gateway(redis_server.url, key_file) as one:
+        assert await one.find(KEY) is None
+        one.keep(KEY, job())
+        assert await one.find(KEY) == job()
+        assert one.stats().failures == 2
+        assert not one._queue
