@@ -91,6 +91,17 @@ class SyncConfig(Section, frozen=True, kw_only=True):
     max_hold_seconds: Annotated[int, Meta(ge=1, le=3600)] = 60
     """The longest hold a client can ask for; more is cut to this. Keep it below the time limit of
     every proxy between the clients and this process."""
+    hold_margin_seconds: Annotated[float, Meta(ge=0, le=10)] = 0.2
+    """How much before its time a hold ends, at most a tenth of it: a client whose read limit equals
+    its timeout then gets a response. Not for the preference `wait`."""
+    max_redirects: Annotated[int, Meta(ge=0, le=1000)] = 0
+    """How many redirects a wait may take: the time that a client asks for by limit and timeout is
+    fitted into so many, by longer holds of max_hold_seconds at most, and Location says so. For
+    clients that follow few redirects. 0 redirects as often as the client asks for, as TheEye
+    documents it."""
+    timeout_status: Literal[408, 504, 202] = 408
+    """The status of the last response of a wait that ends without a result: 408, as TheEye
+    documents it, 504 or 202. Some clients send a request again that was answered 408."""
     max_prefer_seconds: Annotated[int, Meta(ge=1, le=3600)] = 55
     """How long a request with the preference `wait` (RFC 7240) is held at most; more is cut to
     this. Keep it below the time limit of every proxy between the clients and this process."""

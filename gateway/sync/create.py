@@ -23,6 +23,8 @@ from gateway.sync.wait_parameters import (
     append,
     asks_to_wait,
     content_asks_to_wait,
+    fitted,
+    fitted_query,
     hold_parameters,
     result_location,
 )
@@ -167,7 +169,9 @@ class CreateAndWait:
             path, customer = result_path(job.id, job.secret), job.customer_name
         else:
             path, customer = result_path(job.id), exchange.identity.customer
-        location = job_location(path, exchange.query, job, customer, self._config)
+        parameters = fitted(hold_parameters(exchange.query, self._config), self._config)
+        query = fitted_query(exchange.query, parameters)
+        location = job_location(path, query, job, customer, self._config)
         return Created(reply, job, location, by_secret=route.by_secret)
 
     async def _asked(

@@ -19,6 +19,8 @@ from gateway.sync.results.formats import result_format
 from gateway.sync.wait_parameters import (
     HoldParameters,
     drained_location,
+    fitted,
+    fitted_query,
     hold_parameters,
     next_location,
     result_location,
@@ -29,10 +31,17 @@ if TYPE_CHECKING:
     from gateway.config import SyncConfig
     from gateway.downstream.exchange import Exchange
     from gateway.errors import Response
+    from gateway.protocols.http.query import Query
     from gateway.protocols.theeye.routes import ResultRoute
     from gateway.sync.held_job import JobHold
     from gateway.sync.jobs.access import JobAccess
     from gateway.sync.watch.watcher import Watcher
+
+
+TIMEOUT_AS_ACCEPTED = 202
+"""The ``timeout_status`` that says that the job goes on."""
+MARGIN_SHARE = 0.1
+"""The part of a hold by which it may end early."""
 
 
 class ResultHold:
@@ -62,7 +71,7 @@ class ResultHold:
         exchange.job_id = route.job_id
         exchange.buffered = self._buffers.of(exchange.identity.key)
         try:
-            parameters = hold_parameters(exchange.query, self._config)
+            parameters = fitted(hold_parameters(exchange.query, self._config), self._config)
             held_for = holding(
                 preferences_of(client), self._config, otherwise_seconds=parameters.hold_seconds
             )
@@ -97,6 +106,7 @@ class ResultHold:
         if holding.redirects:
             if parameters.may_wait:
                 snapshot = self._jobs.resumed(exchange, wanted.access)
+                seconds -= min(self._config.hold_margin_seconds, seconds * MARGIN_SHARE)
             else:
                 seconds = 0
         looks_last = parameters.is_last or not holding.redirects
@@ -115,18 +125,35 @@ class ResultHold:
         self, exchange: Exchange, access: JobAccess, parameters: HoldParameters, held: Unended
     ) -> Response:
         """On to the next request, or the end where this was the last."""
+        query = fitted_query(exchange.query, parameters)
         if held.was_drained:
             # Off to another process, to the same request again.
             exchange.outcome = Outcome.DRAINED
-            location = drained_location(access.path, exchange.query, self._config)
+            location = drained_location(access.path, query, self._config)
             return see_other(location, held.carried)
         if parameters.is_last:
             exchange.reason = TIME_UP
-            return timed_out(held.known, held.carried)
+            return self._timed_out(access, parameters, query, held)
         self._jobs.remember(access, held.snapshot)
         counter = parameters.counter + 1
-        location = next_location(access.path, exchange.query, counter, self._config)
+        location = next_location(access.path, query, counter, self._config)
         return see_other(location, held.carried)
+
+    def _timed_out(
+        self, access: JobAccess, parameters: HoldParameters, query: Query, held: Unended
+    ) -> Response:
+        """The end of a wait; the job goes on."""
+        status = self._config.timeout_status
+        if status != TIMEOUT_AS_ACCEPTED:
+            return timed_out(status, held.known, held.carried)
+        age_seconds = parameters.waited_seconds + parameters.hold_seconds
+        response = accepted(
+            shortened(held.known),
+            (JSON_CONTENT,),
+            location=next_location(access.path, query, 0, self._config),
+            retry_seconds=self._watcher.retry_seconds(held.task, age_seconds),
+        )
+        return made_here(response, held.carried)
 
     def _accepted(
         self,

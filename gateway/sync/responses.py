@@ -5,6 +5,7 @@ All of them carry fields of the upstream's, and no cache may keep them.
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,9 +27,9 @@ class KnownJob(msgspec.Struct):
     state: str | None
 
 
-class _BodyOf408(msgspec.Struct, rename="camel", kw_only=True):
-    status_code: int = 408
-    message: str = "Request Timeout"
+class _TimeoutBody(msgspec.Struct, rename="camel", kw_only=True):
+    status_code: int
+    message: str
     job: KnownJob
 
 
@@ -44,7 +45,7 @@ def accepted(
     *,
     location: str,
     retry_seconds: int,
-    preferred: tuple[Field, ...],
+    preferred: tuple[Field, ...] = (),
 ) -> Response:
     """The job goes on; its result can be had at ``location`` later (RFC 9110, 15.3.3)."""
     return Response(
@@ -64,9 +65,10 @@ def shortened(job: KnownJob) -> bytes:
     return msgspec.json.encode(job)
 
 
-def timed_out(job: KnownJob, carried: tuple[Field, ...]) -> Response:
+def timed_out(status: int, job: KnownJob, carried: tuple[Field, ...]) -> Response:
     """The last request of a wait has ended without a result."""
-    return made_here(Response(408, msgspec.json.encode(_BodyOf408(job=job))), carried)
+    body = _TimeoutBody(status_code=status, message=HTTPStatus(status).phrase, job=job)
+    return made_here(Response(status, msgspec.json.encode(body)), carried)
 
 
 def made_here(response: Response, carried: tuple[Field, ...]) -> Response:

@@ -10,14 +10,13 @@ import msgspec
 from gateway import wording
 from gateway.config import MAX_COUNT
 from gateway.errors import BadRequest
-from gateway.protocols.http.query import MAX_PAIRS
+from gateway.protocols.http.query import MAX_PAIRS, Query
 from gateway.protocols.theeye.ecma_json import without_lone_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from gateway.config import SyncConfig
-    from gateway.protocols.http.query import Query
 
 ADDED_PAIRS = 8
 """Room for what a Location adds to a query."""
@@ -35,6 +34,8 @@ class HoldParameters:
     limit: int
     """How many may run in all."""
     hold_seconds: int
+    is_fitted: bool = False
+    """``limit`` and ``hold_seconds`` are not the query's."""
 
     @property
     def may_wait(self) -> bool:
@@ -108,6 +109,34 @@ def hold_parameters(query: Query, config: SyncConfig) -> HoldParameters:
         _whole_number(query, "limit", config.default_limit, _LIMIT),
         _whole_number(query, "timeout", config.default_hold_seconds, _timeout(config)),
     )
+
+
+def fitted(asked: HoldParameters, config: SyncConfig) -> HoldParameters:
+    """The parameters with the same time in all, or as much of it as can be, in no more requests
+    than the settings allow. A wait that has begun goes on as it is."""
+    most = config.max_redirects
+    if not most or asked.counter or asked.limit <= most:
+        return asked
+    seconds = asked.limit * asked.hold_seconds
+    hold_seconds = min(-(-seconds // most), config.max_hold_seconds)
+    limit = min(-(-seconds // hold_seconds), most)
+    return HoldParameters(0, limit, hold_seconds, is_fitted=True)
+
+
+def fitted_query(query: Query, parameters: HoldParameters) -> Query:
+    """The query that says so, where the parameters were fitted."""
+    if not parameters.is_fitted:
+        return query
+    values = {"limit": parameters.limit, "timeout": parameters.hold_seconds}
+    raw = query.raw
+    for key, value in values.items():
+        found = next((pair for pair in Query(raw).pairs if pair.key == key), None)
+        if found is None:
+            raw = append(raw, f"{key}={value}")
+        else:
+            said = f"{found.raw_key}={value}"
+            raw = "&".join(said if part == found.raw else part for part in raw.split("&"))
+    return Query(raw)
 
 
 def result_location(path: str, query: Query, config: SyncConfig) -> str:

@@ -50,7 +50,7 @@ class Gateway:
     """The parts a held request passes, in front of ``upstream``."""
 
     def __init__(self, upstream: TheEye, buffers: Buffers | None = None, **config: Any) -> None:
-        settings = SyncConfig(**config)
+        settings = SyncConfig(**{"hold_margin_seconds": 0.0, **config})
         buffers = buffers or plenty()
         self.watcher = Watcher(orchestrator(upstream, 100_000, buffers), now, lambda: 0.5, settings)
         self.statuses: list[int] = []
@@ -714,3 +714,52 @@ async def test_malformed_preference_of_a_strict_client_is_refused() -> None:
     held = get("", fields=((b"Prefer", b"wait=x"), (b"Prefer", b"handling=strict")))
     with pytest.raises(BadRequest, match="malformed"):
         await Gateway(TheEye()).answer(held)
+
+
+@pytest.mark.parametrize(
+    ("named", "margin", "seconds"), [(5, 0.2, 4.8), (1, 0.2, 0.9), (60, 2.0, 58), (5, 0.0, 5)]
+)
+async def test_hold_ends_a_little_before_its_client_gives_up_reading(
+    named: int, margin: float, seconds: float
+) -> None:
+    query = f"timeout={named}"
+    response, _, took = await ask(query, TheEye(), hold_margin_seconds=margin)
+    assert response.status == 303
+    assert took == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("status", "message"), [(408, "Request Timeout"), (504, "Gateway Timeout")]
+)
+async def test_wait_that_ends_without_a_result_has_the_status_that_is_set(
+    status: int, message: str
+) -> None:
+    response, held, _ = await ask("counter=9", TheEye(), timeout_status=status)
+    assert (response.status, held.reason) == (status, "TimeUp")
+    told = json.loads(response.content)
+    assert (told["statusCode"], told["message"]) == (status, message)
+    assert told["job"]["id"] == JOB_ID
+
+
+async def test_wait_that_ends_without_a_result_may_say_that_the_job_goes_on() -> None:
+    response, _, _ = await ask("counter=9&parse", TheEye(), timeout_status=202)
+    assert response.status == 202
+    assert json.loads(response.content)["lifecycle"] == "assigned"
+    named = shown(response)
+    assert named["Location"] == f"/job/{JOB_ID}/result?counter=0&parse&limit=10&timeout=5"
+    assert int(named["Retry-After"]) >= 1
+    assert "Vary" not in named
+
+
+async def test_wait_is_fitted_into_the_redirects_that_are_set() -> None:
+    upstream = TheEye()
+    gateway = Gateway(upstream, max_redirects=3)
+    query, statuses = "limit=12&timeout=5", []
+    while True:
+        response = await gateway.answer(get(query))
+        statuses.append(response.status)
+        if response.status != 303:
+            break
+        query = shown(response)["Location"].partition("?")[2]
+    assert (statuses, now()) == ([303, 303, 408], 60)
+    assert query == "limit=3&timeout=20&counter=2"

@@ -17,7 +17,7 @@ def test_client_is_sent_on_with_an_empty_object() -> None:
 
 
 def test_client_is_told_of_the_job_that_has_not_ended() -> None:
-    response = timed_out(KnownJob("1", "assigned", None), ())
+    response = timed_out(408, KnownJob("1", "assigned", None), ())
     assert (response.status, response.fields) == (408, (JSON, NO_STORE))
     assert json.loads(response.content) == {
         "statusCode": 408,

@@ -12,6 +12,8 @@ from gateway.sync.wait_parameters import (
     asks_to_wait,
     content_asks_to_wait,
     drained_location,
+    fitted,
+    fitted_query,
     hold_parameters,
     next_location,
     result_location,
@@ -241,3 +243,49 @@ def test_no_address_comes_twice_in_any_chain_of_hops_and_drains(
 
 def test_nothing_is_appended_when_nothing_is_missing() -> None:
     assert append("a&") == "a&"
+
+
+@given(
+    st.integers(1, 200),
+    st.integers(1, 60),
+    st.integers(0, 30),
+    st.integers(1, 60),
+    st.integers(0, 3),
+)
+def test_fitted_wait_takes_the_time_that_was_asked_for_in_few_redirects(
+    limit: int, timeout: int, most: int, max_hold: int, counter: int
+) -> None:
+    config = SyncConfig(max_redirects=most, max_hold_seconds=max_hold)
+    asked = HoldParameters(counter, limit, min(timeout, max_hold))
+    found = fitted(asked, config)
+    if not most or counter or limit <= most:
+        assert found == asked
+        return
+    assert found.limit <= most
+    assert found.hold_seconds <= max_hold
+    seconds, given_seconds = asked.limit * asked.hold_seconds, found.limit * found.hold_seconds
+    assert seconds <= given_seconds < seconds + found.hold_seconds or (
+        given_seconds == most * max_hold < seconds
+    )
+    assert fitted(HoldParameters(0, found.limit, found.hold_seconds), config).is_fitted is False
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        ("", "limit=3&timeout=17"),
+        ("a=%20&limit=10", "a=%20&limit=3&timeout=17"),
+        ("time%6fut=5&limit=10&b", "time%6fut=17&limit=3&b"),
+    ],
+)
+def test_query_of_a_fitted_wait_says_so(raw: str, said: str) -> None:
+    config = SyncConfig(max_redirects=3)
+    parameters = fitted(hold_parameters(Query(raw), config), config)
+    query = fitted_query(Query(raw), parameters)
+    assert query.raw == said
+    assert hold_parameters(query, config) == HoldParameters(0, 3, 17)
+
+
+def test_query_stays_as_it_is_where_nothing_was_fitted() -> None:
+    query = Query("limit=2")
+    assert fitted_query(query, hold_parameters(query, SyncConfig())) is query
