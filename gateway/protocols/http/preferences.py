@@ -20,7 +20,9 @@ MAX_WAIT_SECONDS = 10**9
 """A longer ``wait`` counts as this."""
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _WORD = rb'(?:%b|"(?:[^"\\]|\\.)*")' % _TOKEN
-_PARAMETER = rb"[ \t]*;[ \t]*(?:%b(?:[ \t]*=[ \t]*%b)?)?" % (_TOKEN, _WORD)
+# What stands before a semicolon can be matched in one way only: else many of them, with something
+# malformed behind, would be tried in more ways than anybody can wait for.
+_PARAMETER = rb"[ \t]*;(?:[ \t]*%b(?:[ \t]*=[ \t]*%b)?)?" % (_TOKEN, _WORD)
 _PREFERENCE = re.compile(
     rb"(%b)(?:[ \t]*=[ \t]*(%b))?(?:%b)*" % (_TOKEN, _WORD, _PARAMETER), re.DOTALL
 )

@@ -131,5 +131,8 @@ def test_long_line_takes_time_in_proportion() -> None:
         b"\\" * 16_000,
         b'a="' + b"\\" * 16_001,
         b"," * 16_000,
+        b"a" + b";  " * 16_000 + b"=",
+        b"a;" + b" " * 16_000 + b"(",
+        b"a" + b" ; b = c " * 8_000 + b'"',
     ):
         preferences([line])
