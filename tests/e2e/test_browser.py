@@ -50,6 +50,9 @@ Promise.all([...Array(CALLS).keys()].map(call)).then(all =>
 </script>
 """
 CALLS = 30
+KEPT = "instant"
+"""Of its jobs more than five survive, so that none is removed before its result is read."""
+JSON = "application/json"
 
 
 @pytest.fixture
@@ -110,10 +113,24 @@ async def test_thirty_calls_at_once_follow_their_redirects_with_the_token_in_the
 ) -> None:
     async with gateway_before(orchestrator.url) as server:
         target = (
-            f"{server.url}/task/{orchestrator.tasks['hello'].id}/job?wait_result=true&parse"
+            f"{server.url}/task/{orchestrator.tasks[KEPT].id}/job?wait_result=true&parse"
             f"&access_token={orchestrator.tokens['acme-user']}"
         )
         page = MANY.replace("TARGET", target).replace("CALLS", str(CALLS)).replace("LEARNED", '""')
         page = page.replace("HEADERS", "{'Content-Type': 'application/json'}")
         shown = await shown_by(page, chromium, tmp_path)
     assert shown.splitlines() == ['200 {"message":"Hello world!"}'] * CALLS
+
+
+async def test_thirty_calls_at_once_get_their_results_by_prefer_with_the_token_in_a_field(
+    orchestrator: Orchestrator, chromium: str, tmp_path: Path
+) -> None:
+    """By redirects six of them would wait for each other for ever."""
+    async with gateway_before(orchestrator.url) as server:
+        target = f"{server.url}/task/{orchestrator.tasks[KEPT].id}/job?parse"
+        token = orchestrator.tokens["acme-user"]
+        sent = f"Authorization: 'Bearer {token}', Prefer: 'wait=20', 'Content-Type': '{JSON}'"
+        page = MANY.replace("TARGET", target).replace("CALLS", str(CALLS))
+        page = page.replace("LEARNED", "' ' + answer.headers.get('Preference-Applied')")
+        shown = await shown_by(page.replace("HEADERS", f"{{{sent}}}"), chromium, tmp_path)
+    assert shown.splitlines() == ['200 {"message":"Hello world!"} wait=20'] * CALLS
