@@ -30,7 +30,6 @@ from gateway.ops.log.access_log import AccessLog
 from gateway.ops.log.notices import LimitNotices
 from gateway.ops.log.upstream_watch import UpstreamWatch
 from gateway.ops.metrics import Metrics
-from gateway.protocols.http.fields import without
 from gateway.proxy.checks import Checks
 from gateway.proxy.cycle import cycles_on
 from gateway.proxy.forwarding import Forwarding
@@ -39,10 +38,13 @@ from gateway.proxy.pipeline import Observer, Pipeline
 from gateway.proxy.refusals import SHARE
 from gateway.proxy.relay import Relay
 from gateway.proxy.websocket import WebSocketRelay
-from gateway.sync.create import CreateAndWait
+from gateway.sync.create import CreateAndWait, created_job
 from gateway.sync.created_hold import CreatedHold
 from gateway.sync.held_job import JobHold
 from gateway.sync.hold import ResultHold
+from gateway.sync.idempotency.creations import KeyedCreations
+from gateway.sync.idempotency.stores import key_store
+from gateway.sync.jobs.creation import Creator
 from gateway.sync.jobs.reader import JobReader
 from gateway.sync.jobs.result_reader import ResultReader
 from gateway.sync.kept.result_store import result_store
@@ -61,14 +63,11 @@ if TYPE_CHECKING:
 
     from gateway.admission.limits.redis_budgets import RedisBudgets
     from gateway.config import Config
-    from gateway.downstream.exchange import Exchange
-    from gateway.errors import Field
 
 
 class Gateway:
-    """All parts, joined; an ``async with`` block is its life. ``listener`` takes clients'
-    connections as far as there are ``places``, ``vitals`` are what operators see. ``observers``:
-    further ones, which are told of each request that is over."""
+    """All parts, joined; an ``async with`` block is its life. ``listener`` takes connections as far
+    as there are ``places``, ``vitals`` are for operators, ``observers`` told of ended requests."""
 
     def __init__(
         self, config: Config, observers: Sequence[Observer] = (), timing: Timing = USUAL
@@ -100,12 +99,6 @@ class Gateway:
             if self._limits is None
             else Connections(config.limits.connections_per_address, forwarding.is_trusted)
         )
-
-        def created_with(exchange: Exchange) -> list[Field]:
-            # A creating request is sent whole, with a length, however it came.
-            fields = forwarding.outbound(exchange.client, exchange.request_id)
-            return without(fields, b"transfer-encoding")
-
         largest = config.limits.result_bytes
         self._buffers = buffers = Buffers(config.limits.buffered_bytes, largest)
         self._thread = ParsingThread()
@@ -135,15 +128,21 @@ class Gateway:
             ended=self._push.ended if self._push is not None else None,
         )
         checks = Checks(config.limits.fields_bytes, identities, self._limits, clock)
+        self._keyed = KeyedCreations(
+            key_store(config, clock, random.random),
+            self._results.of_client,
+            partial(created_job, max_bytes=largest),
+            clock,
+            timing.fresh_seconds,
+        )
         self._create = CreateAndWait(
-            upstream,
-            created_with,
+            Creator(upstream, forwarding.outbound, buffers, largest),
             answered,
             place=checks.place,
             hold=CreatedHold(jobs, self._watcher, config.sync),
-            buffers=buffers,
             config=config.sync,
             limits=config.limits,
+            keyed=self._keyed if config.sync.idempotency_seconds > 0 else None,
         )
         self._access_log = log = (
             AccessLog(sys.stdout, config.log.format, wall_clock) if config.log.access else None
@@ -153,6 +152,7 @@ class Gateway:
             lambda: parts.of_upstream(upstream.stats()),
             lambda: parts.of_limits(self._limit_stats()),
             lambda: parts.of_results(self._results.stats()),
+            lambda: parts.of_keys(self._keyed.stats()),
         ]
         if (push := self._push) is not None:
             sources.append(lambda: parts.of_push(push.stats()))

@@ -75,6 +75,24 @@ class RequestTimeout(GatewayError):
     status, code = 408, "RequestTimeout"
 
 
+class IdempotencyUnknown(GatewayError):
+    """A request with this key was sent upstream, and nobody knows what became of it."""
+
+    status, code = 409, "IdempotencyUnknown"
+
+
+class IdempotencyInProgress(GatewayError):
+    """The first request with this key is under way in another process."""
+
+    status, code = 409, "IdempotencyInProgress"
+
+
+class IdempotencyGone(GatewayError):
+    """The job that a request with this key has created is gone, and so is its result."""
+
+    status, code = 410, "IdempotencyGone"
+
+
 class ContentTooLarge(GatewayError):
     status, code = 413, "ContentTooLarge"
 
@@ -86,6 +104,12 @@ class ContentTooLarge(GatewayError):
 
 class TargetTooLong(GatewayError):
     status, code = 414, "TargetTooLong"
+
+
+class IdempotencyMismatch(GatewayError):
+    """This caller has used the key for another request."""
+
+    status, code = 422, "IdempotencyMismatch"
 
 
 class TooManyRequests(GatewayError):
@@ -138,6 +162,12 @@ class KeysUnavailable(GatewayError):
     """What tokens are verified with cannot be had, so none of them can be let through."""
 
     status, code = 503, "KeysUnavailable"
+
+
+class IdempotencyUnavailable(GatewayError):
+    """It cannot be told whether a request with a key is the first; nothing was sent upstream."""
+
+    status, code = 503, "IdempotencyUnavailable"
 
 
 class GatewayTimeout(GatewayError):

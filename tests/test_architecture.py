@@ -35,7 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("downstream",),
     ("sync.results",),
     ("sync.jobs",),
-    ("sync.looks",),
+    ("sync.idempotency", "sync.looks"),
     ("sync.watch",),
     ("sync.push",),
     ("sync.kept",),

@@ -12,6 +12,8 @@ import pytest
 
 from gateway.downstream import connection
 from gateway.proxy.cycle import FOLLOWERS, CycleState
+from gateway.sync.idempotency.state import FOLLOWERS as KEY_FOLLOWERS
+from gateway.sync.idempotency.state import KeyState
 from gateway.upstream.exchange_state import MOVES as EXCHANGE_MOVES
 from gateway.upstream.exchange_state import UpstreamExchangeState
 from gateway.upstream.messages.response_state import MOVES as RESPONSE_MOVES
@@ -133,6 +135,9 @@ MACHINES = {
     },
     "The cycle": {
         state.name: {follower.name for follower in FOLLOWERS[state]} for state in CycleState
+    },
+    "An idempotency key": {
+        state.name: {follower.name for follower in KEY_FOLLOWERS[state]} for state in KeyState
     },
     "The upstream exchange": of_events(UpstreamExchangeState, EXCHANGE_MOVES),
     "The upstream's response": of_events(ResponseState, RESPONSE_MOVES),

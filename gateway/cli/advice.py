@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway import descriptors
+from gateway.sync.idempotency.stores import NOT_SHARED, is_unshared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,3 +22,5 @@ def advice(config: Config, most_descriptors: int) -> Iterator[str]:
             'sync.result_store "memory": each worker keeps its own results, and a client that'
             ' comes to another one does not get them; "redis" is for all workers'
         )
+    if is_unshared(config):
+        yield NOT_SHARED

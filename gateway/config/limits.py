@@ -75,12 +75,13 @@ class LimitsConfig(Section, frozen=True, kw_only=True):
     result_bytes: Bytes = 17 * MIB
     """The largest job that is read as a whole: TheEye's database has none over 16 MiB. Of a larger
     one the formats output and parse are still given, and the others get 502. It is also the largest
-    content that may create a job to wait for, a larger one gets 413."""
+    content that may create a job to wait for, or one with an Idempotency-Key; a larger one gets
+    413."""
     buffered_bytes: Bytes = 128 * MIB
     """What jobs and results may take in memory, in each worker, while they are read, made and sent,
-    and content that creates jobs to wait for. One client may have a quarter of it, an eighth is
-    kept for what is small. Over it there is 503 with Retry-After; the job stays, and the client may
-    come again. Results kept (sync.result_store_bytes) and content that only passes
+    and content that creates jobs to wait for, or with a key. One client may have a quarter of it,
+    an eighth is kept for what is small. Over it there is 503 with Retry-After; the job stays, and
+    the client may come again. Results kept (sync.result_store_bytes) and content that only passes
     (upstream.buffer_bytes) come on top. Must not be below result_bytes; less refuses sooner, more
     takes more memory under attack."""
     rules: tuple[Rule, ...] = ()

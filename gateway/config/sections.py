@@ -131,6 +131,19 @@ class SyncConfig(Section, frozen=True, kw_only=True):
     gateways that share them: 32 bytes a line, in hexadecimal digits or base64. The first one seals,
     all of them (8 at most) open. `theeye-sync-gateway seal-key` prints a new one. Only the gateway
     should be able to read it. SIGHUP reads it again."""
+    idempotency_seconds: Annotated[float, Meta(ge=0, le=30 * 86400)] = 86400.0
+    """How long an Idempotency-Key is kept, from its first request on: within that time another
+    request of the same caller with the same key makes no other job. They are kept in redis.url,
+    else in memory; then a restart forgets them, and gateways do not share them. Unless
+    listen.workers is 1 or redis.url is set, requests with a key get 503. 0 keeps none: the field
+    passes, and protects from nothing."""
+    idempotency_keys: Count = 20_000
+    """How many keys are kept of one caller; the oldest make room for more. A caller that uses more
+    within idempotency_seconds may repeat only its newest safely."""
+    idempotency_bytes: Annotated[int, Meta(ge=1024 * 1024, le=2**31)] = 64 * 1024 * 1024
+    """What keys may take in memory, all together; one caller's a quarter of it. The oldest make
+    room for more. In Redis this does not count: a key takes about 3 KiB there, 20 at most. Redis
+    must not evict keys (maxmemory-policy noeviction), nor lose them when it restarts."""
     default_customer: str = ""
     """The organization whose jobs are read when neither the request nor its token names one. Empty:
     the orchestrator is asked with the organization "-": it answers 401 or 404."""
@@ -190,9 +203,10 @@ class IdentityConfig(Section, frozen=True, kw_only=True):
 class RedisConfig(Section, frozen=True, kw_only=True):
     url: str = ""
     """A Redis that all gateways of an installation share, so that together they have one budget for
-    each client. If it is the one that TheEye publishes to, the ends of jobs are told by it, and the
-    orchestrator is asked less. redis://host:port/0, rediss:// with TLS, unix:///path. Empty: none.
-    Needs the extra "redis": requirements.lock and the container image have it."""
+    each client, and keep Idempotency-Keys for each other. If it is the one that TheEye publishes
+    to, the ends of jobs are told by it, and the orchestrator is asked less. redis://host:port/0,
+    rediss:// with TLS, unix:///path. Empty: none. Needs the extra "redis": requirements.lock and
+    the container image have it."""
     connect_seconds: Annotated[float, Meta(ge=0.001, le=60)] = 2.0
     """How long connecting to it may take, with logging in and subscribing. Requests do not wait for
     it. If this is less than a few round trips take, Redis is never used."""

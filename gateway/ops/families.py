@@ -176,6 +176,19 @@ METRICS: tuple[Row, ...] = (
         (),
         "Jobs that were waited for and ended without a message.",
     ),
+    Row(
+        "gateway_idempotency_requests_total",
+        "counter",
+        ("verdict",),
+        "Requests with an Idempotency-Key by what they came to (first, replayed, failed); the codes"
+        " of those that failed are reasons of gateway_errors_total.",
+    ),
+    Row(
+        "gateway_idempotency_keys",
+        "gauge",
+        (),
+        "Idempotency keys kept in memory; none where Redis keeps them.",
+    ),
     Row("gateway_workers", "gauge", (), "Worker processes; only with several."),
     Row(
         "gateway_workers_replaced_total",

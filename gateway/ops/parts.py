@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from gateway.admission.limits.redis_budgets import RedisStats
+    from gateway.sync.idempotency.creations import KeyStats
     from gateway.sync.kept.memory_results import StoreStats
     from gateway.sync.push.hints import PushStats
     from gateway.sync.watch.watcher import WatcherStats
@@ -79,6 +80,13 @@ def of_push(push: PushStats) -> Iterator[Metric]:
     messages = {("matched",): push.matched, ("dropped",): push.dropped}
     yield labelled("gateway_push_messages_total", messages)
     yield single("gateway_push_missing_total", push.missing)
+
+
+def of_keys(keys: KeyStats) -> Iterator[Metric]:
+    verdicts = {(verdict,): count for verdict, count in keys.verdicts.items()}
+    yield labelled("gateway_idempotency_requests_total", verdicts)
+    if keys.kept is not None:
+        yield single("gateway_idempotency_keys", keys.kept)
 
 
 def of_access_log(lines_dropped: int) -> Iterator[Metric]:

@@ -29,6 +29,7 @@ from gateway.server.signals import on_end, on_reload
 from gateway.server.start_line import start_line
 from gateway.server.supervisor import Supervisor
 from gateway.server.vitals import WorkersVitals
+from gateway.sync.idempotency.stores import NOT_SHARED, is_unshared
 from gateway.tasks import Tasks, first_of
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def serve(config: Config, settings_file: Path | None = None) -> int:
         return server.serve(config, settings_file)
     runtime.log_to_stderr(config.log)
     runtime.take_descriptors(config)
+    if is_unshared(config):
+        _log.warning("%s", NOT_SHARED)
     try:
         return asyncio.run(_until_signalled(config, count, settings_file))
     except OSError as failure:

@@ -11,13 +11,18 @@ from gateway.admission.identity.claims import is_customer_name
 from gateway.admission.identity.rejection import rejection
 from gateway.admission.limits.holds import Place
 from gateway.downstream.exchange import Kind
-from gateway.errors import ContentTooLarge, MemoryFull, Response, TargetTooLong
+from gateway.errors import ContentTooLarge, Field, Response, TargetTooLong
 from gateway.protocols.http.content_coding import InflatesTooFar, Undecodable, inflated
+from gateway.protocols.http.fields import has, values
 from gateway.protocols.http.fields import value as field_value
+from gateway.protocols.http.idempotency_key import FIELD as KEY_FIELD
+from gateway.protocols.http.idempotency_key import idempotency_key
 from gateway.protocols.theeye.job import parse_job
 from gateway.sync.created_hold import Created
+from gateway.sync.idempotency.creations import Made
 from gateway.sync.jobs.access import result_path
-from gateway.sync.jobs.reader import Requester, passed
+from gateway.sync.jobs.creation import CreationSending
+from gateway.sync.jobs.reader import passed
 from gateway.sync.preferred import holding, preferences_of
 from gateway.sync.wait_parameters import (
     append,
@@ -29,24 +34,25 @@ from gateway.sync.wait_parameters import (
     result_location,
 )
 from gateway.tasks import Tasks
-from gateway.upstream.messages.messages import Heard, Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from gateway.admission.identity.identities import Identity
-    from gateway.admission.limits.buffers import Buffered, Buffers
     from gateway.config import LimitsConfig, SyncConfig
     from gateway.downstream.exchange import Exchange
-    from gateway.errors import Field
     from gateway.protocols.http.query import Query
     from gateway.protocols.theeye.job import Job
     from gateway.protocols.theeye.routes import CreateRoute
     from gateway.sync.created_hold import CreatedHold
+    from gateway.sync.idempotency.creations import KeyedCreations
+    from gateway.sync.jobs.creation import Creator
     from gateway.upstream.messages.messages import UpstreamResponse
 
 LOCATION_BYTES = 1024
 """What a Location may have besides the query of the request."""
+REPLAYED: Field = (b"Idempotent-Replayed", b"true")
+"""Of responses that are made of the reply to an earlier request with the same key."""
 _SPACE = b" \t\r\n"
 _FLAG = (b"wait_result", b"\\u")
 """One of these stands in every JSON text that has the flag."""
@@ -63,28 +69,26 @@ class Passed:
 
 
 class CreateAndWait:
-    """``outbound`` gives the fields to send upstream for a request, all but the framing;
-    ``answered`` is told the status with which the upstream answers a client; ``place`` gives a
-    place for a wait, or raises; ``hold`` waits with clients that need not be redirected."""
+    """``answered`` is told the status with which the upstream answers a client; ``place`` gives a
+    place for a wait, or raises; ``hold`` waits with clients that need not be redirected; ``keyed``
+    takes requests with an ``Idempotency-Key``, which is looked at only with it."""
 
     def __init__(
         self,
-        upstream: Requester,
-        outbound: Callable[[Exchange], list[Field]],
+        creator: Creator,
         answered: Callable[[Identity, int, Response | None], None],
         *,
         place: Callable[[Exchange], Place],
         hold: CreatedHold,
-        buffers: Buffers,
         config: SyncConfig,
         limits: LimitsConfig,
+        keyed: KeyedCreations | None = None,
     ) -> None:
-        self._upstream = upstream
-        self._outbound = outbound
+        self._creator = creator
         self._answered = answered
         self._place = place
         self._hold = hold
-        self._buffers = buffers
+        self._keyed = keyed
         self._config = config
         self._limits = limits
         self._tasks = Tasks()
@@ -96,41 +100,69 @@ class CreateAndWait:
             ContentTooLarge: a wait is asked for with more content than can be held. Nor then.
             TooManyRequests, Overloaded: there is no place for another wait. Nor then.
             MemoryFull: there is no room for the content. Nor then.
+            IdempotencyMismatch, IdempotencyUnknown, IdempotencyInProgress, IdempotencyGone,
+            IdempotencyUnavailable: as ``KeyedCreations.make`` has them, of a request with a key.
             BadGateway, GatewayTimeout, Overloaded: as the upstream's failures are mapped.
         """
-        query, preferences = exchange.query, preferences_of(exchange.client)
-        exchange.buffered = self._buffers.of(exchange.identity.key)
-        if preferences.asks_for_waiting or asks_to_wait(query):
-            exchange.kind = Kind.CREATE
-            self._check(query)
-            most = self._limits.result_bytes
-            content = await _read(exchange, most)
-            if not content.ended:
-                raise ContentTooLarge(f"A job to wait for may have {most} bytes of content")
+        preferences, key = preferences_of(exchange.client), self._key(exchange)
+        exchange.buffered = self._creator.buffers.of(exchange.identity.key)
+        waits = preferences.asks_for_waiting or asks_to_wait(exchange.query)
+        if waits:
+            self._check(exchange)
+        if waits or key is not None:
+            content = await self._whole(exchange)
         else:
             content = await self._inspected(exchange)
-            if not content.ended or not _flagged(content.prefix, exchange, self._limits):
-                return content
-            exchange.kind = Kind.CREATE
-            self._check(query)
+        if not waits and content.ended and _flagged(content.prefix, exchange, self._limits):
+            waits = True
+            self._check(exchange)
+        if not waits and key is None:
+            return content
         held_for = holding(
             preferences, self._config, otherwise_seconds=self._config.first_hold_seconds
         )
-        with self._place(exchange) if held_for.waits else Place() as place:
-            reply = await self._created(exchange, content.prefix)
-            job = _job(reply, self._limits.result_bytes) if reply.status in {200, 303} else None
-            if job is None or (route.by_secret and not job.secret):
-                return passed(reply)
-            created = self._known(exchange, route, reply, job)
-            place.keep(job.id.lower())
-            return await self._hold.respond(exchange, created, held_for, place)
+        with self._place(exchange) if waits and held_for.waits else Place() as place:
+            made = await self._made(exchange, route, key, content.prefix)
+            reply = made.reply
+            job = created_job(reply, self._limits.result_bytes)
+            if job is not None:
+                exchange.job_id, exchange.job_state = job.id, job.state
+            if not waits or job is None or (route.by_secret and not job.secret):
+                response = passed(reply)
+            else:
+                created = self._known(exchange, route, reply, job)
+                place.keep(job.id.lower())
+                response = await self._hold.respond(exchange, created, held_for, place)
+            return response.with_fields(REPLAYED) if made.is_replayed else response
 
-    def _check(self, query: Query) -> None:
+    def _key(self, exchange: Exchange) -> str | None:
+        """
+        Raises:
+            BadRequest: it is malformed.
+        """
+        client = exchange.client
+        if self._keyed is None or not has(client.names, KEY_FIELD):
+            return None
+        return idempotency_key(values(client.fields, KEY_FIELD))
+
+    def _check(self, exchange: Exchange) -> None:
         """No job is created that could not be waited for."""
+        exchange.kind = Kind.CREATE
+        query = exchange.query
         hold_parameters(query, self._config)
         most = self._limits.target_bytes - LOCATION_BYTES
         if len(query.raw) > most:
             raise TargetTooLong(f"The query of a job to wait for may have {most} bytes")
+
+    async def _whole(self, exchange: Exchange) -> Passed:
+        """All of the content, which has to be held before the upstream gets any of it."""
+        most = self._limits.result_bytes
+        content = await _read(exchange, most)
+        if not content.ended:
+            raise ContentTooLarge(
+                f"A job to wait for, or with an Idempotency-Key, may have {most} bytes of content"
+            )
+        return content
 
     async def _inspected(self, exchange: Exchange) -> Passed:
         """The content as far as it must be read to know whether it asks for a wait."""
@@ -142,29 +174,30 @@ class CreateAndWait:
             return Passed()
         return await _read(exchange, most)
 
-    async def _created(self, exchange: Exchange, content: bytes) -> UpstreamResponse:
+    async def _made(
+        self, exchange: Exchange, route: CreateRoute, key: str | None, content: bytes
+    ) -> Made:
         """What the upstream says to the one request that makes the job."""
-        buffered, exchange.buffered = exchange.buffered, None
-        assert buffered is not None
-        try:
-            # The answer repeats the arguments. Once the job exists it is too late to refuse it.
-            buffered.grow(len(content))
-        except MemoryFull:
-            buffered.release()
-            raise
-        # A client that leaves must not leave behind a job that is half created.
-        asking = self._asked(exchange, content, buffered)
-        reply = await asyncio.shield(self._tasks.spawn(asking, name="create"))
-        exchange.buffered = self._buffers.of(exchange.identity.key)
+        assert exchange.buffered is not None
+        # The answer repeats the arguments. Once the job exists it is too late to refuse it.
+        exchange.buffered.grow(len(content))
+        sending = CreationSending(self._creator, exchange, content)
+        if key is None or self._keyed is None:
+            # A client that leaves must not leave behind a job that is half created.
+            made = Made(await asyncio.shield(self._tasks.spawn(sending.reply(), name="create")))
+        else:
+            made = await self._keyed.make(exchange, route, key, content, sending)
+        reply = made.reply
+        if exchange.buffered is None:
+            exchange.buffered = self._creator.buffers.of(exchange.identity.key)
         exchange.buffered.become(len(reply.content))
         said = rejection(reply.status, reply.reason, reply.fields, reply.content)
         self._answered(exchange.identity, reply.status, said)
-        return reply
+        return made
 
     def _known(
         self, exchange: Exchange, route: CreateRoute, reply: UpstreamResponse, job: Job
     ) -> Created:
-        exchange.job_id, exchange.job_state = job.id, job.state
         if route.by_secret:
             path, customer = result_path(job.id, job.secret), job.customer_name
         else:
@@ -174,27 +207,11 @@ class CreateAndWait:
         location = job_location(path, query, job, customer, self._config)
         return Created(reply, job, location, by_secret=route.by_secret)
 
-    async def _asked(
-        self, exchange: Exchange, content: bytes, buffered: Buffered
-    ) -> UpstreamResponse:
-        heard = Heard()
-        with buffered:
-            try:
-                return await self._upstream.ask(
-                    exchange.client.method,
-                    exchange.target,
-                    self._outbound(exchange),
-                    content,
-                    purpose=Purpose.CREATE,
-                    max_bytes=self._limits.result_bytes,
-                    heard=heard,
-                )
-            finally:
-                exchange.upstream_status, exchange.upstream_seconds = heard.status, heard.seconds
-
     async def aclose(self, grace_seconds: float) -> None:
         """Let the jobs that are being created come to be, for ``grace_seconds`` at most."""
         await self._tasks.aclose(grace_seconds)
+        if self._keyed is not None:
+            await self._keyed.aclose(grace_seconds)
 
 
 def job_location(path: str, query: Query, job: Job, customer: str, config: SyncConfig) -> str:
@@ -221,7 +238,10 @@ async def _read(exchange: Exchange, max_bytes: int) -> Passed:
 
 
 def _flagged(content: bytes, exchange: Exchange, limits: LimitsConfig) -> bool:
-    plain = _plain(content, exchange.client.fields, limits.inspect_bytes)
+    fields = exchange.client.fields
+    if len(content) > limits.inspect_bytes or not _is_json(fields):
+        return False
+    plain = _plain(content, fields, limits.inspect_bytes)
     if plain is None or plain.lstrip(_SPACE)[:1] != b"{":
         return False
     return any(mark in plain for mark in _FLAG) and content_asks_to_wait(plain)
@@ -236,7 +256,11 @@ def _is_json(fields: Iterable[Field]) -> bool:
     return media_type == b"application/json" or media_type.endswith(b"+json")
 
 
-def _job(reply: UpstreamResponse, max_bytes: int) -> Job | None:
+def created_job(reply: UpstreamResponse, max_bytes: int) -> Job | None:
+    """The job that a reply says was created; None where it says so of none, or in more than
+    ``max_bytes`` once inflated."""
+    if reply.status not in {200, 303}:
+        return None
     plain = _plain(reply.content, reply.fields, max_bytes)
     return None if plain is None else parse_job(plain)
 

@@ -152,6 +152,7 @@ class Upstream:
         finally:
             if heard is not None:
                 heard.note(exchange.status, exchange.seconds)
+                heard.was_sent = heard.was_sent or exchange.sent_at > 0
         head = exchange.head
         kept = head.passed_on()
         if head.length is None and body:

@@ -46,12 +46,12 @@ class UpstreamExchange:
         "_outbound",
         "_pool",
         "_sending",
-        "_sent_at",
         "_tally",
         "_upload",
         "_write_batch",
         "head",
         "seconds",
+        "sent_at",
         "state",
         "status",
     )
@@ -85,7 +85,7 @@ class UpstreamExchange:
         self._lease: Lease | None = None
         self._sending: asyncio.Task[None] | None = None
         """Sends what of the content was not at hand."""
-        self._sent_at = 0.0
+        self.sent_at = 0.0  # while it was not
         self.state: UpstreamExchangeState = states.UNSENT
         self.status = 0
         """The response's, 0 while there is none."""
@@ -219,14 +219,14 @@ class UpstreamExchange:
 
     def _failed(self, failure: Exception) -> None:
         now = self._tally.clock()
-        if self._sent_at and is_the_upstreams(failure):
+        if self.sent_at and is_the_upstreams(failure):
             self.seconds = now - self._waited_since()
         self._tally.failed(self._outbound.purpose, failure, now, self.seconds)
 
     def _left(self) -> None:
         """Note that its user has gone: the upstream took so long, and would have taken longer."""
         self._move(states.LEAVE)
-        if self._sent_at and not self.status and not self._is_stalled():
+        if self.sent_at and not self.status and not self._is_stalled():
             self.seconds = self._tally.clock() - self._waited_since()
 
     def _is_stalled(self) -> bool:
@@ -236,13 +236,13 @@ class UpstreamExchange:
     def _waited_since(self) -> float:
         """The time since which the upstream is waited for, and not the client."""
         upload = self._upload
-        return self._sent_at if upload is None else max(self._sent_at, upload.passed_on_at)
+        return self.sent_at if upload is None else max(self.sent_at, upload.passed_on_at)
 
     def _send(self, lease: Lease, event: Moves) -> None:
         self._move(event)
         self._lease = lease
         connection = lease.connection
-        self._sent_at = connection.sent_at = self._tally.clock()
+        self.sent_at = connection.sent_at = self._tally.clock()
         outbound, upload = self._outbound, self._upload
         content = self._content if upload is None else upload.gathered
         message = outbound.head() + content

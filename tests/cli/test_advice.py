@@ -24,3 +24,14 @@ def test_several_workers_that_do_not_share_results_are_told_of(
 def test_too_few_file_descriptors_are_told_of() -> None:
     (said,) = advice(Config(limits=LimitsConfig(holds=10_000)), 256)
     assert "256" in said
+
+
+@pytest.mark.parametrize(
+    ("workers", "seconds", "warns"), [(1, 1.0, False), (2, 1.0, True), (2, 0.0, False)]
+)
+def test_several_workers_that_do_not_share_keys_are_told_of(
+    workers: int, seconds: float, warns: bool
+) -> None:
+    sync = SyncConfig(idempotency_seconds=seconds)
+    config = Config(listen=ListenConfig(workers=workers), sync=sync)
+    assert any("idempotency keys" in said for said in advice(config, sys.maxsize)) is warns

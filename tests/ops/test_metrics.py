@@ -12,12 +12,14 @@ from gateway.ops.metrics import Metrics
 from gateway.ops.parts import (
     LimitStats,
     of_access_log,
+    of_keys,
     of_limits,
     of_push,
     of_results,
     of_upstream,
     of_waits,
 )
+from gateway.sync.idempotency.creations import KeyStats
 from gateway.sync.kept.memory_results import StoreStats
 from gateway.sync.push.hints import PushStats
 from gateway.sync.watch.poll_requests import Look
@@ -30,7 +32,7 @@ from tests.support.records import exchange
 Labels = dict[str, str]
 
 
-def metrics(push: PushStats | None = None) -> Metrics:
+def metrics(push: PushStats | None = None, keys: int | None = 7) -> Metrics:
     took = Durations(ANSWER_SECONDS)
     took.add(0.3)
     took.add(70)
@@ -51,6 +53,7 @@ def metrics(push: PushStats | None = None) -> Metrics:
         lambda: of_limits(limits),
         lambda: of_access_log(8),
         lambda: of_results(results),
+        lambda: of_keys(KeyStats({"first": 3, "replayed": 2, "failed": 1}, keys)),
         *([] if push is None else [lambda: of_push(push)]),
     )
 
@@ -165,6 +168,17 @@ def test_metrics_tell_of_push_where_there_is_one(is_connected: bool, shown: floa
     ]
     assert found["gateway_push_missing_total"] == [({}, 2.0)]
     assert not {name for name in read(metrics()) if "push" in name}
+
+
+def test_metrics_tell_of_idempotency_keys_where_they_are_in_memory() -> None:
+    found = read(metrics())
+    assert found["gateway_idempotency_requests_total"] == [
+        ({"verdict": "first"}, 3.0),
+        ({"verdict": "replayed"}, 2.0),
+        ({"verdict": "failed"}, 1.0),
+    ]
+    assert found["gateway_idempotency_keys"] == [({}, 7.0)]
+    assert "gateway_idempotency_keys" not in read(metrics(keys=None))
 
 
 def test_metrics_show_nothing_of_what_a_request_carried() -> None:

@@ -52,6 +52,7 @@ def test_workers_that_cannot_start_end_it_with_status_1(
     monkeypatch.setattr("sys.executable", program)
     assert serve(settings("http://127.0.0.1:9", listen={"workers": 2})) == 1
     assert caplog.messages[-1] == "a worker did not start"
+    assert [text for text in caplog.messages if "do not share idempotency keys" in text]
 
 
 async def test_workers_run_this_package_not_one_in_the_working_directory(

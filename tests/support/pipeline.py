@@ -21,6 +21,7 @@ from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.relay import Relay
 from gateway.proxy.websocket import WebSocketRelay
 from gateway.sync.create import CreateAndWait
+from gateway.sync.jobs.creation import Creator
 from gateway.sync.preflight import Preflights
 from gateway.upstream import Upstream
 from tests.support.theeye import created_hold
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from gateway.downstream.exchange import Exchange
-    from gateway.errors import Field
     from gateway.protocols.theeye.routes import ResultRoute
     from gateway.proxy.pipeline import Hold, Observer
 
@@ -69,9 +69,6 @@ def pipeline_before(
     buffers = Buffers(limits.buffered_bytes, limits.result_bytes)
     checks = Checks(limits.fields_bytes, identities, None, time.monotonic)
 
-    def outbound(exchange: Exchange) -> list[Field]:
-        return forwarding.outbound(exchange.client, exchange.request_id)
-
     relay = Relay(upstream, forwarding, identities)
     yield Pipeline(
         forwarding=forwarding,
@@ -79,12 +76,10 @@ def pipeline_before(
         relay=relay,
         websocket=WebSocketRelay(upstream, forwarding, identities, 5.0),
         create=CreateAndWait(
-            upstream,
-            outbound,
+            Creator(upstream, forwarding.outbound, buffers, limits.result_bytes),
             identities.answered,
             place=checks.place,
             hold=created_hold(upstream, sync, buffers),
-            buffers=buffers,
             config=sync,
             limits=limits,
         ),

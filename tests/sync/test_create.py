@@ -2,6 +2,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,15 @@ from gateway.admission.limits.buffers import Buffers
 from gateway.admission.limits.holds import Place
 from gateway.config import LimitsConfig, SyncConfig
 from gateway.downstream.exchange import Exchange, Kind
+from gateway.downstream.request import Client
 from gateway.errors import BadGateway, BadRequest, ContentTooLarge, Field, Response, TargetTooLong
 from gateway.protocols.theeye.routes import CreateRoute
-from gateway.sync.create import CreateAndWait, Passed
-from gateway.sync.jobs.reader import passed
+from gateway.sync.create import REPLAYED, CreateAndWait, Passed, created_job
+from gateway.sync.idempotency.creations import KeyedCreations
+from gateway.sync.idempotency.memory_keys import MemoryKeys
+from gateway.sync.jobs.access import JobAccess
+from gateway.sync.jobs.creation import Creator
+from gateway.sync.jobs.reader import Read, passed
 from gateway.upstream.messages.messages import Purpose, UpstreamResponse
 from tests.support.theeye import (
     ALLOW_ORIGIN,
@@ -51,23 +57,34 @@ def handler(
     upstream: TheEye,
     answered: Callable[[Identity, int, Response | None], None] | None = None,
     buffers: Buffers | None = None,
+    keyed: KeyedCreations | None = None,
     **config: Any,
 ) -> CreateAndWait:
-    def outbound(exchange: Exchange) -> list[Field]:
-        return [*exchange.client.fields, (b"X-Forwarded-For", b"192.0.2.1")]
+    def outbound(client: Client, _request_id: str) -> list[Field]:
+        return [*client.fields, (b"X-Forwarded-For", b"192.0.2.1")]
 
     told = answered or (lambda _identity, _status, _said: None)
     settings, buffers = SyncConfig(**config), buffers or plenty()
     return CreateAndWait(
-        upstream,
-        outbound,
+        Creator(upstream, outbound, buffers, LIMITS.result_bytes),
         told,
         place=free,
         hold=created_hold(upstream, settings, buffers),
-        buffers=buffers,
         config=settings,
         limits=LIMITS,
+        keyed=keyed,
     )
+
+
+def keyed(read: Read | None = None) -> KeyedCreations:
+    """Keys kept in memory; a job is always read as ``read``."""
+
+    async def read_job(_access: JobAccess, _identity: Identity) -> Read:
+        assert read is not None
+        return read
+
+    job_of = partial(created_job, max_bytes=LIMITS.result_bytes)
+    return KeyedCreations(MemoryKeys(now, SyncConfig()), read_job, job_of, now)
 
 
 async def create(
@@ -300,3 +317,62 @@ async def test_job_created_by_secret_is_waited_for_by_its_own_secret() -> None:
 async def test_job_created_by_secret_without_one_of_its_own_passes() -> None:
     response = await create(post("wait_result=true"), None, CreateRoute(by_secret=True))
     assert response == passed(CREATED)
+
+
+KEY = (b"Idempotency-Key", b'"k"')
+
+
+@pytest.mark.parametrize("query", ["", "wait_result=true"])
+async def test_repetition_with_the_same_key_gets_the_same_answer_and_makes_no_job(
+    query: str,
+) -> None:
+    upstream = TheEye(CREATED)
+    buffers = plenty()
+    creating = handler(upstream, buffers=buffers, keyed=keyed())
+    first, second = post(query, JSON, KEY, pieces=[b"[1]"]), post(query, KEY, pieces=[b"[1]"])
+    answer = await creating.create(first, CreateRoute())
+    again = await creating.create(second, CreateRoute())
+    assert isinstance(answer, Response)
+    assert isinstance(again, Response)
+    assert (answer.status, answer.content) == (again.status, again.content)
+    assert answer.status == (303 if query else 200)
+    assert again.fields[-1] == REPLAYED
+    assert REPLAYED not in answer.fields
+    assert shown(again).get("Location") == shown(answer).get("Location")
+    (asked,) = upstream.asked
+    assert KEY in asked.fields
+    assert (first.job_id, second.job_id) == (JOB_ID, JOB_ID)
+    assert buffers.total == 2 * len(CREATED.content)
+
+
+async def test_creation_with_a_key_asks_for_no_wait_by_that() -> None:
+    creating = handler(TheEye(CREATED), keyed=keyed())
+    created = post("", KEY)
+    assert await creating.create(created, CreateRoute()) == passed(CREATED)
+    assert created.kind is not Kind.CREATE
+
+
+async def test_wait_is_asked_by_the_content_beside_a_key() -> None:
+    creating = handler(TheEye(CREATED), keyed=keyed())
+    response = await creating.create(post("", KEY, pieces=[FLAG]), CreateRoute())
+    assert location(response)
+    plain = post("", (b"Content-Type", b"text/plain"), (KEY[0], b"k2"), pieces=[FLAG])
+    assert await creating.create(plain, CreateRoute()) == passed(CREATED)
+    long = post("", (KEY[0], b"k3"), pieces=[FLAG + b" " * LIMITS.inspect_bytes])
+    assert await creating.create(long, CreateRoute()) == passed(CREATED)
+
+
+async def test_too_much_content_with_a_key_is_refused_before_a_job_exists() -> None:
+    upstream = TheEye(CREATED)
+    creating = handler(upstream, keyed=keyed())
+    with pytest.raises(ContentTooLarge):
+        await creating.create(post("", KEY, pieces=[b" " * 5000] * 2), CreateRoute())
+    assert upstream.asked == []
+
+
+async def test_malformed_key_is_refused_unless_keys_are_off() -> None:
+    upstream = TheEye(CREATED)
+    with pytest.raises(BadRequest):
+        await handler(upstream, keyed=keyed()).create(post("", (KEY[0], b"a b")), CreateRoute())
+    assert await handler(upstream).create(post("", (KEY[0], b"a b")), CreateRoute()) == Passed()
+    assert upstream.asked == []

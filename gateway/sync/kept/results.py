@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 from gateway.protocols.theeye.cors import carried_fields
 from gateway.sync.jobs.reader import Found, Read, Refused
-from gateway.sync.kept.result_key import ResultKey
+from gateway.sync.kept.result_key import ResultKey, holder
 from gateway.tasks import Tasks
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from gateway.admission.identity.identities import Identity
     from gateway.sync.jobs.access import JobAccess
     from gateway.sync.kept.memory_results import StoreStats
     from gateway.sync.kept.result_store import ResultStore
@@ -64,6 +65,11 @@ class Results:
     def renewals(self) -> Mapping[str, Callable[[], None]]:
         """As those of the gateway."""
         return {} if self._store is None else self._store.renewals
+
+    async def of_client(self, access: JobAccess, identity: Identity) -> Read:
+        """The job as it stands, or as it was kept for this client."""
+        whose = holder(access, identity)
+        return await self.read(access, whose, has_ended=False, output_only=False)
 
     async def aclose(self) -> None:
         await self._tasks.aclose()

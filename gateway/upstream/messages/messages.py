@@ -116,13 +116,15 @@ class UpstreamResponse:
 class Heard:
     """Status and time of the upstream in requests that are made for one of a client's."""
 
-    __slots__ = ("seconds", "status")
+    __slots__ = ("seconds", "status", "was_sent")
 
     def __init__(self) -> None:
         self.status = 0
         """The last response's; 0 where there is none."""
         self.seconds = 0.0
         """Sum of the times until responses began, or the upstream failed."""
+        self.was_sent = False
+        """One of them has gone out to the upstream, if only in part."""
 
     def note(self, status: int, seconds: float) -> None:
         self.status = status

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,17 @@ from gateway.sync.jobs.reader import Found, Read, Refused
 from gateway.sync.kept.memory_results import MemoryResults
 from gateway.sync.kept.results import Results
 from gateway.upstream.messages.messages import UpstreamResponse
-from tests.support.theeye import ALLOW_ORIGIN, JOB_ID, SERVER, TheEye, finished, job, reader, reply
+from tests.support.theeye import (
+    ALLOW_ORIGIN,
+    JOB_ID,
+    SERVER,
+    TheEye,
+    finished,
+    identity_of,
+    job,
+    reader,
+    reply,
+)
 from tests.support.virtual_time import now, run
 
 if TYPE_CHECKING:
@@ -75,6 +86,16 @@ async def test_result_is_there_for_its_reader_after_the_upstream_has_removed_it(
     assert await kept.read_while(GONE) == Found(first.job, (SERVER, ALLOW_ORIGIN))
     assert await kept.read_while(GONE, read=access(JOB_ID.upper())) == await kept.read()
     assert len(kept.upstream.asked) == 4, "the upstream is asked each time"
+
+
+async def test_client_is_given_what_was_kept_for_it_and_nobody_else_is() -> None:
+    kept = Kept()
+    mine, others = identity_of("acme"), replace(identity_of("acme"), token_hash=OTHER)
+    first = await kept.results.of_client(access(), mine)
+    kept.upstream.says(GONE)
+    assert isinstance(first, Found)
+    assert await kept.results.of_client(access(), mine) == first
+    assert isinstance(await kept.results.of_client(access(), others), Refused)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Creations with an ``Idempotency-Key``: each makes one job, however often it is repeated."""
