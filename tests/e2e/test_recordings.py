@@ -20,6 +20,7 @@ SYNC_MODE: dict[str, dict[int, str]] = {
     "auth_errors": {16: "401 Unauthorized"},
     "autoremove": {1: "404 Not Found"},
     "cancel": dict.fromkeys((3, 4), "500 Internal Server Error"),
+    "cors": dict.fromkeys((0, 1), "204 No Content"),
     "job_cross_organization": {4: "404 Not Found"},
     "job_read_errors": dict.fromkeys((3, 10, 11), "404 Not Found") | {7: "400 Bad Request"},
     "result_agent_error": {2: "500 Internal Server Error"},

@@ -16,6 +16,7 @@ import pytest
 
 from gateway.demo.faults import FaultKind as Fault
 from gateway.demo.routes import Operation
+from gateway.sync.idempotency.stores import NOT_SHARED
 from tests.e2e.test_drain import RELAYED, held_request
 from tests.support.certificates import self_signed
 from tests.support.harness import Process, connected, curl, once, process, process_before
@@ -88,7 +89,8 @@ async def test_sigterm_drains_every_worker(orchestrator: Orchestrator) -> None:
     outcomes = re.findall(r"outcome=(\w+)", gateway.logged)
     assert sorted(outcomes) == ["drained", "drained", "ok", "ok"]
     assert "Traceback" not in gateway.told
-    assert "WARNING" not in gateway.told
+    warnings = [line for line in gateway.told.splitlines() if "WARNING" in line]
+    assert [line.partition(" WARNING gateway: ")[2] for line in warnings] == [NOT_SHARED]
 
 
 async def test_killed_worker_is_replaced_while_clients_go_on() -> None:
@@ -197,7 +199,8 @@ async def test_port_in_use_is_told_before_any_worker_starts(listener: str) -> No
         process("--workers", "2", listen__host="127.0.0.1", **ports) as gateway,
     ):
         assert await gateway.ended() == 1
-    [line] = gateway.told.splitlines()
+    warning, line = gateway.told.splitlines()
+    assert warning.endswith(NOT_SHARED)
     assert "cannot listen" in line
     assert port in line
 
