@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 COMPILED := build/compiled
 LOWEST := build/lowest
+CLIENTS := build/clients
 # The Python for that, 3.11 or newer.
 OLDEST := $(BIN)/python
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -22,7 +23,7 @@ PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test compiled lowest lint format bench waits lock clean
+.PHONY: help demo test clients compiled lowest lint format bench waits lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -32,6 +33,9 @@ demo: $(VENV)/.runtime ## Start an embedded orchestrator and the gateway, with c
 
 test: $(VENV)/.dev ## Run all tests with the coverage gate (ARGS=tests/sync: only those, without it)
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(or $(ARGS),--cov)
+
+clients: $(VENV)/.dev $(CLIENTS)/.done ## Let the HTTP clients of docs/waiting.md wait, those that are installed
+	@$(BIN)/python -m pytest --numprocesses 0 -m clients -rs tests/clients $(ARGS)
 
 compiled: $(COMPILED)/.done ## Run the tests on the compiled build, but those about the project's files
 	@cd $(COMPILED) && GATEWAY_COMPILE=1 $(abspath $(BIN))/python -m pytest \
@@ -57,6 +61,7 @@ waits: $(VENV)/.runtime ## Measure what waiting for jobs costs, and how late res
 
 lock: $(VENV)/.dev ## Renew the lock files from pyproject.toml (ARGS=--upgrade for newer releases)
 	@$(LOCK) $(ARGS) --group build --output-file requirements-build.lock
+	@$(LOCK) $(ARGS) --group clients --output-file requirements-clients.lock
 	@$(LOCK) $(ARGS) pyproject.toml --all-extras --output-file requirements.lock
 	@$(LOCK) $(ARGS) pyproject.toml --all-extras --group dev --constraints requirements.lock \
 		--output-file requirements-dev.lock
@@ -102,6 +107,27 @@ $(LOWEST)/.done: $(VENV)/.dev requirements-lowest.lock
 	@for lock in requirements-dev.lock requirements-lowest.lock; do \
 		$(LOWEST)/bin/python -m pip --disable-pip-version-check --quiet $(INSTALL) $$lock || exit 1; \
 	done
+	@touch $@
+
+# Whatever is not installed is left out, and its tests are skipped.
+$(CLIENTS)/.done: $(VENV)/.python requirements-clients.lock $(wildcard tests/clients/programs/*.*)
+	@echo "Setting up the HTTP clients in $(CLIENTS); this takes half a minute."
+	@rm -rf $(CLIENTS) && mkdir -p $(CLIENTS)
+	@$(BIN)/python -m venv $(CLIENTS)/venv
+	@$(CLIENTS)/venv/bin/python -m pip --disable-pip-version-check --quiet \
+		$(INSTALL) requirements-clients.lock
+	@cp tests/clients/programs/*.json tests/clients/programs/*.mjs $(CLIENTS)
+	@if node -e 'process.exit(Number(parseInt(process.versions.node) < 20))' 2>/dev/null; then \
+		npm --prefix $(CLIENTS) ci --ignore-scripts --no-audit --no-fund --loglevel=error || \
+			rm -rf $(CLIENTS)/node_modules; \
+	fi
+	@if command -v javac >/dev/null; then \
+		javac -d $(CLIENTS) tests/clients/programs/*.java; \
+	fi
+	@if command -v go >/dev/null; then \
+		GOCACHE=$(abspath $(CLIENTS))/go GO111MODULE=off \
+			go build -o $(CLIENTS)/by_go tests/clients/programs/by_go.go; \
+	fi
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.python requirements-dev.lock pyproject.toml

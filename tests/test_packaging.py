@@ -248,6 +248,7 @@ def test_ci_runs_what_a_developer_runs() -> None:
     assert [line.partition(" OLDEST=")[0] for line in commands if line.startswith("make ")] == [
         "make test",
         "make lint",
+        "make clients",
         "make compiled",
         "make lowest",
     ]

@@ -30,7 +30,11 @@ MIB = 1024 * 1024
 
 def rows(table: str) -> list[list[str]]:
     """The cells of a table, without its head."""
-    page, heading = PLACES[table]
+    return rows_below(*PLACES[table])
+
+
+def rows_below(page: str, heading: str) -> list[list[str]]:
+    """The cells of the first table below a heading, without its head."""
     text = (ROOT / page).read_text("utf-8")
     _, found, section = re.split(
         rf"^(#+ {re.escape(heading)})$", text, maxsplit=1, flags=re.MULTILINE
