@@ -51,9 +51,9 @@ def allowed(kind: Any, given: object = None) -> str:
         case inspect.IntType() | inspect.FloatType():
             return _range(info)
         case inspect.LiteralType():
-            words = [str(value) for value in info.values]
+            words = [value for value in info.values if isinstance(value, str)]
             near = get_close_matches(str(given), words, n=1, cutoff=_NEAR_WORD)
-            return "one of " + ", ".join(f'"{word}"' for word in words) + _hint(map(_quoted, near))
+            return "one of " + ", ".join(map(shown, info.values)) + _hint(map(_quoted, near))
         case inspect.VarTupleType():
             return "a list of texts"
         case inspect.StrType(pattern=str()):

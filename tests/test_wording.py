@@ -17,6 +17,7 @@ from gateway.wording import allowed, meant, shown, unfit_tables
         (Annotated[float, Meta(gt=0, le=9)], "a number above 0, up to 9"),
         (Annotated[int, Meta(ge=1, le=9)] | None, "a whole number, 1 to 9"),
         (Literal["a", "b"], 'one of "a", "b"'),
+        (Literal[202, 408], "one of 202, 408"),
         (tuple[str, ...], "a list of texts"),
         (str, "a text"),
     ],
