@@ -122,11 +122,15 @@ def steady(port: int, target: str, rate: float, seconds: float, connections: int
     return {"p50": quantiles[49], "p99": quantiles[98]}
 
 
-def sync(port: int, job: str, token: str, seconds: float, connections: int) -> Findings:
-    """Create a job, follow the 303, take the result; each connection again and again."""
+def sync(
+    port: int, job: str, token: str, seconds: float, connections: int, *, prefers: bool
+) -> Findings:
+    """Create a job, follow the 303, take the result; each connection again and again. One that
+    ``prefers`` to wait has the result as the first response."""
     fields = f"Host: localhost\r\nAuthorization: Bearer {token}\r\n"
+    query, prefer = ("", "Prefer: wait=10\r\n") if prefers else ("?wait_result=true", "")
     create = (
-        f"POST /task/{job}/job?wait_result=true HTTP/1.1\r\n{fields}"
+        f"POST /task/{job}/job{query} HTTP/1.1\r\n{fields}{prefer}"
         "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n[]"
     ).encode()
     clock = time.perf_counter

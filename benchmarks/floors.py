@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.measure import CONNECTIONS, DOWN_1M, DOWN_100M, MIB, SLOW_DOWN
+from benchmarks.results import SYNC_WAYS
 from benchmarks.servers import FAST_PROXY, GATEWAY, GATEWAY_BARE, NGINX, NGINX_BARE
 
 if TYPE_CHECKING:
@@ -51,8 +52,13 @@ def floors(results: Results) -> Iterator[Floor]:
     memory = results.memory
     slow = memory.over_idle_bytes[SLOW_DOWN] / MIB if memory else None
     yield Floor("MiB over idle with a slow reader", 8.0, slow, at_most=True)
-    calls = results.sync.calls_per_second.median if results.sync else None
+    redirects, preferred = (results.sync.get(way) for way in SYNC_WAYS)
+    calls = redirects.calls_per_second.median if redirects else None
     yield Floor("sync calls a second", 1200.0, calls)
+    over = None
+    if redirects is not None and preferred is not None:
+        over = preferred.calls_per_second.over(redirects.calls_per_second)
+    yield Floor("sync calls a second by Prefer over those by a redirect", 1.0, over)
 
 
 def _rate_over(results: Results, peer: Peer, other: Peer, connections: int) -> float | None:

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 
 from benchmarks.load import Load, LoadFailed
 from benchmarks.processes import DidNotStart, Process
-from benchmarks.results import Latency, Memory, Rate, Spread, Sync, Transfer
+from benchmarks.results import (
+    PREFERRED,
+    SYNC_WAYS,
+    Latency,
+    Memory,
+    Rate,
+    Spread,
+    Sync,
+    Transfer,
+)
 from benchmarks.servers import GATEWAY, GATEWAY_2, GATEWAY_TLS, JOB, NGINX, NGINX_TLS
 
 if TYPE_CHECKING:
@@ -177,26 +186,29 @@ def memory(bench: Bench, upstream: int, sink: int) -> None:
 
 
 def sync(bench: Bench, upstream: int) -> None:
-    """Whole calls of the sync mode: POST, 303, GET, result. The job ends at once."""
-    calls, p50, used = [], [], []
+    """Whole calls of the sync mode, by each of its ways in turn. The job ends at once."""
+    found: dict[str, list[tuple[float, float, float]]] = {way: [] for way in SYNC_WAYS}
     with _new_gateway(bench, upstream) as (server, _):
         for number in range(-1, bench.few_rounds):
             bench.say(f"sync calls, round {number + 1} of {bench.few_rounds}")
-            before = server.cpu_seconds()
-            findings = bench.clients.run(
-                "sync",
-                port=server.port,
-                job=JOB,
-                token=_token(),
-                seconds=bench.seconds,
-                connections=SYNC_CLIENTS,
-            )
-            if number >= 0:  # the first warms up
-                made = findings["calls"] * bench.seconds
-                used.append((server.cpu_seconds() - before) / made * 1e6)
-                calls.append(findings["calls"])
-                p50.append(findings["p50"] * 1e3)
-    bench.results.sync = Sync(Spread(tuple(calls)), Spread(tuple(p50)), Spread(tuple(used)))
+            for way, rounds in found.items():
+                before = server.cpu_seconds()
+                findings = bench.clients.run(
+                    "sync",
+                    port=server.port,
+                    job=JOB,
+                    token=_token(),
+                    seconds=bench.seconds,
+                    connections=SYNC_CLIENTS,
+                    prefers=way == PREFERRED,
+                )
+                if number >= 0:  # the first warms up
+                    used = server.cpu_seconds() - before
+                    made = findings["calls"] * bench.seconds
+                    rounds.append((findings["calls"], findings["p50"] * 1e3, used / made * 1e6))
+    for way, rounds in found.items():
+        calls, p50, microseconds = (Spread(values) for values in zip(*rounds, strict=True))
+        bench.results.sync[way] = Sync(calls, p50, microseconds)
 
 
 def _rates(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from benchmarks.floors import floors
 from benchmarks.measure import CONNECTIONS, MIB, SYNC_CLIENTS
 from benchmarks.servers import (
-    GATEWAY,
     GATEWAY_2,
     GATEWAY_TLS,
     NGINX,
@@ -139,13 +138,15 @@ def _memory(results: Results) -> list[str]:
 
 
 def _sync(results: Results) -> list[str]:
-    sync = results.sync
-    if sync is None:
+    if not results.sync:
         return []
-    titles = (f"{SYNC_CLIENTS} clients", "calls/s", "rounds", "p50 ms", "CPU µs/call")
-    calls, used = sync.calls_per_second, sync.cpu_microseconds
-    cells = [f"{calls.median:,.0f}", _range(calls), f"{sync.p50_milliseconds.median:.1f}"]
-    return _table(titles, [[f"{_LABELS[GATEWAY.name]}, sync", *cells, f"{used.median:.0f}"]])
+    titles = (f"sync calls, {SYNC_CLIENTS} clients", "calls/s", "rounds", "p50 ms", "CPU µs/call")
+    rows = []
+    for way, sync in results.sync.items():
+        calls, used = sync.calls_per_second, sync.cpu_microseconds
+        cells = [f"{calls.median:,.0f}", _range(calls), f"{sync.p50_milliseconds.median:.1f}"]
+        rows.append([way, *cells, f"{used.median:.0f}"])
+    return _table(titles, rows)
 
 
 def _range(spread: Spread) -> str:

@@ -62,12 +62,18 @@ class Memory:
     bytes_per_idle_connection: float
 
 
+REDIRECTS, PREFERRED = "two requests, by a redirect", "one request, by Prefer"
+SYNC_WAYS = (REDIRECTS, PREFERRED)
+
+
 @dataclass(frozen=True, slots=True)
 class Sync:
+    """Whole calls of the sync mode, by one of its ways."""
+
     calls_per_second: Spread
     p50_milliseconds: Spread
     cpu_microseconds: Spread
-    """For each call, which is two requests."""
+    """For each call."""
 
 
 @dataclass(slots=True)
@@ -87,7 +93,8 @@ class Results:
     latencies: list[Latency] = field(default_factory=list)
     transfers: list[Transfer] = field(default_factory=list)
     memory: Memory | None = None
-    sync: Sync | None = None
+    sync: dict[str, Sync] = field(default_factory=dict)
+    """By the ways of ``SYNC_WAYS``."""
 
     def rate(self, peer: str, connections: int) -> Rate | None:
         for rate in self.rates:
