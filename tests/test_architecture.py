@@ -43,6 +43,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("ops.log",),
     ("ops",),
     ("proxy",),
+    ("assembly",),
     ("app",),
     ("server",),
     ("demo",),
@@ -61,6 +62,10 @@ WITHOUT_TESTS_OF_THEIR_OWN = {
     "gateway/__main__.py": "tests/cli/test_main.py runs it",
     "gateway/downstream/listening/places.py": "counts only; test_acceptor.py holds their use",
     "gateway/admission/limits/admission.py": "a record; tests/proxy/test_limits.py holds its use",
+    **{
+        f"gateway/assembly/{name}.py": "makes parts; tests/test_app.py and tests/e2e hold them"
+        for name in ("admission", "ops", "sync")
+    },
     "gateway/proxy/checks.py": "joins parts; tests/e2e/test_identity.py and test_limits.py hold it",
     "gateway/proxy/refusals.py": "tests/e2e/test_attacks.py and test_limits.py read the responses",
     "gateway/server/signals.py": "test_server.py, test_parent.py and test_worker.py send signals",
@@ -173,6 +178,18 @@ def test_pass_through_and_sync_mode_do_not_know_each_other(room: str, other: str
     assert not [
         name for path in of_room for name, _ in imports(path) if name.startswith(f"gateway.{other}")
     ]
+
+
+def test_groups_of_parts_are_joined_in_the_app_only() -> None:
+    """A module of ``assembly`` makes one group and is given what it uses of the others."""
+    joining = {
+        (name_of(path), imported)
+        for path in MODULES
+        for imported, _ in imports(path)
+        if imported.startswith("gateway.assembly.")
+    }
+    assert joining
+    assert {name for name, _ in joining} == {"gateway.app"}
 
 
 def test_there_are_no_import_cycles() -> None:

@@ -127,7 +127,7 @@ async def test_repetition_waits_as_it_prefers_itself(
     waiting = post(orchestrator, fields=("Prefer: wait=30",), **keyed)  # type: ignore[arg-type]
     async with asyncio.TaskGroup() as group:
         held = [group.create_task(once(server.url, waiting)) for _ in range(2)]
-        watcher = server._gateway._watcher
+        watcher = server._gateway._sync.watcher
         await until(lambda: watcher.stats().waiters == 2)
         orchestrator.finish(json.loads(created)["id"], output=["1"])
     for answer in held:
@@ -399,6 +399,6 @@ async def test_flood_of_keys_takes_bounded_memory(orchestrator: Orchestrator) ->
         for number in range(60):
             head, _ = await once(server.url, post(orchestrator, f"k{number}", task="held"))
             assert status(head) == 200
-        assert server._gateway._keyed.stats().kept == 20
+        assert server._gateway._sync.keyed.stats().kept == 20
         head, _ = await once(server.url, post(orchestrator, "k59", task="held"))
         assert is_replayed(head)

@@ -67,7 +67,7 @@ async def test_ten_jobs_of_one_task_are_had_on_another_gateway_by_their_callers_
             orchestrator.finish(job.id, output=[f"of {job.id}"])
             await asking
             jobs[job.id] = caller
-        await until(lambda: not one._gateway._results._store._queue)  # type: ignore[union-attr]
+        await until(lambda: not one._gateway._sync.results._store._queue)  # type: ignore[union-attr]
         assert sum(orchestrator.jobs.get(job_id) is None for job_id in jobs) == 5
         for job_id, caller in jobs.items():
             status, content = await asked(orchestrator, other, job_id, caller)
@@ -86,7 +86,7 @@ async def test_redis_shows_nothing_of_a_result(redis_server: RedisServer, tmp_pa
         job = orchestrator.create("few")
         orchestrator.finish(job.id, output=["of nobody's concern"])
         await asked(orchestrator, one, job.id, "acme-user")
-        await until(lambda: not one._gateway._results._store._queue)  # type: ignore[union-attr]
+        await until(lambda: not one._gateway._sync.results._store._queue)  # type: ignore[union-attr]
     names = await redis_server.command("KEYS", "theeye-sync-gateway:result:*")
     assert len(names) == 1
     stored = names[0] + await redis_server.command("GET", names[0])

@@ -34,13 +34,13 @@ class Installation:
 
     @property
     def push_connected(self) -> bool:
-        push = self.server._gateway._push
+        push = self.server._gateway._sync.push
         return push is not None and push.stats().is_connected
 
     @property
     def hints(self) -> int:
         """How many messages named a job."""
-        push = self.server._gateway._push
+        push = self.server._gateway._sync.push
         return 0 if push is None else push.stats().matched
 
     @property
@@ -59,7 +59,7 @@ class Installation:
     ) -> AsyncIterator[list[RawClient]]:
         """A client for each job; its job has been read once, and a watch is on."""
         token = self.orchestrator.tokens[caller]
-        watcher = self.server._gateway._watcher
+        watcher = self.server._gateway._sync.watcher
         before = watcher.stats().waiters
         async with AsyncExitStack() as stack:
             clients = []
@@ -91,9 +91,9 @@ async def installed(
                 await until(lambda: installation.push_connected)
             yield installation
             gateway = server._gateway
-            await until(lambda: gateway._watcher.stats().watches == 0)
-        assert gateway._push is not None
-        assert len(gateway._push._tasks) == 0
+            await until(lambda: gateway._sync.watcher.stats().watches == 0)
+        assert gateway._sync.push is not None
+        assert len(gateway._sync.push._tasks) == 0
 
 
 async def assert_answered(client: RawClient, content: bytes = b'["1"]') -> None:
@@ -131,7 +131,7 @@ async def test_message_that_is_lost_right_after_subscribing_is_missing(
 ) -> None:
     soon = Timing(late_seconds=0.02)
     async with installed(redis_server, timing=soon, ping_seconds=0.2, **SOON) as it:
-        push = it.server._gateway._push
+        push = it.server._gateway._sync.push
         assert push is not None
         it.lose_messages()
         job = it.orchestrator.create("held")
@@ -160,7 +160,7 @@ async def test_message_is_a_hint_and_ends_no_wait_by_itself(redis_server: RedisS
             payload = b'{"topic":"job-finished","data":{"state":"success","output":["forged"]}}'
             await publisher.publish(f"{job.organization.id}:job-finished:{job.id}", payload)
             await until(lambda: it.asked > before)
-            await until(lambda: it.server._gateway._watcher.stats().waiters == 1)
+            await until(lambda: it.server._gateway._sync.watcher.stats().waiters == 1)
             it.orchestrator.finish(job.id, output=["1"])
             await assert_answered(client)
 
@@ -241,7 +241,7 @@ async def test_waiter_who_leaves_takes_no_other_with_it(redis_server: RedisServe
         job = it.orchestrator.create("held")
         async with it.waiting(job, job) as [leaving, staying]:
             leaving.writer.transport.abort()
-            await until(lambda: it.server._gateway._watcher.stats().waiters == 1)
+            await until(lambda: it.server._gateway._sync.watcher.stats().waiters == 1)
             it.orchestrator.finish(job.id, output=["1"])
             await assert_answered(staying)
 

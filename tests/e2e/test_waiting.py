@@ -247,7 +247,7 @@ async def test_jobs_of_one_token_are_asked_for_together(
     assert [json.loads(content) for _, content in answers] == [[job.id] for job in jobs]
     # Each client reads at the beginning and at the end; the first job was alone for a while.
     assert orchestrator.requests[Operation.READ] < 3 * len(jobs)
-    await until(lambda: is_empty(server._gateway._watcher))
+    await until(lambda: is_empty(server._gateway._sync.watcher))
 
 
 async def test_job_removed_while_waited_for_is_404_for_its_waiters_only(
@@ -263,7 +263,7 @@ async def test_job_removed_while_waited_for_is_404_for_its_waiters_only(
         assert head.startswith(b"HTTP/1.1 404 ")
         orchestrator.finish(other.id, output=["1"])
         assert (await second.answer())[1] == b'["1"]'
-    await until(lambda: is_empty(server._gateway._watcher))
+    await until(lambda: is_empty(server._gateway._sync.watcher))
 
 
 async def test_token_revoked_while_waiting_is_401_for_its_clients_only(
@@ -284,7 +284,7 @@ async def test_token_revoked_while_waiting_is_401_for_its_clients_only(
             orchestrator.finish(job.id, output=["1"])
         for client in clients["acme-admin"]:
             assert (await client.answer())[1] == b'["1"]'
-    await until(lambda: is_empty(server._gateway._watcher))
+    await until(lambda: is_empty(server._gateway._sync.watcher))
 
 
 async def test_waits_survive_an_upstream_that_fails_for_a_while(
@@ -301,7 +301,7 @@ async def test_waits_survive_an_upstream_that_fails_for_a_while(
             orchestrator.finish(job.id, output=["1"])
         for client in clients:
             assert (await client.answer())[1] == b'["1"]'
-    await until(lambda: is_empty(server._gateway._watcher))
+    await until(lambda: is_empty(server._gateway._sync.watcher))
 
 
 async def test_clients_that_are_slow_to_send_keep_nobody_from_a_result(

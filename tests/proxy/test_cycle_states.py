@@ -134,7 +134,7 @@ async def play(steps: list[tuple[str, int]]) -> None:
                 await asyncio.sleep(0)
         await playing[0].end()
         gateway = playing[0].gateway
-        counts = gateway._metrics._counts.values()
+        counts = gateway.vitals.counted._counts.values()
         assert sum(sum(each.handling.counts) for each in counts) == gateway.begun
 
 

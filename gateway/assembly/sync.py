@@ -1,0 +1,129 @@
+"""The parts of the wait: jobs that are created, watched and read, and what is kept of them."""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+from typing import TYPE_CHECKING
+
+from gateway import redis_client
+from gateway.ops import parts
+from gateway.sync.create import CreateAndWait, created_job
+from gateway.sync.created_hold import CreatedHold
+from gateway.sync.held_job import JobHold
+from gateway.sync.hold import ResultHold
+from gateway.sync.idempotency.creations import KeyedCreations
+from gateway.sync.idempotency.stores import key_store
+from gateway.sync.jobs.creation import Creator
+from gateway.sync.jobs.reader import JobReader
+from gateway.sync.jobs.result_reader import ResultReader
+from gateway.sync.kept.result_store import result_store
+from gateway.sync.kept.results import Results
+from gateway.sync.push.hints import Push
+from gateway.sync.push.subscription import Subscription
+from gateway.sync.results.formatter import Formatter
+from gateway.sync.results.parsing import ParsingThread
+from gateway.sync.watch.watcher import Watcher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from prometheus_client.metrics_core import Metric
+
+    from gateway.admission.identity.identities import Identities
+    from gateway.admission.limits.buffers import Buffers
+    from gateway.config import Config
+    from gateway.config.timing import Timing
+    from gateway.proxy.checks import Checks
+    from gateway.proxy.forwarding import Forwarding
+    from gateway.upstream import Upstream
+
+
+class SyncParts:
+    """``create`` and ``hold`` take the requests that wait; ``watcher`` knows the jobs waited for,
+    ``results`` those that ended, ``keyed`` what was created with a key; ``push`` is None where the
+    settings want none. ``clock`` gives monotonic seconds."""
+
+    def __init__(
+        self,
+        config: Config,
+        timing: Timing,
+        clock: Callable[[], float],
+        *,
+        upstream: Upstream,
+        forwarding: Forwarding,
+        identities: Identities,
+        checks: Checks,
+        buffers: Buffers,
+    ) -> None:
+        largest = config.limits.result_bytes
+        self._thread = ParsingThread()
+        orchestrator = JobReader(upstream, buffers, self._thread, largest)
+        self.watcher = Watcher(orchestrator, clock, random.random, config.sync)
+        self.push = _push(config, timing, self.watcher, clock)
+        self.results = Results(
+            ResultReader(orchestrator, upstream, buffers, largest).read,
+            result_store(config, self._thread, clock, random.random),
+        )
+        jobs = JobHold(
+            self.results,
+            self.watcher,
+            identities.answered,
+            clock,
+            formatter=Formatter(self._thread, config.sync),
+            ended=self.push.ended if self.push is not None else None,
+        )
+        self.keyed = KeyedCreations(
+            key_store(config, clock, random.random),
+            self.results.of_client,
+            partial(created_job, max_bytes=largest),
+            clock,
+            timing.fresh_seconds,
+        )
+        self._response_seconds = config.upstream.response_seconds
+        self.create = CreateAndWait(
+            Creator(upstream, forwarding.outbound, buffers, largest),
+            identities.answered,
+            place=checks.place,
+            hold=CreatedHold(jobs, self.watcher, config.sync),
+            config=config.sync,
+            limits=config.limits,
+            keyed=self.keyed if config.sync.idempotency_seconds > 0 else None,
+        )
+        self.hold = ResultHold(jobs, self.watcher, buffers, config.sync)
+
+    def start(self) -> None:
+        if self.push is not None:
+            self.push.start()
+
+    async def aclose(self) -> None:
+        """End all waits and forget all results; a creation that was sent is read to its end."""
+        if self.push is not None:
+            await self.push.aclose()
+        await self.watcher.aclose()
+        await self.results.aclose()
+        await self.create.aclose(self._response_seconds)
+        self._thread.close()
+
+    def metrics(self) -> Iterator[Metric]:
+        yield from parts.of_waits(self.watcher.stats())
+        yield from parts.of_results(self.results.stats())
+        yield from parts.of_keys(self.keyed.stats())
+        if self.push is not None:
+            yield from parts.of_push(self.push.stats())
+
+
+def _push(
+    config: Config, timing: Timing, watcher: Watcher, clock: Callable[[], float]
+) -> Push | None:
+    if not config.redis.url:
+        return None
+    return Push(
+        lambda: Subscription(redis_client.connection(config.redis)),
+        watcher,
+        clock,
+        random.random,
+        ping_seconds=config.redis.ping_seconds,
+        open_seconds=config.redis.connect_seconds,
+        late_seconds=timing.late_seconds,
+    )
