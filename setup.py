@@ -25,6 +25,7 @@ COMPILED = (
     "gateway/admission/limits/rules.py",
     "gateway/admission/identity/token.py",
     "gateway/downstream/connection.py",
+    "gateway/downstream/connection_state.py",
     "gateway/downstream/content.py",
     "gateway/downstream/deadline.py",
     "gateway/protocols/http/content_coding.py",

@@ -73,6 +73,7 @@ WITHOUT_TESTS_OF_THEIR_OWN = {
         f"gateway/config/{name}.py": "types and defaults; tests/cli/test_rendering.py holds them"
         for name in ("limits", "sections", "timing", "values")
     },
+    "gateway/downstream/connection_state.py": "tests/downstream/test_connection_states.py",
     "gateway/downstream/terms.py": "says what others are; tests/downstream/test_connection.py",
     "gateway/downstream/peer.py": "tests/downstream/test_request.py and test_connection.py",
     "gateway/sync/jobs/outcome.py": "an enum; tests/sync/jobs/test_reader.py holds its use",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
-from gateway.downstream import connection
+from gateway.downstream import connection_state
 from gateway.proxy.cycle import FOLLOWERS, CycleState
 from gateway.sync.idempotency.state import FOLLOWERS as KEY_FOLLOWERS
 from gateway.sync.idempotency.state import KeyState
@@ -130,8 +130,8 @@ def of_events(
 
 MACHINES = {
     "The client's connection": {
-        state: {connection.STATES[number] for number in followers}
-        for state, followers in zip(connection.STATES, connection.MOVES, strict=True)
+        state: {connection_state.STATES[number] for number in followers}
+        for state, followers in zip(connection_state.STATES, connection_state.MOVES, strict=True)
     },
     "The cycle": {
         state.name: {follower.name for follower in FOLLOWERS[state]} for state in CycleState

@@ -1,20 +1,8 @@
 """One client's connection: its requests are read and answered one after the other.
 
-       a head came            a task is needed
-    IDLE ----------> RELAYING ---------------> ANSWERING    from each: CLOSING
-     ^                  | answered       answered |  | before its content came
-     +<-----------------+<------------------------+  v
-     +<---------------------------------------- LINGERING
-
-IDLE       nothing is being answered; the head of a request may have begun to come
-RELAYING   a request waits for the upstream by callbacks: no task, no future
-ANSWERING  a task answers a request
-LINGERING  it was answered before all of its content came: the rest is read and dropped
-CLOSING    nothing is answered any more; what comes is dropped until the connection is lost
-
 While a request is being answered only its content is read. What follows waits unparsed, one read of
 it at most, and then in the kernel. Between two requests that came at once, and between two portions
-of content, everybody else has a turn.
+of content, everybody else has a turn. ``connection_state`` has the states and a picture of them.
 """
 
 from __future__ import annotations
@@ -22,6 +10,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, cast
 
+from gateway.downstream.connection_state import (
+    ANSWERING,
+    CLOSING,
+    IDLE,
+    LINGERING,
+    MOVES,
+    RELAYING,
+    STATES,
+)
 from gateway.downstream.content import RequestContent
 from gateway.downstream.deadline import Deadline
 from gateway.downstream.messages.request_head import RequestHead
@@ -34,21 +31,6 @@ if TYPE_CHECKING:
     from gateway.downstream.listening.seat import Seat
     from gateway.downstream.terms import RequestCycle, Terms
 
-IDLE: Final = 0
-RELAYING: Final = 1
-ANSWERING: Final = 2
-LINGERING: Final = 3
-CLOSING: Final = 4
-STATES: Final = ("IDLE", "RELAYING", "ANSWERING", "LINGERING", "CLOSING")
-# With any other type the compiled build would make it anew at each look.
-MOVES: Final[tuple[tuple[int, ...], ...]] = (
-    (RELAYING, ANSWERING, CLOSING),
-    (IDLE, ANSWERING, CLOSING),
-    (IDLE, LINGERING, CLOSING),
-    (IDLE, CLOSING),
-    (),
-)
-"""By state, which may follow."""
 LINGER_SECONDS: Final = 5.0
 """How long leftovers are read after a response, so that the client gets to see it."""
 
@@ -77,6 +59,8 @@ class Connection(asyncio.Protocol):
         """That of the request which is being answered."""
         self._cycle: RequestCycle | None = None
         """The one that goes by itself, or waits for its task to begin."""
+        self._client: Client | None = None
+        """Whoever sent the request which is being answered."""
         self._task: asyncio.Task[None] | None = None
         self._keeps = True
         """Another request may follow the one that was answered."""
@@ -103,6 +87,7 @@ class Connection(asyncio.Protocol):
         self._deadline.lift()
         places = terms.seating.places
         client = Client(head, self._content, self.peer, places, terms.idle_seconds)
+        self._client = client
         self._cycle = cycle = terms.accept(client, seat.refusal or failure, seat.limit)
         if cycle.begin_at_once(self._on_progress):
             self._move(RELAYING)
@@ -110,35 +95,39 @@ class Connection(asyncio.Protocol):
             self._run(cycle)
         return at
 
-    def _on_progress(self, cycle: RequestCycle) -> None:
-        if not cycle.is_over:
+    def _on_progress(self, is_over: bool) -> None:
+        cycle, client = self._cycle, self._client
+        assert cycle is not None
+        assert client is not None
+        if not is_over:
             self._run(cycle)
             return
         self._cycle = None
-        if cycle.keeps_connection:
-            self._over(cycle)
+        if client.keeps_connection:
+            self._over(client)
         else:
             # The response may be in a write batch, which is flushed first.
-            self._loop.call_soon(self._over, cycle)
+            self._loop.call_soon(self._over, client)
 
     def _run(self, cycle: RequestCycle) -> None:
         self._move(ANSWERING)
         self._task = self._terms.tasks.spawn(self._answer(cycle), name="answer a request")
 
     async def _answer(self, cycle: RequestCycle) -> None:
-        self._cycle = None
+        client, self._cycle = self._client, None
+        assert client is not None
         try:
             await cycle.run()
         except asyncio.CancelledError:
             self.peer.abort()
             raise
         self._task = None
-        self._over(cycle)
+        self._over(client)
 
-    def _over(self, cycle: RequestCycle) -> None:
+    def _over(self, client: Client) -> None:
         """A request was answered: get to where another may follow, or to the end."""
-        self._content = None
-        self._keeps = cycle.keeps_connection
+        self._content = self._client = None
+        self._keeps = client.keeps_connection
         if self.state == CLOSING:
             return
         if self._reader.is_complete or self._reader.failure is not None:

@@ -16,19 +16,9 @@ if TYPE_CHECKING:
 class RequestCycle(Protocol):
     """One request's way to its response."""
 
-    @property
-    def is_over(self) -> bool:
-        """There is nothing left to do."""
-        raise NotImplementedError
-
-    @property
-    def keeps_connection(self) -> bool:
-        """Whether another request may follow."""
-        raise NotImplementedError
-
-    def begin_at_once(self, on_progress: Callable[[RequestCycle], None]) -> bool:
-        """Whether it goes on by itself until ``on_progress`` is called; else ``run`` is to be
-        awaited, as it is where it is not over then."""
+    def begin_at_once(self, on_progress: Callable[[bool], None]) -> bool:
+        """Whether it goes on by itself until ``on_progress`` is told whether it is over; else, and
+        where it is not over then, ``run`` is to be awaited."""
         raise NotImplementedError
 
     async def run(self) -> None:

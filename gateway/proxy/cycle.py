@@ -89,26 +89,17 @@ class Cycle:
         self._pipeline = pipeline
         self._refusal = refusal
         self._forwarded: UpstreamExchange | None = None
-        self._on_progress: Callable[[Cycle], None] | None = None
+        self._on_progress: Callable[[bool], None] | None = None
         self.exchange = pipeline.begin(client, limit)
         self.state = _ADMITTING
         if refusal is not None:
             client.close_after_response()
 
-    @property
-    def is_over(self) -> bool:
-        """There is nothing left to do."""
-        return self.state is _OVER
-
-    @property
-    def keeps_connection(self) -> bool:
-        """Tell whether another request may follow."""
-        return self.exchange.client.keeps_connection
-
-    def begin_at_once(self, on_progress: Callable[[Cycle], None]) -> bool:
+    def begin_at_once(self, on_progress: Callable[[bool], None]) -> bool:
         """Send the request upstream if nothing has to be awaited for that; else return False.
 
-        ``on_progress`` is called once: it is over then, or ``run`` must be awaited after all.
+        ``on_progress`` is called once, with True if the cycle is over then; with False ``run`` must
+        be awaited after all.
         """
         if self._refusal is not None:
             return False
@@ -180,7 +171,7 @@ class Cycle:
             else:
                 self._enter(_HEAD)
                 forwarded.pause()
-        on_progress(self)
+        on_progress(self.state is _OVER)
 
     async def _respond(self) -> None:
         exchange = self.exchange

@@ -14,16 +14,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from gateway.downstream.connection import (
+from gateway.downstream.connection import LINGER_SECONDS, Connection
+from gateway.downstream.connection_state import (
     ANSWERING,
     CLOSING,
     IDLE,
-    LINGER_SECONDS,
     LINGERING,
     MOVES,
     RELAYING,
     STATES,
-    Connection,
 )
 from gateway.downstream.listening.places import Places
 from gateway.downstream.listening.seat import Seating
@@ -133,17 +132,13 @@ class Cycle:
         self.has_run = False
         self._refusal = refusal
         self._kind = client.target.split("/")[1]
-        self._on_progress: Callable[[RequestCycle], None] | None = None
-
-    @property
-    def keeps_connection(self) -> bool:
-        return self.client.keeps_connection
+        self._on_progress: Callable[[bool], None] | None = None
 
     @property
     def waits(self) -> bool:
         return self._on_progress is not None and not self.is_over and not self.is_abandoned
 
-    def begin_at_once(self, on_progress: Callable[[RequestCycle], None]) -> bool:
+    def begin_at_once(self, on_progress: Callable[[bool], None]) -> bool:
         if self._refusal or self.client.has_content or self._kind not in {"waits", "late-task"}:
             return False
         self._on_progress = on_progress
@@ -158,7 +153,7 @@ class Cycle:
             self.client.write(self._content)
             self.client.finish()
             self.is_over = True
-        on_progress(self)
+        on_progress(self.is_over)
 
     @property
     def _content(self) -> bytes:

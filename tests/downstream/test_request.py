@@ -34,18 +34,12 @@ class Handled:
     def __init__(self, run: Answering, client: Client) -> None:
         self._run = run
         self._client = client
-        self.is_over = False
 
     def begin_at_once(self, _on_progress: object) -> bool:
         return False
 
     async def run(self) -> None:
         await self._run(self._client)
-        self.is_over = True
-
-    @property
-    def keeps_connection(self) -> bool:
-        return self._client.keeps_connection
 
     def abandon(self) -> None: ...
 

@@ -15,7 +15,7 @@ import pytest
 from gateway.downstream.connection import Connection
 from gateway.downstream.exchange import Exchange, Outcome
 from gateway.downstream.messages.request_reader import RequestReader
-from gateway.proxy.cycle import Cycle
+from gateway.proxy.cycle import Cycle, CycleState
 from gateway.upstream.messages.response_reader import ResponseReader
 from tests.support.client import Kept, client
 from tests.support.harness import RawClient, connected, gateway_before
@@ -278,7 +278,7 @@ async def run(pipeline: Pipeline, of: Client) -> None:
     cycle, progress = Cycle(pipeline, of), asyncio.Event()
     if cycle.begin_at_once(lambda _: progress.set()):
         await progress.wait()
-    if not cycle.is_over:
+    if cycle.state is not CycleState.OVER:
         await cycle.run()
 
 
