@@ -16,6 +16,8 @@ if sys.platform != "win32":
     import resource
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.config import Config
 
 OWN = 64
@@ -32,27 +34,30 @@ def limit() -> int:
     """How many this process may have (the soft RLIMIT_NOFILE)."""
     if sys.platform == "win32":  # pragma: no cover
         return _OF_SELECT
-    return _bounded(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    return number(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
 def most() -> int:
     """How many it may have once it has asked for more (the hard one)."""
     if sys.platform == "win32":  # pragma: no cover
         return _OF_SELECT
-    return _bounded(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    return number(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 
 
-def ask_for_most() -> None:
-    """Raise this process's limit, and that of processes it starts, as far as it may."""
+def ask_for_most(set_limit: Callable[[int, tuple[int, int]], None] | None = None) -> None:
+    """Raise this process's limit, and that of processes it starts, as far as it may, by
+    ``resource.setrlimit`` unless another is given.
+    """
     if sys.platform != "win32":
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         # macOS says that there is no bound, and has one all the same.
         with suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            (set_limit or resource.setrlimit)(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _bounded(number: int) -> int:
-    return sys.maxsize if sys.platform != "win32" and number == resource.RLIM_INFINITY else number
+def number(found: int) -> int:
+    """What a limit of the system is, where none is a very high one."""
+    return sys.maxsize if sys.platform != "win32" and found == resource.RLIM_INFINITY else found
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import os
 import sys
 from pathlib import Path
@@ -12,8 +11,10 @@ from typing import TYPE_CHECKING
 from gateway import __version__, build, descriptors
 from gateway.admission.identity.token import token_hash
 from gateway.cli.advice import advice
+from gateway.cli.programs import PROGRAMS, Programs
 from gateway.cli.rendering import reference, to_toml
 from gateway.cli.sources import Given, SettingsError, load
+from gateway.cli.token_input import NoToken, read_token
 from gateway.sync.kept.seal import new_key
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from gateway.config import Config
 
 PROGRAM = "theeye-sync-gateway"
-MAX_TOKEN_BYTES = 64 * 1024
 _ABOUT = """\
 A transparent HTTP gateway in front of TheEye's orchestrator. All requests pass through
 untouched; those that create a job with wait_result=true get the job's result.
@@ -40,7 +40,7 @@ by commas. `settings` prints a file of all with what they do, `check` those in f
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, programs: Programs = PROGRAMS) -> int:
     """Run a command (``sys.argv`` by default) and return its exit status.
 
     Raises:
@@ -50,13 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     match options.command:
         case "serve":
-            return _serve(options)
+            return _serve(options, programs)
         case "check":
             return _check(options)
         case "settings":
             print(reference(), end="")
         case "demo":
-            return _demo(options)
+            return programs.demo(options.listen, options.check)
         case "hash-token":
             return _hash_token()
         case "seal-key":
@@ -78,7 +78,7 @@ def address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _serve(options: argparse.Namespace) -> int:
+def _serve(options: argparse.Namespace, programs: Programs) -> int:
     given = []
     if options.upstream is not None:
         given.append(Given("upstream.url", "--upstream", options.upstream))
@@ -91,11 +91,7 @@ def _serve(options: argparse.Namespace) -> int:
     config = _settings(options.config, given)
     if config is None:
         return 1
-    # The other commands need no server.
-    if config.listen.workers == 1:
-        from gateway.server.server import serve  # noqa: PLC0415
-    else:
-        from gateway.server.parent import serve  # noqa: PLC0415
+    serve = programs.serve if config.listen.workers == 1 else programs.serve_with_workers
     return serve(config, options.config)
 
 
@@ -109,23 +105,11 @@ def _check(options: argparse.Namespace) -> int:
     return 0
 
 
-def _demo(options: argparse.Namespace) -> int:
-    from gateway.demo.showcase import demo  # noqa: PLC0415 - the gateway itself needs no demo
-
-    return demo(options.listen, options.check)
-
-
 def _hash_token() -> int:
-    # Not an argument: those stand in the list of processes and in the shell's history.
-    if sys.stdin.isatty():
-        token = getpass.getpass("token: ").encode("utf-8", "replace").strip()
-    else:
-        token = sys.stdin.buffer.read(MAX_TOKEN_BYTES + 1).strip()
-    if not token:
-        print(f"{PROGRAM}: no token on stdin", file=sys.stderr)
-        return 1
-    if len(token) > MAX_TOKEN_BYTES or len(token.split()) > 1:
-        print(f"{PROGRAM}: stdin must have one token and nothing else", file=sys.stderr)
+    try:
+        token = read_token(sys.stdin)
+    except NoToken as failure:
+        print(f"{PROGRAM}: {failure}", file=sys.stderr)
         return 1
     print(token_hash(token).hex())
     return 0

@@ -36,17 +36,30 @@ class Contradiction:
     message: str
 
 
-def contradictions(config: Config) -> Iterator[Contradiction]:
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What some settings need."""
+
+    has_redis: bool
+    """The extra "redis" is installed."""
+    has_workers: bool
+    """Sockets can be handed to other processes."""
+
+
+HERE = Platform(has_redis=find_spec("redis") is not None, has_workers=os.name != "nt")
+
+
+def contradictions(config: Config, platform: Platform = HERE) -> Iterator[Contradiction]:
     """All rules broken by settings that are each allowed on their own."""
     yield from _upstream(config)
     yield from _ca_file(config.upstream.ca_file)
     yield from _listeners(config)
     yield from _certificate(config.listen.tls_cert_file, config.listen.tls_key_file)
-    if config.listen.workers != 1 and os.name == "nt":
+    if config.listen.workers != 1 and not platform.has_workers:
         yield Contradiction(("listen.workers",), "listen.workers must be 1 on Windows")
     yield from _trusted_proxies(config.listen.trusted_proxies)
     yield from _identity(config.identity)
-    yield from _redis(config.redis)
+    yield from _redis(config.redis, platform)
     yield from _result_store(config.sync, config.redis)
     yield from _rules(config.limits.rules, verifies=config.identity.mode == "verify")
     if config.limits.buffered_bytes < config.limits.result_bytes:
@@ -191,10 +204,10 @@ _KEYS: Mapping[str, Callable[[str], object]] = {
 """What tokens can be verified with, and what shows whether it is usable."""
 
 
-def _redis(redis: RedisConfig) -> Iterator[Contradiction]:
+def _redis(redis: RedisConfig, platform: Platform) -> Iterator[Contradiction]:
     if not redis.url:
         return
-    if find_spec("redis") is None:
+    if not platform.has_redis:
         yield Contradiction(
             ("redis.url",),
             'redis.url needs the extra "redis": pip install "redis>=6,<9"',

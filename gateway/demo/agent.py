@@ -18,7 +18,7 @@ from gateway.demo.views import environment
 LOG_BYTES = 1024 * 1024
 """So much of what a command prints is kept; the rest is read and dropped."""
 MAX_QUEUED = 10_000
-_TERMINATE_SECONDS = 1.0
+TERMINATE_SECONDS = 1.0
 _USER = {"email": "acme-agent@acme.test", "id": "64b000000000000000000005"}
 
 _FALSY = (None, False, 0, "")
@@ -80,8 +80,12 @@ async def run(
     env: dict[str, str],
     timeout_seconds: float,
     clock: Callable[[], float],
+    *,
+    terminate_seconds: float = TERMINATE_SECONDS,
+    log_bytes: int = LOG_BYTES,
 ) -> Run:
-    """Runs a command to its end, or kills it when its time is up."""
+    """Runs a command to its end, or kills it when its time is up. ``terminate_seconds`` is what it
+    gets to end by itself then; so much of what it prints is kept as ``log_bytes`` says."""
     started = clock()
     process = await asyncio.create_subprocess_exec(
         *argv,
@@ -94,11 +98,11 @@ async def run(
     killed = False
     try:
         async with asyncio.timeout(timeout_seconds):
-            await _read(process, log)
+            await _read(process, log, log_bytes)
     except TimeoutError:
         killed = True
         process.terminate()
-        await _wait_or_kill(process)
+        await _wait_or_kill(process, terminate_seconds)
     finally:
         if process.returncode is None:
             process.kill()
@@ -118,13 +122,18 @@ class Agent:
     """Runs the jobs it is given, a few at a time, in the order they come."""
 
     def __init__(
-        self, jobs: Jobs, api_url: Callable[[], str], clock: Callable[[], float], workers: int
+        self,
+        jobs: Jobs,
+        api_url: Callable[[], str],
+        clock: Callable[[], float],
+        workers: int,
+        max_queued: int = MAX_QUEUED,
     ) -> None:
         self._jobs = jobs
         self._api_url = api_url
         self._clock = clock
         self._workers = workers
-        self._queue: asyncio.Queue[StoredJob] = asyncio.Queue(MAX_QUEUED)
+        self._queue: asyncio.Queue[StoredJob] = asyncio.Queue(max_queued)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -197,15 +206,15 @@ def _times(seconds: float) -> dict[str, int]:
     return {"seconds": int(whole), "nanoseconds": int(rest * 1_000_000_000)}
 
 
-async def _read(process: asyncio.subprocess.Process, log: bytearray) -> None:
+async def _read(process: asyncio.subprocess.Process, log: bytearray, log_bytes: int) -> None:
     while process.stdout and (chunk := await process.stdout.read(64 * 1024)):
-        log += chunk[: LOG_BYTES - len(log)]
+        log += chunk[: log_bytes - len(log)]
     await process.wait()
 
 
-async def _wait_or_kill(process: asyncio.subprocess.Process) -> None:
+async def _wait_or_kill(process: asyncio.subprocess.Process, seconds: float) -> None:
     try:
-        async with asyncio.timeout(_TERMINATE_SECONDS):
+        async with asyncio.timeout(seconds):
             await process.wait()
     except TimeoutError:
         process.kill()

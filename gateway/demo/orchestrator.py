@@ -18,7 +18,7 @@ from gateway.demo.agent import Agent, Run, result_of
 from gateway.demo.answers import RefusedError, Reply
 from gateway.demo.arguments import BadContentError, body_of, query_of
 from gateway.demo.faults import FaultKind, Faults
-from gateway.demo.jobs import Ending, Jobs, StoredJob, TooManyJobsError, strings
+from gateway.demo.jobs import MAX_JOBS, Ending, Jobs, StoredJob, TooManyJobsError, strings
 from gateway.demo.listing import Ranges
 from gateway.demo.publisher import Publisher
 from gateway.demo.qs import parse
@@ -57,7 +57,7 @@ class Orchestrator:
     ``requests`` counts what was asked of it by purpose, whatever was answered.
     ``service_seconds`` is what every answer takes, ``costs`` what comes on top; ``spent_seconds``
     sums both up by purpose. ``redis_url``: where it is told that a job has ended, nowhere where
-    empty. ``ranges``: whether it knows lists of a range of ids.
+    empty. ``ranges``: whether it knows lists of a range of ids. ``max_jobs``: how many it keeps.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class Orchestrator:
         ranges: Ranges = Ranges.KNOWN,
         workers: int = JOBS_AT_ONCE,
         redis_url: str = "",
+        max_jobs: int = MAX_JOBS,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -80,7 +81,8 @@ class Orchestrator:
         self.tokens = self.sessions.tokens
         self.tasks = {task.name: task for task in tasks}
         self.publisher = Publisher(redis_url) if redis_url else None
-        self.jobs = Jobs(now, ended=self.publisher.tell if self.publisher is not None else None)
+        ended = self.publisher.tell if self.publisher is not None else None
+        self.jobs = Jobs(now, max_jobs, ended)
         self.faults = Faults()
         self.requests: Counter[Operation] = Counter()
         self._agent = Agent(self.jobs, lambda: self.url, clock, workers)

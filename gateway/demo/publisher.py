@@ -46,11 +46,11 @@ def message(job: StoredJob) -> Message:
 class Publisher:
     """Publishes in the order jobs end, soon after. What Redis does not take in time is lost."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, max_queued: int = MAX_QUEUED) -> None:
         self.is_losing = False
         """Messages are lost from now on, as they may be with TheEye; for tests to set."""
         self._url = url
-        self._queue: asyncio.Queue[Message] = asyncio.Queue(MAX_QUEUED)
+        self._queue: asyncio.Queue[Message] = asyncio.Queue(max_queued)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:

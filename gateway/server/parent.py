@@ -33,7 +33,7 @@ from gateway.sync.idempotency.stores import NOT_SHARED, is_unshared
 from gateway.tasks import Tasks, first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from gateway.config import Config, ListenConfig
@@ -43,10 +43,16 @@ if TYPE_CHECKING:
 _log = logging.getLogger("gateway")
 END_SECONDS = 5.0
 """What workers get beyond the time they have for what they do."""
+_AFFINITY: Callable[[int], Collection[int]] | None = getattr(os, "sched_getaffinity", None)
+"""The processors that a process is kept to; not every system tells them."""
 
 
-def serve(config: Config, settings_file: Path | None = None) -> int:
-    """Run until SIGTERM or SIGINT; the process's exit status. The file is only spoken of."""
+def serve(
+    config: Config, settings_file: Path | None = None, *, python: str = sys.executable
+) -> int:
+    """Run until SIGTERM or SIGINT; the process's exit status. The file is only spoken of, and
+    ``python`` is the program that runs the workers.
+    """
     count = config.listen.workers or usable_processors()
     if count == 1:
         return server.serve(config, settings_file)
@@ -55,20 +61,22 @@ def serve(config: Config, settings_file: Path | None = None) -> int:
     if is_unshared(config):
         _log.warning("%s", NOT_SHARED)
     try:
-        return asyncio.run(_until_signalled(config, count, settings_file))
+        return asyncio.run(_until_signalled(config, count, settings_file, python))
     except OSError as failure:
         _log.error("cannot listen: %s", failure)
         return 1
 
 
-def usable_processors() -> int:
-    """How many this process may run on; a quota of its control group does not count."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def usable_processors(affinity: Callable[[int], Collection[int]] | None = _AFFINITY) -> int:
+    """How many this process may run on, all where there is no ``affinity`` to say which; a quota
+    of its control group does not count.
+    """
+    return (os.cpu_count() or 1) if affinity is None else len(affinity(0))
 
 
-async def _until_signalled(config: Config, count: int, settings_file: Path | None) -> int:
+async def _until_signalled(
+    config: Config, count: int, settings_file: Path | None, python: str
+) -> int:
     first, second = asyncio.Event(), asyncio.Event()
 
     def signalled(_number: int) -> None:
@@ -76,7 +84,7 @@ async def _until_signalled(config: Config, count: int, settings_file: Path | Non
 
     on_end(signalled)
     drain_seconds = config.listen.drain_seconds
-    async with Workers(config, count) as workers:
+    async with Workers(config, count, python) as workers:
         on_reload(workers.reload)
         await first_of(workers.supervisor.until_started(), first.wait())
         if workers.supervisor.has_started:
@@ -97,15 +105,17 @@ async def _until_signalled(config: Config, count: int, settings_file: Path | Non
 
 
 class Workers:
-    """The workers with the operators' listener, as an ``async with`` block.
+    """The workers with the operators' listener, as an ``async with`` block. ``python`` is the
+    program that runs them.
 
     Raises:
         OSError: an address cannot be had.
     """
 
-    def __init__(self, config: Config, count: int) -> None:
+    def __init__(self, config: Config, count: int, python: str = sys.executable) -> None:
         self._config = config
         self._count = count
+        self._python = python
         self._resources = AsyncExitStack()
 
     async def __aenter__(self) -> Workers:
@@ -148,7 +158,7 @@ class Workers:
 
     async def _start(self, number: int) -> WorkerProcess:
         told = partial(self._vitals.told, number)
-        return await Process.started(number, self._config, self._sockets, told)
+        return await Process.started(number, self._config, self._sockets, told, python=self._python)
 
     def _close_sockets(self) -> None:
         for sock in self._sockets:
@@ -177,9 +187,12 @@ class Process:
         config: Config,
         sockets: Sequence[socket.socket],
         told: Callable[[WorkerReply], None],
+        *,
+        python: str = sys.executable,
+        path: Sequence[str] = sys.path,
     ) -> Process:
         """A new one; its channel is the only thing that ties it to this process. ``told`` is given
-        all that it replies.
+        all that it replies. ``path`` is where ``python`` finds modules.
 
         Raises:
             OSError
@@ -190,9 +203,9 @@ class Process:
             try:
                 process = await asyncio.create_subprocess_exec(
                     # It runs this package, not one that lies in the working directory.
-                    *(sys.executable, "-P", "-m", "gateway.server.worker", str(theirs.fileno())),
+                    *(python, "-P", "-m", "gateway.server.worker", str(theirs.fileno())),
                     stdin=asyncio.subprocess.DEVNULL,
-                    env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
                     pass_fds=[theirs.fileno(), *descriptors],
                     process_group=0,
                 )

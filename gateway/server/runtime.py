@@ -8,12 +8,12 @@ import ctypes
 import gc
 import logging
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gateway import descriptors
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from gateway.config import Config, LogConfig
 
@@ -55,14 +55,14 @@ def spare_the_collector() -> None:
     gc.set_threshold(20_000, 50, 50)
 
 
-def spare_the_allocator() -> None:
-    """Keep some freed memory for the next piece of content.
+def spare_the_allocator(load: Callable[[None], Any] = ctypes.CDLL) -> None:
+    """Keep some freed memory for the next piece of content. ``load`` gives the C library.
 
     glibc gives what is free at the heap's end back to the kernel, and fetches it again for the next
     piece: large downloads can spend half their time on that.
     """
     with contextlib.suppress(AttributeError, OSError):
-        mallopt = ctypes.CDLL(None).mallopt
+        mallopt = load(None).mallopt
         mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
         # Setting one of them ends glibc's own adjusting of both.
         mallopt(_M_MMAP_THRESHOLD, MAPPED_BYTES)

@@ -29,6 +29,8 @@ from gateway.server.signals import on_end, on_reload
 from gateway.tasks import Tasks, first_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.ops.admin import Vitals
 
 _log = logging.getLogger("gateway")
@@ -82,12 +84,22 @@ async def _work(sock: socket.socket) -> None:
 
 
 class Worker:
-    """Does what the supervisor says with the server it has been given."""
+    """Does what the supervisor says with the server it has been given.
 
-    def __init__(self, channel: Channel, server: Server, tasks: Tasks) -> None:
+    ``alarm`` has the kernel end this process after so many seconds.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        server: Server,
+        tasks: Tasks,
+        alarm: Callable[[int], object] = signal.alarm,
+    ) -> None:
         self._channel = channel
         self._server = server
         self._tasks = tasks
+        self._alarm = alarm
         self._leaving = asyncio.Event()
         self._stopping = asyncio.Event()
 
@@ -122,7 +134,7 @@ class Worker:
         but not so long that whoever starts another supervisor must wait for the port.
         """
         # Whatever keeps it.
-        signal.alarm(LAST_SECONDS)
+        self._alarm(LAST_SECONDS)
         until = asyncio.get_running_loop().time() + OUTLIVE_SECONDS + DRAIN_SECONDS
         if not self._leaving.is_set():
             _log.warning("its supervisor has ended, so this worker ends soon")

@@ -1,18 +1,19 @@
 from __future__ import annotations
 
-import io
+import os
 import subprocess
 import sys
 import tomllib
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gateway import __version__, build
 from gateway.admission.identity.token import presented, token_hash
-from gateway.cli.main import MAX_TOKEN_BYTES, main
+from gateway.cli.main import main
+from gateway.cli.programs import Programs
 from gateway.cli.rendering import reference
+from gateway.cli.tree import PREFIX
 from gateway.config import Config, ListenConfig, UpstreamConfig
 from gateway.protocols.http.query import Query
 from gateway.sync.kept.seal import read_keys
@@ -23,22 +24,33 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def no_settings_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.environ", {})
+    for name in os.environ:
+        if name.startswith(PREFIX):
+            monkeypatch.delenv(name)
 
 
-@pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
-    """What the server is started with, instead of starting it."""
-    configs: list[Config] = []
+class Started:
+    """What is started with which settings, without starting it."""
 
-    def serve(config: Config, _: Path | None) -> int:
-        configs.append(config)
+    def __init__(self) -> None:
+        self.served: list[Config] = []
+        self.shown: list[tuple[object, bool]] = []
+        self.programs = Programs(self._serve, self._serve_with_workers, self._demo)
+
+    def main(self, *arguments: str) -> int:
+        return main(arguments, self.programs)
+
+    def _serve(self, config: Config, _: Path | None) -> int:
+        self.served.append(config)
         return 7
 
-    server = ModuleType("gateway.server.server")
-    vars(server)["serve"] = serve
-    monkeypatch.setitem(sys.modules, "gateway.server.server", server)
-    return configs
+    def _serve_with_workers(self, config: Config, _: Path | None) -> int:
+        self.served.append(config)
+        return 8
+
+    def _demo(self, listen: tuple[str, int] | None, check: bool) -> int:
+        self.shown.append((listen, check))
+        return 3
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
@@ -122,62 +134,55 @@ def test_bad_arguments_exit_2_with_a_sentence(
         ("0.0.0.0:65535", "0.0.0.0", 65535),
     ],
 )
-def test_serve_listens_where_it_is_told(
-    served: list[Config], text: str, host: str, port: int
-) -> None:
-    assert main(["serve", "--listen", text]) == 7
-    assert served == [Config(listen=ListenConfig(host=host, port=port))]
+def test_serve_listens_where_it_is_told(text: str, host: str, port: int) -> None:
+    started = Started()
+    assert started.main("serve", "--listen", text) == 7
+    assert started.served == [Config(listen=ListenConfig(host=host, port=port))]
 
 
 def test_serve_takes_its_settings_from_everywhere(
-    served: list[Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    started = Started()
     file = tmp_path / "gateway.toml"
     file.write_text('[upstream]\nurl = "http://a"\nmax_connections = 9\n')
-    monkeypatch.setattr("os.environ", {"GATEWAY_UPSTREAM__MAX_CONNECTIONS": "8"})
-    main(["serve", "--config", str(file), "--upstream", "http://b"])
-    assert served == [Config(upstream=UpstreamConfig(url="http://b", max_connections=8))]
+    monkeypatch.setenv("GATEWAY_UPSTREAM__MAX_CONNECTIONS", "8")
+    assert started.main("serve", "--config", str(file), "--upstream", "http://b") == 7
+    assert started.served == [Config(upstream=UpstreamConfig(url="http://b", max_connections=8))]
 
 
 @pytest.mark.parametrize(("given", "count"), [("2", 2), ("0", 0)])
 def test_serve_takes_the_number_of_workers_that_it_is_told(
-    served: list[Config], given: str, count: int, monkeypatch: pytest.MonkeyPatch
+    given: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("os.environ", {"GATEWAY_LISTEN__WORKERS": "3"})
-
-    def serve_with_workers(config: Config, _: Path | None) -> int:
-        served.append(config)
-        return 8
-
-    workers = ModuleType("gateway.server.parent")
-    vars(workers)["serve"] = serve_with_workers
-    monkeypatch.setitem(sys.modules, "gateway.server.parent", workers)
-    assert main(["serve", "--workers", given]) == 8
-    assert served == [Config(listen=ListenConfig(workers=count))]
-    assert main(["serve", "--workers", "1"]) == 7
+    monkeypatch.setenv("GATEWAY_LISTEN__WORKERS", "3")
+    started = Started()
+    assert started.main("serve", "--workers", given) == 8
+    assert started.served == [Config(listen=ListenConfig(workers=count))]
+    assert started.main("serve", "--workers", "1") == 7
 
 
-def test_number_of_workers_that_is_none_is_refused(
-    served: list[Config], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["serve", "--workers", "-1"]) == 1
-    assert served == []
+def test_number_of_workers_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    started = Started()
+    assert started.main("serve", "--workers", "-1") == 1
+    assert started.served == []
     problem = 'theeye-sync-gateway: --workers: "-1" is not a whole number, 0 to 256\n'
     assert capsys.readouterr().err == problem
 
 
 def test_serve_starts_nothing_when_the_settings_are_wrong(
-    served: list[Config], capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["serve", "--upstream", "nowhere"]) == 1
-    assert served == []
+    started = Started()
+    assert started.main("serve", "--upstream", "nowhere") == 1
+    assert started.served == []
     assert capsys.readouterr().err.startswith("theeye-sync-gateway: --upstream: upstream.url must")
 
 
 def test_check_prints_the_settings_in_force(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("os.environ", {"GATEWAY_LISTEN__PORT": "7000"})
+    monkeypatch.setenv("GATEWAY_LISTEN__PORT", "7000")
     assert main(["check"]) == 0
     printed = tomllib.loads(capsys.readouterr().out)
     assert printed["listen"]["port"] == 7000
@@ -187,8 +192,9 @@ def test_check_prints_the_settings_in_force(
 def test_check_refuses_a_key_that_is_unreadable_and_shows_none(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verify = {"GATEWAY_IDENTITY__MODE": "verify", "GATEWAY_REDIS__URL": "redis://:hunter2@redis"}
-    monkeypatch.setattr("os.environ", {**verify, "GATEWAY_IDENTITY__SECRET_FILE": "/missing"})
+    monkeypatch.setenv("GATEWAY_IDENTITY__MODE", "verify")
+    monkeypatch.setenv("GATEWAY_REDIS__URL", "redis://:hunter2@redis")
+    monkeypatch.setenv("GATEWAY_IDENTITY__SECRET_FILE", "/missing")
     for command in ("check", "serve"):
         assert main([command]) == 1
         printed = capsys.readouterr()
@@ -197,28 +203,25 @@ def test_check_refuses_a_key_that_is_unreadable_and_shows_none(
             "theeye-sync-gateway: GATEWAY_IDENTITY__SECRET_FILE:"
             ' identity.secret_file "/missing": No such file or directory\n'
         )
-    monkeypatch.setattr("os.environ", {**verify, "GATEWAY_IDENTITY__SECRET": "hunter2"})
+    monkeypatch.delenv("GATEWAY_IDENTITY__SECRET_FILE")
+    monkeypatch.setenv("GATEWAY_IDENTITY__SECRET", "hunter2")
     assert main(["check"]) == 0
     printed = capsys.readouterr()
     assert "hunter2" not in printed.out + printed.err
 
 
-def test_check_warns_of_too_few_file_descriptors(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway.descriptors.most", lambda: 1024)
-    assert main(["check"]) == 0
-    printed = capsys.readouterr()
-    assert "warning" not in printed.out
-    assert ": warning: 1024 file descriptors are too few for the settings: " in printed.err
+def test_check_warns_of_too_few_file_descriptors() -> None:
+    check = f"ulimit -n 1024 && exec {sys.executable} -m gateway check"
+    ran = subprocess.run(["sh", "-c", check], capture_output=True, text=True, check=True)
+    assert "warning" not in ran.stdout
+    assert ": warning: 1024 file descriptors are too few for the settings: " in ran.stderr
 
 
 def test_check_prints_all_problems(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "os.environ", {"GATEWAY_LISTEN__PORT": "x", "GATEWAY_LISTN__PORT": "1", "GATEWAY_X": ""}
-    )
+    for name, value in (("LISTEN__PORT", "x"), ("LISTN__PORT", "1"), ("X", "")):
+        monkeypatch.setenv(PREFIX + name, value)
     assert main(["check"]) == 1
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -232,65 +235,46 @@ def test_check_prints_all_problems(
         (["demo", "--check", "--listen", "[::1]:0"], (("::1", 0), True)),
     ],
 )
-def test_demo_is_called_with_its_options(
-    arguments: list[str], called: tuple[object, bool], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[tuple[object, bool]] = []
-
-    def demo(listen: tuple[str, int] | None, check: bool) -> int:
-        calls.append((listen, check))
-        return 3
-
-    demonstration = ModuleType("gateway.demo.showcase")
-    vars(demonstration)["demo"] = demo
-    monkeypatch.setitem(sys.modules, "gateway.demo.showcase", demonstration)
-    assert main(arguments) == 3
-    assert calls == [called]
+def test_demo_is_called_with_its_options(arguments: list[str], called: tuple[object, bool]) -> None:
+    started = Started()
+    assert started.main(*arguments) == 3
+    assert started.shown == [called]
 
 
-@pytest.mark.parametrize("given", [b"a.very.secret", b"  a.very.secret\r\n"])
-def test_token_is_hashed_as_requests_with_it_are(
-    given: bytes, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
-    assert main(["hash-token"]) == 0
-    hashed = token_hash(presented(Query("access_token=a.very.secret"), [], []))
-    assert capsys.readouterr().out == f"{hashed.hex()}\n"
+HASH_TOKEN = [sys.executable, "-m", "gateway", "hash-token"]
+HASHED = f"{token_hash(presented(Query('access_token=a.very.secret'), [], [])).hex()}\n"
 
 
-def test_token_is_not_shown_while_it_is_typed(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    terminal = io.StringIO()
-    monkeypatch.setattr(terminal, "isatty", lambda: True)
-    monkeypatch.setattr("sys.stdin", terminal)
-    monkeypatch.setattr("getpass.getpass", lambda _prompt: "a.very.secret")
-    assert main(["hash-token"]) == 0
-    assert "secret" not in capsys.readouterr().out
+def test_token_is_hashed_as_requests_with_it_are() -> None:
+    ran = subprocess.run(HASH_TOKEN, input=b"a.very.secret\n", capture_output=True, check=True)
+    assert ran.stdout.decode() == HASHED
 
 
-def test_no_token_is_an_error(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\n")))
-    assert main(["hash-token"]) == 1
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert "no token on stdin" in printed.err
+def test_token_is_not_shown_while_it_is_typed() -> None:
+    terminal, keyboard = os.openpty()
+    with subprocess.Popen(
+        HASH_TOKEN,
+        stdin=keyboard,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        assert running.stderr.read(len(b"token: ")) == b"token: "
+        os.write(terminal, b"a.very.secret\n")
+        assert running.stdout.read().decode() == HASHED
+    os.close(keyboard)
+    # Nobody writes to it any more, and nothing is left to be read.
+    with pytest.raises(OSError, match="Input/output error"):
+        os.read(terminal, 1)
+    os.close(terminal)
 
 
-@pytest.mark.parametrize(
-    "given", [b"Bearer a.very.secret", b"one\ntwo\n", b"a\tb", b"a" * (MAX_TOKEN_BYTES + 1)]
-)
-def test_what_is_no_single_token_is_not_hashed(
-    given: bytes, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
-    assert main(["hash-token"]) == 1
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert "one token and nothing else" in printed.err
-    assert "secret" not in printed.err
+def test_what_is_not_a_token_is_not_hashed() -> None:
+    ran = subprocess.run(HASH_TOKEN, input=b"a very secret", capture_output=True, check=False)
+    assert (ran.returncode, ran.stdout) == (1, b"")
+    assert ran.stderr == b"theeye-sync-gateway: stdin must have one token and nothing else\n"
 
 
 def test_a_token_is_never_an_argument() -> None:

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import msgspec
 import pytest
 
-from gateway.cli.validation import contradictions
+from gateway.cli.validation import HERE, Platform, contradictions
 from gateway.config import (
     AdminConfig,
     Config,
@@ -28,8 +28,8 @@ MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
 """
 
 
-def keys(config: Config) -> list[tuple[str, ...]]:
-    return [contradiction.keys for contradiction in contradictions(config)]
+def keys(config: Config, platform: Platform = HERE) -> list[tuple[str, ...]]:
+    return [contradiction.keys for contradiction in contradictions(config, platform)]
 
 
 @pytest.mark.parametrize(
@@ -253,9 +253,9 @@ def test_rule_by_what_a_token_says_needs_tokens_that_are_verified(name: str) -> 
     assert keys(Config(limits=limits, identity=identity)) == []
 
 
-def test_redis_needs_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.cli.validation.find_spec", lambda _name: None)
-    (found,) = contradictions(Config(redis=RedisConfig(url="redis://redis")))
+def test_redis_needs_its_library() -> None:
+    platform = replace(HERE, has_redis=False)
+    (found,) = contradictions(Config(redis=RedisConfig(url="redis://redis")), platform)
     assert 'pip install "redis>=6,<9"' in found.message
 
 
@@ -282,13 +282,11 @@ def test_certificate_and_key_go_together(tmp_path: Path, cert_file: str, key_fil
 
 
 @pytest.mark.parametrize(("workers", "broken"), [(1, []), (0, ["workers"]), (2, ["workers"])])
-def test_windows_has_one_worker(
-    workers: int, broken: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_windows_has_one_worker(workers: int, broken: list[str]) -> None:
     config = Config(listen=ListenConfig(workers=workers))
     assert keys(config) == []
-    monkeypatch.setattr("gateway.cli.validation.os", SimpleNamespace(name="nt"))
-    assert keys(config) == [(f"listen.{name}",) for name in broken]
+    windows = replace(HERE, has_workers=False)
+    assert keys(config, windows) == [(f"listen.{name}",) for name in broken]
 
 
 def test_results_in_redis_need_redis_and_a_key(tmp_path: Path) -> None:

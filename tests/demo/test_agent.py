@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.demo import agent
-from gateway.demo.agent import Run, ending_of, run
-from gateway.demo.jobs import StoredJob
+from gateway.demo.agent import Agent, Run, ending_of, run
+from gateway.demo.jobs import Jobs, StoredJob
 from gateway.demo.orchestrator import JOBS_AT_ONCE, Orchestrator
 from gateway.demo.sessions import ACME
 from gateway.demo.tasks import Task, python
@@ -111,17 +111,14 @@ async def test_run_gives_code_and_merged_output() -> None:
 
 
 @pytest.mark.parametrize(("command", "signal"), [(SLEEPING, "SIGTERM"), (STUBBORN, "SIGKILL")])
-async def test_run_is_killed_when_its_time_is_up(
-    command: tuple[str, ...], signal: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(agent, "_TERMINATE_SECONDS", 0.03)
-    found = await run(command, {}, 0.3, time.monotonic)
+async def test_run_is_killed_when_its_time_is_up(command: tuple[str, ...], signal: str) -> None:
+    found = await run(command, {}, 0.3, time.monotonic, terminate_seconds=0.03)
     assert (found.code, found.log, found.killed, found.signal) == (None, "begun\n", True, signal)
 
 
-async def test_run_keeps_a_bounded_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agent, "LOG_BYTES", 1000)
-    found = await run(python("print('x' * 200_000)"), {}, 30, time.monotonic)
+async def test_run_keeps_a_bounded_log() -> None:
+    command = python("print('x' * 200_000)")
+    found = await run(command, {}, 30, time.monotonic, log_bytes=1000)
     assert (found.code, found.log) == (0, "x" * 1000)
 
 
@@ -156,10 +153,13 @@ async def test_agent_fails_a_job_whose_command_cannot_be_run() -> None:
     assert (job.state, job.lifecycle) == ("failure", "finished")
 
 
-async def test_agent_ends_a_job_when_too_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agent, "MAX_QUEUED", 1)
-    async with Orchestrator.serving(workers=0) as orchestrator:
-        waiting, refused = orchestrator.create("hello"), orchestrator.create("hello")
+async def test_agent_ends_a_job_when_too_many_wait() -> None:
+    jobs = Jobs(lambda: datetime.now(UTC))
+    agent = Agent(jobs, str, time.monotonic, workers=0, max_queued=1)
+    task = Task("hello", "64ac0b46c06feba9b89ad700", command=python("print('hello')"))
+    waiting, refused = (jobs.create(task, None, ()) for _ in range(2))
+    agent.take(waiting)
+    agent.take(refused)
     assert (waiting.state, refused.state) == ("in_progress", "failure")
 
 

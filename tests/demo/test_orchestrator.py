@@ -10,9 +10,9 @@ import zlib
 
 import pytest
 
-from gateway.demo import wire
 from gateway.demo.orchestrator import Orchestrator
 from gateway.demo.routes import Operation
+from gateway.demo.wire import CONTENT_BYTES
 from tests.support.replay import Response, ask
 
 
@@ -112,20 +112,15 @@ async def test_answer_is_zipped_when_the_client_takes_it(
     assert json.loads(content) == "Hi, I am ok. Thanks for asking"
 
 
-async def test_request_with_too_much_content_is_refused(
-    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(wire, "CONTENT_BYTES", 10)
-    response = await _create(orchestrator, "echo", b'["a","b","c"]')
+async def test_request_with_too_much_content_is_refused(orchestrator: Orchestrator) -> None:
+    response = await _create(orchestrator, "echo", b'["%b"]' % (b"a" * CONTENT_BYTES))
     assert response.value["code"] == "PayloadTooLarge"
     assert not list(orchestrator.jobs)
 
 
-async def test_creation_fails_when_too_many_jobs_are_unfinished(
-    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(orchestrator.jobs, "_max_jobs", 0)
-    response = await _create(orchestrator, "held")
+async def test_creation_fails_when_too_many_jobs_are_unfinished() -> None:
+    async with Orchestrator.serving(max_jobs=0) as orchestrator:
+        response = await _create(orchestrator, "held")
     assert response.status_line == "HTTP/1.1 500 Internal Server Error"
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.config import RedisConfig
-from gateway.demo import publisher
 from gateway.demo.jobs import Ending
 from gateway.demo.orchestrator import Orchestrator
+from gateway.demo.publisher import Publisher, message
 from gateway.redis_client import connection
 from gateway.sync.push.hints import job_named
 from gateway.sync.push.subscription import Subscription
@@ -30,7 +30,7 @@ RECORDED_PAYLOAD = (
 
 def test_message_is_theeyes_to_the_letter() -> None:
     job = Orchestrator().create("held")
-    channel, payload = publisher.message(job)
+    channel, payload = message(job)
     assert channel == RECORDED_CHANNEL.replace("6b05930765f9d16479840267", job.id)
     own, recorded = json.loads(payload), json.loads(RECORDED_PAYLOAD)
     assert len(own["id"]) == len(recorded["id"])
@@ -91,17 +91,18 @@ async def test_restarted_redis_is_told_again(
 
 
 async def test_what_redis_does_not_take_is_bounded_and_stopping_does_not_wait(
-    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    redis_server: RedisServer,
 ) -> None:
-    monkeypatch.setattr(publisher, "MAX_QUEUED", 3)
     redis_server.hang()
-    async with Orchestrator.serving(redis_url=redis_server.url) as orchestrator:
-        assert orchestrator.publisher is not None
-        for _ in range(10):
-            orchestrator.create("instant")
-        assert orchestrator.publisher._queue.qsize() == 3
-        async with asyncio.timeout(0.5):
-            await orchestrator.publisher.stop()
+    publisher, job = Publisher(redis_server.url, max_queued=3), Orchestrator().create("held")
+    publisher.start()
+    publisher.tell(job)
+    await until(publisher._queue.empty)
+    for _ in range(10):
+        publisher.tell(job)
+    assert publisher._queue.qsize() == 3
+    async with asyncio.timeout(0.5):
+        await publisher.stop()
 
 
 async def test_process_publishes_to_the_redis_it_is_given(redis_server: RedisServer) -> None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.demo import showcase
 from gateway.demo.orchestrator import JOBS_AT_ONCE, Orchestrator
 from gateway.demo.showcase import CALLS, USER, ExampleCall, demo
 from tests.support.harness import pasted
@@ -53,12 +52,10 @@ def test_check_fails_where_an_answer_is_not_as_documented(
     statuses: tuple[int, ...],
     is_right: Callable[[bytes], bool],
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     good = ExampleCall("Right", "instant", "wait_result=true&parse", (303, 200), is_hello)
     bad = ExampleCall("Wrong", "instant", options, statuses, is_right)
-    monkeypatch.setattr(showcase, "CALLS", (good, bad))
-    assert demo(None, check=True) == 1
+    assert demo(None, check=True, calls=(good, bad)) == 1
     told = capsys.readouterr().out
     assert "1 of 2 calls were answered as documented" in told
     assert "NOT as documented: Wrong\n" in told

@@ -27,11 +27,11 @@ class Iterations:
 
     def __init__(self) -> None:
         self.count = 0
-        self._is_over = False
+        self.is_over = False
 
     def _next(self) -> None:
         self.count += 1
-        if not self._is_over:
+        if not self.is_over:
             asyncio.get_running_loop().call_soon(self._next)
 
     @classmethod
@@ -42,7 +42,7 @@ class Iterations:
         try:
             yield iterations
         finally:
-            iterations._is_over = True
+            iterations.is_over = True
 
 
 async def content_of(peer: Peer) -> bytes:

@@ -175,7 +175,7 @@ async def test_client_whose_session_ends_while_it_waits_is_refused(
     async with connected(server.url) as client:
         await client.send(message)
         await until(lambda: orchestrator.requests[Operation.READ] > 0)
-        del orchestrator.sessions._by_token[token]
+        orchestrator.sessions.log_out(token)
         head, content = await client.answer()
     assert status(head) == 401
     assert b"authentication failed" in content

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.demo.orchestrator import Orchestrator
-from tests.support import replay
 from tests.support.harness import gateway_before, without_what_varies
 from tests.support.replay import TASKS, Replay, Response, ask, exchanges_of, scenarios
 
@@ -41,9 +40,7 @@ def comparable(response: Response) -> tuple[str, list[tuple[str, str]], bytes]:
     return response.status_line, fields, content
 
 
-async def play(
-    scenario: str, url_of: Callable[[str, str], str], monkeypatch: pytest.MonkeyPatch
-) -> list[Response]:
+async def play(scenario: str, url_of: Callable[[str, str], str]) -> list[Response]:
     """The answers to a scenario's requests, sent to what ``url_of(orchestrator, gateway)`` says."""
     exchanges = exchanges_of(scenario)
     answers: list[Response] = []
@@ -52,23 +49,20 @@ async def play(
         gateway_before(orchestrator.url) as server,
     ):
 
-        async def ask_there(_: str, message: bytes) -> Response:
+        async def send(message: bytes) -> Response:
             answers.append(await ask(url_of(orchestrator.url, server.url), message))
             return answers[-1]
 
-        monkeypatch.setattr(replay, "ask", ask_there)
-        playing = Replay(orchestrator, exchanges)
+        playing = Replay(orchestrator, exchanges, send)
         for exchange in exchanges:
             await playing.differences(exchange)
     return answers
 
 
 @pytest.mark.parametrize("scenario", scenarios())
-async def test_recorded_exchanges_go_through_as_they_go_without(
-    scenario: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    direct = await play(scenario, lambda orchestrator, _: orchestrator, monkeypatch)
-    through = await play(scenario, lambda _, gateway: gateway, monkeypatch)
+async def test_recorded_exchanges_go_through_as_they_go_without(scenario: str) -> None:
+    direct = await play(scenario, lambda orchestrator, _: orchestrator)
+    through = await play(scenario, lambda _, gateway: gateway)
     assert len(direct) == len(through) > 0
     changed = {
         number: theirs.status_line.removeprefix("HTTP/1.1 ")

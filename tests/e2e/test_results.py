@@ -93,7 +93,7 @@ async def test_token_that_was_revoked_meanwhile_gets_the_upstreams_401(
     async with gateway_before(orchestrator.url) as server:
         await once(server.url, asking(orchestrator, job, "acme-user"))
         push_out(orchestrator)
-        del orchestrator.sessions._by_token[orchestrator.tokens["acme-user"]]
+        orchestrator.sessions.log_out(orchestrator.tokens["acme-user"])
         head, content = await once(server.url, asking(orchestrator, job, "acme-user"))
         assert head.startswith(b"HTTP/1.1 401 ")
         assert b'"a"' not in content

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.admission.addresses import address_key
 from gateway.admission.identity.identities import Identity
-from gateway.admission.identity.trials import MOST_WAITING, Trials
+from gateway.admission.identity.trials import Trials
 from gateway.admission.limits.admission import Admission
 from gateway.admission.limits.gcra import Rate
 from gateway.admission.limits.holds import GRACE_SECONDS, Holds
@@ -37,7 +37,7 @@ class Stage:
     config: LimitsConfig
     accepted: set[bytes | None] = field(default_factory=lambda: {b"t" * 16})
     now: float = 1000.0
-    trials: Trials = field(default_factory=lambda: Trials(5.0))
+    trials: Trials = field(kw_only=True)
 
     def __post_init__(self) -> None:
         self.limits = Limits(
@@ -94,8 +94,10 @@ class Stage:
         )
 
 
-def stage(**config: Any) -> Stage:
-    return Stage(LimitsConfig(**{**SMALL, **config}))
+def stage(trials: Trials | None = None, **config: Any) -> Stage:
+    return Stage(
+        LimitsConfig(**{**SMALL, **config}), trials=Trials(5.0) if trials is None else trials
+    )
 
 
 def token(name: bytes = b"t", *, is_verified: bool = False) -> Identity:
@@ -192,10 +194,8 @@ def test_request_whose_wait_is_over_takes_of_its_address_too() -> None:
 
 
 def test_no_more_wait_than_may() -> None:
-    under_test = stage()
-    first = under_way(under_test, token(b"a"))
-    assert first.trial is not None
-    first.trial._waiting = MOST_WAITING
+    under_test = stage(Trials(5.0, most_waiting=0))
+    assert under_way(under_test, token(b"a")).trial is not None
     assert under_way(under_test, token(b"a")).awaited_trial is None
     assert not under_test.passes(of=token(b"b"))
 

@@ -14,16 +14,12 @@ from gateway.server.runtime import (
 )
 
 
-def test_a_libc_that_cannot_be_told_how_to_allocate_is_left_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_libc_that_cannot_be_told_how_to_allocate_is_left_alone() -> None:
     told: list[tuple[int, int]] = []
     libc = SimpleNamespace(mallopt=lambda what, value: told.append((what, value)))
-    monkeypatch.setattr("gateway.server.runtime.ctypes.CDLL", lambda _: libc)
-    spare_the_allocator()
+    spare_the_allocator(lambda _: libc)
     assert told == [(-1, KEPT_BYTES), (-3, MAPPED_BYTES)]
-    monkeypatch.setattr("gateway.server.runtime.ctypes.CDLL", lambda _: SimpleNamespace())
-    spare_the_allocator()
+    spare_the_allocator(lambda _: SimpleNamespace())
     assert len(told) == 2
 
 

@@ -128,13 +128,11 @@ class Ended:
 @pytest.mark.virtual_time
 @pytest.mark.parametrize("is_told_to_end", [False, True])
 async def test_worker_without_a_supervisor_ends_within_ten_seconds_whatever_keeps_it(
-    is_told_to_end: bool, monkeypatch: pytest.MonkeyPatch
+    is_told_to_end: bool,
 ) -> None:
     alarms: list[int] = []
-    monkeypatch.setattr("signal.alarm", alarms.append)
-
     server, tasks = Busy(), Tasks()
-    worker = Worker(cast("Channel", Ended()), cast("Server", server), tasks)
+    worker = Worker(cast("Channel", Ended()), cast("Server", server), tasks, alarms.append)
     if is_told_to_end:
         worker._leaving.set()
     tasks.spawn(worker.obey(), name="obey")

@@ -6,8 +6,9 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -78,10 +79,20 @@ def exchanges_of(scenario: str) -> list[dict[str, Any]]:
 
 
 class Replay:
-    """One scenario; recorded job ids become those of its own jobs."""
+    """One scenario; recorded job ids become those of its own jobs.
 
-    def __init__(self, orchestrator: Orchestrator, exchanges: list[dict[str, Any]]) -> None:
+    ``send`` gives a request to a server, the orchestrator's own unless another is given, and
+    returns the answer.
+    """
+
+    def __init__(
+        self,
+        orchestrator: Orchestrator,
+        exchanges: list[dict[str, Any]],
+        send: Callable[[bytes], Awaitable[Response]] | None = None,
+    ) -> None:
         self._orchestrator = orchestrator
+        self._send = send or partial(ask, orchestrator.url)
         self._recorded = _recorded_jobs(exchanges) | _foreign_jobs(exchanges)
         self._ids: dict[str, str] = {}
         for job_id in sorted(_ids_before(exchanges)):
@@ -95,7 +106,7 @@ class Replay:
         if "/cancel" not in request["line"]:
             for job_id in _JOB_ID.findall(request["line"]):
                 self._end(job_id)
-        response = await ask(self._orchestrator.url, self._message(request))
+        response = await self._send(self._message(request))
         recorded = _response(exchange["response"])
         self._adopt(recorded, response)
         return _differences(recorded, self._theirs(response))

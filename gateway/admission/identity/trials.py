@@ -29,7 +29,7 @@ class Trial:
 
     @property
     def may_be_awaited(self) -> bool:
-        return self._waiting < MOST_WAITING
+        return self._waiting < self._trials.most_waiting
 
     def end(self, *, was_admitted: bool = True) -> None:
         """It has told what it could: nothing where its address was over its limit."""
@@ -52,10 +52,11 @@ class Trial:
 
 class Trials:
     """One for each token at most, each of a request that is under way. A request waits ``seconds``
-    in all for what others tell of its token."""
+    in all for what others tell of its token, and ``most_waiting`` requests do for one trial."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, most_waiting: int = MOST_WAITING) -> None:
         self.seconds = seconds
+        self.most_waiting = most_waiting
         self._under_way: dict[bytes, Trial] = {}
 
     def __len__(self) -> int:

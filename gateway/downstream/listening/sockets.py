@@ -17,15 +17,17 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 """SO_LINGER: closing sends a reset, which no peer can take for a clean end."""
 
 
-async def bound(host: str, port: int) -> list[socket.socket]:
+async def bound(
+    host: str, port: int, made: type[socket.socket] = socket.socket
+) -> list[socket.socket]:
     """A socket for each address of ``host``, not listening yet. ``"::"`` is one socket, which takes
-    IPv4 as well; where there is no IPv6 it is one of IPv4.
+    IPv4 as well; where there is no IPv6 it is one of IPv4. ``made`` is what they are.
 
     Raises:
         OSError: one of the addresses cannot be had.
     """
     if host == EVERY_INTERFACE:
-        return [_dual_stack(port)]
+        return [_dual_stack(port, made)]
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(
         host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -33,7 +35,7 @@ async def bound(host: str, port: int) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     try:
         for family, _, _, _, address in dict.fromkeys(found):
-            sockets.append(_taken(family, address))
+            sockets.append(_taken(made(family, socket.SOCK_STREAM), address))
     except OSError:
         for sock in sockets:
             sock.close()
@@ -41,25 +43,23 @@ async def bound(host: str, port: int) -> list[socket.socket]:
     return sockets
 
 
-def _dual_stack(port: int) -> socket.socket:
+def _dual_stack(port: int, made: type[socket.socket]) -> socket.socket:
     try:
-        return _taken(socket.AF_INET6, (EVERY_INTERFACE, port), is_dual_stack=True)
+        sock = made(socket.AF_INET6, socket.SOCK_STREAM)
+        return _taken(sock, (EVERY_INTERFACE, port), is_dual_stack=True)
     except OSError as failure:
         if failure.errno not in {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}:
             raise
-        return _taken(socket.AF_INET, ("0.0.0.0", port))
+        return _taken(made(socket.AF_INET, socket.SOCK_STREAM), ("0.0.0.0", port))
 
 
-def _taken(
-    family: socket.AddressFamily | int, address: Any, *, is_dual_stack: bool = False
-) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+def _taken(sock: socket.socket, address: Any, *, is_dual_stack: bool = False) -> socket.socket:
     try:
         sock.setblocking(False)
         if os.name == "posix":
             # On Windows it would let others take the same address.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
+        if sock.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not is_dual_stack)
         sock.bind(address)
     except OSError as failure:

@@ -55,17 +55,14 @@ async def test_an_address_of_ipv6_leaves_that_of_ipv4_to_others() -> None:
 
 
 @pytest.mark.parametrize("code", [errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL])
-async def test_every_interface_is_those_of_ipv4_where_there_is_no_ipv6(
-    monkeypatch: pytest.MonkeyPatch, code: int
-) -> None:
+async def test_every_interface_is_those_of_ipv4_where_there_is_no_ipv6(code: int) -> None:
     class WithoutIPv6(socket.socket):
         def bind(self, address: tuple[object, ...]) -> None:  # type: ignore[override]
             if self.family == socket.AF_INET6:
                 raise OSError(code, "no IPv6")
             super().bind(address)
 
-    monkeypatch.setattr("gateway.downstream.listening.sockets.socket.socket", WithoutIPv6)
-    [sock] = await bound("::", 0)
+    [sock] = await bound("::", 0, WithoutIPv6)
     with sock:
         assert sock.getsockname()[0] == "0.0.0.0"
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -74,15 +75,25 @@ def test_request_that_is_only_reported_is_told_with_its_answer(
     assert told(caplog, reached(status=0))[0].endswith(", answered nothing")
 
 
+class Lines(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.told.append(record.getMessage())
+
+
 @given(address=st.one_of(st.text(), st.from_regex(r"fe80::1%\w*\s\w*", fullmatch=True)))
 def test_line_is_one_line_whatever_a_proxy_told(address: str) -> None:
-    messages: list[str] = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "gateway.ops.log.notices._log.warning",
-            lambda form, *given: messages.append(form % given),
-        )
+    log, lines = logging.getLogger("gateway.ops.log.notices"), Lines()
+    log.addHandler(lines)
+    try:
         LimitNotices(accountable).observe(reached("other", MADE_UP, address=address))
-    assert len(messages) == 1
-    assert messages[0].isascii()
-    assert messages[0].isprintable()
+    finally:
+        log.removeHandler(lines)
+    [line] = lines.told
+    assert line.isascii()
+    assert line.isprintable()

@@ -102,8 +102,12 @@ class Hints:
     told: list[tuple[str, object]] = field(default_factory=list)
     relied: list[float] = field(default_factory=list)
     """When it was told to rely on hints, or not to."""
+    faults: list[Exception] = field(default_factory=list)
+    """What the first hints make of it."""
 
     def hint(self, job_id: str) -> None:
+        if self.faults:
+            raise self.faults.pop()
         self.told.append(("hint", job_id))
 
     def poll_all(self) -> None:
@@ -135,6 +139,8 @@ class Script:
         self.answers = True
         self.is_frozen = False
         """Connecting takes its connection, and nothing comes."""
+        self.is_cancelled = False
+        """Connecting ends for no reason: a time limit that lets its own cancellation out, say."""
         self.replies: asyncio.Queue[object] = asyncio.Queue()
         self.attempts: list[float] = []
         self.open = 0
@@ -160,6 +166,8 @@ class _Scripted:
     async def open(self, seconds: float) -> None:
         self._script.attempts.append(now())
         self._script.open += 1
+        if self._script.is_cancelled:
+            raise asyncio.CancelledError
         if self._script.is_frozen:
             try:
                 async with asyncio.timeout(seconds):
@@ -229,17 +237,12 @@ async def test_lost_connection_ends_the_reliance_at_once_and_is_made_again() -> 
 
 @pytest.mark.virtual_time
 async def test_unexpected_failure_is_logged_and_the_subscription_made_again(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def fails(_hints: Hints, _job_id: str) -> None:
-        raise ZeroDivisionError("a fault of ours")
-
-    script, hints = Script(), Hints()
+    script, hints = Script(), Hints(faults=[ZeroDivisionError("a fault of ours")])
     async with scripted(script, hints):
-        with monkeypatch.context() as patched:
-            patched.setattr(Hints, "hint", fails)
-            script.say(message(CHANNEL.encode()))
-            await asyncio.sleep(0.01)
+        script.say(message(CHANNEL.encode()))
+        await asyncio.sleep(0.01)
         assert hints.told == [*CONNECTED, ("rely", False)]
         await asyncio.sleep(0.2)
         script.say(message(CHANNEL.encode()))
@@ -267,21 +270,16 @@ async def test_redis_that_was_frozen_for_long_is_subscribed_to_again(
 
 @pytest.mark.virtual_time
 async def test_push_that_ends_for_no_reason_begins_again(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def cancelled(_scripted: _Scripted, _seconds: float) -> None:
-        """A time limit that lets its own cancellation out, say."""
-        _scripted._script.open += 1
-        raise asyncio.CancelledError
-
-    with monkeypatch.context() as patched:
-        patched.setattr(_Scripted, "open", cancelled)
-        async with scripted(Script(), Hints()) as push:
-            await asyncio.sleep(1)
-            assert not push.stats().is_connected
-            patched.undo()
-            await asyncio.sleep(10)
-            assert push.stats().is_connected
+    script = Script()
+    script.is_cancelled = True
+    async with scripted(script, Hints()) as push:
+        await asyncio.sleep(1)
+        assert not push.stats().is_connected
+        script.is_cancelled = False
+        await asyncio.sleep(10)
+        assert push.stats().is_connected
     assert "task push ended with CancelledError and begins again" in caplog.text
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from gateway.admission.limits.buffers import Buffers
@@ -13,7 +13,6 @@ from gateway.config import SyncConfig
 from gateway.errors import MemoryFull, ResponseTooLarge
 from gateway.protocols.http.query import Query
 from gateway.protocols.theeye.job import parse_job
-from gateway.sync.results import formatter
 from gateway.sync.results.formats import result_format
 from gateway.sync.results.formatter import AT_ONCE_BYTES, Formatter
 from gateway.sync.results.parsing import ParsingThread
@@ -40,17 +39,25 @@ class Threads(ParsingThread):
         return await super().run(client, function, *arguments)
 
 
-def made(content: bytes, query: str, buffers: Buffers | None = None) -> tuple[Response, int, int]:
+def made(
+    content: bytes,
+    query: str,
+    buffers: Buffers | None = None,
+    *,
+    threads: Threads | None = None,
+    **settings: int,
+) -> tuple[Response, int, int]:
     """The result, the bytes that it takes, and how often the thread was needed."""
     job = parse_job(content)
     assert job is not None
-    threads, asking = Threads(), exchange("GET", "/")
+    threads, asking = threads or Threads(), exchange("GET", "/")
     buffered = asking.buffered = (buffers or plenty()).of(asking.identity.key)
+    config = msgspec.convert(settings, SyncConfig)
 
     async def scenario() -> Response:
         try:
             wanted = result_format(Query(query), "4.6")
-            return await Formatter(threads, SyncConfig()).result(asking, job, wanted)
+            return await Formatter(threads, config).result(asking, job, wanted)
         finally:
             threads.close()
 
@@ -80,13 +87,8 @@ def test_job_for_which_there_is_no_room_is_not_made_a_result_of() -> None:
         made(LARGE, "parse=1", Buffers(4 * KIB, KIB))
 
 
-def test_element_that_is_too_large_is_refused_from_the_thread(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def refuse(*_: Any) -> Response:
-        assert threading.current_thread() is not threading.main_thread()
-        raise ResponseTooLarge
-
-    monkeypatch.setattr(formatter, "result_response", refuse)
+def test_element_that_is_too_large_is_refused_from_the_thread() -> None:
+    threads = Threads()
     with pytest.raises(ResponseTooLarge):
-        made(LARGE, "parse")
+        made(LARGE, "parse", threads=threads, parse_bytes=AT_ONCE_BYTES)
+    assert threads.asked == 1

@@ -3,8 +3,8 @@ from itertools import pairwise
 
 import pytest
 
+from gateway.sync.jobs.access import JobAccess
 from gateway.sync.jobs.outcome import PollOutcome
-from gateway.sync.looks.pacer import Pacer
 from gateway.sync.watch.state import LastSeen, WaitVerdict
 from gateway.sync.watch.watcher import TRUST_SECONDS
 from tests.support.theeye import JOB_ID
@@ -228,14 +228,21 @@ async def test_repeated_hints_at_one_tenants_jobs_leave_others_their_polls() -> 
     watcher = upstream.watcher(max_polls_per_second=5)
     watcher.rely_on_hints(True)
     flooded, other = job_ids(20), JOB_ID
+
+    async def client(one: JobAccess) -> None:
+        """Comes back after each hint, and has seen that nothing has changed."""
+        last_seen = LastSeen(now())
+        while await watcher.wait(one, 25 - now(), last_seen=last_seen) is WaitVerdict.ENDED:
+            last_seen = LastSeen(now())
+            await asyncio.sleep(0.005)
+
     async with asyncio.TaskGroup() as group:
         for number, job_id in enumerate(flooded):
-            group.create_task(watcher.wait(access(f"a{number}", job_id), 25))
+            group.create_task(client(access(f"a{number}", job_id)))
         group.create_task(watcher.wait(access("b", other), 25))
-        for _ in range(2500):
-            await asyncio.sleep(0.01)
+        for _ in range(500):
+            await asyncio.sleep(0.05)
             for job_id in flooded:
-                watcher._registry._hints[job_id] = now() - 0.1  # so that it only leads to a poll
                 watcher.hint(job_id)
     polled_at = [request.at for request in upstream.requests if other in request.jobs]
     assert min(polled_at, default=25) < 15
@@ -345,15 +352,16 @@ async def test_job_whose_client_is_between_two_requests_is_polled_when_it_is_bac
 async def test_client_whose_time_is_up_before_it_was_woken_is_told_when_it_is_back() -> None:
     watcher = Watched().watcher()
     watcher.rely_on_hints(True)
-    watcher._registry._wakes = Pacer(10, 1)
     records = [LastSeen(now()) for _ in range(100)]
     async with asyncio.TaskGroup() as group:
         waits = [
             group.create_task(watcher.wait(access(), 9, last_seen=last_seen))
             for last_seen in records
         ]
-        await asyncio.sleep(1)
+        # Fifty are woken at once, the others one in a millisecond.
+        await asyncio.sleep(8.99)
         watcher.hint(JOB_ID)
+    assert waits[0].result() is WaitVerdict.ENDED
     assert waits[-1].result() is WaitVerdict.TIME_UP
     await asyncio.sleep(1)
     assert await watcher.wait(access(), 9, last_seen=records[-1]) is WaitVerdict.ENDED
