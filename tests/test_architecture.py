@@ -79,7 +79,10 @@ WITHOUT_TESTS_OF_THEIR_OWN = {
     "gateway/sync/jobs/outcome.py": "an enum; tests/sync/jobs/test_reader.py holds its use",
     **{
         f"gateway/demo/{name}.py": "tests/demo/test_recordings.py compares it with TheEye"
-        for name in ("answers", "identity", "tasks", "views", "wire")
+        for name in (
+            *("answers", "identity", "showing", "task_views", "tasks", "versions", "views", "wire"),
+            *("workflows/catalogue", "workflows/views"),
+        )
     },
     "gateway/demo/__main__.py": "starts the orchestrator as a process of its own, for tests/e2e",
 }

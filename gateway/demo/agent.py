@@ -12,7 +12,10 @@ from typing import Any
 import msgspec
 
 from gateway.demo.arguments import argv_of
+from gateway.demo.delays import Delays
 from gateway.demo.jobs import Ending, Jobs, StoredJob, strings
+from gateway.demo.tasks import TaskKind
+from gateway.demo.versions import Version
 from gateway.demo.views import environment
 
 LOG_BYTES = 1024 * 1024
@@ -20,6 +23,11 @@ LOG_BYTES = 1024 * 1024
 MAX_QUEUED = 10_000
 TERMINATE_SECONDS = 1.0
 _USER = {"email": "acme-agent@acme.test", "id": "64b000000000000000000005"}
+_NAMED_USER = {
+    "email": "acme-agent@acme.test",
+    "username": "acme-agent",
+    "id": "64b000000000000000000005",
+}
 
 _FALSY = (None, False, 0, "")
 """To JavaScript, to which an empty object or array is true."""
@@ -39,24 +47,29 @@ class Run:
     """Whether it was killed because its time was up."""
 
 
-def ending_of(run: Run) -> Ending | None:
-    """What a run means to 4.4.3, whatever its exit code; None where the script says a state that
-    TheEye cannot save, and the job never ends."""
+def ending_of(run: Run, version: Version = Version.ASYNC_ONLY) -> Ending | None:
+    """What a run means to TheEye, whatever its exit code; None where the script says a state that
+    4.4.3 cannot save, and the job never ends."""
     if run.killed:
-        return Ending("timeout", (), result_of(run), "terminated")
-    state, value = _said(_last_line(run))
-    if isinstance(state, dict | list):
+        return Ending("timeout", (), result_of(run, version), "terminated")
+    state, value, event = _said(_last_line(run))
+    if isinstance(state, dict | list) and version.keeps_any_state:
         return None
     (text,) = strings([state])
+    lifecycle = "finished"
+    if not version.keeps_any_state:
+        if text == "canceled" and version is Version.NEWEST:
+            lifecycle = "terminated"
+        elif text != "failure":
+            text = "success"
     # Nobody cut it short, also where it says "canceled".
-    trigger = "failure" if text == "failure" else "success"
-    if value is None:
-        return Ending(text, (), result_of(run), event=trigger)
-    output = strings(value if isinstance(value, list) else [value])
-    return Ending(text, output, result_of(run, output=value), event=trigger)
+    trigger = text if text == "failure" or lifecycle == "terminated" else "success"
+    said = {} if value is None else {"output": value}
+    output = () if value is None else strings(value if isinstance(value, list) else [value])
+    return Ending(text, output, result_of(run, version, **said), lifecycle, event or trigger)
 
 
-def result_of(run: Run, **output: Any) -> dict[str, Any]:
+def result_of(run: Run, version: Version = Version.ASYNC_ONLY, **output: Any) -> dict[str, Any]:
     """A job's ``result`` after a run, with its ``output`` where it has any."""
     return {
         "code": run.code,
@@ -66,7 +79,7 @@ def result_of(run: Run, **output: Any) -> dict[str, Any]:
         "killed": run.killed,
         "times": _times(run.seconds),
         **output,
-        "user": _USER,
+        "user": _USER if version is Version.ASYNC_ONLY else _NAMED_USER,
     }
 
 
@@ -127,12 +140,16 @@ class Agent:
         api_url: Callable[[], str],
         clock: Callable[[], float],
         workers: int,
+        *,
+        version: Version = Version.ASYNC_ONLY,
         max_queued: int = MAX_QUEUED,
     ) -> None:
         self._jobs = jobs
         self._api_url = api_url
         self._clock = clock
         self._workers = workers
+        self._version = version
+        self._delays = Delays()
         self._queue: asyncio.Queue[StoredJob] = asyncio.Queue(max_queued)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -142,20 +159,36 @@ class Agent:
 
     async def stop(self) -> None:
         """Kills what runs."""
+        self._delays.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def take(self, job: StoredJob) -> None:
-        """Runs a job, now or when others have ended; one that only ends when told is left alone."""
+        """Runs a job, now or when others have ended; one that only ends when told is left alone,
+        and so is one that is not ready."""
         task = job.task
-        if task.prints is not None:
-            self._end(job, ending_of(Run(0, task.prints)))
+        if job.lifecycle != "ready":
+            return
+        if task.kind is TaskKind.DUMMY:
+            given = list(job.arguments)
+            self._jobs.end(job, Ending("success", strings(given), {"output": given}))
+        elif task.prints is not None:
+            self._print(job, Run(0, task.prints, task.seconds))
         elif task.command:
             try:
                 self._queue.put_nowait(job)
             except asyncio.QueueFull:
                 self._jobs.end(job, not_run("too many jobs are waiting"))
+
+    def _print(self, job: StoredJob, run: Run) -> None:
+        """Ends a job after the time of its run, of which there may be any number at once."""
+        ending = ending_of(run, self._version)
+        if not run.seconds:
+            self._end(job, ending)
+            return
+        self._jobs.assign(job)
+        self._delays.after(run.seconds, lambda: self._end(job, ending))
 
     async def _work(self) -> None:
         while True:
@@ -173,28 +206,36 @@ class Agent:
         argv = (*task.command, *argv_of(job.arguments))
         try:
             env = environment(job, self._api_url())
-            return ending_of(await run(argv, env, task.timeout_seconds, self._clock))
+            made = await run(argv, env, task.timeout_seconds, self._clock)
+            return ending_of(made, self._version)
         except (OSError, ValueError) as error:
             _logger.warning("task %s could not be run: %s", task.name, error)
             return not_run(str(error))
 
 
-def _said(line: str) -> tuple[Any, Any]:
-    """The state and the output that a last line says: ``{"state", "data"}``, any other JSON, or
-    plain text, which is the state itself."""
+def _said(line: str) -> tuple[Any, Any, str]:
+    """The state, the output and the event that a last line says: ``{"state", "data",
+    "event_name"}``, any other JSON, or plain text, which is the state itself."""
     try:
         value = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeEncodeError):
-        return line or "success", None
+        return line or "success", None, ""
     match value:
         case str():
-            return value or "success", value
+            return value or "success", value, ""
         case dict() if "state" in value or "data" in value:
             state = value.get("state")
-            return "success" if state in _FALSY else state, value.get("data")
-        case dict() | list():
-            return "success", value
-    return "success", None
+            return "success" if state in _FALSY else state, value.get("data"), _event(value)
+        case dict():
+            return "success", value, _event(value)
+        case list():
+            return "success", value, ""
+    return "success", None, ""
+
+
+def _event(said: dict[str, Any]) -> str:
+    event = said.get("event_name")
+    return event if isinstance(event, str) else ""
 
 
 def _last_line(run: Run) -> str:

@@ -50,6 +50,8 @@ class RefusedError(Exception):
 
 
 NO_CONTENT = Reply(204, has_content=False)
+EMPTY = Reply(200, has_content=False)
+"""What restify makes of an undefined value: chunked, and no chunk."""
 
 
 def plain(status: int, message: str) -> RefusedError:
@@ -119,6 +121,9 @@ def encode(reply: Reply, origin: str | None, *, zipped: bool, close: bool, is_he
         fields.append(("Content-Type", "application/json"))
         if not zipped:
             fields.append(("Content-Length", str(len(content))))
+    elif reply.status == HTTPStatus.OK and not reply.has_content and not is_head:
+        content = b"0\r\n\r\n"
+        tail = [("Transfer-Encoding", "chunked")]
     fields.append(("Date", formatdate(usegmt=True)))
     fields.append(("Connection", "close" if close else "keep-alive"))
     if not close:

@@ -55,7 +55,7 @@ def arguments_of(required: int, body: Any, query: Query) -> tuple[Any, ...]:
             f"Invalid Task Arguments. An array of length {required} is required. "
             "Optionals must be null"
         )
-    return tuple(_kept(value) for value in given[:required])
+    return tuple(kept(value) for value in given[:required])
 
 
 def argv_of(arguments: Iterable[Any]) -> tuple[str, ...]:
@@ -71,7 +71,8 @@ def _given(body: Any, query: Query) -> Any:
     return query.get("task_arguments[]")
 
 
-def _kept(value: Any) -> Any:
+def kept(value: Any) -> Any:
+    """An argument as a job keeps it: a string, or None."""
     return None if value is None else _text(value)
 
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from gateway.demo import answers
 from gateway.demo.arguments import Query
-from gateway.demo.jobs import Jobs, StoredJob
+from gateway.demo.jobs import Jobs, StoredJob, WorkflowJob
 from gateway.demo.sessions import Session
 from gateway.protocols.theeye.job import ID_PATTERN
 
@@ -46,16 +46,21 @@ class _Conditions:
     oldest: str = ""
     newest: str = "g"
     """Bounds of the id; at first such as every id keeps to."""
+    is_newest_first: bool = False
 
     def admit(self, job: StoredJob) -> bool:
         return all(_value(job, name) in values for name, values in self.values.items())
 
     def candidates(self, jobs: Jobs) -> list[StoredJob]:
         """Those that the index of ids leads to, oldest first."""
-        ids = self.values.get("_id")
+        ids, runs = self.values.get("_id"), self.values.get("workflow_job_id")
         found: Iterable[StoredJob] = jobs
         if ids is not None:
             found = (job for job_id in sorted(ids) if (job := jobs.get(job_id)) is not None)
+        elif runs is not None:
+            found = sorted(
+                (job for run_id in runs for job in jobs.family(run_id)), key=lambda job: job.id
+            )
         return [job for job in found if self.oldest <= job.id <= self.newest]
 
 
@@ -69,9 +74,11 @@ def listed(jobs: Jobs, session: Session, query: Query, ranges: Ranges = Ranges.K
         job
         for job in candidates
         if job.organization == session.organization
-        and session.may_use(job.task.access_list)
+        and session.may_use(job.access_list)
         and wanted.admit(job)
     ]
+    if wanted.is_newest_first:
+        found.reverse()
     return Listed(found[:limit], len(candidates))
 
 
@@ -80,6 +87,8 @@ def _conditions(query: Query, ranges: Ranges) -> _Conditions:
     for name, values in query.items():
         if name.startswith("include[") and "1" in values:
             raise answers.plain(500, "Internal Server Error")
+        if name == "sort[_id]":
+            wanted.is_newest_first = "-1" in values
         if not name.startswith("where"):
             continue
         if name == "where":
@@ -117,8 +126,16 @@ def _are_ids(values: Iterable[str]) -> bool:
 
 
 def _value(job: StoredJob, name: str) -> str | None:
-    if name == "_id":
-        return job.id
-    if name == "task_id":
-        return job.task.id
-    return {"lifecycle": job.lifecycle, "state": job.state}.get(name)
+    values = {
+        "_id": job.id,
+        "_type": job.type_name,
+        "lifecycle": job.lifecycle or None,
+        "state": job.state,
+    }
+    if isinstance(job, WorkflowJob):
+        values["workflow_id"] = job.workflow.id
+    else:
+        values["task_id"] = job.task.id
+        if job.run is not None:
+            values["workflow_id"], values["workflow_job_id"] = job.run.workflow.id, job.run.id
+    return values.get(name)

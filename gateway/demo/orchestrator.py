@@ -18,14 +18,27 @@ from gateway.demo.agent import Agent, Run, result_of
 from gateway.demo.answers import RefusedError, Reply
 from gateway.demo.arguments import BadContentError, body_of, query_of
 from gateway.demo.faults import FaultKind, Faults
-from gateway.demo.jobs import MAX_JOBS, Ending, Jobs, StoredJob, TooManyJobsError, strings
+from gateway.demo.jobs import (
+    MAX_JOBS,
+    Ending,
+    Jobs,
+    StoredJob,
+    TooManyJobsError,
+    WorkflowJob,
+    strings,
+)
 from gateway.demo.listing import Ranges
 from gateway.demo.publisher import Publisher
 from gateway.demo.qs import parse
-from gateway.demo.routes import Call, Desk, Operation, Route, find
+from gateway.demo.routes import Call, Desk, Operation, Route
+from gateway.demo.routing import find
 from gateway.demo.sessions import Sessions
 from gateway.demo.tasks import CATALOGUE, Task
+from gateway.demo.versions import Version
 from gateway.demo.wire import content_of, write
+from gateway.demo.workflows.catalogue import WORKFLOWS
+from gateway.demo.workflows.runs import GAP_SECONDS, Runs
+from gateway.demo.workflows.workflow import Workflow
 
 KEEPALIVE_SECONDS = 5.0
 LINE_BYTES = 16 * 1024
@@ -52,18 +65,23 @@ NOTHING = Costs(0.0, 0.0, 0.0)
 
 
 class Orchestrator:
-    """All of it in memory; ``url``, ``tokens`` and ``tasks`` (both by name) are for its callers.
+    """All of it in memory; ``url``, ``tokens``, ``tasks`` and ``workflows`` (all by name), and
+    ``runs``, which moves workflows on, are for its callers.
 
     ``requests`` counts what was asked of it by purpose, whatever was answered.
     ``service_seconds`` is what every answer takes, ``costs`` what comes on top; ``spent_seconds``
     sums both up by purpose. ``redis_url``: where it is told that a job has ended, nowhere where
-    empty. ``ranges``: whether it knows lists of a range of ids. ``max_jobs``: how many it keeps.
+    empty. ``ranges``: whether it knows lists of a range of ids. ``gap_seconds`` lie between a task
+    job of a workflow and the next. ``max_jobs``: how many it keeps.
     """
 
     def __init__(
         self,
         *,
         tasks: Iterable[Task] = CATALOGUE,
+        workflows: Iterable[Workflow] = WORKFLOWS,
+        version: Version = Version.ASYNC_ONLY,
+        gap_seconds: float = GAP_SECONDS,
         service_seconds: float = 0.0,
         costs: Costs = NOTHING,
         ranges: Ranges = Ranges.KNOWN,
@@ -80,14 +98,26 @@ class Orchestrator:
         self.sessions = Sessions()
         self.tokens = self.sessions.tokens
         self.tasks = {task.name: task for task in tasks}
+        self.workflows = {workflow.name: workflow for workflow in workflows}
         self.publisher = Publisher(redis_url) if redis_url else None
-        ended = self.publisher.tell if self.publisher is not None else None
-        self.jobs = Jobs(now, max_jobs, ended)
+        self.jobs = Jobs(now, max_jobs, self._ended, self._assigned)
         self.faults = Faults()
         self.requests: Counter[Operation] = Counter()
-        self._agent = Agent(self.jobs, lambda: self.url, clock, workers)
-        by_id = {task.id: task for task in self.tasks.values()}
-        self._desk = Desk(self.jobs, by_id, self.sessions, self._agent, lambda: self.url, ranges)
+        self._version = version
+        self._agent = Agent(self.jobs, lambda: self.url, clock, workers, version=version)
+        self.runs = Runs(self.jobs, self._agent.take, version, gap_seconds)
+        of_workflows = (task for found in self.workflows.values() for task in found.tasks)
+        self._desk = Desk(
+            self.jobs,
+            {task.id: task for task in (*of_workflows, *self.tasks.values())},
+            self.sessions,
+            self._agent,
+            lambda: self.url,
+            {workflow.id: workflow for workflow in self.workflows.values()},
+            self.runs,
+            version,
+            ranges,
+        )
 
     @classmethod
     @asynccontextmanager
@@ -117,6 +147,7 @@ class Orchestrator:
             yield orchestrator
         finally:
             orchestrator.faults.clear()
+            orchestrator.runs.stop()
             await orchestrator._agent.stop()
             if orchestrator.publisher is not None:
                 await orchestrator.publisher.stop()
@@ -127,6 +158,17 @@ class Orchestrator:
         job = self.jobs.create(self.tasks[task], self.sessions.named(caller), arguments)
         self._agent.take(job)
         return job
+
+    def start(self, workflow: str, *arguments: Any, caller: str = "acme-user") -> WorkflowJob:
+        """A new job of a workflow, without a request; ``workflow`` and ``caller`` by name."""
+        session = self.sessions.named(caller)
+        run, first = self.runs.start(self.workflows[workflow], session, arguments)
+        self._agent.take(first)
+        return run
+
+    def task_jobs(self, run: WorkflowJob) -> list[StoredJob]:
+        """The task jobs of a workflow's job, oldest first."""
+        return self.jobs.family(run.id)
 
     def finish(
         self,
@@ -140,7 +182,7 @@ class Orchestrator:
         """Ends a job. Raises KeyError if there is none."""
         values = list(output)
         if result is None:
-            result = result_of(Run(0, ""), output=values)
+            result = result_of(Run(0, ""), self._version, output=values)
         self.end(job_id, Ending(state, strings(values), result, lifecycle))
 
     def end(self, job_id: str, ending: Ending) -> None:
@@ -153,6 +195,14 @@ class Orchestrator:
     def remove(self, job_id: str) -> None:
         """Removes a job, as TheEye does with older ones. Raises KeyError if there is none."""
         self.jobs.remove(job_id)
+
+    def _assigned(self, job: StoredJob) -> None:
+        self.runs.assigned(job)
+
+    def _ended(self, job: StoredJob) -> None:
+        if self.publisher is not None:
+            self.publisher.tell(job)
+        self.runs.ended(job)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gateway.demo.jobs import WorkflowJob
+
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from gateway.demo.jobs import StoredJob
 
 TOPIC = "job-finished"
+OF_WORKFLOWS = "workflow-job-finished"
 MAX_QUEUED = 20_000
 """More messages than this wait for no Redis; the newest are lost then."""
 MAX_AT_ONCE = 1000
@@ -29,18 +32,19 @@ _logger = logging.getLogger(__name__)
 def message(job: StoredJob) -> Message:
     """What is published once ``job`` has ended: neither its state nor its result."""
     organization = job.organization
+    topic = OF_WORKFLOWS if isinstance(job, WorkflowJob) else TOPIC
     payload = {
-        "topic": TOPIC,
+        "topic": topic,
         "id": str(uuid.uuid1()),
         "data": {
             "operation": "update",
             "organization": organization.name,
             "organization_id": organization.id,
             "model_id": job.id,
-            "model_type": "ScriptJob",
+            "model_type": job.type_name,
         },
     }
-    return f"{organization.id}:{TOPIC}:{job.id}", msgspec.json.encode(payload)
+    return f"{organization.id}:{topic}:{job.id}", msgspec.json.encode(payload)
 
 
 class Publisher:

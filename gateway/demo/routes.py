@@ -1,4 +1,4 @@
-"""TheEye's routes: which there are, and what each answers."""
+"""What TheEye's routes about jobs and their tasks answer."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
-from urllib.parse import unquote
 
-from gateway.demo import answers, views
+from gateway.demo import answers, showing, views
 from gateway.demo.agent import Agent
 from gateway.demo.answers import Reply
 from gateway.demo.arguments import BadArgumentsError, Query, arguments_of
+from gateway.demo.cancellation import canceled_by, may_cancel
 from gateway.demo.identity import organization_of, session_of
-from gateway.demo.jobs import RUNNING_LIFECYCLES, WAITING_LIFECYCLES, Jobs, StoredJob, canceled_by
+from gateway.demo.jobs import RUNNING_LIFECYCLES, WAITING_LIFECYCLES, Jobs, StoredJob
 from gateway.demo.listing import OBJECT_ID, Ranges, listed
-from gateway.demo.sessions import Credential, Session, Sessions
-from gateway.demo.tasks import Task
+from gateway.demo.sessions import PRIVILEGED, Credential, Session, Sessions
+from gateway.demo.task_views import definitions
+from gateway.demo.tasks import Task, TaskKind
+from gateway.demo.versions import Version
+from gateway.demo.views import Instance
+from gateway.demo.workflows.runs import Runs
+from gateway.demo.workflows.workflow import Workflow
 
-_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _LIFECYCLES = RUNNING_LIFECYCLES | {"finished", "terminated", "canceled", "expired", "completed"}
 
 
@@ -32,6 +36,13 @@ class Operation(StrEnum):
     OUTPUT = "output"
     LIST = "list"
     CANCEL = "cancel"
+    ACT = "act"
+    """What people do with jobs that are on hold."""
+    WORKFLOW = "workflow"
+    """A workflow's definition."""
+    RUN = "run"
+    """A workflow's job."""
+    TASK_JOBS = "task_jobs"
     HEALTH = "health"
     OPTIONS = "options"
     OTHER = "other"
@@ -58,7 +69,15 @@ class Desk:
     sessions: Sessions
     agent: Agent
     api_url: Callable[[], str]
+    workflows: Mapping[str, Workflow]
+    """By id."""
+    runs: Runs
+    version: Version
     ranges: Ranges = Ranges.KNOWN
+
+    @property
+    def instance(self) -> Instance:
+        return Instance(self.api_url(), self.version)
 
     def enter(self, call: Call) -> Session:
         """The caller's session, if it may enter the organization it names."""
@@ -101,16 +120,25 @@ def create_by_secret(desk: Desk, call: Call) -> Reply:
 
 def read(desk: Desk, call: Call) -> Reply:
     """The whole job, whatever organization it is of: TheEye checks only that of the path."""
-    return Reply(200, views.full(_job(desk, call, desk.enter(call)), desk.api_url()))
+    return Reply(200, showing.full(job_of(desk, call, desk.enter(call)), desk.instance))
 
 
 def lifecycle(desk: Desk, call: Call) -> Reply:
-    return Reply(200, _job(desk, call, _user(desk, call)).lifecycle)
+    found = job_of(desk, call, _user(desk, call)).lifecycle
+    return Reply(200, found) if found else answers.EMPTY
 
 
 def cancel(desk: Desk, call: Call) -> Reply:
-    session = _user(desk, call)
-    desk.jobs.end(_job(desk, call, session), canceled_by(session))
+    """Cancels any organization's job: TheEye checks only that of the path."""
+    session = desk.enter(call)
+    job = named_job(desk, call)
+    if not may_cancel(desk.version, session, job):
+        raise answers.plain(403, "Forbidden")
+    if not job.task.is_cancellable and session.credential not in PRIVILEGED:
+        raise answers.plain(403, "Job is not cancellable")
+    ending = canceled_by(session, desk.version, job)
+    if ending is not None:
+        desk.jobs.end(job, ending, again=desk.version.cancels_the_ended)
     return answers.NO_CONTENT
 
 
@@ -123,8 +151,8 @@ def input_(desk: Desk, call: Call) -> Reply:
     job = _own_job(desk, call)
     if "include_definitions" not in call.query:
         return Reply(200, job.arguments)
-    definitions = {"task_arguments": views.definitions(job.task)}
-    return Reply(200, {"task_arguments_values": job.arguments, "task": definitions})
+    task = {"task_arguments": definitions(job.task)}
+    return Reply(200, {"task_arguments_values": job.arguments, "task": task})
 
 
 def list_(desk: Desk, call: Call) -> Reply:
@@ -132,8 +160,8 @@ def list_(desk: Desk, call: Call) -> Reply:
     session = desk.enter(call)
     if session.credential == Credential.AGENT:
         raise answers.plain(400, "host is required")
-    url, found = desk.api_url(), listed(desk.jobs, session, call.query, desk.ranges)
-    jobs = [views.light(job, url) for job in found.jobs]
+    found = listed(desk.jobs, session, call.query, desk.ranges)
+    jobs = [showing.light(job, desk.instance) for job in found.jobs]
     return Reply(200, jobs, returned=len(jobs), scanned=found.scanned)
 
 
@@ -155,57 +183,6 @@ def status(_desk: Desk, _call: Call) -> Reply:
             "env": "demo",
         },
     )
-
-
-def _route(method: str, path: str, purpose: Operation, handle: Handler) -> Route:
-    pattern = re.sub(r":(\w+)", r"(?P<\1>[^/]{1,100})", path)
-    return Route(method, re.compile(pattern), purpose, handle)
-
-
-_ANY = re.compile(".*")
-_OPTIONS = Route("OPTIONS", _ANY, Operation.OPTIONS, lambda _desk, _call: answers.NO_CONTENT)
-ROUTES = (
-    _route("GET", "/api", Operation.HEALTH, health),
-    _route("GET", "/api/status", Operation.HEALTH, status),
-    _route("POST", "/task/:task/job", Operation.CREATE, create),
-    _route("POST", "/task/:task/secret/:secret/job", Operation.CREATE, create_by_secret),
-    _route("POST", "/job", Operation.CREATE, create),
-    _route("POST", "/job/secret/:secret", Operation.CREATE, create_by_secret),
-    _route("GET", "/job/:job/output", Operation.OUTPUT, output),
-    _route("GET", "/job/:job/input", Operation.OUTPUT, input_),
-    _route("POST", "/:customer/task/:task/job", Operation.CREATE, create),
-    _route("POST", "/:customer/task/:task/secret/:secret/job", Operation.CREATE, create_by_secret),
-    _route("POST", "/:customer/job", Operation.CREATE, create),
-    _route("GET", "/:customer/job", Operation.LIST, list_),
-    _route("GET", "/:customer/job/:job", Operation.READ, read),
-    _route("GET", "/:customer/job/:job/lifecycle", Operation.LIFECYCLE, lifecycle),
-    _route("PUT", "/:customer/job/:job/cancel", Operation.CANCEL, cancel),
-)
-
-
-def find(method: str, path: str) -> tuple[Route, dict[str, str]]:
-    """The route of a request and the path's parameters; where there is none, one that says so."""
-    if method == "OPTIONS":
-        return _OPTIONS, {}
-    allowed: list[str] = []
-    if not _BAD_ESCAPE.search(path):
-        for route in ROUTES:
-            match = route.pattern.fullmatch(path)
-            if match is None:
-                continue
-            if route.method == method:
-                return route, {name: unquote(text) for name, text in match.groupdict().items()}
-            allowed.append(route.method)
-    return _missing(method, path, allowed), {}
-
-
-def _missing(method: str, path: str, allowed: list[str]) -> Route:
-    if allowed:
-        fields = (("Allow", ", ".join(allowed)),)
-        refused = answers.coded(405, "MethodNotAllowed", f"{method} is not allowed", fields)
-    else:
-        refused = answers.coded(404, "ResourceNotFound", f"{path} does not exist")
-    return Route(method, _ANY, Operation.OTHER, lambda _desk, _call: refused.reply)
 
 
 def _task_id(call: Call) -> str:
@@ -233,10 +210,13 @@ def _created(desk: Desk, call: Call, task: Task, session: Session | None) -> Rep
     except BadArgumentsError as error:
         raise answers.detailed(400, str(error)) from error
     begins = wanted if wanted in WAITING_LIFECYCLES else "ready"
+    if task.kind is TaskKind.APPROVAL:
+        begins = "onhold"
     job = desk.jobs.create(task, session, arguments, begins)
-    reply = Reply(200, views.created(job, desk.api_url()))
-    if begins == "ready":
+    if task.kind is TaskKind.DUMMY:
         desk.agent.take(job)
+    reply = Reply(200, views.created(job, desk.instance))
+    desk.agent.take(job)
     return reply
 
 
@@ -248,25 +228,37 @@ def _user(desk: Desk, call: Call) -> Session:
     return session
 
 
-def _job(desk: Desk, call: Call, session: Session) -> StoredJob:
+def named_job(desk: Desk, call: Call) -> StoredJob:
+    """The job that the path names, whatever organization it is of."""
     if not OBJECT_ID.fullmatch(call.params["job"]):
         raise answers.plain(400, "job id is invalid")
     job = desk.jobs.get(call.params["job"])
     if job is None:
         raise answers.plain(404, "job not found")
-    if not session.may_use(job.task.access_list):
+    return job
+
+
+def job_of(desk: Desk, call: Call, session: Session) -> StoredJob:
+    """The job that the path names, if its access list lets the session in."""
+    job = named_job(desk, call)
+    if not session.may_use(job.access_list):
         raise answers.plain(403, "Forbidden")
     return job
 
 
-def _own_job(desk: Desk, call: Call) -> StoredJob:
-    """The job, if it is of the session's organization."""
-    session = desk.enter(call)
+def own_job(desk: Desk, call: Call, session: Session) -> StoredJob:
+    """The job that the path names, if it is of the session's organization."""
     if not OBJECT_ID.fullmatch(call.params["job"]):
         raise answers.detailed(400, "job invalid value")
     job = desk.jobs.get(call.params["job"])
     if job is None or job.organization != session.organization:
         raise answers.detailed(404, "job not found")
-    if not session.may_use(job.task.access_list):
+    return job
+
+
+def _own_job(desk: Desk, call: Call) -> StoredJob:
+    session = desk.enter(call)
+    job = own_job(desk, call, session)
+    if not session.may_use(job.access_list):
         raise answers.detailed(403, "Forbidden")
     return job

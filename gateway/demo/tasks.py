@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from gateway.demo.sessions import ACME, GLOBEX, Organization
 
@@ -12,6 +13,15 @@ KEPT_JOBS = 5
 """So many jobs of a task survive, unless it says otherwise."""
 
 _MANY = 1000
+
+
+class TaskKind(StrEnum):
+    SCRIPT = "script"
+    """Run by an agent."""
+    DUMMY = "dummy"
+    """Ends at once with its arguments for output."""
+    APPROVAL = "approval"
+    """Ends when one of its approvers approves or rejects it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +36,30 @@ class Task:
     command: tuple[str, ...] = ()
     """Run in a subprocess, the arguments appended."""
     prints: str | None = None
-    """Ends at once, as if a command had printed this."""
+    """Ends as if a command had printed this, after ``seconds``."""
+    seconds: float = 0.0
+    """At once where 0: before its creation is answered."""
     access_list: tuple[str, ...] = ("user", "viewer")
     timeout_seconds: float = 600.0
     kept_jobs: int = KEPT_JOBS
+    kind: TaskKind = TaskKind.SCRIPT
+    approvers: tuple[str, ...] = ()
+    """The ids of the users who may approve."""
+    has_user_inputs: bool = False
+    """In a workflow its jobs are on hold until a person gives their arguments."""
+    has_script: bool = True
+    """Without its script, its jobs in a workflow end with an error when they are created."""
+    is_cancellable: bool = True
+    """Else only by those who may use all tasks."""
     secret: str = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "secret", hashlib.sha256(self.id.encode()).hexdigest())
+
+    @property
+    def type_name(self) -> str:
+        """TheEye's name of what it is: ``ScriptTask``."""
+        return f"{self.kind.capitalize()}Task"
 
 
 def python(code: str) -> tuple[str, ...]:

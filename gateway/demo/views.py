@@ -2,150 +2,198 @@
 
 from __future__ import annotations
 
-import uuid
+import hashlib
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
 from gateway.demo.jobs import StoredJob
-from gateway.demo.sessions import Organization, Session
-from gateway.demo.tasks import Task
+from gateway.demo.sessions import Session
+from gateway.demo.task_views import (
+    HOST_ID,
+    SCRIPT_ID,
+    Document,
+    approvers,
+    embedded,
+    evaluation,
+    script_of,
+    short,
+)
+from gateway.demo.tasks import TaskKind
+from gateway.demo.versions import Version
 
-_HOST_ID = "64c000000000000000000001"
-_SCRIPT_ID = "64d000000000000000000001"
-_SINCE = "2023-01-01T00:00:00.000Z"
 
-Document = dict[str, Any]
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """The orchestrator that shows a job: where it is, and which version."""
+
+    url: str
+    version: Version = Version.ASYNC_ONLY
 
 
-def created(job: StoredJob, api_url: str) -> Document:
+def created(job: StoredJob, shown_by: Instance) -> Document:
     """What the create routes answer."""
+    document = published(job, shown_by)
+    if "host" in document:
+        document["host"] = {"_id": HOST_ID, "hostname": "agent01", "id": HOST_ID}
+    document["user"] = user(job.session) if job.session else {}
+    return document
+
+
+def published(job: StoredJob, shown_by: Instance) -> Document:
+    """A job among those of a workflow."""
     task = job.task
     return {
-        "order": 0,
+        "order": _order(job),
         "task_arguments_values": list(job.arguments),
-        **_options(task),
-        **_kind(job),
-        "output": [],
-        "env": environment(job, api_url),
-        "task": {
-            "id": task.id,
-            "_type": "ScriptTask",
-            "type": "script",
-            "task_arguments": definitions(task),
-            "output_parameters": [],
-        },
+        **_options(job, shown_by.version),
+        **_kind(job, shown_by.version),
+        **_result(job),
+        **_environment(job, shown_by),
+        "task": short(task),
         "task_id": task.id,
-        "host_id": _HOST_ID,
-        "host": {"_id": _HOST_ID, "hostname": "agent01", "id": _HOST_ID},
-        **_name(task),
+        **_host(job),
+        **_name(job),
         **_owner(job),
-        "script_id": _SCRIPT_ID,
         **_tail(job),
-        "user": _user(job.session) if job.session else {},
     }
 
 
-def full(job: StoredJob, api_url: str) -> Document:
+def full(job: StoredJob, shown_by: Instance) -> Document:
     """What ``GET /:customer/job/:job`` answers."""
-    task = job.task
+    task, is_script = job.task, job.task.kind is TaskKind.SCRIPT
     return {
-        "order": 0,
+        "order": _order(job),
         "task_arguments_values": list(job.arguments),
-        **_options(task),
-        "script_arguments": [],
-        **_kind(job),
-        **({"result": job.ending.result} if job.ending else {}),
-        "output": list(job.ending.output) if job.ending else [],
-        "env": environment(job, api_url),
-        "task": _task(task),
+        **_options(job, shown_by.version),
+        **({"script_arguments": []} if is_script else {}),
+        **_kind(job, shown_by.version),
+        **_result(job),
+        **_environment(job, shown_by),
+        "task": embedded(task, shown_by.version),
         "task_id": task.id,
-        "host_id": _HOST_ID,
-        "host": _HOST_ID,
-        **_name(task),
+        **_host(job),
+        **_name(job),
         "customer": job.organization.id,
         **_owner(job),
-        "script": _script(job.organization),
-        "script_id": _SCRIPT_ID,
-        **_tail(job, trigger=True),
+        **({"script": script_of(job.organization)} if is_script else {}),
+        **_tail(job),
     }
 
 
-def light(job: StoredJob, api_url: str) -> Document:
+def light(job: StoredJob, shown_by: Instance) -> Document:
     """A job in a list: no output, result, task nor arguments."""
-    task = job.task
     return {
-        "order": 0,
-        **_options(task),
-        **_kind(job),
-        "env": environment(job, api_url),
-        "task_id": task.id,
-        "host_id": _HOST_ID,
-        "host": _HOST_ID,
-        **_name(task),
+        "order": _order(job),
+        **_options(job, shown_by.version),
+        **_kind(job, shown_by.version),
+        **_environment(job, shown_by),
+        "task_id": job.task.id,
+        **_host(job),
+        **_name(job),
         "customer": job.organization.id,
         **_owner(job),
-        "script_id": _SCRIPT_ID,
-        **_tail(job, trigger=True),
+        **_tail(job),
     }
-
-
-def definitions(task: Task) -> list[Document]:
-    return [
-        {
-            "id": index,
-            "order": index,
-            "type": "input",
-            "label": f"arg{index}",
-            "required": True,
-            "readonly": False,
-        }
-        for index in range(task.arguments)
-    ]
 
 
 def environment(job: StoredJob, api_url: str) -> dict[str, str]:
     """The environment of the job's command, each value JSON."""
-    user = job.session
+    run = job.run
     return {
         "THEEYE_JOB": _json({"id": job.id, "task_id": job.task.id}),
         "THEEYE_JOB_USER": _json(
-            {"id": user.user_id, "email": user.email, "username": user.username} if user else {}
+            {
+                "id": job.session.user_id,
+                "email": job.session.email,
+                "username": job.session.username,
+            }
+            if job.session
+            else {}
         ),
-        "THEEYE_JOB_WORKFLOW": "{}",
+        "THEEYE_JOB_WORKFLOW": _json({"job_id": run.id, "id": run.workflow.id} if run else {}),
         "THEEYE_ORGANIZATION_NAME": _json(job.organization.name),
         "THEEYE_API_URL": _json(api_url),
     }
 
 
-def _options(task: Task) -> Document:
+def secret(job: StoredJob, version: Version) -> Document:
+    """The secret that a job of 4.15.3 has."""
+    if not version.tells_of_workflows:
+        return {}
+    return {"secret": hashlib.sha256(job.id.encode()).hexdigest()}
+
+
+def user(session: Session) -> Document:
+    return {"id": session.user_id, "username": session.username, "email": session.email}
+
+
+def iso(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+def _order(job: StoredJob) -> int:
+    return job.run.order if job.run is not None else 0
+
+
+def _options(job: StoredJob, version: Version) -> Document:
     return {
         "show_result": False,
         "assigned_users": [],
-        "user_inputs": False,
+        "user_inputs": job.task.has_user_inputs,
         "user_inputs_members": [],
-        "acl": list(task.access_list),
+        "acl": list(job.access_list),
         "empty_viewers": False,
         "acl_dynamic": False,
-        "cancellable": True,
+        "cancellable": job.task.is_cancellable,
+        **evaluation(version),
+        **approvers(job.task),
     }
 
 
-def _kind(job: StoredJob) -> Document:
+def _kind(job: StoredJob, version: Version) -> Document:
     return {
-        "agent_logging": False,
-        "_type": "ScriptJob",
-        "creation_date": _iso(job.created),
-        "last_update": _iso(job.updated),
+        **({"agent_logging": False} if job.task.kind is TaskKind.SCRIPT else {}),
+        "_type": job.type_name,
+        "creation_date": iso(job.created),
+        "last_update": iso(job.updated),
+        **secret(job, version),
     }
 
 
-def _name(task: Task) -> Document:
-    return {"name": task.name, "allows_dynamic_settings": False}
+def _result(job: StoredJob) -> Document:
+    if job.ending is None:
+        return {"output": []}
+    return {"result": job.ending.result, "output": list(job.ending.output)}
+
+
+def _environment(job: StoredJob, shown_by: Instance) -> Document:
+    is_script = job.task.kind is TaskKind.SCRIPT
+    return {"env": environment(job, shown_by.url)} if is_script else {}
+
+
+def _host(job: StoredJob) -> Document:
+    return {"host_id": HOST_ID, "host": HOST_ID} if job.task.kind is TaskKind.SCRIPT else {}
+
+
+def _name(job: StoredJob) -> Document:
+    is_script = job.task.kind is TaskKind.SCRIPT
+    return {"name": job.task.name, **({"allows_dynamic_settings": False} if is_script else {})}
 
 
 def _owner(job: StoredJob) -> Document:
+    run = job.run
+    of_run = (
+        {
+            "workflow": run.workflow.id,
+            "workflow_id": run.workflow.id,
+            "workflow_job": run.id,
+            "workflow_job_id": run.id,
+        }
+        if run is not None
+        else {}
+    )
     return {
         "customer_id": job.organization.id,
         "customer_name": job.organization.name,
@@ -153,94 +201,25 @@ def _owner(job: StoredJob) -> Document:
         "lifecycle": job.lifecycle,
         **({"user_id": job.session.user_id} if job.session else {}),
         "notify": True,
-        "origin": "user" if job.session else "secret",
+        "origin": job.origin,
         "triggered_by": None,
+        **of_run,
     }
 
 
-def _tail(job: StoredJob, *, trigger: bool = False) -> Document:
-    return {
-        "script_runas": "%script%",
-        "timeout": int(job.task.timeout_seconds * 1000),
-        **({"trigger_name": job.ending.trigger_name} if trigger and job.ending else {}),
-        "id": job.id,
-    }
-
-
-def _user(session: Session) -> Document:
-    return {"id": session.user_id, "username": session.username, "email": session.email}
-
-
-def _task(task: Task) -> Document:
-    return {
-        "order": 0,
-        "enable": True,
-        "type": "script",
-        "public": False,
-        "tags": [],
-        "triggers": [],
-        "grace_time": 0,
-        "task_arguments": definitions(task),
-        "arguments_type": "legacy",
-        "output_parameters": [],
-        "register_body": False,
-        "execution_count": 0,
-        "multitasking": True,
-        "show_result": False,
-        "assigned_users": [],
-        "user_inputs": False,
-        "user_inputs_members": [],
-        "acl": list(task.access_list),
-        "empty_viewers": False,
-        "cancellable": True,
-        "autoremove_completed_jobs_limit": task.kept_jobs,
-        "version": 1,
-        "fingerprint": str(uuid.uuid5(uuid.NAMESPACE_OID, task.id)),
-        "agent_logging": False,
-        "_type": "ScriptTask",
-        "creation_date": _SINCE,
-        "last_update": _SINCE,
-        "name": task.name,
-        "customer": None,
-        "customer_id": task.organization.id,
-        "host": None,
-        "host_id": _HOST_ID,
-        "script": _SCRIPT_ID,
-        "script_id": _SCRIPT_ID,
-        "script_runas": "%script%",
-        "timeout": int(task.timeout_seconds * 1000),
-        "autoremove_completed_jobs": True,
-        "allows_dynamic_settings": False,
-        "id": task.id,
-    }
-
-
-def _script(organization: Organization) -> Document:
-    return {
-        "order": 0,
-        "enable": True,
-        "acl": [],
-        "tags": [],
-        "description": "",
-        "md5": "5d41402abc4b2a76b9719d911017c592",
-        "_type": "Script",
-        "_id": _SCRIPT_ID,
-        "customer": organization.id,
-        "customer_id": organization.id,
-        "customer_name": organization.name,
-        "filename": "main.py",
-        "keyname": "main.py[ts:1690000000000]",
-        "mimetype": "text/x-python",
-        "extension": "py",
-        "size": 11,
-        "creation_date": _SINCE,
-        "last_update": _SINCE,
-        "id": _SCRIPT_ID,
-    }
-
-
-def _iso(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+def _tail(job: StoredJob) -> Document:
+    task, ending = job.task, job.ending
+    of_kind: Document = {}
+    if task.kind is TaskKind.SCRIPT:
+        of_kind = {
+            "script_id": SCRIPT_ID,
+            "script_runas": "%script%",
+            "timeout": int(task.timeout_seconds * 1000),
+        }
+    elif task.kind is TaskKind.APPROVAL:
+        of_kind = {"approvals_target": "fixed"}
+    trigger = ending.trigger_name if ending is not None else ""
+    return {**of_kind, **({"trigger_name": trigger} if trigger else {}), "id": job.id}
 
 
 def _json(value: object) -> str:

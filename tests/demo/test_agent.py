@@ -19,6 +19,7 @@ from gateway.demo.jobs import Jobs, StoredJob
 from gateway.demo.orchestrator import JOBS_AT_ONCE, Orchestrator
 from gateway.demo.sessions import ACME
 from gateway.demo.tasks import Task, python
+from gateway.demo.versions import Version
 from tests.support.replay import until
 
 SLEEPING = python("import time; print('begun', flush=True); time.sleep(60)")
@@ -68,6 +69,34 @@ def test_agent_reads_the_last_line(printed: str, code: int, state: str, output: 
     assert (ending.state, list(ending.output), ending.lifecycle) == (state, output, "finished")
     assert ending.trigger_name == ("failure" if state == "failure" else "success")
     assert ending.result["log"] == printed
+
+
+@pytest.mark.parametrize(
+    ("printed", "state", "lifecycle", "trigger"),
+    [
+        ("hello\n", "success", "finished", "success"),
+        ('{"state":"ok"}\n', "success", "finished", "success"),
+        ('{"state":{"a":1}}\n', "success", "finished", "success"),
+        ("failure\n", "failure", "finished", "failure"),
+        ('{"state":"failure","event_name":"mine"}\n', "failure", "finished", "mine"),
+        ('{"event_name":"mine"}\n', "success", "finished", "mine"),
+        ('{"state":"success","event_name":7}\n', "success", "finished", "success"),
+    ],
+)
+@pytest.mark.parametrize("version", [Version.FIRST_SYNC, Version.NEWEST])
+def test_later_versions_know_two_states_of_what_ended(
+    version: Version, printed: str, state: str, lifecycle: str, trigger: str
+) -> None:
+    ending = ending_of(Run(0, printed), version)
+    assert ending is not None
+    assert (ending.state, ending.lifecycle, ending.trigger_name) == (state, lifecycle, trigger)
+    assert ending.result["user"]["username"] == "acme-agent"
+
+
+def test_newest_version_takes_a_script_at_its_word_that_it_was_canceled() -> None:
+    ending = ending_of(Run(0, "canceled\n"), Version.NEWEST)
+    assert ending is not None
+    assert (ending.state, ending.lifecycle) == ("canceled", "terminated")
 
 
 @pytest.mark.parametrize("state", ["{}", "[1]", '{"a":"b"}'])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.demo.jobs import Ending, Jobs, TooManyJobsError, canceled_by
+from gateway.demo.jobs import Ending, Jobs, TooManyJobsError
 from gateway.demo.sessions import GLOBEX, Sessions
 from gateway.demo.tasks import Task
 
@@ -68,12 +68,6 @@ def test_jobs_are_refused_when_too_many_are_unfinished() -> None:
     jobs.remove(first.id)
     assert jobs.get(first.id) is None
     assert jobs.create(TASK, None, ()) in list(jobs)
-
-
-def test_canceled_job_names_who_canceled_it() -> None:
-    ending = canceled_by(Sessions().named("acme-user"))
-    assert (ending.state, ending.lifecycle) == ("canceled", "finished")
-    assert '"username":"acme-user"' in ending.output[0]
 
 
 def test_job_is_of_its_creators_organization_else_of_its_tasks() -> None:

@@ -12,10 +12,12 @@ from gateway.config import RedisConfig
 from gateway.demo.jobs import Ending
 from gateway.demo.orchestrator import Orchestrator
 from gateway.demo.publisher import Publisher, message
+from gateway.demo.versions import Version
 from gateway.redis_client import connection
 from gateway.sync.push.hints import job_named
 from gateway.sync.push.subscription import Subscription
 from tests.support.replay import ask, until
+from tests.support.workflows import chain, end_next
 
 if TYPE_CHECKING:
     from tests.support.redis_server import RedisServer
@@ -36,6 +38,42 @@ def test_message_is_theeyes_to_the_letter() -> None:
     assert len(own["id"]) == len(recorded["id"])
     expected = RECORDED_PAYLOAD.replace(b"6b05930765f9d16479840267", job.id.encode())
     assert payload == expected.replace(recorded["id"].encode(), own["id"].encode())
+
+
+async def test_end_of_a_workflows_job_is_told_with_its_own_topic() -> None:
+    """Recording redis_messages of 4.15.3."""
+    workflow = chain(1)
+    async with Orchestrator.serving(workflows=[workflow]) as orchestrator:
+        run = orchestrator.start("chain")
+        channel, payload = message(run)
+        assert channel == f"64a000000000000000000001:workflow-job-finished:{run.id}"
+        told = json.loads(payload)
+        assert told["topic"] == "workflow-job-finished"
+        assert (told["data"]["model_id"], told["data"]["model_type"]) == (run.id, "WorkflowJob")
+
+
+@pytest.mark.parametrize("version", list(Version))
+async def test_end_of_a_workflow_is_published_by_the_newest_version_only(
+    redis_server: RedisServer, version: Version
+) -> None:
+    subscription = Subscription(connection(RedisConfig(url=redis_server.url)))
+    await subscription.open(5)
+    async with Orchestrator.serving(
+        workflows=[chain(2)], version=version, gap_seconds=0.0, redis_url=redis_server.url
+    ) as orchestrator:
+        run = orchestrator.start("chain")
+        first = await end_next(orchestrator, run)
+        second = await end_next(orchestrator, run)
+        if version is Version.NEWEST:
+            await until(lambda: run.ending is not None)
+        mark = orchestrator.create("held")
+        orchestrator.finish(mark.id)
+        of_workflow = [run.id] if version is Version.NEWEST else []
+        expected = [first.id, second.id, *of_workflow, mark.id]
+        assert orchestrator.publisher is not None
+        told = [job_named(await subscription.message()) for _ in expected]
+    assert told == expected
+    await subscription.close()
 
 
 async def test_every_end_is_published_once(redis_server: RedisServer) -> None:

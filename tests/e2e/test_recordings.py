@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.demo.orchestrator import Orchestrator
 from tests.support.harness import gateway_before, without_what_varies
-from tests.support.replay import TASKS, Replay, Response, ask, exchanges_of, scenarios
+from tests.support.replay import (
+    Replay,
+    Response,
+    ask,
+    exchanges_of,
+    recorded_orchestrator,
+    scenarios,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +51,7 @@ async def play(scenario: str, url_of: Callable[[str, str], str]) -> list[Respons
     exchanges = exchanges_of(scenario)
     answers: list[Response] = []
     async with (
-        Orchestrator.serving(tasks=TASKS) as orchestrator,
+        recorded_orchestrator() as orchestrator,
         gateway_before(orchestrator.url) as server,
     ):
 

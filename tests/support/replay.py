@@ -7,6 +7,7 @@ import base64
 import json
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,12 +17,21 @@ from urllib.parse import urlsplit
 import jwt
 
 from gateway.demo.agent import Run, ending_of, not_run
+from gateway.demo.jobs import StoredJob, WorkflowJob
 from gateway.demo.orchestrator import Orchestrator
 from gateway.demo.sessions import GLOBEX
-from gateway.demo.tasks import Task
+from gateway.demo.tasks import Task, TaskKind
+from gateway.demo.versions import Version
+from gateway.demo.workflows.workflow import Step, Workflow
 
-RECORDINGS = Path(__file__).parents[1] / "recordings" / "async-only"
+RECORDINGS = Path(__file__).parents[1] / "recordings"
+FOLDERS = {
+    Version.ASYNC_ONLY: "async-only",
+    Version.FIRST_SYNC: "v4.6.0",
+    Version.NEWEST: "v4.15.3",
+}
 RECORDED_SECRET = "5ec2e7" * 10 + "5ec2"
+RECORDED_WORKFLOW_SECRET = "f10" * 21 + "f"
 _TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
 _JOB_ID = re.compile(r"6b05[0-9a-f]{20}")
 _USERS = {
@@ -32,7 +42,10 @@ _USERS = {
 }
 _ACCESS = ("acme-user@acme.test", "acme-viewer@acme.test")
 _VOLATILE_FIELDS = {"Date", "Content-Length"}
-_SAME_IN_JOBS = ("state", "lifecycle", "output", "task_arguments_values", "customer_name", "origin")
+_SAME_IN_JOBS = (
+    *("state", "lifecycle", "trigger_name", "output", "task_arguments_values", "customer_name"),
+    *("origin", "acl", "name", "approvers", "active_paths_counter"),
+)
 _NODE_STATE = {"status", "node_hostname", "load_average"}
 
 
@@ -42,6 +55,8 @@ def _task(number: int, name: str, arguments: int = 1, **options: Any) -> Task:
     return Task(name, f"64e{number:021}", arguments=arguments, **options)
 
 
+_AT_WORKFLOW = ("acme-user@acme.test",)
+_FIRST, _LAST = _task(21, "wf_start"), _task(22, "wf_end")
 TASKS = (
     _task(1, "args3", 3),
     _task(2, "noargs", 0),
@@ -49,11 +64,28 @@ TASKS = (
     _task(6, "autoremove", 0, kept_jobs=5),
     _task(8, "args1"),
     _task(13, "idle"),
+    _task(14, "dummy", kind=TaskKind.DUMMY, access_list=_AT_WORKFLOW),
+    _task(
+        15,
+        "approval",
+        kind=TaskKind.APPROVAL,
+        access_list=_AT_WORKFLOW,
+        approvers=("64b000000000000000000001",),
+    ),
     _task(16, "acl_empty", access_list=()),
     _task(17, "acl_both", access_list=("user", "acme-user@acme.test")),
-    _task(31, "globex1", organization=GLOBEX),
+    _task(31, "globex_args1", organization=GLOBEX, access_list=()),
 )
 """The recorded tasks; none runs by itself, the replay ends their jobs as the recorded agent did."""
+WORKFLOWS = (
+    Workflow(
+        "two_steps",
+        "64f000000000000000000001",
+        _FIRST,
+        (Step(_FIRST, "success", _LAST),),
+        access_list=_AT_WORKFLOW,
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +99,28 @@ class Response:
         return json.loads(self.content) if self.content else None
 
 
-def scenarios() -> list[str]:
-    return sorted(path.stem for path in RECORDINGS.glob("*.json"))
+def scenarios(version: Version = Version.ASYNC_ONLY) -> list[str]:
+    """The scenarios that the orchestrator can be held to: of later versions those without a sync
+    mode of their own."""
+    names = sorted(path.stem for path in (RECORDINGS / FOLDERS[version]).glob("*.json"))
+    if version is Version.ASYNC_ONLY:
+        return names
+    return [name for name in names if name.startswith(("dummy_", "workflow_"))]
 
 
-def exchanges_of(scenario: str) -> list[dict[str, Any]]:
-    exchanges: list[dict[str, Any]] = json.loads((RECORDINGS / f"{scenario}.json").read_text())[
-        "exchanges"
-    ]
+def exchanges_of(scenario: str, version: Version = Version.ASYNC_ONLY) -> list[dict[str, Any]]:
+    text = (RECORDINGS / FOLDERS[version] / f"{scenario}.json").read_text()
+    exchanges: list[dict[str, Any]] = json.loads(text)["exchanges"]
     return exchanges
+
+
+def recorded_orchestrator(
+    version: Version = Version.ASYNC_ONLY,
+) -> AbstractAsyncContextManager[Orchestrator]:
+    """One that has the recorded tasks and workflows."""
+    return Orchestrator.serving(
+        tasks=TASKS, workflows=WORKFLOWS, version=version, gap_seconds=0.005
+    )
 
 
 class Replay:
@@ -90,9 +135,11 @@ class Replay:
         orchestrator: Orchestrator,
         exchanges: list[dict[str, Any]],
         send: Callable[[bytes], Awaitable[Response]] | None = None,
+        version: Version = Version.ASYNC_ONLY,
     ) -> None:
         self._orchestrator = orchestrator
         self._send = send or partial(ask, orchestrator.url)
+        self._version = version
         self._recorded = _recorded_jobs(exchanges) | _foreign_jobs(exchanges)
         self._ids: dict[str, str] = {}
         for job_id in sorted(_ids_before(exchanges)):
@@ -105,7 +152,7 @@ class Replay:
         request = exchange["request"]
         if "/cancel" not in request["line"]:
             for job_id in _JOB_ID.findall(request["line"]):
-                self._end(job_id)
+                await self._bring(job_id, _response(exchange["response"]).value)
         response = await self._send(self._message(request))
         recorded = _response(exchange["response"])
         self._adopt(recorded, response)
@@ -120,16 +167,39 @@ class Replay:
         caller = f"{self._orchestrator.tasks[name].organization.name}-admin"
         return self._orchestrator.create(name, *arguments, caller=caller).id
 
+    async def _bring(self, job_id: str, shown: Any) -> None:
+        """Bring a job to where the recorded answer shows it."""
+        job = self._orchestrator.jobs.get(self._ids[job_id])
+        if not isinstance(job, WorkflowJob):
+            self._end(job_id)
+        elif isinstance(shown, dict) and shown.get("lifecycle") == "started":
+            self._orchestrator.jobs.assign(self._orchestrator.task_jobs(job)[0])
+        else:
+            await self._end_run(job, job_id)
+
     def _end(self, job_id: str) -> None:
         """Ends a job as its recorded agent did, if it did."""
         known = self._recorded.get(job_id, {})
         job = self._orchestrator.jobs.get(self._ids[job_id])
         if job is None or known.get("lifecycle") in ("ready", "assigned"):
             return
-        result = known.get("result") or _planned(job.arguments)
+        if job.task.kind is TaskKind.SCRIPT:
+            self._end_as(job, known.get("result") or _planned(job.arguments))
+
+    async def _end_run(self, run: WorkflowJob, job_id: str) -> None:
+        """Ends the task jobs of a workflow, one after the other."""
+        steps = [job for job in self._recorded.values() if job.get("workflow_job_id") == job_id]
+        task_jobs = self._orchestrator.task_jobs
+        for number, known in enumerate(steps):
+            await until(lambda number=number: len(task_jobs(run)) > number)  # type: ignore[misc]
+            self._end_as(task_jobs(run)[number], known["result"])
+        if self._version is Version.NEWEST:
+            await until(lambda: run.ending is not None)
+
+    def _end_as(self, job: StoredJob, result: dict[str, Any]) -> None:
         if "code" in result:
             run = Run(result["code"], result["log"], 0, result["signal"], result["killed"])
-            ending = ending_of(run)
+            ending = ending_of(run, self._version)
             assert ending is not None
             self._orchestrator.end(job.id, ending)
         else:
@@ -160,6 +230,8 @@ class Replay:
     def _own(self, text: str) -> str:
         text = _TOKEN.sub(self._own_token, text)
         text = text.replace(RECORDED_SECRET, self._orchestrator.tasks["secret1"].secret)
+        secret = self._orchestrator.workflows["two_steps"].secret
+        text = text.replace(RECORDED_WORKFLOW_SECRET, secret)
         return _JOB_ID.sub(lambda match: self._ids.get(match[0], match[0]), text)
 
     def _own_token(self, match: re.Match[str]) -> str:
@@ -202,7 +274,7 @@ def _response(recorded: dict[str, Any]) -> Response:
 
 def _ids_before(exchanges: list[dict[str, Any]]) -> set[str]:
     """The ids of the jobs that were there before the recording began."""
-    ids = set(_recorded_jobs(exchanges))
+    ids = {job_id for job_id, job in _recorded_jobs(exchanges).items() if _stands_alone(job)}
     for exchange in exchanges:
         ids |= set(_JOB_ID.findall(exchange["request"]["line"]))
     created = {
@@ -273,7 +345,7 @@ def _comparable_fields(response: Response) -> list[tuple[str, str]]:
 def _comparable(value: Any) -> Any:
     """A content without what differs from run to run; of a job its field names in order."""
     if isinstance(value, list) and value and _is_job(value[0]):
-        return [(job["lifecycle"], _comparable(job)) for job in value]
+        return [_comparable(job) for job in value]
     if not isinstance(value, dict):
         return value
     if value.keys() >= _NODE_STATE:
@@ -290,4 +362,9 @@ def _comparable(value: Any) -> Any:
 
 
 def _is_job(value: Any) -> bool:
-    return isinstance(value, dict) and value.get("_type") == "ScriptJob"
+    return isinstance(value, dict) and value.get("_type", "").endswith("Job")
+
+
+def _stands_alone(job: dict[str, Any]) -> bool:
+    """Whether a recorded job is no workflow's."""
+    return job.get("_type", "ScriptJob") == "ScriptJob" and "workflow_job_id" not in job
