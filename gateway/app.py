@@ -86,6 +86,7 @@ class Gateway:
             ),
             create=sync.create,
             hold=sync.hold,
+            deletion=sync.deletion,
             preflights=Preflights(relay.forwarded),
             observers=ops.observers,
             clock=clock,

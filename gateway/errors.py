@@ -87,6 +87,12 @@ class IdempotencyInProgress(GatewayError):
     status, code = 409, "IdempotencyInProgress"
 
 
+class JobEnded(GatewayError):
+    """There is nothing to cancel: the job has ended, and its result stays."""
+
+    status, code = 409, "JobEnded"
+
+
 class IdempotencyGone(GatewayError):
     """The job that a request with this key has created is gone, and so is its result."""
 

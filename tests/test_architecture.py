@@ -40,6 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("sync.push",),
     ("sync.kept",),
     ("sync",),
+    ("sync.cancellation",),
     ("ops.log",),
     ("ops",),
     ("proxy",),

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 from gateway import redis_client
 from gateway.ops import parts
+from gateway.sync.cancellation.canceller import Canceller
+from gateway.sync.cancellation.deletion import ResultDeletion
+from gateway.sync.cancellation.job_cancel import JobCancels
 from gateway.sync.create import CreateAndWait, created_job
 from gateway.sync.created_hold import CreatedHold
 from gateway.sync.held_job import JobHold
@@ -40,7 +43,8 @@ if TYPE_CHECKING:
 
 
 class SyncParts:
-    """``create`` and ``hold`` take the requests that wait; ``watcher`` knows the jobs waited for,
+    """``create`` and ``hold`` take the requests that wait, ``deletion`` those that cancel a job;
+    ``watcher`` knows the jobs waited for,
     ``results`` those that ended, ``keyed`` what was created with a key; ``push`` is None where the
     settings want none. ``clock`` gives monotonic seconds."""
 
@@ -91,6 +95,13 @@ class SyncParts:
             keyed=self.keyed if config.sync.idempotency_seconds > 0 else None,
         )
         self.hold = ResultHold(jobs, self.watcher, buffers, config.sync)
+        self._canceller = Canceller(self.watcher.hint)
+        self.deletion = ResultDeletion(
+            self._canceller,
+            JobCancels(upstream, partial(self.results.read, has_ended=False, output_only=True)),
+            identities.answered,
+            config.sync,
+        )
 
     def start(self) -> None:
         if self.push is not None:
@@ -101,6 +112,7 @@ class SyncParts:
         if self.push is not None:
             await self.push.aclose()
         await self.watcher.aclose()
+        await self._canceller.aclose(self._response_seconds)
         await self.results.aclose()
         await self.create.aclose(self._response_seconds)
         self._thread.close()
@@ -109,6 +121,7 @@ class SyncParts:
         yield from parts.of_waits(self.watcher.stats())
         yield from parts.of_results(self.results.stats())
         yield from parts.of_keys(self.keyed.stats())
+        yield from parts.of_cancellations(self._canceller.stats())
         if self.push is not None:
             yield from parts.of_push(self.push.stats())
 

@@ -99,7 +99,7 @@ class LimitsConfig(Section, frozen=True, kw_only=True):
     """Requests that create a job, waited for or not; over a limit no job is made. Workers and other
     gateways count for themselves unless redis.url is set."""
     result: KindLimits = KindLimits(per_second=50.0, burst=100, content_bytes=MIB)
-    """Requests for a job's result. Following a redirect of this gateway is free: a request with a
-    counter above 0 that was held for a second or longer."""
+    """Requests for a job's result, or to cancel the job. Following a redirect of this
+    gateway is free: a request with a counter above 0 that was held for a second or longer."""
     other: KindLimits = KindLimits(per_second=100.0, burst=200, content_bytes=100 * MIB)
     """All other requests, WebSockets included."""

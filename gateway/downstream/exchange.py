@@ -24,6 +24,8 @@ class Kind(StrEnum):
     """A job is created and its result waited for."""
     RESULT = "result"
     """A result is fetched or waited for."""
+    CANCEL = "cancel"
+    """The job of a result that is to come is cancelled."""
     REFUSED = "refused"
     """Not a request that may go upstream."""
 

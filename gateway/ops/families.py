@@ -33,7 +33,8 @@ METRICS: tuple[Row, ...] = (
         "gateway_requests_total",
         "counter",
         ("kind", "method", "status"),
-        "Requests by kind (relay, websocket, create, result, refused), method and status class.",
+        "Requests by kind (relay, websocket, create, result, cancel, refused), method and status"
+        " class.",
     ),
     Row(
         "gateway_request_handling_seconds",
@@ -70,8 +71,8 @@ METRICS: tuple[Row, ...] = (
         "gateway_upstream_requests_total",
         "counter",
         ("purpose", "status"),
-        "Requests to the orchestrator by purpose (relay, create, read, poll, probe) and status"
-        " class, or failed.",
+        "Requests to the orchestrator by purpose (relay, create, read, poll, cancel, probe) and"
+        " status class, or failed.",
     ),
     Row(
         "gateway_upstream_seconds",
@@ -188,6 +189,13 @@ METRICS: tuple[Row, ...] = (
         "gauge",
         (),
         "Idempotency keys kept in memory; none where Redis keeps them.",
+    ),
+    Row(
+        "gateway_cancellations_total",
+        "counter",
+        ("reason", "verdict"),
+        "Jobs to be cancelled by why (request, timeout, disconnect) and by what came of it"
+        " (cancelled, ended, refused, failed).",
     ),
     Row("gateway_workers", "gauge", (), "Worker processes; only with several."),
     Row(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from gateway.admission.limits.redis_budgets import RedisStats
+    from gateway.sync.cancellation.canceller import CancelReason, CancelVerdict
     from gateway.sync.idempotency.creations import KeyStats
     from gateway.sync.kept.memory_results import StoreStats
     from gateway.sync.push.hints import PushStats
@@ -87,6 +88,11 @@ def of_keys(keys: KeyStats) -> Iterator[Metric]:
     yield labelled("gateway_idempotency_requests_total", verdicts)
     if keys.kept is not None:
         yield single("gateway_idempotency_keys", keys.kept)
+
+
+def of_cancellations(counts: Mapping[tuple[CancelReason, CancelVerdict], int]) -> Iterator[Metric]:
+    labels = {(reason.value, verdict.value): count for (reason, verdict), count in counts.items()}
+    yield labelled("gateway_cancellations_total", labels)
 
 
 def of_access_log(lines_dropped: int) -> Iterator[Metric]:

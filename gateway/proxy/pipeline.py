@@ -12,6 +12,7 @@ from gateway.protocols.http.target import origin_form
 from gateway.protocols.theeye.cors import exposing, is_preflight
 from gateway.protocols.theeye.routes import (
     PREFLIGHT,
+    CancelRoute,
     CreateRoute,
     PreflightRoute,
     ResultRoute,
@@ -59,6 +60,14 @@ class Hold(Protocol):
         raise NotImplementedError
 
 
+class Deletion(Protocol):
+    """Answers requests to cancel a job."""
+
+    async def answer(self, exchange: Exchange, route: CancelRoute) -> Response:
+        """The response; raises GatewayError where there is none."""
+        raise NotImplementedError
+
+
 class Pipeline:
     """Leads requests through the stages; ``clock`` gives monotonic seconds.
 
@@ -75,6 +84,7 @@ class Pipeline:
         websocket: WebSocketRelay,
         create: CreateAndWait,
         hold: Hold,
+        deletion: Deletion,
         preflights: Preflights,
         observers: Sequence[Observer],
         clock: Callable[[], float],
@@ -86,6 +96,7 @@ class Pipeline:
         self._websocket = websocket
         self._create = create
         self._hold = hold
+        self._deletion = deletion
         self._preflights = preflights
         self._observers = [observer.observe for observer in observers]
         self._clock = clock
@@ -146,8 +157,8 @@ class Pipeline:
         5. upgrade: to WebSocket, or none
         6. limits: rate and content; preflights are free
         7. Max-Forwards: 0 ends here
-        8. route: a job is created, its result given or its preflight answered, or else it is
-           passed through
+        8. route: a job is created, its result given, the job cancelled, or a preflight of these
+           answered, or else it is passed through
 
         What of 4 and 6 takes waiting is done by ``respond``, before all else.
 
@@ -211,7 +222,7 @@ class Pipeline:
         if exchange.kind is _REFUSED:
             return final_response(client.method, exchange.target, client.fields)
         match exchange.route:
-            case ResultRoute() as route:
+            case ResultRoute() | CancelRoute() as route:
                 return await self._result(exchange, route)
             case PreflightRoute():
                 return await self._preflights.answer(exchange)
@@ -224,13 +235,20 @@ class Pipeline:
         await self.relay.relay(exchange, forwarded or self.relay.forwarded(exchange))
         return None
 
-    async def _result(self, exchange: Exchange, route: ResultRoute) -> Response:
+    async def _result(self, exchange: Exchange, route: ResultRoute | CancelRoute) -> Response:
+        if isinstance(route, ResultRoute):
+            response = await self._held(exchange, route)
+        else:
+            response = await self._deletion.answer(exchange, route)
+        return _exposed(exchange.client, reworded(exchange, response))
+
+    async def _held(self, exchange: Exchange, route: ResultRoute) -> Response:
         job_id = route.job_id.lower()
         with self._checks.place(exchange, job_id) as place:
             response = await self._hold.answer(exchange, route)
             if value(response.fields, b"location") is not None:
                 place.keep(job_id)
-            return _exposed(exchange.client, reworded(exchange, response))
+            return response
 
     def _is_own(self, client: Client, path: str) -> bool:
         """Tell whether a preflight is of a request for one of the gateway's own routes."""

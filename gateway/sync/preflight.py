@@ -33,18 +33,19 @@ class Preflights:
         Raises:
             TooManyRequests: the client has its share of the connections to the upstream.
         """
+        method = value(exchange.client.fields, b"access-control-request-method") or b""
         forwarded = self._forwarded(exchange)
         try:
             response = await _response(forwarded)
         except (BadGateway, ContentCut, GatewayTimeout, Overloaded):
             origin = value(exchange.client.fields, b"origin")
-            return Response(204, fields=understanding(cross_origin_fields(origin)))
+            return Response(204, fields=understanding(cross_origin_fields(origin), method))
         finally:
             exchange.upstream_status = forwarded.status
             exchange.upstream_seconds = forwarded.seconds
         if not 200 <= response.status < 300:
             return response
-        fields = understanding(response.fields)
+        fields = understanding(response.fields, method)
         return Response(response.status, response.content, fields, response.reason)
 
 

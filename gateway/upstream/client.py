@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gateway.upstream.upload import Content
 
 
-_OWN = frozenset({Purpose.READ, Purpose.POLL})
+_OWN = frozenset({Purpose.READ, Purpose.POLL, Purpose.CANCEL})
 PROBED = "/api"
 """The path of probes: TheEye answers it without a token or a look-up (recording health)."""
 _IDENTITY = (b"Accept-Encoding", b"identity")

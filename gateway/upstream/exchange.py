@@ -20,7 +20,7 @@ from gateway.protocols.http.fields import has_length
 from gateway.upstream import exchange_state as states
 from gateway.upstream.exchange_state import Moves, UpstreamExchangeState
 from gateway.upstream.failures import is_the_upstreams, told_at_once
-from gateway.upstream.messages.messages import IDEMPOTENT, Head, Outbound
+from gateway.upstream.messages.messages import Head, Outbound
 from gateway.upstream.messages.response_reader import StaleConnection
 from gateway.upstream.upload import Content, Upload
 
@@ -261,7 +261,7 @@ class UpstreamExchange:
         if isinstance(reader.failure, StaleConnection):
             await self._leave()
             self._move(states.RETRY)
-            if self._outbound.method not in IDEMPOTENT or self._upload is not None:
+            if not self._outbound.may_be_repeated or self._upload is not None:
                 raise BadGateway("The upstream closed the connection without an answer")
             self._send(await self._pool.acquire(holder, fresh=True), states.SEND)
             reader = await self._heard()

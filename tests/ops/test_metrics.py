@@ -12,6 +12,7 @@ from gateway.ops.metrics import Metrics
 from gateway.ops.parts import (
     LimitStats,
     of_access_log,
+    of_cancellations,
     of_keys,
     of_limits,
     of_push,
@@ -19,6 +20,7 @@ from gateway.ops.parts import (
     of_upstream,
     of_waits,
 )
+from gateway.sync.cancellation.canceller import CancelReason, CancelVerdict
 from gateway.sync.idempotency.creations import KeyStats
 from gateway.sync.kept.memory_results import StoreStats
 from gateway.sync.push.hints import PushStats
@@ -54,6 +56,7 @@ def metrics(push: PushStats | None = None, keys: int | None = 7) -> Metrics:
         lambda: of_access_log(8),
         lambda: of_results(results),
         lambda: of_keys(KeyStats({"first": 3, "replayed": 2, "failed": 1}, keys)),
+        lambda: of_cancellations({(CancelReason.REQUEST, CancelVerdict.CANCELLED): 5}),
         *([] if push is None else [lambda: of_push(push)]),
     )
 
@@ -179,6 +182,11 @@ def test_metrics_tell_of_idempotency_keys_where_they_are_in_memory() -> None:
     ]
     assert found["gateway_idempotency_keys"] == [({}, 7.0)]
     assert "gateway_idempotency_keys" not in read(metrics(keys=None))
+
+
+def test_metrics_tell_of_cancellations() -> None:
+    labels = {"reason": "request", "verdict": "cancelled"}
+    assert read(metrics())["gateway_cancellations_total"] == [(labels, 5.0)]
 
 
 def test_metrics_show_nothing_of_what_a_request_carried() -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from gateway.downstream.exchange import Exchange
-    from gateway.protocols.theeye.routes import ResultRoute
+    from gateway.protocols.theeye.routes import CancelRoute, ResultRoute
     from gateway.proxy.pipeline import Hold, Observer
 
 NOWHERE = "http://127.0.0.1:9"
@@ -52,6 +52,13 @@ class Unheld:
 
     async def answer(self, exchange: Exchange, route: ResultRoute) -> Response:
         raise BadGateway(f"no result of {route.job_id} for {exchange.request_id}")
+
+
+class Undeleted:
+    """Cancels no job."""
+
+    async def answer(self, exchange: Exchange, route: CancelRoute) -> Response:
+        raise BadGateway(f"{route.job_id} is not cancelled for {exchange.request_id}")
 
 
 @contextmanager
@@ -84,6 +91,7 @@ def pipeline_before(
             limits=limits,
         ),
         hold=hold or Unheld(),
+        deletion=Undeleted(),
         preflights=Preflights(relay.forwarded),
         observers=[observer],
         clock=time.monotonic,

@@ -50,6 +50,13 @@ async def test_preflight_of_an_own_route_has_what_the_gateway_understands_beside
     assert b"\r\nAccess-Control-Request-Headers: prefer\r\n" in script.heads[0]
 
 
+async def test_script_may_cancel_a_job_where_the_upstream_names_other_methods_only() -> None:
+    answer = ANSWER.replace(b"Date", b"Access-Control-Allow-Methods: GET,PUT\r\nDate")
+    async with upstream_answering(answer) as script, gateway_before(script.url) as server:
+        head, _ = await once(server.url, ASKING % (b"/job/j/result", b"DELETE"))
+    assert b"\r\nAccess-Control-Allow-Methods: GET,PUT, DELETE\r\n" in head
+
+
 @pytest.mark.parametrize(
     "sent",
     [

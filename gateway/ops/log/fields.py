@@ -68,8 +68,8 @@ FIELDS: Final[tuple[LogField, ...]] = (
     LogField(
         "kind",
         "text",
-        "`relay` (passed through), `websocket`, `create` (of a job that is waited for), `result`"
-        " or `refused`",
+        "`relay` (passed through), `websocket`, `create` (of a job that is waited for), `result`,"
+        " `cancel` or `refused`",
         lambda exchange: exchange.kind,
     ),
     LogField("method", "text", "the method", lambda exchange: shown_word(exchange.client.method)),

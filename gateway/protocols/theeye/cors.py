@@ -45,6 +45,8 @@ UNDERSTOOD: Final = (
     b"Content-Type",
 )
 """Fields of requests that the gateway's own routes understand."""
+_SAFELISTED: Final = frozenset({b"GET", b"HEAD", b"POST"})
+"""Methods that no preflight has to name (Fetch, 2.2.1)."""
 _MAX_AGE: Field = (b"Access-Control-Max-Age", b"600")
 """Seconds that a browser may remember a preflight: few enough that another configuration of the
 upstream is soon noticed."""
@@ -87,12 +89,17 @@ def exposing(fields: Sequence[Field]) -> tuple[Field, ...]:
     return _naming(fields, b"Access-Control-Expose-Headers", EXPOSED)
 
 
-def understanding(fields: Sequence[Field]) -> tuple[Field, ...]:
+def understanding(fields: Sequence[Field], method: bytes = b"") -> tuple[Field, ...]:
     """The fields of the upstream's response to a preflight of one of the gateway's own routes, with
-    what the gateway understands. One that does not let the origin in is left as it is."""
+    what the gateway understands. One that does not let the origin in is left as it is.
+
+    ``method`` is that of the request asked for, which some have to name.
+    """
     if value(fields, b"access-control-allow-origin") is None:
         return tuple(fields)
     named = _naming(fields, b"Access-Control-Allow-Headers", UNDERSTOOD)
+    if method and method not in _SAFELISTED:
+        named = _naming(named, b"Access-Control-Allow-Methods", (method,))
     is_aged = value(named, _MAX_AGE[0].lower()) is not None
     return named if is_aged else (*named, _MAX_AGE)
 

@@ -17,6 +17,7 @@ class RouteKind(StrEnum):
     CREATE = "create"
     """It makes a job, also where nobody waits for it."""
     RESULT = "result"
+    """It asks for a job's result, or for having the job cancelled."""
     OTHER = "other"
 
 
@@ -45,11 +46,23 @@ class ResultRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelRoute:
+    """A request to cancel a job whose result is still to come, with a token."""
+
+    job_id: str
+    """As it came: not checked to be an id."""
+
+    @property
+    def by_secret(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
 class PreflightRoute:
     """A browser asks whether it may send a request for one of the others."""
 
 
-Route = CreateRoute | ResultRoute
+Route = CreateRoute | ResultRoute | CancelRoute
 PREFLIGHT: Final = PreflightRoute()
 
 
@@ -103,7 +116,7 @@ def classify(method: str, path: str) -> Match:
     if proves_token and not is_sync and not may_create:
         return _PASSES
     route = _route(method, path) if is_sync else None
-    if isinstance(route, ResultRoute):
+    if isinstance(route, ResultRoute | CancelRoute):
         kind = RouteKind.RESULT
     elif may_create and (route is not None or _CREATES.fullmatch(unquote(path))):
         kind = RouteKind.CREATE
@@ -127,6 +140,8 @@ def _route(method: str, path: str) -> Route | None:
         return CreateRoute(match[1] or "", by_secret=match[2] is not None)
     if method in {"GET", "POST"} and (match := _RESULT.fullmatch(path)):
         return ResultRoute(match[1], match[2] or "")
+    if method == "DELETE" and (match := _RESULT.fullmatch(path)) and not match[2]:
+        return CancelRoute(match[1])
     return None
 
 

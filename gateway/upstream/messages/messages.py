@@ -39,6 +39,8 @@ class Purpose(StrEnum):
     """A job, for the client that asked for it."""
     POLL = "poll"
     """Jobs that are waited for, to see whether they have ended."""
+    CANCEL = "cancel"
+    """It cancels a job."""
     PROBE = "probe"
 
 
@@ -68,6 +70,12 @@ class Outbound:
         self.purpose = purpose
         self.upgrade = upgrade
         self.holder = holder
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """It may be sent twice. Not if it cancels: some versions of TheEye cancel what has ended,
+        and overwrite its result (recording cancel)."""
+        return self.method in IDEMPOTENT and self.purpose is not Purpose.CANCEL
 
     def head(self) -> bytes:
         """The request line and the field lines."""

@@ -99,6 +99,24 @@ def test_preflight_that_the_upstream_does_not_grant_stays_as_it_is() -> None:
     assert understanding(sent) == sent
 
 
+@pytest.mark.parametrize(
+    ("sent", "method", "listed_after"),
+    [
+        ((), b"DELETE", [b"delete"]),
+        (((b"access-control-allow-methods", b"GET,DELETE"),), b"DELETE", [b"get", b"delete"]),
+        (((b"access-control-allow-methods", b"GET"),), b"DELETE", [b"get", b"delete"]),
+        ((), b"POST", []),
+        ((), b"", []),
+    ],
+)
+def test_method_that_needs_it_is_named(
+    sent: tuple[Field, ...], method: bytes, listed_after: list[bytes]
+) -> None:
+    """Fetch, 4.8: GET, HEAD and POST need no naming."""
+    made = understanding((ANY_ORIGIN, *sent), method)
+    assert listed(made, b"access-control-allow-methods") == listed_after
+
+
 def test_upstreams_own_time_to_remember_a_preflight_counts() -> None:
     aged = (b"access-control-max-age", b"5")
     assert understanding((ANY_ORIGIN, aged))[1] == aged

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.protocols.theeye.routes import (
+    CancelRoute,
     CreateRoute,
     ResultRoute,
     Route,
@@ -27,6 +28,11 @@ from gateway.protocols.theeye.routes import (
         ("POST", "/job/1/result", ResultRoute("1")),
         ("GET", "/job//result", ResultRoute("")),
         ("GET", "/job/1/secret/2/result", ResultRoute("1", "2")),
+        ("DELETE", "/job/1/result", CancelRoute("1")),
+        ("DELETE", "/job//result", CancelRoute("")),
+        ("DELETE", "/job/1/secret/2/result", None),
+        ("DELETE", "/job/1", None),
+        ("DELETE", "/acme/job/1/result", None),
         ("GET", "/task/1/job", None),
         ("GET", "/acme/job", None),
         ("PUT", "/job/1/result", None),
@@ -95,6 +101,8 @@ def test_theeye_looks_at_no_token_there(method: str, path: str) -> None:
         ("POST", "/job;/task/1/secret/2/job"),
         ("POST", "/job/secret/2;"),
         ("GET", "/job/1;/secret/2/result"),
+        ("DELETE", "/job/1/result"),
+        ("DELETE", "/job/1/secret/2/result"),
     ],
 )
 def test_theeye_looks_at_the_token_everywhere_else(method: str, path: str) -> None:
@@ -150,7 +158,8 @@ def test_path_of_a_request_with_a_token_is_no_other(path: str) -> None:
         ("GET", "/job/j/result", RouteKind.RESULT),
         ("POST", "/job/j/result", RouteKind.RESULT),
         ("GET", "/job/j/secret/s/result", RouteKind.RESULT),
-        ("DELETE", "/job/j/result", RouteKind.OTHER),
+        ("DELETE", "/job/j/result", RouteKind.RESULT),
+        ("DELETE", "/job/j/secret/s/result", RouteKind.OTHER),
         ("OPTIONS", "*", RouteKind.OTHER),
     ],
 )
@@ -164,6 +173,7 @@ def test_kind_is_what_the_upstream_would_do(method: str, path: str, kind: RouteK
         ("POST", "/acme/task/t/job", CreateRoute("acme")),
         ("POST", "/task/t/secret/s/job", CreateRoute(by_secret=True)),
         ("GET", "/job/j/result", ResultRoute("j")),
+        ("DELETE", "/job/j/result", CancelRoute("j")),
         ("POST", "/job/j/secret/s/result", ResultRoute("j", "s")),
         ("GET", "/task/t/job", None),
         ("post", "/task/t/job", None),
