@@ -67,6 +67,7 @@ COMPILED = (
     "gateway/upstream/exchange_state.py",
     "gateway/upstream/failures.py",
     "gateway/upstream/messages/field_lines.py",
+    "gateway/upstream/messages/received_content.py",
     "gateway/upstream/messages/response_framing.py",
     "gateway/upstream/messages/response_state.py",
     "gateway/upstream/messages/messages.py",

@@ -12,7 +12,6 @@ only if the first met a connection that was being closed (RFC 9110, 9.2.2).
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Self
 
 from gateway.errors import BadGateway, ContentCut, GatewayError, GatewayTimeout
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from gateway.upstream.connections.connection import UpstreamConnection
     from gateway.upstream.connections.pool import Lease, Pool
     from gateway.upstream.connections.write_batch import WriteBatch
-    from gateway.upstream.messages.response_reader import ResponseReader
     from gateway.upstream.tally import Tally
 
 
@@ -45,7 +43,6 @@ class UpstreamExchange:
         "_lease",
         "_outbound",
         "_pool",
-        "_sending",
         "_tally",
         "_upload",
         "_write_batch",
@@ -83,8 +80,6 @@ class UpstreamExchange:
             seconds = config.response_seconds
             self._upload = Upload(content, tally.clock, is_chunked=is_chunked, seconds=seconds)
         self._lease: Lease | None = None
-        self._sending: asyncio.Task[None] | None = None
-        """Sends what of the content was not at hand."""
         self.sent_at = 0.0  # while it was not
         self.state: UpstreamExchangeState = states.UNSENT
         self.status = 0
@@ -173,10 +168,10 @@ class UpstreamExchange:
         trace: TracebackType | None,
     ) -> None:
         self._move(states.RELEASE)
-        if self._sending is None:
-            self._give_back()
-        else:
+        if self._upload is not None and self._upload.was_begun:
             await self._leave()
+        else:
+            self._give_back()
 
     def take(self) -> bytes | None:
         """The content that has arrived, empty at its end, None where ``arrived`` must be awaited;
@@ -248,47 +243,32 @@ class UpstreamExchange:
         message = outbound.head() + content
         connection.send(message, method=outbound.method, upgrade=outbound.upgrade)
         if upload is not None:
-            self._sending = asyncio.get_running_loop().create_task(
-                upload.send_rest(connection), name="upload"
-            )
+            upload.begin(connection)
 
     async def _response(self) -> Head:
         """The head of the response; the request is sent once more where nothing forbids it."""
         holder = self._outbound.holder
         if self.state is states.UNSENT:
             self._send(await self._pool.acquire(holder), states.SEND)
-        reader = await self._heard()
+        reader = await self.connection.heard(self._config.response_seconds)
         if isinstance(reader.failure, StaleConnection):
             await self._leave()
             self._move(states.RETRY)
             if not self._outbound.may_be_repeated or self._upload is not None:
                 raise BadGateway("The upstream closed the connection without an answer")
             self._send(await self._pool.acquire(holder, fresh=True), states.SEND)
-            reader = await self._heard()
+            reader = await self.connection.heard(self._config.response_seconds)
         if reader.failure is None:
             assert reader.head is not None, "heard"
             return reader.head
         # Where there is a head the response begins with a fault: nothing of it was passed on.
         raise reader.failure if reader.head is None else told_at_once(reader.failure)
 
-    async def _heard(self) -> ResponseReader:
-        """Wait for a head or a failure."""
-        connection = self.connection
-        reader = connection.reader
-        while reader.head is None and reader.failure is None:
-            await connection.arrived(self._config.response_seconds)
-        return reader
-
     async def _leave(self) -> None:
         """Stop sending, and give the connection back."""
-        sending, self._sending = self._sending, None
         try:
-            if sending is not None and not sending.done():
-                # The response came first: what the upstream would read next is unknown.
-                if self._lease is not None:
-                    self._lease.connection.close()
-                sending.cancel()
-                await asyncio.wait([sending])
+            if self._upload is not None:
+                await self._upload.stop(None if self._lease is None else self._lease.connection)
         finally:
             # Also where the client leaves just now.
             self._give_back()

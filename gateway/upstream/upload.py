@@ -7,6 +7,7 @@ and the upstream's time runs only while that is waited for.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.errors import ContentCut, GatewayError
@@ -38,6 +39,7 @@ class Upload:
         "_content",
         "_is_chunked",
         "_seconds",
+        "_sending",
         "awaits_client",
         "gathered",
         "is_whole",
@@ -51,6 +53,7 @@ class Upload:
         self._content = content
         self._is_chunked = is_chunked
         self._seconds = seconds
+        self._sending: asyncio.Task[None] | None = None
         self.gathered = b""
         """Bytes to be sent behind the request's head."""
         self.is_whole = False
@@ -71,7 +74,28 @@ class Upload:
         if self.is_whole and self._is_chunked:
             self.gathered += _LAST_CHUNK
 
-    async def send_rest(self, connection: UpstreamConnection) -> None:
+    @property
+    def was_begun(self) -> bool:
+        """Content that was not gathered follows the request, or has followed it."""
+        return self._sending is not None
+
+    def begin(self, connection: UpstreamConnection) -> None:
+        """Send what was not gathered, in a task, until its end or ``stop``."""
+        self._sending = asyncio.get_running_loop().create_task(
+            self._send_rest(connection), name="upload"
+        )
+
+    async def stop(self, connection: UpstreamConnection | None) -> None:
+        """Send no more. A connection on which some of it is missing is closed: what the upstream
+        would read next is unknown."""
+        sending, self._sending = self._sending, None
+        if sending is not None and not sending.done():
+            if connection is not None:
+                connection.close()
+            sending.cancel()
+            await asyncio.wait([sending])
+
+    async def _send_rest(self, connection: UpstreamConnection) -> None:
         """Send what was not gathered. A failure of the client's is that of the exchange."""
         try:
             while piece := await self._from_client(connection):

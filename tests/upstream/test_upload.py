@@ -1,4 +1,4 @@
-"""What of a client's content is gathered, and how it is framed. On sockets: test_origin.py."""
+"""What of a client's content is gathered, and how it is framed. On sockets: test_client.py."""
 
 from __future__ import annotations
 

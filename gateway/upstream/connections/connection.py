@@ -72,7 +72,7 @@ class UpstreamConnection(asyncio.Protocol):
     @property
     def is_reusable(self) -> bool:
         """Another request may be sent: the response ended where it said, and nothing is left."""
-        return self.reader.is_reusable and not self.reader.chunks and self.is_open
+        return self.reader.is_reusable and not self.reader.content.size and self.is_open
 
     def send(self, data: bytes, *, method: str, upgrade: bool = False) -> None:
         """Begin an exchange with a request's head, and its content if that is at hand."""
@@ -109,7 +109,7 @@ class UpstreamConnection(asyncio.Protocol):
             ContentCut: the content ended early, or nothing came in time.
         """
         chunk = self.reader.take()
-        if self._reading_paused and self.reader.buffered <= self._buffer_bytes // 2:
+        if self._reading_paused and self.reader.content.size <= self._buffer_bytes // 2:
             self._reading_paused = False
             if self._transport is not None:
                 self._transport.resume_reading()
@@ -127,6 +127,14 @@ class UpstreamConnection(asyncio.Protocol):
             await waiter
         finally:
             self._on_arrival = None
+
+    async def heard(self, seconds: float) -> ResponseReader:
+        """Wait for the head of the response or a failure, for ``seconds`` at most from one arrival
+        to the next; the reader has either then."""
+        reader = self.reader
+        while reader.head is None and reader.failure is None:
+            await self.arrived(seconds)
+        return reader
 
     def call_on_arrival(self, on_arrival: Callable[[], None] | None, seconds: float = 0) -> None:
         """Have whatever comes next told at once, again and again, until None is given instead.
@@ -208,13 +216,13 @@ class UpstreamConnection(asyncio.Protocol):
         if reader.feed(data):
             # Of a response that is complete all that counts is in the buffer.
             self.close()
-        elif reader.buffered > self._buffer_bytes and not self._reading_paused:
+        elif reader.content.size > self._buffer_bytes and not self._reading_paused:
             self._reading_paused = True
             if self._transport is not None:
                 self._transport.pause_reading()
         # Only what can be used is progress; for anything else the time limit goes on.
         has_head_now = reader.head is not None and not had_head
-        if has_head_now or reader.chunks or reader.is_complete or reader.failure is not None:
+        if has_head_now or reader.content.size or reader.is_complete or reader.failure is not None:
             self._wake()
 
     def eof_received(self) -> bool:

@@ -31,6 +31,25 @@ def head_end(received: bytes | bytearray) -> int:
     return -1
 
 
+class SpacedHead:
+    """A head with spaces before its colons, until it is all there."""
+
+    __slots__ = ("_received",)
+
+    def __init__(self) -> None:
+        self._received = bytearray()
+
+    def mended(self, data: bytes) -> bytes | None:
+        """The head without these spaces, and what has come behind it; None while a part of it is
+        to come. ``data`` follows what was given before."""
+        received = self._received
+        # Only the last bytes can complete it.
+        at = max(0, len(received) - len(_END) + 1)
+        received += data
+        end = head_end(received) if received.find(_END, at) >= 0 else -1
+        return None if end < 0 else without_spaces(bytes(received[:end])) + received[end:]
+
+
 def without_spaces(head: bytes) -> bytes:
     """The head with no space before the colon of any of its field lines."""
     return _SPACED.sub(rb"\1:", head)

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.errors import BadGateway
 from gateway.protocols.http.fields import first
+from gateway.protocols.http.response_head import has_content
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.errors import Field
 
-NO_CONTENT: Final = frozenset({204, 304})
-"""Statuses of responses without content (RFC 9110, 6.4.1)."""
 _LENGTH_DIGITS: Final = 18
 """Digits that surely fit where others count lengths; llhttp takes 2^64 - 1 for none."""
 UNFRAMED: Final = frozenset({101, 204})
@@ -64,7 +63,7 @@ def framing_of(
         if len(digits) > _LENGTH_DIGITS and len(digits.strip()) > _LENGTH_DIGITS:
             raise BadGateway("The upstream's answer has a length that is too large to be true")
         length = int(digits)
-    if method == "HEAD" or status in NO_CONTENT or status == 101:
+    if not has_content(method, status):
         is_doubtful = status in UNFRAMED and (is_chunked or bool(length))
         return Framing(None, False, is_doubtful)
     return Framing(length, length is None and not is_chunked, False)

@@ -6,7 +6,6 @@ After any doubt about where a message ends the connection must be closed (RFC 91
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 import httptools
@@ -14,8 +13,9 @@ import httptools
 from gateway.errors import BadGateway, ContentCut
 from gateway.protocols.http.fields import has, keep_alive_seconds, lowered
 from gateway.upstream.messages import response_state as states
-from gateway.upstream.messages.field_lines import has_spaced_name, head_end, without_spaces
+from gateway.upstream.messages.field_lines import SpacedHead, has_spaced_name
 from gateway.upstream.messages.messages import Head, passable_reason
+from gateway.upstream.messages.received_content import ReceivedContent
 from gateway.upstream.messages.response_framing import UNFRAMED, framing_of, without_framing
 from gateway.upstream.messages.response_state import Moves, ResponseState
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 HEAD_BYTES: Final = 64 * 1024
 """The largest head that is accepted, and the largest trailer section or chunk extension."""
-CHUNK_BYTES: Final = 48
-"""Bytes that a piece of content takes besides its own: many may have one only."""
 
 
 class StaleConnection(Exception):
@@ -41,11 +39,11 @@ class ResponseReader:
         """Responses that were expected so far."""
         self.keepalive_hint: float | None = None
         """Seconds for which the upstream says it keeps the connection."""
-        self.chunks: deque[bytes] = deque()
-        """Content that nobody took yet."""
+        self.content = ReceivedContent()
+        """Content of the response that nobody took yet."""
         self._head: list[bytes] = []
         """Bytes received of a head, until it is complete."""
-        self._to_mend: bytearray | None = None
+        self._to_mend: SpacedHead | None = None
         """A head that the parser refused, until it is all there."""
         self.state: ResponseState = states.IDLE
         self._begin("", upgrade=False)
@@ -61,10 +59,8 @@ class ResponseReader:
         self._had_interim = False
         self._until_close = False
         self._is_doubtful = False
-        if self.chunks:
-            self.chunks = deque()
-        self.buffered = 0
-        """Bytes that the content takes in memory."""
+        if self.content.size:
+            self.content.drop()
         self.head: Head | None = None
         """The response's, once it has arrived."""
         self.failure: Exception | None = None
@@ -100,7 +96,7 @@ class ResponseReader:
         elif state is states.CONTENT:
             self._feed_content(data)
         elif state is states.TUNNEL:
-            self._keep(data)
+            self.content.add(data)
         else:
             self._move(states.SURPLUS)
             return True
@@ -109,7 +105,7 @@ class ResponseReader:
     def _feed_head(self, data: bytes) -> None:
         self._head_bytes += len(data)
         if self._to_mend is not None:
-            self._mend(data)
+            self._mend(self._to_mend, data)
             return
         self._head.append(data)
         try:
@@ -119,8 +115,8 @@ class ResponseReader:
         except httptools.HttpParserError:
             received = b"".join(self._head)
             if self.state is states.AWAITED and has_spaced_name(received):
-                self._to_mend = bytearray()
-                self._mend(received)
+                self._to_mend = SpacedHead()
+                self._mend(self._to_mend, received)
             else:
                 self._garbled()
         else:
@@ -128,7 +124,7 @@ class ResponseReader:
                 self._garbled()
 
     def _feed_content(self, data: bytes) -> None:
-        buffered = self.buffered
+        size = self.content.size
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -138,27 +134,21 @@ class ResponseReader:
             self._garbled()
         else:
             # The parser keeps what it reads of a trailer's name and value.
-            has_content = self.buffered != buffered
+            has_content = self.content.size != size
             self._framing_bytes = 0 if has_content else self._framing_bytes + len(data)
             if self._framing_bytes > HEAD_BYTES and self.state is states.CONTENT:
                 self._garbled()
 
-    def _mend(self, data: bytes) -> None:
+    def _mend(self, spaced: SpacedHead, data: bytes) -> None:
         """Read a head once more, without the spaces before its colons, when it is all there."""
-        received = self._to_mend
-        assert received is not None
-        # Only the last bytes can complete it.
-        at = max(0, len(received) - 3)
-        received += data
-        end = head_end(received) if received.find(b"\r\n\r\n", at) >= 0 else -1
-        if end < 0:
+        mended = spaced.mended(data)
+        if mended is None:
             if self._head_bytes > HEAD_BYTES:
                 self._garbled()
             return
         self._to_mend = None
         self._parser = httptools.HttpResponseParser(self)
         self._reason, self._fields = b"", []
-        mended = without_spaces(bytes(received[:end])) + received[end:]
         try:
             self._parser.feed_data(mended)
         except httptools.HttpParserUpgrade as switched:
@@ -193,10 +183,8 @@ class ResponseReader:
     def take(self) -> bytes | None:
         """The content that has arrived, empty at the end of the response, None if it is to come;
         raises the failure of the response where there is no more."""
-        if self.chunks:
-            chunk = self.chunks.popleft()
-            self.buffered -= len(chunk) + CHUNK_BYTES
-            return chunk
+        if self.content.size:
+            return self.content.take()
         if self.is_complete:
             return b""
         if self.failure is not None:
@@ -205,13 +193,7 @@ class ResponseReader:
 
     def take_all(self) -> bytes | None:
         """All content of a response that is complete; None where more is to come, or nothing."""
-        if not self.is_complete:
-            return None
-        chunks = self.chunks
-        content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        chunks.clear()
-        self.buffered = 0
-        return content
+        return self.content.take_all() if self.is_complete else None
 
     def _garbled(self) -> None:
         if self.state is states.AWAITED:
@@ -222,11 +204,7 @@ class ResponseReader:
     def _tunnel(self, rest: bytes) -> None:
         """Go on behind a head with Upgrade, if it switches protocols; else there is no more."""
         if rest and self.state is states.TUNNEL:
-            self._keep(rest)
-
-    def _keep(self, data: bytes) -> None:
-        self.chunks.append(data)
-        self.buffered += len(data) + CHUNK_BYTES
+            self.content.add(rest)
 
     # --- llhttp's callbacks, named by httptools
 
@@ -286,7 +264,7 @@ class ResponseReader:
 
     def on_body(self, data: bytes) -> None:
         if self.state is states.CONTENT:
-            self._keep(data)
+            self.content.add(data)
         else:
             self._move(states.SURPLUS)
 

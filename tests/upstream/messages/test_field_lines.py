@@ -1,4 +1,4 @@
-"""Spaces before the colons of a head. Split and parsed: test_answer.py."""
+"""Spaces before the colons of a head. Split and parsed: test_response_reader.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.upstream.messages.field_lines import has_spaced_name, head_end, without_spaces
+from gateway.upstream.messages.field_lines import (
+    SpacedHead,
+    has_spaced_name,
+    head_end,
+    without_spaces,
+)
 
 LINE = b"HTTP/1.1 200 a : b\r\n"
 
@@ -46,3 +51,19 @@ def test_only_spaces_before_a_colon_are_removed(values: list[bytes]) -> None:
     plain = LINE + b"".join(b"X-A: " + value + b"\r\n" for value in values) + b"\r\n"
     assert without_spaces(spaced) == plain
     assert without_spaces(plain) == plain
+
+
+@given(head=st.binary(max_size=4), behind=st.binary(max_size=8), data=st.data())
+def test_head_with_spaces_is_mended_when_it_is_all_there(
+    head: bytes, behind: bytes, data: st.DataObject
+) -> None:
+    first = b"HTTP/1.1 200 OK\r\nA : b" + head.replace(b"\r", b"").replace(b"\n", b"")
+    received = first + b"\r\n\r\n" + behind
+    at = data.draw(st.integers(0, len(received)))
+    spaced = SpacedHead()
+    begun, rest = spaced.mended(received[:at]), received[at:]
+    if at < len(first) + 4:
+        assert begun is None
+        begun, rest = spaced.mended(rest), b""
+    assert begun is not None
+    assert begun + rest == received.replace(b"A :", b"A:", 1)

@@ -1,4 +1,4 @@
-"""Where an answer's content ends. With bytes: test_answer.py."""
+"""Where an answer's content ends. With bytes: test_response_reader.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers read from bytes, without a socket. With one: test_origin.py."""
+"""Answers read from bytes, without a socket. With one: test_client.py."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_answers_read_the_same_however_their_bytes_are_split(
         assert content(reader) == b"hello"
         assert reader.is_complete
         assert reader.is_reusable
-        assert reader.buffered == 0
+        assert reader.content.size == 0
 
 
 @given(response=st.sampled_from([SIZED, CHUNKED, UNTIL_CLOSE]), cut=st.integers(0, 80))
@@ -258,9 +258,9 @@ def test_content_in_tiny_chunks_counts_with_what_it_takes_in_memory() -> None:
         kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert kept / 2 < reader.buffered < kept * 2
+    assert kept / 2 < reader.content.size < kept * 2
     assert content(reader) == b"ok" * 10_000
-    assert reader.buffered == 0
+    assert reader.content.size == 0
 
 
 def test_endless_interim_answers_are_no_answer() -> None:
@@ -282,7 +282,7 @@ def test_content_that_nobody_took_is_none_of_the_next_answer() -> None:
     reader = reading(SIZED)
     reader.expect("GET")
     assert reader.take() is None
-    assert reader.buffered == 0
+    assert reader.content.size == 0
 
 
 INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -320,7 +320,7 @@ def test_every_order_of_events_keeps_to_the_table(
             case "fail":
                 reader.fail(ContentCut("given up"))
             case "take":
-                is_at_end = reader.is_complete and not reader.buffered
+                is_at_end = reader.is_complete and not reader.content.size
                 with suppress(BadGateway, ContentCut, StaleConnection):
                     assert (reader.take() == b"") is is_at_end
             case "take_all":
@@ -330,5 +330,5 @@ def test_every_order_of_events_keeps_to_the_table(
         assert (reader.failure is not None) is (reader.state is states.FAILED)
         has_head = reader.state in {states.CONTENT, states.TUNNEL, states.WHOLE, states.SPENT}
         assert not has_head or reader.head is not None
-        assert reader.state is not states.AWAITED or not reader.buffered
+        assert reader.state is not states.AWAITED or not reader.content.size
         assert not reader.is_complete or reader.is_reusable is (reader.state is states.WHOLE)
