@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from typing import Any
 
 from gateway.demo.orchestrator import Orchestrator
+from gateway.demo.versions import Version
 from gateway.server.signals import on_end
 
 
@@ -16,17 +18,30 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--port", type=int, default=60080, help="0 for any that is free")
     parser.add_argument("--service-ms", type=float, default=0.0, help="what every answer takes")
     parser.add_argument("--redis", default="", metavar="URL", help="told of each job that ended")
+    parser.add_argument(
+        "--version",
+        type=Version,
+        choices=list(Version),
+        default=Version.ASYNC_ONLY,
+        help="of TheEye: which one it is",
+    )
     options = parser.parse_args(argv)
-    asyncio.run(serve(options.host, options.port, options.service_ms / 1000, options.redis))
+    asyncio.run(
+        serve(
+            options.host,
+            options.port,
+            service_seconds=options.service_ms / 1000,
+            redis_url=options.redis,
+            version=options.version,
+        )
+    )
 
 
-async def serve(host: str, port: int, service_seconds: float, redis_url: str) -> None:
-    """Serves until SIGINT or SIGTERM."""
+async def serve(host: str, port: int, **known: Any) -> None:
+    """Serves until SIGINT or SIGTERM; ``known`` is for the orchestrator."""
     stopped = asyncio.Event()
     on_end(lambda _: stopped.set())
-    async with Orchestrator.serving(
-        host, port, service_seconds=service_seconds, redis_url=redis_url
-    ) as orchestrator:
+    async with Orchestrator.serving(host, port, **known) as orchestrator:
         sys.stdout.write(f"{orchestrator.url}\n")
         sys.stdout.flush()
         await stopped.wait()

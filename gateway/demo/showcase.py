@@ -35,7 +35,8 @@ class ExampleCall:
     """One documented call, and what its answers must be."""
 
     title: str
-    task: str
+    name: str
+    """Of the task, or of the workflow."""
     options: str
     statuses: tuple[int, ...]
     """Of all answers in turn; the second to the last but one may repeat."""
@@ -43,15 +44,17 @@ class ExampleCall:
     """Of the last answer's content."""
     content: str = '["arg1","arg2","arg3"]'
     fields: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
+    place: str = "task"
+    """What the path begins with: ``task`` or ``workflows``."""
 
     @property
     def variable(self) -> str:
-        """The shell's name for the task's id."""
-        return "task" if self.task == "hello" else self.task
+        """The shell's name for the id."""
+        return "task" if self.name == "hello" else self.name
 
-    def target(self, task_id: str) -> str:
+    def target(self, named_id: str) -> str:
         """Where the job is created."""
-        return f"/task/{task_id}/job" + (f"?{self.options}" if self.options else "")
+        return f"/{self.place}/{named_id}/job" + (f"?{self.options}" if self.options else "")
 
 
 def _member(name: str, value: Any) -> Callable[[bytes], bool]:
@@ -131,6 +134,15 @@ CALLS = (
         (303, 418),
         _member("statusCode", 418),
     ),
+    ExampleCall(
+        "A workflow of three tasks, without waiting: the workflow's new job",
+        "report",
+        "",
+        (200,),
+        _member("_type", "WorkflowJob"),
+        content="[]",
+        place="workflows",
+    ),
 )
 
 
@@ -165,14 +177,17 @@ class Demonstration:
 
     def target(self, call: ExampleCall) -> str:
         """Where the call's job is created."""
-        return call.target(self.orchestrator.tasks[call.task].id)
+        return call.target(self._id_of(call))
 
     def variables(self) -> str:
         """What the commands name, as assignments for a shell."""
-        tasks = {call.variable: self.orchestrator.tasks[call.task].id for call in CALLS}
-        return "\n".join(
-            f"{name}={value}" for name, value in {"token": self.token, **tasks}.items()
-        )
+        ids = {call.variable: self._id_of(call) for call in CALLS}
+        return "\n".join(f"{name}={value}" for name, value in {"token": self.token, **ids}.items())
+
+    def _id_of(self, call: ExampleCall) -> str:
+        if call.place == "workflows":
+            return self.orchestrator.workflows[call.name].id
+        return self.orchestrator.tasks[call.name].id
 
     def curl(self, call: ExampleCall) -> str:
         """The call as a command to paste, once the variables are set."""

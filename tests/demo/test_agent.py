@@ -104,6 +104,12 @@ def test_job_whose_state_cannot_be_saved_never_ends(state: str) -> None:
     assert ending_of(Run(0, f'{{"state":{state},"data":[]}}')) is None
 
 
+def test_only_the_oldest_version_leaves_such_a_job_as_it_is() -> None:
+    task = Task("odd", "64ac0b46c06feba9b89ad7f1", prints='{"state":{}}\n')
+    found = [Orchestrator(tasks=[task], version=version).create("odd") for version in Version]
+    assert [job.lifecycle for job in found] == ["ready", "finished", "finished"]
+
+
 def test_agent_keeps_no_output_when_the_run_was_killed() -> None:
     ending = ending_of(Run(None, '{"state":"success","data":["x"]}', 1.5, "SIGTERM", killed=True))
     assert ending is not None

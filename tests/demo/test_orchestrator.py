@@ -134,7 +134,8 @@ async def test_every_answer_takes_the_service_time() -> None:
 
 async def test_process_prints_its_url_and_stops_on_a_signal() -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway.demo", "--port", "0", stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "gateway.demo", "--port", "0", "--version", "4.15.3"),
+        stdout=asyncio.subprocess.PIPE,
     )
     async with asyncio.timeout(20):
         assert process.stdout is not None

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.demo.cancellation import NotCancellableError
+from gateway.demo.cancellation import NotCancellableError, canceled_by
 from gateway.demo.orchestrator import Orchestrator
 from gateway.demo.versions import Version
 from gateway.demo.workflows.runs import NothingRunsError
+from gateway.demo.workflows.workflow import Step
 from tests.support.replay import until
 from tests.support.workflows import (
     approved,
@@ -21,6 +22,7 @@ from tests.support.workflows import (
     empty,
     end_next,
     fork,
+    held,
     loop,
     made,
     strayed,
@@ -283,12 +285,18 @@ async def test_workflow_that_was_removed_does_not_move_on() -> None:
 
 
 @pytest.mark.parametrize("version", OLDER)
-async def test_cancelled_job_of_an_older_version_moves_on_by_its_own_event(
+async def test_cancelling_an_ended_step_of_an_older_version_moves_the_workflow_on_again(
     version: Version,
 ) -> None:
-    workflow = chain(1)
-    (task,) = workflow.tasks
-    async with started(workflow, version) as (orchestrator, run):
+    work, undo = chain(1).tasks[0], held("undo", 0x70)
+    undone = made("undone", 8, Step(work, "canceled", undo), start=work)
+    async with started(undone, version) as (orchestrator, run):
         job = await end_next(orchestrator, run)
-        assert job.task is task
+        await settled()
         assert steps(orchestrator, run) == ["step-0 finished"]
+        admin = orchestrator.sessions.named("acme-admin")
+        ending = canceled_by(admin, version, job)
+        assert ending is not None
+        orchestrator.jobs.end(job, ending, again=True)
+        await settled()
+        assert steps(orchestrator, run) == ["step-0 finished", "undo ready"]
