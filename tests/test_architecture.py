@@ -35,8 +35,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("downstream",),
     ("sync.results",),
     ("sync.jobs",),
-    ("sync.idempotency", "sync.looks"),
-    ("sync.watch",),
+    ("sync.keys", "sync.looks"),
+    ("sync.idempotency", "sync.watch"),
     ("sync.push",),
     ("sync.kept",),
     ("sync",),
@@ -77,6 +77,7 @@ WITHOUT_TESTS_OF_THEIR_OWN = {
     "gateway/downstream/connection_state.py": "tests/downstream/test_connection_states.py",
     "gateway/downstream/terms.py": "says what others are; tests/downstream/test_connection.py",
     "gateway/downstream/peer.py": "tests/downstream/test_request.py and test_connection.py",
+    "gateway/sync/idempotency/first_request.py": "tests/sync/idempotency/test_creations.py",
     "gateway/sync/jobs/outcome.py": "an enum; tests/sync/jobs/test_reader.py holds its use",
     **{
         f"gateway/demo/{name}.py": "tests/demo/test_recordings.py compares it with TheEye"

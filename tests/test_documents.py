@@ -12,8 +12,8 @@ import pytest
 
 from gateway.downstream import connection_state
 from gateway.proxy.cycle import FOLLOWERS, CycleState
-from gateway.sync.idempotency.state import FOLLOWERS as KEY_FOLLOWERS
-from gateway.sync.idempotency.state import KeyState
+from gateway.sync.keys.state import FOLLOWERS as KEY_FOLLOWERS
+from gateway.sync.keys.state import KeyState
 from gateway.upstream.exchange_state import MOVES as EXCHANGE_MOVES
 from gateway.upstream.exchange_state import UpstreamExchangeState
 from gateway.upstream.messages.response_state import MOVES as RESPONSE_MOVES

@@ -16,12 +16,12 @@ from gateway.sync.created_hold import CreatedHold
 from gateway.sync.held_job import JobHold
 from gateway.sync.hold import ResultHold
 from gateway.sync.idempotency.creations import KeyedCreations
-from gateway.sync.idempotency.stores import key_store
 from gateway.sync.jobs.creation import Creator
 from gateway.sync.jobs.reader import JobReader
 from gateway.sync.jobs.result_reader import ResultReader
 from gateway.sync.kept.result_store import result_store
 from gateway.sync.kept.results import Results
+from gateway.sync.keys.stores import key_store
 from gateway.sync.push.hints import Push
 from gateway.sync.push.subscription import Subscription
 from gateway.sync.results.formatter import Formatter

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway import descriptors
-from gateway.sync.idempotency.stores import NOT_SHARED, is_unshared
+from gateway.sync.keys.stores import NOT_SHARED, is_unshared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -29,7 +29,7 @@ from gateway.server.signals import on_end, on_reload
 from gateway.server.start_line import start_line
 from gateway.server.supervisor import Supervisor
 from gateway.server.vitals import WorkersVitals
-from gateway.sync.idempotency.stores import NOT_SHARED, is_unshared
+from gateway.sync.keys.stores import NOT_SHARED, is_unshared
 from gateway.tasks import Tasks, first_of
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import pytest
 
 from gateway.demo.faults import FaultKind as Fault
 from gateway.demo.routes import Operation
-from gateway.sync.idempotency.stores import NOT_SHARED
+from gateway.sync.keys.stores import NOT_SHARED
 from tests.e2e.test_drain import RELAYED, held_request
 from tests.support.certificates import self_signed
 from tests.support.harness import Process, connected, curl, once, process, process_before

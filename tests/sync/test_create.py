@@ -19,10 +19,10 @@ from gateway.errors import BadGateway, BadRequest, ContentTooLarge, Field, Respo
 from gateway.protocols.theeye.routes import CreateRoute
 from gateway.sync.create import REPLAYED, CreateAndWait, Passed, created_job
 from gateway.sync.idempotency.creations import KeyedCreations
-from gateway.sync.idempotency.memory_keys import MemoryKeys
 from gateway.sync.jobs.access import JobAccess
 from gateway.sync.jobs.creation import Creator
 from gateway.sync.jobs.reader import Read, passed
+from gateway.sync.keys.memory_keys import MemoryKeys
 from gateway.upstream.messages.messages import Purpose, UpstreamResponse
 from tests.support.theeye import (
     ALLOW_ORIGIN,

@@ -8,9 +8,8 @@ another process, for a while.
 from __future__ import annotations
 
 import asyncio
-import secrets
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from gateway.config.timing import USUAL
 from gateway.errors import (
@@ -21,10 +20,11 @@ from gateway.errors import (
     IdempotencyUnavailable,
     IdempotencyUnknown,
 )
-from gateway.sync.idempotency.keyed_request import HASH_BYTES, KeyedRequest, keyed_request
+from gateway.sync.idempotency.first_request import FirstRequests
+from gateway.sync.idempotency.keyed_request import KeyedRequest, keyed_request
 from gateway.sync.idempotency.repetition import Repetitions
-from gateway.sync.idempotency.sealing import Creation, opened, sealed
-from gateway.sync.idempotency.state import ABSENT, LEASE_SECONDS, NOBODY_KNOWS, KeyRecord, KeyState
+from gateway.sync.idempotency.sealing import opened
+from gateway.sync.keys.state import NOBODY_KNOWS, KeyRecord, KeyState
 from gateway.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -33,33 +33,13 @@ if TYPE_CHECKING:
     from gateway.downstream.exchange import Exchange
     from gateway.protocols.theeye.job import Job
     from gateway.protocols.theeye.routes import CreateRoute
+    from gateway.sync.idempotency.first_request import FirstEnding, Sending
     from gateway.sync.idempotency.repetition import ReadJob
-    from gateway.sync.idempotency.state import KeyName
-    from gateway.sync.idempotency.stores import KeyStore
+    from gateway.sync.keys.state import KeyName
+    from gateway.sync.keys.stores import KeyStore
     from gateway.upstream.messages.messages import UpstreamResponse
 
-JOIN_SECONDS: Final = 10.0
-"""How long another process's request is waited for."""
-FIRST_GAP_SECONDS: Final = 0.02
-LONGEST_GAP_SECONDS: Final = 0.25
-"""Between two looks at it."""
-SETTLE_ATTEMPTS: Final = 30
-SETTLE_GAP_SECONDS: Final = 2.0
 _RETRY_SOON: Final[Field] = (b"Retry-After", b"1")
-_SEE_OTHER: Final = 303
-
-
-class Sending(Protocol):
-    """A request that creates a job, on its way upstream."""
-
-    @property
-    def was_sent(self) -> bool:
-        """Something of it has gone out to the upstream."""
-        raise NotImplementedError
-
-    async def reply(self) -> UpstreamResponse:
-        """Send it, once, and read the whole reply; raises GatewayError."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +61,9 @@ class KeyStats:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ending:
-    """What the request that asked the store found, or made, for all that wait with it."""
-
-    record: KeyRecord
-    reply: UpstreamResponse | None = field(default=None, repr=False)
-    """The upstream's, to a request that was sent just now."""
-    failure: GatewayError | None = None
-    """There was none."""
-
-
-@dataclass(frozen=True, slots=True)
 class _Flight:
     request: KeyedRequest
-    ending: asyncio.Task[_Ending]
+    ending: asyncio.Task[FirstEnding]
 
 
 class KeyedCreations:
@@ -111,11 +80,10 @@ class KeyedCreations:
     ) -> None:
         self._store = store
         self._repetitions = Repetitions(read, job_of, fresh_seconds)
-        self._job_of = job_of
-        self._clock = clock
         self._flights: dict[KeyName, _Flight] = {}
         """No more of them than requests under way."""
         self._tasks = Tasks()
+        self._firsts = None if store is None else FirstRequests(store, job_of, clock, self._tasks)
         self._verdicts = dict.fromkeys(("first", "replayed", "failed"), 0)
 
     def stats(self) -> KeyStats:
@@ -154,8 +122,8 @@ class KeyedCreations:
     async def _made(
         self, exchange: Exchange, route: CreateRoute, request: KeyedRequest, sending: Sending
     ) -> Made:
-        store = self._store
-        if store is None:
+        firsts = self._firsts
+        if firsts is None:
             raise IdempotencyUnavailable(
                 "Idempotency keys cannot be kept here: several workers need redis.url for that"
             )
@@ -163,7 +131,7 @@ class KeyedCreations:
             flight = self._flights.get(request.name)
             is_own = flight is None
             if flight is None:
-                flight = self._begin(store, request, sending)
+                flight = self._begin(firsts, request, sending)
             ending = await asyncio.shield(flight.ending)
             record = ending.record
             if is_own and ending.reply is not None:
@@ -199,95 +167,19 @@ class KeyedCreations:
         # What the upstream refuses this client now is no reply to the first request.
         return Made(reply, is_replayed=reply.status < 400)
 
-    def _begin(self, store: KeyStore, request: KeyedRequest, sending: Sending) -> _Flight:
+    def _begin(self, firsts: FirstRequests, request: KeyedRequest, sending: Sending) -> _Flight:
         # A task of its own: the client may leave, others may have joined it.
-        ending = self._tasks.spawn(self._ended(store, request, sending), name="keyed create")
+        ending = self._tasks.spawn(self._ended(firsts, request, sending), name="keyed create")
         flight = self._flights[request.name] = _Flight(request, ending)
         return flight
 
-    async def _ended(self, store: KeyStore, request: KeyedRequest, sending: Sending) -> _Ending:
-        sender = secrets.token_bytes(HASH_BYTES)
-        deadline = self._clock() + JOIN_SECONDS
-        gap = FIRST_GAP_SECONDS
+    async def _ended(
+        self, firsts: FirstRequests, request: KeyedRequest, sending: Sending
+    ) -> FirstEnding:
         try:
-            while True:
-                record = await store.claim(request.name, request.fingerprint, sender)
-                if record.state is KeyState.ABSENT:
-                    return await self._sent(store, request, sending, sender)
-                is_under_way = record.state is KeyState.SENDING
-                if not is_under_way or record.fingerprint != request.fingerprint:
-                    return _Ending(record)
-                if self._clock() >= deadline:
-                    return _Ending(record)
-                await asyncio.sleep(gap)
-                gap = min(2 * gap, LONGEST_GAP_SECONDS)
-        except IdempotencyUnavailable as failure:
-            return _Ending(ABSENT, failure=failure)
+            return await firsts.ending(request, sending)
         finally:
             del self._flights[request.name]
-
-    async def _sent(
-        self, store: KeyStore, request: KeyedRequest, sending: Sending, sender: bytes
-    ) -> _Ending:
-        renewing = self._tasks.spawn(self._renew(store, request, sender), name="renew key")
-        unknown = KeyRecord(KeyState.UNKNOWN, request.fingerprint)
-        try:
-            reply = await sending.reply()
-        except GatewayError as failure:
-            record = unknown if sending.was_sent else ABSENT
-            ending = _Ending(record, failure=failure)
-        else:
-            ending = _Ending(self._record(reply, request, unknown), reply)
-        finally:
-            renewing.cancel()
-        await self._settle(store, request, ending.record, sender)
-        return ending
-
-    def _record(
-        self, reply: UpstreamResponse, request: KeyedRequest, unknown: KeyRecord
-    ) -> KeyRecord:
-        """What is to be known of the key after a reply.
-
-        With 4xx and redirects the upstream has made no job. With 5xx it may have failed after that.
-        """
-        if reply.status >= 500:
-            return unknown
-        if reply.status >= 300 and reply.status != _SEE_OTHER:
-            return ABSENT
-        job = self._job_of(reply)
-        creation = Creation(
-            "" if job is None else job.id, "" if job is None else job.customer_name, reply
-        )
-        return replace(unknown, state=KeyState.CREATED, sealed=sealed(creation, request))
-
-    async def _renew(self, store: KeyStore, request: KeyedRequest, sender: bytes) -> None:
-        """Keep the lease until cancelled. Where the store fails the key counts as unknown."""
-        while True:
-            await asyncio.sleep(LEASE_SECONDS / 3)
-            try:
-                await store.renew(request.name, request.fingerprint, sender)
-            except IdempotencyUnavailable:
-                continue
-
-    async def _settle(
-        self, store: KeyStore, request: KeyedRequest, record: KeyRecord, sender: bytes
-    ) -> None:
-        """Tell the store, in the background where it fails."""
-        try:
-            await store.settle(request.name, record, sender)
-        except IdempotencyUnavailable:
-            self._tasks.spawn(self._settle_later(store, request, record, sender), name="settle")
-
-    async def _settle_later(
-        self, store: KeyStore, request: KeyedRequest, record: KeyRecord, sender: bytes
-    ) -> None:
-        for _ in range(SETTLE_ATTEMPTS):
-            await asyncio.sleep(SETTLE_GAP_SECONDS)
-            try:
-                await store.settle(request.name, record, sender)
-            except IdempotencyUnavailable:
-                continue
-            return
 
 
 def _failure(failure: GatewayError, record: KeyRecord, *, is_own: bool) -> GatewayError:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from gateway.admission.identity.token import is_token_parameter, presented
 from gateway.protocols.http.query import MAX_PAIRS, split
-from gateway.sync.idempotency.state import KeyName
 from gateway.sync.jobs.access import credentials
+from gateway.sync.keys.state import KeyName
 
 if TYPE_CHECKING:
     from gateway.downstream.exchange import Exchange

@@ -19,9 +19,9 @@ from gateway.errors import (
     ResponseTooLarge,
 )
 from gateway.protocols.http.fields import value, without
-from gateway.sync.idempotency.state import NOBODY_KNOWS
 from gateway.sync.jobs.access import NO_CUSTOMER, JobAccess, credentials, secret_access
 from gateway.sync.jobs.reader import Failing, Found, Refused
+from gateway.sync.keys.state import NOBODY_KNOWS
 from gateway.upstream.messages.messages import UpstreamResponse
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from gateway.errors import BadGateway, GatewayError, Overloaded
 from gateway.protocols.theeye.job import parse_job
 from gateway.protocols.theeye.routes import CreateRoute
 from gateway.sync.idempotency.creations import KeyedCreations
-from gateway.sync.idempotency.memory_keys import MemoryKeys
 from gateway.sync.jobs.reader import Found
+from gateway.sync.keys.memory_keys import MemoryKeys
 from tests.support.theeye import exchange, job, reply
 from tests.support.virtual_time import now, run
 

@@ -24,16 +24,15 @@ from gateway.errors import (
 )
 from gateway.protocols.theeye.job import NOT_FOUND, parse_job
 from gateway.protocols.theeye.routes import CreateRoute
-from gateway.sync.idempotency.creations import (
+from gateway.sync.idempotency.creations import KeyedCreations, Made
+from gateway.sync.idempotency.first_request import (
     JOIN_SECONDS,
     SETTLE_ATTEMPTS,
     SETTLE_GAP_SECONDS,
-    KeyedCreations,
-    Made,
 )
-from gateway.sync.idempotency.memory_keys import MemoryKeys
-from gateway.sync.idempotency.state import LEASE_SECONDS, KeyRecord, KeyState
 from gateway.sync.jobs.reader import Refused
+from gateway.sync.keys.memory_keys import MemoryKeys
+from gateway.sync.keys.state import LEASE_SECONDS, KeyRecord, KeyState
 from tests.support.theeye import exchange, job, reply
 from tests.support.virtual_time import now
 
@@ -42,10 +41,10 @@ if TYPE_CHECKING:
 
     from gateway.downstream.exchange import Exchange
     from gateway.protocols.theeye.job import Job
-    from gateway.sync.idempotency.state import KeyName
-    from gateway.sync.idempotency.stores import KeyStore
     from gateway.sync.jobs.access import JobAccess
     from gateway.sync.jobs.reader import Read
+    from gateway.sync.keys.state import KeyName
+    from gateway.sync.keys.stores import KeyStore
     from gateway.upstream.messages.messages import UpstreamResponse
 
 pytestmark = pytest.mark.virtual_time

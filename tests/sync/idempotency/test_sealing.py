@@ -6,7 +6,7 @@ import pytest
 
 from gateway.sync.idempotency.keyed_request import KeyedRequest
 from gateway.sync.idempotency.sealing import REPLY_BYTES, Creation, opened, sealed
-from gateway.sync.idempotency.state import KeyName
+from gateway.sync.keys.state import KeyName
 from tests.support.theeye import JOB_ID, job, reply
 
 REQUEST = KeyedRequest(KeyName(b"c" * 16, b"d" * 16), b"f" * 16, b"common", b"token t1")

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.sync.idempotency.state import ABSENT, LEASE_SECONDS, KeyRecord, KeyState
+from gateway.sync.keys.state import ABSENT, LEASE_SECONDS, KeyRecord, KeyState
 
 if TYPE_CHECKING:
-    from gateway.sync.idempotency.state import KeyName
+    from gateway.sync.keys.state import KeyName
 
 PREFIX = "theeye-sync-gateway:idempotency:"
 _CALLER = "caller:"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from gateway.sync.idempotency.memory_keys import MemoryKeys
+from gateway.sync.keys.memory_keys import MemoryKeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.config import Config
-    from gateway.sync.idempotency.state import KeyName, KeyRecord
+    from gateway.sync.keys.state import KeyName, KeyRecord
 
 NOT_SHARED = (
     "several workers do not share idempotency keys without redis.url: requests with a key get 503"
@@ -59,7 +59,7 @@ def key_store(
 ) -> KeyStore | None:
     """The store that the settings ask for; None where keys cannot be kept: ``is_unshared``."""
     if config.redis.url:
-        from gateway.sync.idempotency.redis_keys import (  # noqa: PLC0415 - an extra
+        from gateway.sync.keys.redis_keys import (  # noqa: PLC0415 - an extra
             RedisCommands,
             RedisKeys,
         )

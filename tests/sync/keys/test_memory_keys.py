@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from gateway.config import SyncConfig
-from gateway.sync.idempotency.memory_keys import OVERHEAD_BYTES, MemoryKeys
-from gateway.sync.idempotency.state import ABSENT, LEASE_SECONDS, KeyName, KeyRecord, KeyState
+from gateway.sync.keys.memory_keys import OVERHEAD_BYTES, MemoryKeys
+from gateway.sync.keys.state import ABSENT, LEASE_SECONDS, KeyName, KeyRecord, KeyState
 
 MIB = 1024 * 1024
 PRINT = b"f" * 16

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.sync.idempotency.redis_scripts import PREFIX, claim, record_of, settlement
-from gateway.sync.idempotency.state import ABSENT, KeyName, KeyRecord, KeyState
+from gateway.sync.keys.redis_scripts import PREFIX, claim, record_of, settlement
+from gateway.sync.keys.state import ABSENT, KeyName, KeyRecord, KeyState
 
 NAME = KeyName(b"\x01" * 16, b"\x02" * 16)
 

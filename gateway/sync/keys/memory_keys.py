@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from gateway.sync.idempotency.state import (
+from gateway.sync.keys.state import (
     ABSENT,
     LEASE_SECONDS,
     KeyName,

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from gateway.sync.idempotency.state import FOLLOWERS, KeyState, check_move
+from gateway.sync.keys.state import FOLLOWERS, KeyState, check_move
 
 
 @pytest.mark.parametrize(("before", "after"), [*itertools.product(KeyState, KeyState)])

@@ -13,10 +13,10 @@ import pytest
 
 from gateway.config import RedisConfig, SyncConfig
 from gateway.errors import IdempotencyUnavailable
-from gateway.sync.idempotency.memory_keys import MemoryKeys
-from gateway.sync.idempotency.redis_keys import RedisCommands, RedisKeys
-from gateway.sync.idempotency.redis_scripts import PREFIX, key_of
-from gateway.sync.idempotency.state import ABSENT, KeyName, KeyRecord, KeyState
+from gateway.sync.keys.memory_keys import MemoryKeys
+from gateway.sync.keys.redis_keys import RedisCommands, RedisKeys
+from gateway.sync.keys.redis_scripts import PREFIX, key_of
+from gateway.sync.keys.state import ABSENT, KeyName, KeyRecord, KeyState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

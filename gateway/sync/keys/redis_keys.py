@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from gateway import redis_client
 from gateway.backoff import Backoff
 from gateway.errors import Field, IdempotencyUnavailable
-from gateway.sync.idempotency.redis_scripts import claim, record_of, renewal, settlement
+from gateway.sync.keys.redis_scripts import claim, record_of, renewal, settlement
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 
     from gateway.config import RedisConfig, SyncConfig
-    from gateway.sync.idempotency.redis_scripts import Command
-    from gateway.sync.idempotency.state import KeyName, KeyRecord
+    from gateway.sync.keys.redis_scripts import Command
+    from gateway.sync.keys.state import KeyName, KeyRecord
 
 _log = logging.getLogger(__name__)
 

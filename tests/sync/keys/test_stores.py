@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gateway.config import Config
-from gateway.sync.idempotency.memory_keys import MemoryKeys
-from gateway.sync.idempotency.redis_keys import RedisKeys
-from gateway.sync.idempotency.stores import is_unshared, key_store
+from gateway.sync.keys.memory_keys import MemoryKeys
+from gateway.sync.keys.redis_keys import RedisKeys
+from gateway.sync.keys.stores import is_unshared, key_store
 from tests.support.harness import settings
 
 REDIS = {"url": "redis://127.0.0.1:9/0"}

@@ -1,0 +1,1 @@
+"""What is known of idempotency keys, and where it is kept."""
