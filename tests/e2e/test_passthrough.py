@@ -256,6 +256,8 @@ async def test_chunked_content_stays_chunked() -> None:
 
 
 async def test_a_client_that_expects_continue_is_told_to() -> None:
+    """By the gateway, and once, whatever the upstream says (RFC 9110, 10.1.1)."""
+
     async def serve(peer: Peer) -> None:
         await peer.request()
         await peer.answer(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -272,6 +274,34 @@ async def test_a_client_that_expects_continue_is_told_to() -> None:
         assert await client.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
         await client.send(b"hello")
         assert (await client.answer())[1] == b"hello"
+
+
+@pytest.mark.parametrize("interim", [b"100 Continue", b"102 Processing", b"103 Early Hints"])
+async def test_interim_responses_of_the_upstream_are_not_passed_on(interim: bytes) -> None:
+    """RFC 9110, 15.2, and RFC 8297, 2; decision 7."""
+    before = b"HTTP/1.1 %b\r\nLink: </a.css>; rel=preload\r\n\r\n" % interim
+    async with passing_to(before * 2 + OK, OK) as (_, client):
+        for _ in range(2):
+            await client.send(request())
+            assert await client.answer() == (OK.removesuffix(b"ok"), b"ok")
+
+
+async def test_client_whose_expectation_the_upstream_does_not_meet_is_told_so() -> None:
+    """RFC 9110, 15.5.18."""
+    failed = b"HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n"
+    async with passing_to(failed) as (script, client):
+        await client.send(request(b"GET / HTTP/1.1", b"Expect: the-unexpected"))
+        assert (await client.answer())[0] == failed
+    assert b"Expect: the-unexpected" in fields_of(script.heads[0])
+
+
+async def test_client_of_http_1_0_gets_no_interim_response() -> None:
+    """RFC 9110, 10.1.1 and 15.2."""
+    async with passing_to(b"HTTP/1.1 100 Continue\r\n\r\n" + OK) as (_, client):
+        expecting = (b"Expect: 100-continue", b"Content-Length: 2")
+        await client.send(request(b"POST / HTTP/1.0", *expecting))
+        await client.send(b"ok")
+        assert (await client.answer())[0].startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 async def test_requests_may_be_pipelined() -> None:
