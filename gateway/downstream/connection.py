@@ -1,8 +1,9 @@
 """One client's connection: its requests are read and answered one after the other.
 
-While a request is being answered only its content is read. What follows waits unparsed, one read of
-it at most, and then in the kernel. Between two requests that came at once, and between two portions
-of content, everybody else has a turn. ``connection_state`` has the states and a picture of them.
+While a request is being answered only its content is read. What follows waits unparsed, a little
+of it here (``UNREAD_BYTES``), so that a client that leaves is noticed, and the rest in the kernel.
+Between two requests that came at once, and between two portions of content, everybody else has a
+turn. ``connection_state`` has the states and a picture of them.
 """
 
 from __future__ import annotations

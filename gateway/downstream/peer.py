@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.downstream.listening.sockets import peer_address, reset
 from gateway.errors import ClientGone
@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.upstream.connections.write_batch import WriteBatch
+
+
+UNREAD_BYTES: Final = 16 * 1024
+"""Above so much that is of use later the socket is not read, and a client that leaves goes
+unnoticed. One more read may come on top."""
 
 
 class Peer:
@@ -110,12 +115,12 @@ class Peer:
         return bool(self._unread)
 
     def keep(self, data: bytes, at: int) -> None:
-        """Keep what was received, from ``at`` on, and receive no more."""
+        """Keep what was received, from ``at`` on; receive no more if that is much."""
         if self._unread:
-            # It was on its way when reading was paused.
             data, at = self._unread[self._at :] + data[at:], 0
         self._unread, self._at = data, at
-        self.pause_reading()
+        if len(data) - at > UNREAD_BYTES:
+            self.pause_reading()
 
     def take(self) -> tuple[bytes, int]:
         """What was kept, and from where on it is unread."""

@@ -26,6 +26,7 @@ from gateway.downstream.connection_state import (
 )
 from gateway.downstream.listening.places import Places
 from gateway.downstream.listening.seat import Seating
+from gateway.downstream.peer import UNREAD_BYTES
 from gateway.downstream.terms import Accept, RequestCycle, Terms
 from gateway.errors import ClientGone, GatewayError, Response
 from gateway.tasks import Tasks
@@ -394,9 +395,15 @@ class Timed:
 
     def __init__(self) -> None:
         self.wire = Wire(can_half_close=True, fails=False)
-        terms = terms_of(lambda client, refusal, _: Cycle(client, refusal), Places(9), Tasks())
+        self.cycles: list[Cycle] = []
+        terms = terms_of(self._accept, Places(9), Tasks())
         self.connection = self.wire.connection = Connection(terms, set())
         self.connection.connection_made(self.wire)
+
+    def _accept(self, client: Client, refusal: GatewayError | None, limit: str) -> RequestCycle:
+        del limit
+        self.cycles.append(Cycle(client, refusal))
+        return self.cycles[-1]
 
     async def receive(self, data: bytes, seconds: float = 0.0) -> None:
         """Receive ``data``, and let so much time pass."""
@@ -499,3 +506,46 @@ async def test_client_that_takes_nothing_is_cut_off(received: bytes, seconds: fl
     assert not timed.wire.is_lost
     await timed.pass_by(1)
     assert timed.wire.is_lost
+
+
+WAITING = b"GET /waits/1 HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.mark.virtual_time
+async def test_what_follows_a_request_that_waits_is_read_up_to_a_bound() -> None:
+    timed = Timed()
+    await timed.receive(WAITING)
+    sent = 0
+    while timed.wire.is_read:
+        await timed.receive(b"x" * 1000)
+        sent += 1000
+    assert UNREAD_BYTES < sent <= UNREAD_BYTES + 1000
+    assert timed.connection.state == RELAYING
+
+
+@pytest.mark.virtual_time
+async def test_requests_that_came_in_pieces_while_one_was_answered_are_answered_in_order() -> None:
+    timed = Timed()
+    await timed.receive(WAITING)
+    for at in range(0, 20 * len(GET + b"\r\n"), 7):
+        await timed.receive(((GET + b"\r\n") * 20)[at : at + 7])
+    assert timed.wire.written == b""
+    timed.cycles[0].progress()
+    for _ in range(5):
+        await timed.pass_by(0.01)
+    assert timed.wire.written.count(b"HTTP/1.1 200 ") == 21
+    assert timed.connection.state == IDLE
+
+
+@pytest.mark.virtual_time
+async def test_client_that_leaves_while_its_request_waits_is_noticed_whatever_else_it_sent() -> (
+    None
+):
+    timed = Timed()
+    await timed.receive(WAITING + WAITING + b"x" * 100)
+    assert timed.wire.is_read
+    assert not timed.connection.eof_received()
+    timed.wire.close()
+    await timed.pass_by(0)
+    assert timed.cycles[0].is_abandoned
+    assert len(timed.cycles) == 1

@@ -156,6 +156,18 @@ async def test_nobody_asks_upstream_once_all_waiters_have_left(
     assert orchestrator.faults.take("GET", f"/acme/job/{job.id}"), "the fault befell nobody"
 
 
+@pytest.mark.parametrize("end", ["abort", "write_eof"])
+async def test_client_that_leaves_is_noticed_though_it_has_sent_another_request(
+    orchestrator: Orchestrator, server: Server, end: str
+) -> None:
+    job = orchestrator.create("held")
+    async with held(orchestrator, server, job) as [client]:
+        await client.send(asking(orchestrator, job))
+        await until(lambda: server._gateway._sync.watcher.stats().waiters == 1)
+        getattr(client.writer.transport, end)()
+        await until(lambda: is_empty(server._gateway._sync.watcher))
+
+
 @pytest.mark.parametrize(
     "kind", [Fault.REFUSE, Fault.STATUS, Fault.CLOSE, Fault.CUT, Fault.GARBAGE]
 )
