@@ -39,6 +39,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("sync.idempotency", "sync.watch"),
     ("sync.push",),
     ("sync.kept",),
+    ("sync.following",),
     ("sync",),
     ("sync.cancellation",),
     ("ops.log",),

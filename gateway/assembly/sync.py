@@ -13,6 +13,7 @@ from gateway.sync.cancellation.deletion import ResultDeletion
 from gateway.sync.cancellation.job_cancel import JobCancels
 from gateway.sync.create import CreateAndWait, created_job
 from gateway.sync.created_hold import CreatedHold
+from gateway.sync.following.following import Following
 from gateway.sync.held_job import JobHold
 from gateway.sync.hold import ResultHold
 from gateway.sync.idempotency.creations import KeyedCreations
@@ -22,6 +23,7 @@ from gateway.sync.jobs.result_reader import ResultReader
 from gateway.sync.kept.result_store import result_store
 from gateway.sync.kept.results import Results
 from gateway.sync.keys.stores import key_store
+from gateway.sync.looks.lessons import Lessons
 from gateway.sync.push.hints import Push
 from gateway.sync.push.subscription import Subscription
 from gateway.sync.results.formatter import Formatter
@@ -69,13 +71,23 @@ class SyncParts:
             ResultReader(orchestrator, upstream, buffers, largest).read,
             result_store(config, self._thread, clock, random.random),
         )
+        lessons = Lessons(self.watcher.learn, self.push.ended if self.push is not None else None)
+        self._following = Following(
+            self.watcher,
+            self.results,
+            lessons,
+            clock,
+            config.sync,
+            return_seconds=timing.return_seconds,
+        )
         jobs = JobHold(
             self.results,
             self.watcher,
             identities.answered,
             clock,
             formatter=Formatter(self._thread, config.sync),
-            ended=self.push.ended if self.push is not None else None,
+            following=self._following,
+            lessons=lessons,
         )
         self.keyed = KeyedCreations(
             key_store(config, clock, random.random),
@@ -89,7 +101,7 @@ class SyncParts:
             Creator(upstream, forwarding.outbound, buffers, largest),
             identities.answered,
             place=checks.place,
-            hold=CreatedHold(jobs, self.watcher, config.sync),
+            hold=CreatedHold(jobs, self._following, self.watcher, config.sync),
             config=config.sync,
             limits=config.limits,
             keyed=self.keyed if config.sync.idempotency_seconds > 0 else None,
@@ -111,6 +123,7 @@ class SyncParts:
         """End all waits and forget all results; a creation that was sent is read to its end."""
         if self.push is not None:
             await self.push.aclose()
+        await self._following.aclose()
         await self.watcher.aclose()
         await self._canceller.aclose(self._response_seconds)
         await self.results.aclose()
@@ -118,7 +131,7 @@ class SyncParts:
         self._thread.close()
 
     def metrics(self) -> Iterator[Metric]:
-        yield from parts.of_waits(self.watcher.stats())
+        yield from parts.of_waits(self.watcher.stats(), len(self._following))
         yield from parts.of_results(self.results.stats())
         yield from parts.of_keys(self.keyed.stats())
         yield from parts.of_cancellations(self._canceller.stats())

@@ -131,6 +131,14 @@ class SyncConfig(Section, frozen=True, kw_only=True):
     gateways that share them: 32 bytes a line, in hexadecimal digits or base64. The first one seals,
     all of them (8 at most) open. `theeye-sync-gateway seal-key` prints a new one. Only the gateway
     should be able to read it. SIGHUP reads it again."""
+    follow_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 900.0
+    """How long a job is watched on after the client that waited for it, or gave it a key, has left,
+    so that its result can be kept. The client's credentials are in memory for that time. 0 lets go
+    of the job with the client, as result_store = "off" does."""
+    follow_jobs: Annotated[int, Meta(ge=1, le=10_000)] = 1000
+    """How many such jobs each worker watches. One client may have a quarter of them, 200 at most;
+    where there are more, the oldest of who has most make room. Looks for them count among
+    max_polls_per_second."""
     idempotency_seconds: Annotated[float, Meta(ge=0, le=30 * 86400)] = 86400.0
     """How long an Idempotency-Key is kept, from its first request on: within that time another
     request of the same caller with the same key makes no other job. They are kept in redis.url,
@@ -155,9 +163,10 @@ class SyncConfig(Section, frozen=True, kw_only=True):
     ended. Jobs of one token share a request; when there are more, all gaps grow and requests get
     fuller. A request for each job that has ended comes on top."""
     scouts: bool = True
-    """true looks for the ended jobs of a whole organization in one request, with the token of one
-    client that waits at that moment, where many tokens wait. What it says only makes the others
-    read their own jobs, each with its own token. false asks with each token for its own jobs."""
+    """true looks for the ended jobs of a whole organization in one request, where many tokens wait:
+    with the token of one client that waits at that moment, or whose job is followed. What it says
+    only makes the others read their own jobs, each with its own token. false asks with each token
+    for its own jobs."""
     poll_share_of_age: Annotated[float, Meta(ge=0.01, le=1)] = 0.1
     """The gap between two polls of a job: this share of its age and a little more. More costs the
     orchestrator less and notices an end later."""

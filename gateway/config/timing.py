@@ -21,6 +21,9 @@ class Timing:
     """Time after which a message about a job that was seen to have ended is as good as none."""
     key_gap_seconds: float = 10.0
     """The time between the beginnings of two fetches of keys, at least."""
+    return_seconds: float = 1.0
+    """Time within which a client comes again that follows a redirect: until then nothing is asked
+    for it. Shorter than hints are remembered."""
     fresh_seconds: float = 5.0
     """How long after it has come a creation's reply is given again, to a repetition with its key,
     without the job being read."""

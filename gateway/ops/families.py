@@ -50,6 +50,12 @@ METRICS: tuple[Row, ...] = (
     ),
     Row("gateway_waits_in_flight", "gauge", (), "Clients waiting for a job."),
     Row(
+        "gateway_jobs_followed",
+        "gauge",
+        (),
+        "Jobs that are watched on after their clients have left, at most sync.follow_jobs.",
+    ),
+    Row(
         "gateway_waits_total",
         "counter",
         ("verdict",),

@@ -34,8 +34,10 @@ class LimitStats:
     """Connections that were told that no file descriptor is left for them."""
 
 
-def of_waits(waits: WatcherStats) -> Iterator[Metric]:
+def of_waits(waits: WatcherStats, followed: int) -> Iterator[Metric]:
+    """``followed``: how many jobs are watched for clients that have left."""
     yield single("gateway_waits_in_flight", waits.waiters)
+    yield single("gateway_jobs_followed", followed)
     ended = {(verdict.value,): count for verdict, count in waits.verdicts.items()}
     yield labelled("gateway_waits_total", ended)
     looks = {(kind.value,): count for kind, count in waits.looks.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -181,11 +182,13 @@ class CreateAndWait:
         assert exchange.buffered is not None
         # The answer repeats the arguments. Once the job exists it is too late to refuse it.
         exchange.buffered.grow(len(content))
-        sending = CreationSending(self._creator, exchange, content)
         if key is None or self._keyed is None:
+            sending = CreationSending(self._creator, exchange, content)
             # A client that leaves must not leave behind a job that is half created.
             made = Made(await asyncio.shield(self._tasks.spawn(sending.reply(), name="create")))
         else:
+            follow = partial(self._follow, exchange, route)
+            sending = CreationSending(self._creator, exchange, content, follow)
             made = await self._keyed.make(exchange, route, key, content, sending)
         reply = made.reply
         if exchange.buffered is None:
@@ -194,6 +197,12 @@ class CreateAndWait:
         said = rejection(reply.status, reply.reason, reply.fields, reply.content)
         self._answered(exchange.identity, reply.status, said)
         return made
+
+    def _follow(self, exchange: Exchange, route: CreateRoute, reply: UpstreamResponse) -> None:
+        """Have the result kept of a job with a key: the client may come again, with the key."""
+        job = created_job(reply, self._limits.result_bytes)
+        if job is not None and (job.secret or not route.by_secret):
+            self._hold.follow(exchange, job, by_secret=route.by_secret)
 
     def _known(
         self, exchange: Exchange, route: CreateRoute, reply: UpstreamResponse, job: Job

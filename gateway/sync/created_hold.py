@@ -14,12 +14,15 @@ from gateway.errors import NO_STORE, GatewayError, Response
 from gateway.protocols.http.fields import without
 from gateway.protocols.http.query import split
 from gateway.protocols.theeye.job import job_fields
-from gateway.sync.held_job import HoldTime, JobHold, Unended, Wanted, task_of
-from gateway.sync.jobs.access import job_access, secret_access
+from gateway.sync.following.following import Leaver
+from gateway.sync.held_job import HoldTime, JobHold, Unended, Wanted
+from gateway.sync.jobs.access import JobAccess, credentials, job_access, secret_access
 from gateway.sync.jobs.reader import Refused
 from gateway.sync.kept.result_key import holder
+from gateway.sync.looks.lessons import task_of
 from gateway.sync.responses import accepted
 from gateway.sync.results.formats import result_format
+from gateway.sync.watch.state import LastSeen
 
 if TYPE_CHECKING:
     from gateway.admission.limits.holds import Place
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from gateway.downstream.exchange import Exchange
     from gateway.errors import Field
     from gateway.protocols.theeye.job import Job
-    from gateway.sync.jobs.access import JobAccess
+    from gateway.sync.following.following import Following
     from gateway.sync.preferred import Holding
     from gateway.sync.watch.watcher import Watcher
     from gateway.upstream.messages.messages import UpstreamResponse
@@ -48,8 +51,11 @@ class Created:
 class CreatedHold:
     """Holds creating requests, each for its job."""
 
-    def __init__(self, jobs: JobHold, watcher: Watcher, config: SyncConfig) -> None:
+    def __init__(
+        self, jobs: JobHold, following: Following, watcher: Watcher, config: SyncConfig
+    ) -> None:
         self._jobs = jobs
+        self._following = following
         self._watcher = watcher
         self._config = config
 
@@ -57,8 +63,28 @@ class CreatedHold:
         self, exchange: Exchange, created: Created, holding: Holding, place: Place
     ) -> Response:
         """The result, if it comes within the time; else the job, and where its result will be."""
+        leaver = self._leaver(exchange, created.job, by_secret=created.by_secret)
+        with self._following.attend(leaver) as attendance:
+            attendance.last_seen = _last_seen(exchange, created.job)
+            held = await self._held(exchange, created, holding) if holding.seconds > 0 else None
+            if isinstance(held, (Response, Refused)):
+                attendance.last_seen = None
+        return self._response(exchange, created, holding, place, held)
+
+    def follow(self, exchange: Exchange, job: Job, *, by_secret: bool) -> None:
+        """Have the result kept of a job that was just created, whether its client waits or not."""
+        leaver = self._leaver(exchange, job, by_secret=by_secret)
+        self._following.follow(leaver, _last_seen(exchange, job))
+
+    def _response(
+        self,
+        exchange: Exchange,
+        created: Created,
+        holding: Holding,
+        place: Place,
+        held: Response | Refused | Unended | None,
+    ) -> Response:
         job = created.job
-        held = await self._held(exchange, created, holding) if holding.seconds > 0 else None
         match held:
             case Response():
                 place.leave()
@@ -91,6 +117,18 @@ class CreatedHold:
             exchange.reason = failure.code
             return None
 
+    def _leaver(self, exchange: Exchange, job: Job, *, by_secret: bool) -> Leaver:
+        """As who may read the job, whatever the query says of it."""
+        fields, identity = exchange.client.fields, exchange.identity
+        if by_secret:
+            access = secret_access(job.id, job.secret, fields, identity)
+        else:
+            token = credentials(exchange.query, fields)
+            access = JobAccess(job.id, job.customer_name, token, client=identity.key)
+        output_only = result_format(exchange.query, self._config.profile).is_of_output
+        is_readable = by_secret or job.customer_name
+        return Leaver(access, holder(access, identity) if is_readable else None, output_only)
+
     def _access(self, exchange: Exchange, created: Created) -> JobAccess:
         """As the client has it at the result's address."""
         job, fields, identity = created.job, exchange.client.fields, exchange.identity
@@ -112,3 +150,8 @@ class CreatedHold:
             retry_seconds=self._watcher.retry_seconds(task_of(created.job), exchange.held_seconds),
             preferred=holding.fields(has_result=False),
         )
+
+
+def _last_seen(exchange: Exchange, job: Job) -> LastSeen:
+    """Of a job that the exchange has created: it was there at the earliest when that began."""
+    return LastSeen(exchange.started, task_of(job))

@@ -10,7 +10,9 @@ from cachetools import TTLCache
 from gateway.admission.identity.rejection import rejection
 from gateway.errors import OTHER_ORGANIZATION
 from gateway.protocols.theeye.cors import cross_origin_fields
+from gateway.sync.following.following import Leaver
 from gateway.sync.jobs.reader import Found, Refused
+from gateway.sync.looks.lessons import task_of
 from gateway.sync.responses import KnownJob, made_here
 from gateway.sync.watch.state import LastSeen, WaitVerdict
 
@@ -21,9 +23,11 @@ if TYPE_CHECKING:
     from gateway.downstream.exchange import Exchange
     from gateway.errors import Field, Response
     from gateway.protocols.theeye.job import Job
+    from gateway.sync.following.following import Attendance, Following
     from gateway.sync.jobs.access import JobAccess
     from gateway.sync.jobs.reader import Read
     from gateway.sync.kept.results import Results
+    from gateway.sync.looks.lessons import Lessons
     from gateway.sync.looks.run_times import TaskKey
     from gateway.sync.results.formats import Format
     from gateway.sync.results.formatter import Formatter
@@ -43,6 +47,11 @@ class Wanted:
     format: Format
     holder: bytes | None
     """For whom the result is kept, None for nobody."""
+
+    @property
+    def leaver(self) -> Leaver:
+        """Its client, where it leaves before the job has ended."""
+        return Leaver(self.access, self.holder, self.format.is_of_output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +98,11 @@ class Unended:
 
 class JobHold:
     """All in all a hold takes its time and one time limit of the upstream at most: no read begins
-    after the time is up, but for one last look where it is asked for.
+    after the time is up, but for one last look where it is asked for. A job that goes on after it
+    is handed to ``following``.
 
-    ``answered`` is told the status with which the upstream answers a client, ``ended`` of each job
-    that was waited for and has ended: its id, and when the last request began, in the clock's
-    seconds, that did not find it ended.
+    ``answered`` is told the status with which the upstream answers a client; ``lessons`` are taken
+    of each job that was waited for and has ended.
     """
 
     def __init__(
@@ -104,13 +113,15 @@ class JobHold:
         clock: Callable[[], float],
         *,
         formatter: Formatter,
-        ended: Callable[[str, float], None] | None = None,
+        following: Following,
+        lessons: Lessons,
     ) -> None:
         self._results = results
         self._watcher = watcher
         self._answered = answered
         self._formatter = formatter
-        self._ended = ended
+        self._following = following
+        self._lessons = lessons
         self._clock = clock
         self._snapshots: TTLCache[tuple[bytes, str, bytes | None], Snapshot] = TTLCache(
             MAX_RESUMED, RESUME_SECONDS, clock
@@ -128,6 +139,18 @@ class JobHold:
             ResponseTooLarge: the job is larger than may be held here; it is untouched.
             MemoryFull: there is no room for the job, or its result, now.
         """
+        with self._following.attend(wanted.leaver, time.waited_seconds) as attendance:
+            attendance.last_seen = None if snapshot is None else snapshot.last_seen
+            return await self._held(exchange, wanted, time, snapshot, attendance)
+
+    async def _held(
+        self,
+        exchange: Exchange,
+        wanted: Wanted,
+        time: HoldTime,
+        snapshot: Snapshot | None,
+        attendance: Attendance,
+    ) -> Response | Refused | Unended:
         deadline = self._clock() + time.seconds
         needs_read = snapshot is None
         verdict: WaitVerdict | None = None
@@ -139,11 +162,14 @@ class JobHold:
                 read = await self._read(wanted, has_ended=verdict is WaitVerdict.ENDED)
                 if read is None:
                     return _unended(wanted, snapshot, was_drained=True)
+                if _is_final(read):
+                    attendance.last_seen = None
                 final = await self._final(exchange, wanted, read, snapshot)
                 if final is not None:
                     return final
                 if isinstance(read, Found):
                     snapshot, job = _snapshot(read, read_at), read.job
+                    attendance.last_seen = snapshot.last_seen
                 del read
             needs_read = True
             false_alarms += verdict is WaitVerdict.ENDED
@@ -192,18 +218,10 @@ class JobHold:
                 exchange.job_state = read.job.state
                 if read.job.is_finished:
                     if snapshot is not None:
-                        self._learn(read.job, snapshot.last_seen)
+                        self._lessons.take(read.job, snapshot.last_seen.unended_at)
                     made = await self._formatter.result(exchange, read.job, wanted.format)
                     return made_here(made, read.fields)
         return None
-
-    def _learn(self, job: Job, last_seen: LastSeen) -> None:
-        """Of a job that was waited for; one that had ended before says nothing about waits."""
-        if self._ended is not None:
-            self._ended(job.id, last_seen.unended_at)
-        seconds, task = job.run_seconds, task_of(job)
-        if task is not None and seconds is not None:
-            self._watcher.learn(task, job.id, seconds)
 
     async def _read(self, wanted: Wanted, *, has_ended: bool) -> Read | None:
         """The job; None where this process is to stop before it is there."""
@@ -239,9 +257,9 @@ class JobHold:
             exchange.held_seconds += self._clock() - began
 
 
-def task_of(job: Job) -> TaskKey | None:
-    """The task whose run times the job's tell of."""
-    return (job.customer_name, job.task_id) if job.task_id else None
+def _is_final(read: Read) -> bool:
+    """Tell whether there is no more to wait for."""
+    return isinstance(read, Refused) or (isinstance(read, Found) and read.job.is_finished)
 
 
 def _unended(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from gateway.config.timing import Timing
 from gateway.demo.orchestrator import Orchestrator
 from gateway.demo.tasks import Task
 from gateway.sync.kept.seal import new_key
-from tests.support.harness import gateway_before, once
+from tests.support.harness import connected, gateway_before, gateway_timed, once
 from tests.support.replay import until
 
 if TYPE_CHECKING:
@@ -76,6 +80,84 @@ async def test_ten_jobs_of_one_task_are_had_on_another_gateway_by_their_callers_
                 stranger = CALLERS[caller == CALLERS[0]]
                 status, content = await asked(orchestrator, other, job_id, stranger)
                 assert (status, content) == (b"404", b'"job not found"')
+
+
+def created(head: bytes, content: bytes) -> str:
+    assert head.split(b" ")[1] in {b"202", b"303", b"200"}
+    job_id = json.loads(content)["id"]
+    assert isinstance(job_id, str)
+    return job_id
+
+
+def post(orchestrator: Orchestrator, caller: str, query: str, *fields: str) -> bytes:
+    lines = (
+        f"POST /task/{orchestrator.tasks['few'].id}/job{query} HTTP/1.1",
+        "Host: x",
+        "Content-Length: 2",
+        f"Authorization: Bearer {orchestrator.tokens[caller]}",
+        *fields,
+    )
+    return "\r\n".join([*lines, "", "[]"]).encode()
+
+
+LEAVES = {
+    "does not follow its redirect": ("?wait_result=true", ()),
+    "never meant to wait here": ("", ("Prefer: respond-async",)),
+    "gave a key and no more": ("", ("Idempotency-Key: {}",)),
+}
+
+
+@pytest.mark.parametrize("how", LEAVES)
+async def test_ten_jobs_are_had_though_their_callers_left_before_the_end(how: str) -> None:
+    query, fields = LEAVES[how]
+    async with (
+        Orchestrator.serving(tasks=[TASK]) as orchestrator,
+        gateway_timed(Timing(return_seconds=0.0), orchestrator.url) as server,
+    ):
+        following = server._gateway._sync._following
+        jobs = {}
+        for number in range(10):
+            caller = CALLERS[number % 2]
+            keyed = [field.format(number) for field in fields]
+            answer = await once(server.url, post(orchestrator, caller, query, *keyed))
+            job_id = created(*answer)
+            orchestrator.finish(job_id, output=[f"of {job_id}"])
+            await until(lambda: not len(following))
+            jobs[job_id] = caller
+        assert sum(orchestrator.jobs.get(job_id) is None for job_id in jobs) == 5
+        for job_id, caller in jobs.items():
+            status, content = await asked(orchestrator, server, job_id, caller)
+            assert (status, content) == (b"200", f'["of {job_id}"]'.encode())
+            if orchestrator.jobs.get(job_id) is None:
+                stranger = CALLERS[caller == CALLERS[0]]
+                assert (await asked(orchestrator, server, job_id, stranger))[0] == b"404"
+
+
+async def test_client_that_breaks_off_finds_its_result_when_it_is_back() -> None:
+    async with (
+        Orchestrator.serving(tasks=[TASK]) as orchestrator,
+        gateway_timed(Timing(return_seconds=0.0), orchestrator.url) as server,
+    ):
+        sync = server._gateway._sync
+        async with connected(server.url) as client:
+            await client.send(post(orchestrator, "acme-user", "", "Prefer: wait=50"))
+            await until(lambda: sync.watcher.stats().waiters == 1)
+        (job,) = orchestrator.jobs
+        await until(lambda: len(sync._following) == 1)
+        orchestrator.finish(job.id, output=["1"])
+        await until(lambda: not len(sync._following))
+        orchestrator.remove(job.id)
+        assert await asked(orchestrator, server, job.id, "acme-user") == (b"200", b'["1"]')
+
+
+async def test_gateway_stops_while_it_follows_jobs() -> None:
+    async with Orchestrator.serving(tasks=[TASK]) as orchestrator:
+        async with gateway_timed(Timing(return_seconds=0.0), orchestrator.url) as server:
+            message = post(orchestrator, "acme-user", "", "Prefer: respond-async")
+            await once(server.url, message)
+            following = server._gateway._sync._following
+            await until(lambda: server._gateway._sync.watcher.stats().watches == 1)
+        assert not len(following)
 
 
 async def test_redis_shows_nothing_of_a_result(redis_server: RedisServer, tmp_path: Path) -> None:

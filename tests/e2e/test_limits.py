@@ -661,7 +661,7 @@ async def test_flood_of_made_up_tokens_reaches_nobody_and_takes_little(
         for kind in ("create", "other")
         for name, value in (("per_second", "0.001"), ("burst", "200"))
     }
-    variables["limits__create__burst"] = "3"
+    variables |= {"limits__create__burst": "3", "sync__follow_seconds": "0"}
     async with process_before(orchestrator.url, log__access="false", **variables) as gateway:
         heads = [(await once(gateway.url, creating(orchestrator)))[0] for _ in range(4)]
         assert [status(head) for head in heads] == [303] * 3 + [429]

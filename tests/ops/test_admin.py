@@ -37,7 +37,7 @@ async def client(
         signs=signs,
         probe=probe,
     )
-    metrics = Metrics("1", lambda: of_waits(WatcherStats(3, 2, 1, {})))
+    metrics = Metrics("1", lambda: of_waits(WatcherStats(3, 2, 1, {}), 0))
     return await aiohttp_client(admin_app(ProcessVitals(health, metrics)))
 
 

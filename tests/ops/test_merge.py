@@ -129,7 +129,7 @@ def test_page_of_real_workers_has_the_form_asked_for(accept: str) -> None:
         took.add(0.25 * number)
         metrics = Metrics(
             "7",
-            partial(of_waits, WatcherStats(1, 1, 0, {WaitVerdict.ENDED: 2})),
+            partial(of_waits, WatcherStats(1, 1, 0, {WaitVerdict.ENDED: 2}), 0),
             partial(of_upstream, UpstreamStats(PoolStats(2, 1, 0), {}, {"relay": took})),
             partial(of_access_log, number),
         )

@@ -50,7 +50,7 @@ def metrics(push: PushStats | None = None, keys: int | None = 7) -> Metrics:
     results = StoreStats(4, 5000, {"memory": 6, "redis": 1}, 2)
     return Metrics(
         "1.2.3",
-        lambda: of_waits(waits),
+        lambda: of_waits(waits, 13),
         lambda: of_upstream(upstream),
         lambda: of_limits(limits),
         lambda: of_access_log(8),
@@ -132,6 +132,7 @@ def test_metrics_keep_time_held_apart_from_time_handling() -> None:
 def test_metrics_read_what_the_parts_count() -> None:
     found = read(metrics())
     assert found["gateway_waits_in_flight"] == [({}, 3.0)]
+    assert found["gateway_jobs_followed"] == [({}, 13.0)]
     assert found["gateway_waits_total"] == [
         ({"verdict": "ended"}, 7.0),
         ({"verdict": "time_up"}, 2.0),

@@ -9,7 +9,7 @@ from gateway.upstream.connections.pool import PoolStats
 
 def test_parts_that_did_nothing_have_their_metrics_all_the_same() -> None:
     idle = UpstreamStats(PoolStats(0, 0, 0), {}, {})
-    families = [*of_upstream(idle), *of_waits(WatcherStats(0, 0, 0, {}))]
+    families = [*of_upstream(idle), *of_waits(WatcherStats(0, 0, 0, {}), 0)]
     told = {family.name for family in families}
     of_both = {
         row.name.removesuffix("_total")

@@ -14,11 +14,13 @@ from gateway.downstream.exchange import Exchange
 from gateway.errors import BadGateway, ResponseTooLarge
 from gateway.protocols.http.query import split
 from gateway.sync.created_hold import CreatedHold
+from gateway.sync.following.following import Following
 from gateway.sync.held_job import JobHold
 from gateway.sync.jobs.reader import JobReader
 from gateway.sync.jobs.result_reader import ResultReader
 from gateway.sync.kept.memory_results import MemoryResults
 from gateway.sync.kept.results import Results
+from gateway.sync.looks.lessons import Lessons
 from gateway.sync.results.formatter import Formatter
 from gateway.sync.results.parsing import ParsingThread
 from gateway.sync.watch.watcher import Watcher
@@ -122,14 +124,28 @@ def reader(upstream: Requester, max_bytes: int, buffers: Buffers | None = None) 
 def created_hold(upstream: Requester, config: SyncConfig, buffers: Buffers) -> CreatedHold:
     """How clients wait in the request that creates a job."""
     watcher = Watcher(orchestrator(upstream, 100_000, buffers), now, lambda: 0.5, config)
-    hold = JobHold(
-        Results(reader(upstream, 100_000, buffers).read, MemoryResults(now, config)),
+    results = Results(reader(upstream, 100_000, buffers).read, MemoryResults(now, config))
+    following = Following(watcher, results, Lessons(watcher.learn), now, config)
+    return CreatedHold(job_hold(results, watcher, following, config), following, watcher, config)
+
+
+def job_hold(
+    results: Results,
+    watcher: Watcher,
+    following: Following,
+    config: SyncConfig,
+    answered: Callable[[Identity, int, Response | None], None] = lambda _who, _status, _said: None,
+) -> JobHold:
+    """How a request is held for a job."""
+    return JobHold(
+        results,
         watcher,
-        lambda _identity, _status, _said: None,
+        answered,
         now,
         formatter=Formatter(ParsingThread(), config),
+        following=following,
+        lessons=Lessons(watcher.learn),
     )
-    return CreatedHold(hold, watcher, config)
 
 
 def plenty() -> Buffers:

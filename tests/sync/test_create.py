@@ -352,6 +352,38 @@ async def test_creation_with_a_key_asks_for_no_wait_by_that() -> None:
     assert created.kind is not Kind.CREATE
 
 
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_result_is_kept_of_a_job_with_a_key_though_its_client_does_not_wait(
+    leaves: bool,
+) -> None:
+    upstream = TheEye(CREATED, changes_at=20, latency_seconds=0.1)
+    creating = handler(upstream, keyed=keyed())
+    asked = asyncio.get_running_loop().create_task(creating.create(post("", KEY), CreateRoute()))
+    await asyncio.sleep(0.05)
+    if leaves:
+        asked.cancel()
+    await asyncio.sleep(0.1)
+    assert len(creating._hold._following) == 1
+    await asyncio.sleep(30)
+    assert creating._hold._following._results._store.stats().entries == 1  # type: ignore[union-attr]
+
+
+async def test_nothing_is_kept_of_a_job_without_a_key_that_nobody_waits_for() -> None:
+    creating = handler(TheEye(CREATED))
+    assert await creating.create(post(""), CreateRoute()) == Passed()
+    assert not len(creating._hold._following)
+
+
+@pytest.mark.parametrize(("secret", "followed"), [("s", 1), ("", 0)])
+async def test_job_by_secret_is_followed_where_its_secret_is_known(
+    secret: str, followed: int
+) -> None:
+    creating = handler(TheEye(reply(job(lifecycle="ready", secret=secret))), keyed=keyed())
+    created = exchange("POST", "/task/1/secret/x/job", KEY, pieces=[b""])
+    await creating.create(created, CreateRoute(by_secret=True))
+    assert len(creating._hold._following) == followed
+
+
 async def test_wait_is_asked_by_the_content_beside_a_key() -> None:
     creating = handler(TheEye(CREATED), keyed=keyed())
     response = await creating.create(post("", KEY, pieces=[FLAG]), CreateRoute())

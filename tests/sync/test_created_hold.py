@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -178,3 +179,53 @@ async def test_what_is_known_of_the_job_is_its_newest_state() -> None:
     created = post("full", b"wait=20")
     response, _ = await respond(created, Creating(3))
     assert json.loads(response.content)["lifecycle"] == "finished"
+
+
+@pytest.mark.parametrize(
+    ("query", "prefer"),
+    [
+        ("", b"respond-async"),
+        ("", b"wait=3"),
+        ("wait_result=true", b""),
+        ("customer=globex", b"respond-async"),
+    ],
+)
+async def test_result_is_kept_of_a_job_whose_client_never_comes(query: str, prefer: bytes) -> None:
+    upstream = Creating(20)
+    creating = handler(upstream)
+    await creating.create(post(query, prefer), CreateRoute())
+    following = creating._hold._following
+    assert len(following) == 1
+    await asyncio.sleep(30)
+    assert not len(following)
+    read = upstream.asked[-1]
+    assert (read.purpose, read.target) == (Purpose.READ, f"/acme/job/{JOB_ID}")
+    assert following._results._store.stats().entries == 1  # type: ignore[union-attr]
+
+
+async def test_client_that_leaves_in_the_middle_of_its_creating_request_has_its_result_kept() -> (
+    None
+):
+    upstream = Creating(20)
+    creating = handler(upstream)
+    held = asyncio.get_running_loop().create_task(
+        creating.create(post("", b"wait=50"), CreateRoute())
+    )
+    await asyncio.sleep(10)
+    held.cancel()
+    await asyncio.sleep(20)
+    assert creating._hold._following._results._store.stats().entries == 1  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("then", [None, reply(b'"job not found"', 404)])
+async def test_job_that_is_over_is_not_followed(then: UpstreamResponse | None) -> None:
+    creating = handler(Creating(1, then))
+    await creating.create(post("", b"wait=20"), CreateRoute())
+    assert not len(creating._hold._following)
+
+
+async def test_job_of_no_organization_is_not_followed() -> None:
+    nameless = TheEye(reply(job(lifecycle="ready", customer_name="")))
+    creating = handler(nameless)
+    await creating.create(post("", b"respond-async"), CreateRoute())
+    assert not len(creating._hold._following)

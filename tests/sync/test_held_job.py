@@ -2,26 +2,28 @@ import asyncio
 
 import pytest
 
-from gateway.admission.identity.identities import Identity
 from gateway.config import SyncConfig
 from gateway.downstream.exchange import Exchange
-from gateway.errors import Response
-from gateway.sync.held_job import HoldTime, JobHold, Snapshot, Unended, Wanted
+from gateway.errors import Response, ResponseTooLarge
+from gateway.sync.following.following import Following
+from gateway.sync.held_job import HoldTime, Snapshot, Unended, Wanted
 from gateway.sync.jobs.access import job_access
 from gateway.sync.jobs.reader import Refused
 from gateway.sync.kept.memory_results import MemoryResults
 from gateway.sync.kept.results import Results
+from gateway.sync.looks.lessons import Lessons
 from gateway.sync.responses import KnownJob
 from gateway.sync.results.formats import Format
-from gateway.sync.results.formatter import Formatter
-from gateway.sync.results.parsing import ParsingThread
 from gateway.sync.watch.state import LastSeen
 from gateway.sync.watch.watcher import Watcher
+from gateway.upstream.messages.messages import Purpose, UpstreamResponse
+from tests.support.replay import until
 from tests.support.theeye import (
     JOB_ID,
     TheEye,
     exchange,
     finished,
+    job_hold,
     orchestrator,
     plenty,
     reader,
@@ -38,16 +40,12 @@ class Holding:
     def __init__(self, upstream: TheEye) -> None:
         settings = SyncConfig()
         self.watcher = Watcher(orchestrator(upstream, 100_000), now, lambda: 0.5, settings)
-        self.jobs = JobHold(
-            Results(reader(upstream, 100_000).read, MemoryResults(now, settings)),
-            self.watcher,
-            self._answered,
-            now,
-            formatter=Formatter(ParsingThread(), settings),
+        self.store = MemoryResults(now, settings)
+        results = Results(reader(upstream, 100_000).read, self.store)
+        self.following = Following(
+            self.watcher, results, Lessons(self.watcher.learn), now, settings
         )
-
-    def _answered(self, _identity: Identity, _status: int, _said: Response | None) -> None:
-        """Nobody asks."""
+        self.jobs = job_hold(results, self.watcher, self.following, settings)
 
     async def hold(
         self, time: HoldTime, snapshot: Snapshot | None = None
@@ -64,7 +62,7 @@ def held_for() -> Exchange:
 
 def wanted_by(held: Exchange) -> Wanted:
     access = job_access(JOB_ID, held.query, held.client.fields, held.identity, "")
-    return Wanted(access, Format("output"), None)
+    return Wanted(access, Format("output"), b"h" * 16)
 
 
 def just_seen() -> Snapshot:
@@ -105,3 +103,53 @@ async def test_drained_hold_says_what_was_known() -> None:
     assert isinstance(unended := held.result(), Unended)
     assert unended.was_drained
     assert unended.known == KnownJob(JOB_ID, "ready", "in_progress")
+
+
+@pytest.mark.parametrize("snapshot", [True, False])
+async def test_client_that_leaves_has_its_result_kept(snapshot: bool) -> None:
+    upstream = TheEye(changes_at=20)
+    holding = Holding(upstream)
+    held = asyncio.get_running_loop().create_task(
+        holding.hold(HoldTime(60), just_seen() if snapshot else None)
+    )
+    await asyncio.sleep(5)
+    assert not len(holding.following)
+    held.cancel()
+    await asyncio.sleep(0.5)
+    assert len(holding.following) == 1
+    await asyncio.sleep(25)
+    assert not len(holding.following)
+    assert holding.store.stats().entries == 1
+
+
+async def test_client_that_leaves_while_its_result_is_read_has_it_kept_by_that_read() -> None:
+    upstream = TheEye(changes_at=20, latency_seconds=0.4)
+    holding = Holding(upstream)
+    held = asyncio.get_running_loop().create_task(holding.hold(HoldTime(60), just_seen()))
+    await asyncio.sleep(20)
+    await until(lambda: any(asked.purpose is Purpose.READ for asked in upstream.asked))
+    held.cancel()
+    await asyncio.sleep(10)
+    assert sum(asked.purpose is Purpose.READ for asked in upstream.asked) == 1
+    assert holding.store.stats().entries == 1
+    assert not len(holding.following)
+
+
+@pytest.mark.parametrize("first", [reply(finished()), reply(b'"job not found"', 404), None])
+async def test_job_that_its_client_was_not_shown_running_is_not_followed(
+    first: UpstreamResponse | None,
+) -> None:
+    holding = Holding(TheEye(first))
+    await holding.hold(HoldTime(1))
+    assert not len(holding.following)
+
+
+async def test_result_that_is_larger_than_may_be_held_is_looked_for_once_more_at_most() -> None:
+    upstream = TheEye(changes_at=5, then=reply(finished(output=["x" * 200_000])))
+    holding = Holding(upstream)
+    with pytest.raises(ResponseTooLarge):
+        await holding.hold(HoldTime(20))
+    before = len(upstream.asked)
+    await asyncio.sleep(60)
+    assert not len(holding.following)
+    assert len(upstream.asked) - before <= 5

@@ -13,12 +13,11 @@ from gateway.config import SyncConfig
 from gateway.downstream.exchange import Exchange, Kind, Outcome
 from gateway.errors import BadRequest, Field, Response, ResponseTooLarge
 from gateway.protocols.theeye.routes import ResultRoute
-from gateway.sync.held_job import JobHold
+from gateway.sync.following.following import Following
 from gateway.sync.hold import ResultHold
 from gateway.sync.kept.memory_results import MemoryResults
 from gateway.sync.kept.results import Results
-from gateway.sync.results.formatter import Formatter
-from gateway.sync.results.parsing import ParsingThread
+from gateway.sync.looks.lessons import Lessons
 from gateway.sync.watch.watcher import Watcher
 from gateway.upstream.messages.messages import Purpose, UpstreamResponse
 from tests.support.replay import until
@@ -31,6 +30,7 @@ from tests.support.theeye import (
     finished,
     identity_of,
     job,
+    job_hold,
     orchestrator,
     plenty,
     reader,
@@ -56,8 +56,9 @@ class Gateway:
         self.statuses: list[int] = []
         self.store = MemoryResults(now, settings)
         self.results = Results(reader(upstream, 100_000, buffers).read, self.store)
-        formatter = Formatter(ParsingThread(), settings)
-        self.jobs = JobHold(self.results, self.watcher, self._answered, now, formatter=formatter)
+        lessons = Lessons(self.watcher.learn)
+        self.following = Following(self.watcher, self.results, lessons, now, settings)
+        self.jobs = job_hold(self.results, self.watcher, self.following, settings, self._answered)
         self.hold = ResultHold(self.jobs, self.watcher, buffers, settings)
 
     def _answered(self, _identity: Identity, status: int, _said: Response | None) -> None:
@@ -646,14 +647,15 @@ async def test_nothing_is_left_of_many_waits_however_they_ended() -> None:
 
     statuses: Counter[int] = Counter()
 
-    gateway = Gateway(Many(changes_at=12, latency_seconds=0.01))
+    gateway = Gateway(Many(changes_at=12, latency_seconds=0.01), follow_seconds=30.0)
     async with asyncio.TaskGroup() as group:
         for number in range(1000):
             group.create_task(client(gateway, number))
             await asyncio.sleep(0.01)
     assert set(statuses) == {200, 303}
     assert gateway.store.stats().entries
-    await asyncio.sleep(601)
+    await asyncio.sleep(650)
+    assert not len(gateway.following)
     assert is_empty(gateway.watcher)
     assert not gateway.jobs._snapshots
     assert not gateway.watcher._registry._hints

@@ -1,6 +1,7 @@
 """A client's way to one job: whose job it is and what lets the client read it. Pure.
 
-Credentials are repeated upstream exactly as they came, and live as long as their request.
+Credentials are repeated upstream exactly as they came, and live as long as their request, or as its
+job is followed (``sync.following``).
 """
 
 from __future__ import annotations

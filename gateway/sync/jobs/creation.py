@@ -36,12 +36,20 @@ class Creator:
 
 
 class CreationSending:
-    """Of one request, all of whose content has come."""
+    """Of one request, all of whose content has come; ``replied`` is told of the reply, whether the
+    client is still there or not."""
 
-    def __init__(self, creator: Creator, exchange: Exchange, content: bytes) -> None:
+    def __init__(
+        self,
+        creator: Creator,
+        exchange: Exchange,
+        content: bytes,
+        replied: Callable[[UpstreamResponse], None] = lambda _: None,
+    ) -> None:
         self._creator = creator
         self._exchange = exchange
         self._content = content
+        self._replied = replied
         self._heard = Heard()
 
     @property
@@ -69,7 +77,7 @@ class CreationSending:
         buffered.become(2 * len(self._content))
         with buffered:
             try:
-                return await creator.upstream.ask(
+                reply = await creator.upstream.ask(
                     exchange.client.method,
                     exchange.target,
                     fields,
@@ -80,3 +88,5 @@ class CreationSending:
                 )
             finally:
                 exchange.upstream_status, exchange.upstream_seconds = heard.status, heard.seconds
+        self._replied(reply)
+        return reply

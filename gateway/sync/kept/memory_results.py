@@ -65,6 +65,10 @@ class MemoryResults:
         while self._bytes > self._most:
             self._drop(next(iter(self._entries)))
 
+    def has(self, key: ResultKey) -> bool:
+        self._expire()
+        return key in self._entries
+
     async def find(self, key: ResultKey) -> Job | None:
         """The job that is kept under this key; it gets no younger by that."""
         self._expire()

@@ -75,6 +75,9 @@ class RedisResults:
             self._is_writing = True
             self._tasks.spawn(self._write(), name="put results into Redis")
 
+    def has(self, key: ResultKey) -> bool:
+        return self._memory.has(key)
+
     async def find(self, key: ResultKey) -> Job | None:
         return await self._memory.find(key) or await self._stored(key)
 

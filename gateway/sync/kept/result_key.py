@@ -35,6 +35,11 @@ class ResultKey:
         return blake2b(self.context, digest_size=16).hexdigest()
 
 
+def key_of(access: JobAccess, holder: bytes) -> ResultKey:
+    """What the job's result is kept under for a holder."""
+    return ResultKey(holder, access.customer, access.job_id.lower())
+
+
 def holder(access: JobAccess, identity: Identity) -> bytes | None:
     """A hash of what lets this client read the job: the job's secret; organization and user, where
     they are verified, so that a new log-in is nobody new; else the token. None where it has none

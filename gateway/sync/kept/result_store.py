@@ -24,6 +24,10 @@ class ResultStore(Protocol):
         """Put a finished job here; at once, or soon."""
         raise NotImplementedError
 
+    def has(self, key: ResultKey) -> bool:
+        """Tell whether it is in this process's memory."""
+        raise NotImplementedError
+
     async def find(self, key: ResultKey) -> Job | None:
         """The job that was put here under this very key; None also where that cannot be told in
         time."""

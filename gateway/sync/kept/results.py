@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from gateway.protocols.theeye.cors import carried_fields
 from gateway.sync.jobs.reader import Found, Read, Refused
-from gateway.sync.kept.result_key import ResultKey, holder
+from gateway.sync.kept.result_key import holder, key_of
 from gateway.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gateway.admission.identity.identities import Identity
     from gateway.sync.jobs.access import JobAccess
     from gateway.sync.kept.memory_results import StoreStats
+    from gateway.sync.kept.result_key import ResultKey
     from gateway.sync.kept.result_store import ResultStore
 
 
@@ -51,11 +52,15 @@ class Results:
         store = self._store
         if holder is None or store is None:
             return await self._read(access, output_only)
-        key = ResultKey(holder, access.customer, access.job_id.lower())
+        key = key_of(access, holder)
         reading = self._remembered(store, access, key, output_only)
         if has_ended:
             return await asyncio.shield(self._tasks.spawn(reading, name="last read"))
         return await reading
+
+    def has(self, key: ResultKey) -> bool:
+        """Tell whether the result is in this process's memory."""
+        return self._store is not None and self._store.has(key)
 
     def stats(self) -> StoreStats | None:
         """What the store counts, None where there is none."""

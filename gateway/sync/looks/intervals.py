@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 JOINING_SHARE = 0.6
 """Share of its gap after which a poll may be made early, together with others."""
+LEFT_SECONDS = 1.0
+"""The least gap where nobody waits for the end."""
 _JITTER = 0.1
 _MARGIN = 0.75
 """A gap is longer than its share by so many of the shortest: short jobs may be noticed later in
@@ -71,11 +73,20 @@ class Gaps:
         """Ends are told by hints, and polls are only a safety net."""
 
     def seconds(
-        self, age_seconds: float, usual: Usual | None, failures: int, *, is_hinted: bool
+        self,
+        age_seconds: float,
+        usual: Usual | None,
+        failures: int,
+        *,
+        is_hinted: bool,
+        is_left: bool = False,
     ) -> float:
-        """Seconds until the next poll of a job; ``is_hinted``: hints would tell its end."""
+        """Seconds until the next poll of a job; ``is_hinted``: hints would tell its end;
+        ``is_left``: no request waits for it."""
         chance = self._chance()
         seconds = gap(age_seconds, usual, failures, chance, self._config)
+        if is_left:
+            seconds = max(seconds, LEFT_SECONDS)
         if self.is_relaxed and not failures and is_hinted:
             return max(seconds, safety_gap(chance, self._config))
         return seconds

@@ -10,8 +10,8 @@ token.
      ▲                    │ not listed               │                         │
      └────────────────────┴──────── gone, refused, too slow, not listed ◄──────┘
 
-A scout is a key under which somebody waits at this moment. When its last waiter leaves it is the
-scout no more, and nothing that was seen with it counts.
+A scout is a key under which somebody waits at this moment, or a job is followed. When its last
+waiter leaves it is the scout no more, and nothing that was seen with it counts.
 """
 
 from __future__ import annotations

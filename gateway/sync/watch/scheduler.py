@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from gateway.sync.watch.scouting import Request
     from gateway.sync.watch.state import Waiter, Watch
 
-
 MAX_IN_FLIGHT = 16
 _BURST_SECONDS = 0.25
 """The part of a second's budget that may be used at once."""
@@ -160,8 +159,9 @@ class Scheduler:
     def _gap(self, state: PollState, now: float) -> float:
         watch = state.watch
         # Hints do not reach private watches, and one that came may be what could not be made good.
-        is_told = not watch.is_private
-        return self._gaps.seconds(now - watch.born, watch.usual, state.failures, is_hinted=is_told)
+        told, left = not watch.is_private, watch.is_left
+        age = now - watch.born
+        return self._gaps.seconds(age, watch.usual, state.failures, is_hinted=told, is_left=left)
 
     def _plan(self, state: PollState, since: float, least_seconds: float = 0.0) -> None:
         state.planned_at = since

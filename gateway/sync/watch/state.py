@@ -48,12 +48,14 @@ class LastSeen:
 
 @dataclass(eq=False, slots=True)
 class Waiter:
-    """One request that is held."""
+    """One request that is held, or a job that is followed for its client."""
 
     access: JobAccess
     last_seen: LastSeen | None
     verdict: asyncio.Future[WaitVerdict]
     watch: Watch
+    is_left: bool = False
+    """There is no request: the client has left."""
 
     @property
     def has_time_up(self) -> bool:
@@ -92,6 +94,11 @@ class Watch:
     def first(self) -> Waiter:
         """The waiter whose credentials the next poll uses."""
         return next(iter(self.waiters))
+
+    @property
+    def is_left(self) -> bool:
+        """No request waits for the job."""
+        return all(waiter.is_left for waiter in self.waiters)
 
     def rotate(self) -> None:
         """Move the first waiter to the end."""

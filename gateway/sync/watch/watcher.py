@@ -12,8 +12,9 @@ what: each client then reads with its own token, so sharing a poll cannot leak.
                                             │
     verdict ◄───────────── wakes ───────────┘
 
-A client waits in requests one after the other. Between them nothing is polled for it; what it was
-shown, and when, is its ``LastSeen``, so that the next request goes on where the last one ended.
+A client waits in requests one after the other. What it was shown, and when, is its ``LastSeen``, so
+that the next request goes on where the last one ended. Where no other comes soon the job is
+followed, which is a wait without a client (``sync.following``).
 """
 
 from __future__ import annotations
@@ -83,6 +84,7 @@ class Watcher:
         private: bool = False,
         last_seen: LastSeen | None = None,
         false_alarms: int = 0,
+        for_client: bool = True,
     ) -> WaitVerdict:
         """Wait until something changes, for at most ``seconds``.
 
@@ -92,6 +94,7 @@ class Watcher:
         given since then ends the wait at once.
         ``false_alarms``: how many waits in a row ended and the client could read no change. The
         job is polled soon, later after each.
+        ``for_client``: a request waits; else the job is followed, and does not count.
         """
         now = self._clock()
         job_id = access.job_id.lower()
@@ -105,8 +108,15 @@ class Watcher:
             verdict = WaitVerdict.ENDED
         else:
             watch = self._watch(job_id, now - waited_seconds, last_seen, private=private)
-            verdict = await self._joined(watch, access, seconds, last_seen, false_alarms)
-        self._verdicts[verdict] += 1
+            waiter = Waiter(
+                access,
+                last_seen,
+                asyncio.get_running_loop().create_future(),
+                watch,
+                is_left=not for_client,
+            )
+            verdict = await self._joined(waiter, seconds, false_alarms)
+        self._verdicts[verdict] += for_client
         return verdict
 
     def hint(self, job_id: str) -> None:
@@ -158,21 +168,14 @@ class Watcher:
         watch.born = min(watch.born, born)
         return watch
 
-    async def _joined(
-        self,
-        watch: Watch,
-        access: JobAccess,
-        seconds: float,
-        last_seen: LastSeen | None,
-        false_alarms: int,
-    ) -> WaitVerdict:
-        loop = asyncio.get_running_loop()
-        waiter = Waiter(access, last_seen, loop.create_future(), watch)
+    async def _joined(self, waiter: Waiter, seconds: float, false_alarms: int) -> WaitVerdict:
+        watch = waiter.watch
         watch.waiters[waiter] = None
+        loop = asyncio.get_running_loop()
         timer = loop.call_later(seconds, waiter.wake, WaitVerdict.TIME_UP)
         try:
             if watch not in self._scheduler:
-                self._begin(watch, last_seen, false_alarms)
+                self._begin(watch, waiter.last_seen, false_alarms)
             return await waiter.verdict
         finally:
             timer.cancel()
@@ -228,7 +231,7 @@ class Watcher:
 
     def stats(self) -> WatcherStats:
         watches = [*self._registry]
-        waiters = sum(len(watch.waiters) for watch in watches)
+        waiters = sum(not waiter.is_left for watch in watches for waiter in watch.waiters)
         requests = self._scheduler.requests
         polls = sum(requests.sent.values())
         verdicts, looks = dict(self._verdicts), dict(requests.sent)

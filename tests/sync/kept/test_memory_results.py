@@ -84,3 +84,12 @@ def test_size_counts_the_content_and_a_copy_of_it_where_there_is_one() -> None:
     surrogates = job(result={"a": "b" * 1000, "c": "\ud800"})
     assert size(plain) == OVERHEAD_BYTES + len(plain.raw)
     assert size(surrogates) == OVERHEAD_BYTES + 2 * len(surrogates.raw)
+
+
+async def test_store_tells_what_it_has_without_giving_it() -> None:
+    kept = memory(result_seconds=10.0)
+    kept.keep(key(1), job(1))
+    assert (kept.has(key(1)), kept.has(key(2))) == (True, False)
+    await asyncio.sleep(11)
+    assert not kept.has(key(1))
+    assert kept.stats().given == {"memory": 0}

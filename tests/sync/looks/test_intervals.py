@@ -3,7 +3,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.config import SyncConfig
-from gateway.sync.looks.intervals import gap, safety_gap
+from gateway.sync.looks.intervals import LEFT_SECONDS, Gaps, gap, safety_gap
 from gateway.sync.looks.run_times import Usual
 
 CONFIG = SyncConfig()
@@ -88,3 +88,12 @@ def test_gap_doubles_with_each_failure_up_to_the_longest() -> None:
 @given(CHANCES)
 def test_safety_net_is_no_wider_than_it_is_set(chance: float) -> None:
     assert 9 <= safety_gap(chance, CONFIG) <= 10
+
+
+@given(AGES, USUALS, CHANCES)
+def test_job_that_nobody_waits_for_is_polled_no_more_often_than_once_a_second(
+    age: float, usual: Usual | None, chance: float
+) -> None:
+    gaps = Gaps(lambda: chance, CONFIG)
+    awaited = gaps.seconds(age, usual, 0, is_hinted=True)
+    assert gaps.seconds(age, usual, 0, is_hinted=True, is_left=True) == max(awaited, LEFT_SECONDS)

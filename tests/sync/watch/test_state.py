@@ -31,3 +31,17 @@ async def test_first_verdict_stays() -> None:
     waiter.wake(WaitVerdict.TIME_UP)
     waiter.wake(WaitVerdict.ENDED)
     assert verdict.result() is WaitVerdict.TIME_UP
+
+
+@pytest.mark.virtual_time
+async def test_watch_is_left_where_no_request_waits() -> None:
+    watch = Watch(JOB_ID, 0.0)
+    loop = asyncio.get_running_loop()
+    left, held = [
+        Waiter(access(), None, loop.create_future(), watch, is_left=is_left)
+        for is_left in (True, False)
+    ]
+    watch.waiters = dict.fromkeys([left])
+    assert watch.is_left
+    watch.waiters = dict.fromkeys([left, held])
+    assert not watch.is_left
