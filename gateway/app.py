@@ -128,7 +128,7 @@ class Gateway:
 
     @property
     def is_idle(self) -> bool:
-        """No request is being answered, and no answer is still to be sent."""
+        """No request is being answered, and no response is still to be sent."""
         return self._pipeline.is_idle and not self.listener.is_sending
 
     def cut(self) -> None:

@@ -1,4 +1,4 @@
-"""Every failure the gateway answers with, and the one function failure -> answer."""
+"""Every failure the gateway answers with, and the one function failure -> response."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ problems."""
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A whole answer to a client. ``Content-Length`` and ``Date`` are added where missing."""
+    """A whole response to a client. ``Content-Length`` and ``Date`` are added where missing."""
 
     status: int
     content: bytes = b""
@@ -32,7 +32,7 @@ class Response:
     """The status's usual phrase where empty."""
 
     def with_fields(self, *fields: Field) -> Response:
-        """The same answer with more fields at the end."""
+        """The same response with more fields at the end."""
         return Response(self.status, self.content, (*self.fields, *fields), self.reason)
 
 
@@ -60,7 +60,7 @@ class Unauthorized(GatewayError):
 
 class UnknownToken(Unauthorized):
     """Nobody is logged in with the token: the upstream just said so. ``said`` again is the
-    answer."""
+    response."""
 
     code = "UnknownToken"
 
@@ -140,13 +140,13 @@ class MethodNotImplemented(GatewayError):
 
 
 class BadGateway(GatewayError):
-    """The upstream could not be reached, or what it sent is no HTTP answer."""
+    """The upstream could not be reached, or what it sent is not HTTP."""
 
     status, code = 502, "BadGateway"
 
 
 class ResponseTooLarge(BadGateway):
-    """The upstream's answer is larger than may be held here."""
+    """The upstream's response is larger than may be held here."""
 
     code = "ResponseTooLarge"
 
@@ -183,7 +183,7 @@ class GatewayTimeout(GatewayError):
 
 
 class ContentCut(Exception):
-    """A message ended before its content did; once an answer has begun all one can do is cut it."""
+    """A message ended before its content did; once a response has begun it can only be cut."""
 
 
 class ClientGone(ContentCut):
@@ -213,10 +213,10 @@ _URN = "urn:theeye-sync-gateway"
 _NEXT_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
-def answer(error: GatewayError, request_id: str, *, as_problem: bool = False) -> Response:
+def response_of(error: GatewayError, request_id: str, *, as_problem: bool = False) -> Response:
     """TheEye's error shape: ``{"statusCode", "message", "code", "requestId"}``, or a problem.
 
-    Where a token is refused as TheEye would refuse it: what that answers; what the upstream itself
+    Where a token is refused as TheEye would refuse it: that response; what the upstream itself
     has said is never made a problem.
     """
     body: msgspec.Struct | str

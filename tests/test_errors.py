@@ -41,7 +41,7 @@ def test_every_failure_has_a_status_and_a_message_of_its_own(kind: type[GatewayE
 
 
 def test_a_failure_is_answered_in_theeyes_shape() -> None:
-    response = errors.answer(BadRequest('say "ñ"'), "r1")
+    response = errors.response_of(BadRequest('say "ñ"'), "r1")
     assert response == Response(
         400,
         '{"statusCode":400,"message":"say \\"ñ\\"","code":"BadRequest","requestId":"r1"}'.encode(),
@@ -51,14 +51,14 @@ def test_a_failure_is_answered_in_theeyes_shape() -> None:
 
 def test_token_is_refused_in_the_upstreams_own_words() -> None:
     missing = json.loads(exchanges_of("auth_errors")[3]["response"]["body"])
-    assert json.loads(errors.answer(Unauthorized(), "r1").content) == missing
+    assert json.loads(errors.response_of(Unauthorized(), "r1").content) == missing
     said = Response(401, b"{}", reason=b"No")
-    assert errors.answer(UnknownToken(said), "r1") is said
+    assert errors.response_of(UnknownToken(said), "r1") is said
 
 
 def test_a_failures_fields_are_in_its_answer() -> None:
     retry = (b"Retry-After", b"1")
-    response = errors.answer(Overloaded(fields=(retry,)), "r1")
+    response = errors.response_of(Overloaded(fields=(retry,)), "r1")
     assert response.fields == (JSON_CONTENT, retry)
     more = response.with_fields((b"A", b"b"))
     assert more.fields == (JSON_CONTENT, retry, (b"A", b"b"))
@@ -67,7 +67,9 @@ def test_a_failures_fields_are_in_its_answer() -> None:
 def test_a_failure_is_a_problem_for_who_asks_for_one() -> None:
     """RFC 9457, 3.1."""
     retry = (b"Retry-After", b"1")
-    response = errors.answer(Overloaded('say "\u00f1"', fields=(retry,)), "r1", as_problem=True)
+    response = errors.response_of(
+        Overloaded('say "\u00f1"', fields=(retry,)), "r1", as_problem=True
+    )
     assert response.status == 503
     assert response.fields == (PROBLEM_CONTENT, retry)
     assert json.loads(response.content) == {
@@ -82,15 +84,15 @@ def test_a_failure_is_a_problem_for_who_asks_for_one() -> None:
 
 
 def test_a_token_is_refused_as_a_problem_unless_the_upstream_has_spoken() -> None:
-    told = json.loads(errors.answer(Unauthorized(), "r1", as_problem=True).content)
+    told = json.loads(errors.response_of(Unauthorized(), "r1", as_problem=True).content)
     assert (told["status"], told["code"], told["title"]) == (401, "Unauthorized", "Unauthorized")
     said = Response(401, b"{}", reason=b"No")
-    assert errors.answer(UnknownToken(said), "r1", as_problem=True) is said
+    assert errors.response_of(UnknownToken(said), "r1", as_problem=True) is said
 
 
 @pytest.mark.parametrize("kind", all_errors())
 def test_each_problem_has_a_type_and_a_title_of_its_own(kind: type[GatewayError]) -> None:
-    told = json.loads(errors.answer(kind(), "r1", as_problem=True).content)
+    told = json.loads(errors.response_of(kind(), "r1", as_problem=True).content)
     assert told["type"].endswith(f":{kind.code}")
     assert re.fullmatch(r"[A-Z][a-z]+( [a-z]+)*", told["title"])
     assert told["title"].replace(" ", "").lower() == kind.code.lower()

@@ -41,7 +41,7 @@ class Outcome(StrEnum):
     """The gateway has nothing to answer with: its own 500, 502, 504."""
     CLIENT_CLOSED = "client_closed"
     CUT = "cut"
-    """The answer had begun and could not be completed, so the client's connection was cut."""
+    """The response had begun and could not be completed, so the client's connection was cut."""
     DRAINED = "drained"
     """A held request was handed back because this process is about to stop."""
 
@@ -107,9 +107,9 @@ class Exchange:
         """Why the client does not get what it asked for, where that is the gateway's doing: its
         error's code, or a word like one."""
         self.upstream_status = 0
-        """Of the upstream's last answer to a request for this one; 0 where there was none."""
+        """Of the upstream's last response to a request for this one; 0 where there was none."""
         self.upstream_seconds = 0.0
-        """How long the upstream took to begin such answers, or to fail; all of them together."""
+        """How long the upstream took to begin such responses, or to fail; all of them together."""
         self.job_id = ""
         self.job_state = ""
         self.admission: Admission | None = None

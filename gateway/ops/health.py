@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FRESH_SECONDS = 2.0
 PROBE_SECONDS = 1.0
-"""Kubernetes gives a probe one second by default; the answer should name the reason before."""
+"""Kubernetes gives a probe one second by default; the response should name the reason before."""
 GRACE_SECONDS = 5.0
 """An upstream that restarts this quickly takes no replica out of service."""
 

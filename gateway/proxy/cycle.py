@@ -210,10 +210,10 @@ class Cycle:
             exchange.outcome = Outcome.CLIENT_CLOSED
         elif isinstance(failure, ContentCut):
             exchange.reason = exchange.reason or CONTENT_CUT
-            _log.warning("request %s: answer cut: %s", exchange.request_id, failure)
+            _log.warning("request %s: response cut: %s", exchange.request_id, failure)
         else:
             exchange.reason = exchange.reason or GatewayError.code
-            _log.error("request %s: answer failed", exchange.request_id, exc_info=failure)
+            _log.error("request %s: response failed", exchange.request_id, exc_info=failure)
         client.cut()
 
     def _end(self) -> None:

@@ -1,5 +1,5 @@
-"""``Max-Forwards``: how far a TRACE or OPTIONS may go, and its answer where that is not beyond here
-(RFC 9110, 7.6.2, 9.3.7 and 9.3.8). Other methods' is left as it is."""
+"""``Max-Forwards``: how far a TRACE or OPTIONS may go, and its response where that is
+not beyond here (RFC 9110, 7.6.2, 9.3.7 and 9.3.8). Other methods' is left as it is."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def forwarded_once(fields: list[Field], left: int) -> list[Field]:
 
 
 def final_response(method: str, target: str, fields: Sequence[Field]) -> Response:
-    """The answer of the last recipient.
+    """The response of the last recipient.
 
     To TRACE it is the request as it was received, but for what of its target is secret and the
     fields that speak of a secret: scripts of a browser must not get to see those.

@@ -55,7 +55,7 @@ class Observer(Protocol):
 class Hold(Protocol):
     """Answers requests for results."""
 
-    async def answer(self, exchange: Exchange, route: ResultRoute) -> Response:
+    async def respond(self, exchange: Exchange, route: ResultRoute) -> Response:
         """The response; raises GatewayError where there is none."""
         raise NotImplementedError
 
@@ -63,7 +63,7 @@ class Hold(Protocol):
 class Deletion(Protocol):
     """Answers requests to cancel a job."""
 
-    async def answer(self, exchange: Exchange, route: CancelRoute) -> Response:
+    async def respond(self, exchange: Exchange, route: CancelRoute) -> Response:
         """The response; raises GatewayError where there is none."""
         raise NotImplementedError
 
@@ -225,7 +225,7 @@ class Pipeline:
             case ResultRoute() | CancelRoute() as route:
                 return await self._result(exchange, route)
             case PreflightRoute():
-                return await self._preflights.answer(exchange)
+                return await self._preflights.respond(exchange)
             case CreateRoute() as route:
                 created = await self._create.create(exchange, route)
                 if isinstance(created, Response):
@@ -239,13 +239,13 @@ class Pipeline:
         if isinstance(route, ResultRoute):
             response = await self._held(exchange, route)
         else:
-            response = await self._deletion.answer(exchange, route)
+            response = await self._deletion.respond(exchange, route)
         return _exposed(exchange.client, reworded(exchange, response))
 
     async def _held(self, exchange: Exchange, route: ResultRoute) -> Response:
         job_id = route.job_id.lower()
         with self._checks.place(exchange, job_id) as place:
-            response = await self._hold.answer(exchange, route)
+            response = await self._hold.respond(exchange, route)
             if value(response.fields, b"location") is not None:
                 place.keep(job_id)
             return response

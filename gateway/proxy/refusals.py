@@ -51,7 +51,7 @@ def response_to(exchange: Exchange, failure: GatewayError) -> Response:
     if isinstance(failure, MemoryFull):
         exchange.limit = BUFFERED_BYTES
     client = exchange.client
-    response = errors.answer(failure, exchange.request_id, as_problem=accepts_problem(client))
+    response = errors.response_of(failure, exchange.request_id, as_problem=accepts_problem(client))
     first = carried_fields(value(client.fields, b"origin"), response.fields)
     last: tuple[Field, ...] = ()
     if not isinstance(failure, UnknownToken):

@@ -1,4 +1,4 @@
-"""Pass-through: the request goes upstream and the answer back, both streamed, both untouched."""
+"""Pass-through: the request goes upstream and the response back, both streamed, both untouched."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Resumed:
 class Relay:
     """Forwards one request after the other; keeps nothing between them.
 
-    ``identities`` learn from the upstream's answers, and say whose share of its connections a
+    ``identities`` learn from the upstream's responses, and say whose share of its connections a
     request takes.
     """
 
@@ -63,7 +63,7 @@ class Relay:
         return self._upstream.exchange(outbound, (content or client) if client.has_content else b"")
 
     def pass_whole(self, exchange: Exchange, forwarded: UpstreamExchange) -> bool:
-        """Write the answer to the client if it is complete; else nothing was done.
+        """Write the response to the client if it is complete; else nothing was done.
 
         Raises:
             ClientGone: there is nobody to write to.
@@ -79,11 +79,11 @@ class Relay:
         return True
 
     async def relay(self, exchange: Exchange, forwarded: UpstreamExchange) -> None:
-        """Forward the request, if it was not sent, and write the answer to the client.
+        """Forward the request, if it was not sent, and write the response to the client.
 
         Raises:
-            GatewayError: there is no answer; nothing was written.
-            ContentCut: the answer broke off after it had begun.
+            GatewayError: there is no response; nothing was written.
+            ContentCut: the response broke off after it had begun.
         """
         client = exchange.client
         try:

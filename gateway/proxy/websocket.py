@@ -51,7 +51,7 @@ class WebSocketRelay:
         self._idle_seconds = tunnel_idle_seconds
 
     async def relay(self, exchange: Exchange) -> None:
-        """Ask upstream for the upgrade, pass its answer on, then the bytes of both sides.
+        """Ask upstream for the upgrade, pass its response on, then the bytes of both sides.
 
         Raises:
             GatewayError, ContentCut: as ``Relay.relay``.
@@ -114,7 +114,7 @@ class WebSocketRelay:
                     client.write(chunk)
                     await client.drain()
         except ContentCut:
-            # Either end may just hang up: there is no answer left that could be incomplete.
+            # Either end may just hang up: there is no response left that could be incomplete.
             pass
         finally:
             connection.when_writable = None

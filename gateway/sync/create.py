@@ -180,7 +180,7 @@ class CreateAndWait:
     ) -> Made:
         """What the upstream says to the one request that makes the job."""
         assert exchange.buffered is not None
-        # The answer repeats the arguments. Once the job exists it is too late to refuse it.
+        # The response repeats the arguments. Once the job exists it is too late to refuse it.
         exchange.buffered.grow(len(content))
         if key is None or self._keyed is None:
             sending = CreationSending(self._creator, exchange, content)

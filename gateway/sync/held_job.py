@@ -73,7 +73,7 @@ class Snapshot:
     known: KnownJob
     last_seen: LastSeen
     fields: tuple[Field, ...]
-    """What answers about the job carry of those that came with it."""
+    """What responses about the job carry of those that came with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Unended:
     """This process is to stop; else the time is up."""
     known: KnownJob
     carried: tuple[Field, ...]
-    """What answers about the job carry of the upstream's fields, or as those would be."""
+    """What responses about the job carry of the upstream's fields, or as those would be."""
     snapshot: Snapshot | None = None
     """None where the client has not been shown the job."""
     job: Job | None = None

@@ -56,7 +56,7 @@ class ResultHold:
         self._buffers = buffers
         self._config = config
 
-    async def answer(self, exchange: Exchange, route: ResultRoute) -> Response:
+    async def respond(self, exchange: Exchange, route: ResultRoute) -> Response:
         """
         Raises:
             BadRequest: a parameter of the wait, a preference or the organization is wrong.

@@ -20,12 +20,12 @@ MOST_BYTES: Final = 64 * 1024
 
 
 class Preflights:
-    """Asks the upstream and completes its response. ``forwarded`` makes the request to send."""
+    """Sends a preflight upstream, completes the response; ``forwarded`` makes what is sent."""
 
     def __init__(self, forwarded: Callable[[Exchange], UpstreamExchange]) -> None:
         self._forwarded = forwarded
 
-    async def answer(self, exchange: Exchange) -> Response:
+    async def respond(self, exchange: Exchange) -> Response:
         """The upstream's response with what the gateway understands; another than a success as it
         is. While the upstream has none: what TheEye would say, so that the request itself gets an
         error that its script may read.

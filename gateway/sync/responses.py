@@ -72,7 +72,7 @@ def timed_out(status: int, job: KnownJob, carried: tuple[Field, ...]) -> Respons
 
 
 def made_here(response: Response, carried: tuple[Field, ...]) -> Response:
-    """The answer, behind the carried fields but for a ``Server`` where the task has chosen one."""
+    """The response, behind the carried fields but for ``Server`` where the task has chosen one."""
     if value(response.fields, b"server") is not None:
         carried = tuple(without(carried, b"server"))
     return Response(response.status, response.content, (*carried, *response.fields, NO_STORE))

@@ -105,7 +105,7 @@ class Upstream:
             config=self.config,
         )
 
-    async def ask(
+    async def request(
         self,
         method: str,
         target: str,
@@ -160,7 +160,7 @@ class Upstream:
             kept.append((b"Content-Length", b"%d" % len(body)))
         reply = UpstreamResponse(head.status, head.reason, kept, body)
         if is_own and codings(kept):
-            # It was asked not to have any. In a thread: zlib lets the others run meanwhile.
+            # It was requested without any. In a thread: zlib lets the others run meanwhile.
             if make_room is not None:
                 make_room(max_bytes - len(body))
             return await asyncio.to_thread(_plain, reply, max_bytes)

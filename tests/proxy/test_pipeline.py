@@ -32,7 +32,7 @@ class Stage:
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
 
-    async def answer(self, exchange: Exchange, _route: ResultRoute) -> Response:
+    async def respond(self, exchange: Exchange, _route: ResultRoute) -> Response:
         return await self._answer(exchange)
 
 
@@ -118,7 +118,7 @@ async def test_answer_that_cannot_be_written_is_cut(caplog: pytest.LogCaptureFix
         with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
             await client.answer()
     assert [one.outcome for one in observed] == [Outcome.CUT]
-    assert "answer failed" in caplog.text
+    assert "response failed" in caplog.text
 
 
 async def test_client_that_leaves_is_told_of_once() -> None:

@@ -76,7 +76,7 @@ async def gateway_timed(
 
 @dataclass(frozen=True)
 class Shown:
-    """One answer as a client saw it."""
+    """One response as a client saw it."""
 
     status: int
     reason: str
@@ -113,7 +113,7 @@ def has_ipv6() -> bool:
 
 
 async def curl(*arguments: str, content: bytes = b"") -> list[Shown]:
-    """Every answer curl got, without interim ones. Of redirects it follows it shows no content.
+    """Every response curl got, without interim ones. Of redirects it follows it shows no content.
 
     Raises:
         AssertionError: curl failed, with its exit status in the message.
@@ -167,12 +167,12 @@ class RawClient:
         await self.writer.drain()
 
     async def head(self) -> bytes:
-        """The next answer's head."""
+        """The next response's head."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await self.reader.readuntil(b"\r\n\r\n")
 
     async def answer(self) -> tuple[bytes, bytes]:
-        """The next answer's head and content, which has a length or comes in chunks."""
+        """The next response's head and content, which has a length or comes in chunks."""
         head = await self.head()
         if found := re.search(rb"(?i)\r\ncontent-length: (\d+)", head):
             return head, await self.reader.readexactly(int(found[1]))
@@ -209,14 +209,14 @@ async def connected(url: str, tls: SSLContext | None = None) -> AsyncIterator[Ra
 
 
 async def once(url: str, message: bytes, tls: SSLContext | None = None) -> tuple[bytes, bytes]:
-    """One request on a connection of its own: its answer's head and content."""
+    """One request on a connection of its own: its response's head and content."""
     async with connected(url, tls) as client:
         await client.send(message)
         return await client.answer()
 
 
 def without_what_varies(content: bytes) -> bytes:
-    """The content of an embedded orchestrator's answer without job ids and times."""
+    """The content of an embedded orchestrator's response without job ids and times."""
     return _TIME.sub(b"TIME", _JOB_ID.sub(b"JOB", content))
 
 

@@ -50,14 +50,14 @@ class Record:
 class Unheld:
     """Has no result of any job."""
 
-    async def answer(self, exchange: Exchange, route: ResultRoute) -> Response:
+    async def respond(self, exchange: Exchange, route: ResultRoute) -> Response:
         raise BadGateway(f"no result of {route.job_id} for {exchange.request_id}")
 
 
 class Undeleted:
     """Cancels no job."""
 
-    async def answer(self, exchange: Exchange, route: CancelRoute) -> Response:
+    async def respond(self, exchange: Exchange, route: CancelRoute) -> Response:
         raise BadGateway(f"{route.job_id} is not cancelled for {exchange.request_id}")
 
 

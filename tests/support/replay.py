@@ -1,4 +1,4 @@
-"""Replays recorded exchanges against an orchestrator, and says where its answers differ."""
+"""Replays recorded exchanges against an orchestrator, and says where its responses differ."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class Replay:
     """One scenario; recorded job ids become those of its own jobs.
 
     ``send`` gives a request to a server, the orchestrator's own unless another is given, and
-    returns the answer.
+    returns the response.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class Replay:
                 self._end(job_id)
 
     async def differences(self, exchange: dict[str, Any]) -> list[str]:
-        """How the answer to an exchange's request differs from the recorded one."""
+        """How the response to an exchange's request differs from the recorded one."""
         request = exchange["request"]
         if "/cancel" not in request["line"]:
             for job_id in _JOB_ID.findall(request["line"]):
@@ -168,7 +168,7 @@ class Replay:
         return self._orchestrator.create(name, *arguments, caller=caller).id
 
     async def _bring(self, job_id: str, shown: Any) -> None:
-        """Bring a job to where the recorded answer shows it."""
+        """Bring a job to where the recorded response shows it."""
         job = self._orchestrator.jobs.get(self._ids[job_id])
         if not isinstance(job, WorkflowJob):
             self._end(job_id)
@@ -250,7 +250,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def ask(url: str, message: bytes) -> Response:
-    """Sends a request as it is and reads the answer off the wire."""
+    """Sends a request as it is and reads the response off the wire."""
     address = urlsplit(url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     try:
@@ -300,7 +300,7 @@ def _planned(arguments: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def _recorded_jobs(exchanges: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The jobs the recorded answers show, each as it was last and most fully seen."""
+    """The jobs the recorded responses show, each as it was last and most fully seen."""
     jobs: dict[str, dict[str, Any]] = {}
     for exchange in exchanges:
         line = exchange["request"]["line"]
@@ -316,7 +316,7 @@ def _recorded_jobs(exchanges: list[dict[str, Any]]) -> dict[str, dict[str, Any]]
 
 
 def _foreign_jobs(exchanges: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The jobs of the other organization; no answer shows them."""
+    """The jobs of the other organization; no response shows them."""
     lines = [
         exchange["request"]["line"]
         for exchange in exchanges

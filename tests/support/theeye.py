@@ -43,7 +43,7 @@ LOOKUP_FAILED = (
     b'{"stack":"authentication failed: authentication failed\\n    at Strategy._verify",'
     b'"message":"authentication failed","name":"authentication failed","body":"","statusCode":404}'
 )
-"""TheEye's answer while its session service fails (recording auth_gateway_status)."""
+"""TheEye's response while its session service fails (recording auth_gateway_status)."""
 
 
 def job(**members: Any) -> bytes:
@@ -84,7 +84,7 @@ class TheEye:
     latency_seconds: float = 0.0
     asked: list[Asked] = field(default_factory=list)
 
-    async def ask(
+    async def request(
         self,
         method: str,
         target: str,
@@ -171,7 +171,7 @@ def exchange(
 
 
 def shown(response: Response) -> dict[str, str]:
-    """The answer's fields by name, for reading; no name may come twice."""
+    """The response's fields by name, for reading; no name may come twice."""
     names = [name.decode() for name, _ in response.fields]
     assert len(set(names)) == len(names)
     return {name.decode(): value.decode() for name, value in response.fields}

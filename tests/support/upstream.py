@@ -81,7 +81,7 @@ async def upstream_doing(serve: Serve) -> AsyncIterator[Script]:
 
 @asynccontextmanager
 async def upstream_answering(*answers: bytes, close: bool = False) -> AsyncIterator[Script]:
-    """One answer per request, over all connections; the last goes on being given."""
+    """One response per request, over all connections; the last goes on being given."""
     seen: list[bytes] = []
 
     async def serve(peer: Peer) -> None:

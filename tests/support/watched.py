@@ -46,7 +46,7 @@ class Request:
 
 @dataclass(slots=True)
 class Watched:
-    """``says`` and ``lists`` come first; without an answer of theirs a job runs until it ends."""
+    """``says`` and ``lists`` come first; without a response of theirs a job runs until it ends."""
 
     ends: dict[str, float] = field(default_factory=dict)
     """When a job ends, by its id."""

@@ -32,10 +32,10 @@ class Creating(TheEye):
     def __init__(self, seconds: float, then: UpstreamResponse | None = None) -> None:
         super().__init__(SECOND, now() + seconds, then or reply(finished()))
 
-    async def ask(self, *arguments: Any, **named: Any) -> UpstreamResponse:
+    async def request(self, *arguments: Any, **named: Any) -> UpstreamResponse:
         if named["purpose"] is Purpose.CREATE:
-            return await TheEye(CREATED, asked=self.asked).ask(*arguments, **named)
-        return await super().ask(*arguments, **named)
+            return await TheEye(CREATED, asked=self.asked).request(*arguments, **named)
+        return await super().request(*arguments, **named)
 
 
 def post(query: str = "", *prefer: bytes) -> Exchange:

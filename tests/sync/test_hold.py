@@ -65,7 +65,7 @@ class Gateway:
         self.statuses.append(status)
 
     async def answer(self, held: Exchange, job_id: str = JOB_ID, secret: str = "") -> Response:
-        return await self.hold.answer(held, ResultRoute(job_id, secret))
+        return await self.hold.respond(held, ResultRoute(job_id, secret))
 
 
 def get(query: str, fields: tuple[Field, ...] = (), **options: Any) -> Exchange:
@@ -553,8 +553,10 @@ async def test_job_is_read_again_where_nobody_was_shown_it_for_long() -> None:
 class Hasty(TheEye):
     """Lists say of every job that it has ended."""
 
-    async def ask(self, method: str, target: str, *rest: Any, **options: Any) -> UpstreamResponse:
-        response = await TheEye.ask(self, method, target, *rest, **options)
+    async def request(
+        self, method: str, target: str, *rest: Any, **options: Any
+    ) -> UpstreamResponse:
+        response = await TheEye.request(self, method, target, *rest, **options)
         ids = re.findall(r"=([0-9a-f]{24})", target)
         listed = [{"id": job_id, "lifecycle": "finished"} for job_id in ids]
         return reply(json.dumps(listed).encode()) if ids else response
@@ -563,8 +565,10 @@ class Hasty(TheEye):
 class Many(Hasty):
     """Has every job that it is asked for."""
 
-    async def ask(self, method: str, target: str, *rest: Any, **options: Any) -> UpstreamResponse:
-        response = await Hasty.ask(self, method, target, *rest, **options)
+    async def request(
+        self, method: str, target: str, *rest: Any, **options: Any
+    ) -> UpstreamResponse:
+        response = await Hasty.request(self, method, target, *rest, **options)
         asked_for = target.partition("?")[0][-24:].encode()
         return replace(response, content=response.content.replace(JOB_ID.encode(), asked_for))
 

@@ -32,7 +32,7 @@ async def answering(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 async def asked(url: str, ca_file: str = "") -> bytes:
     upstream = Upstream(UpstreamConfig(url=url, ca_file=ca_file), time.monotonic)
     try:
-        reply = await upstream.ask("GET", "/", (), purpose=Purpose.READ, max_bytes=1000)
+        reply = await upstream.request("GET", "/", (), purpose=Purpose.READ, max_bytes=1000)
         assert await upstream.probe(5)
     finally:
         upstream.close()

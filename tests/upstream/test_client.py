@@ -48,7 +48,7 @@ async def reaching(url: str, **limits: float) -> AsyncIterator[Upstream]:
 
 
 async def get(upstream: Upstream, method: str = "GET", content: bytes = b"") -> tuple[int, bytes]:
-    reply = await upstream.ask(
+    reply = await upstream.request(
         method, "/x?y=%20", (), content, purpose=Purpose.READ, max_bytes=1 << 20
     )
     return reply.status, reply.content
@@ -246,7 +246,7 @@ async def test_a_cancellation_that_met_a_stale_connection_is_never_sent_again() 
     async with upstream_doing(close_after_the_first) as script, reaching(script.url) as upstream:
         assert await get(upstream) == (200, b"ok")
         with pytest.raises(BadGateway):
-            await upstream.ask("PUT", "/", (), purpose=Purpose.CANCEL, max_bytes=100)
+            await upstream.request("PUT", "/", (), purpose=Purpose.CANCEL, max_bytes=100)
         assert script.connections == 1
 
 
@@ -476,7 +476,7 @@ async def test_reading_for_ourselves_asks_for_no_coding_and_undoes_one_that_come
     purpose: Purpose,
 ) -> None:
     async with upstream_answering(zipped(b"a job")) as script, reaching(script.url) as upstream:
-        reply = await upstream.ask("GET", "/", (), purpose=purpose, max_bytes=1000)
+        reply = await upstream.request("GET", "/", (), purpose=purpose, max_bytes=1000)
         [head] = script.heads
     assert head.endswith(b"\r\nAccept-Encoding: identity\r\n\r\n")
     assert reply.content == b"a job"
@@ -486,7 +486,7 @@ async def test_reading_for_ourselves_asks_for_no_coding_and_undoes_one_that_come
 async def test_job_that_is_created_for_a_client_comes_in_the_coding_that_the_client_takes() -> None:
     accepted = ((b"Accept-Encoding", b"gzip"),)
     async with upstream_answering(zipped(b"a job")) as script, reaching(script.url) as upstream:
-        reply = await upstream.ask(
+        reply = await upstream.request(
             "POST", "/", accepted, b"[]", purpose=Purpose.CREATE, max_bytes=1000
         )
         [head] = script.heads

@@ -110,7 +110,7 @@ class KeySet:
         except NoKeys as failure:
             self._failed(str(failure))
         except TimeoutError:
-            self._failed("no answer in time")
+            self._failed("no response in time")
         except Exception as failure:
             # Whatever is wrong with what answers there: the next fetch may find it mended.
             self._failed(type(failure).__name__)

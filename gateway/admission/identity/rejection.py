@@ -45,7 +45,7 @@ def is_failed_lookup(content: bytes) -> bool:
 def rejection(
     status: int, reason: bytes, fields: Iterable[Field], content: bytes
 ) -> Response | None:
-    """The answer to be given again; None where it does not say that nobody is logged in with the
+    """The response to be given again; None where it does not say that nobody is logged in with the
     token, or not in the plain form in which everybody could read it."""
     if status != 401 or not content:
         return None

@@ -22,7 +22,7 @@ LOOK_SECONDS = 1.0
 PATIENCE_SECONDS = 5.0
 """How long a request may wait, and nothing be answered, until the upstream is doubted."""
 REFUSALS, REFUSING_SECONDS = 5, 1.0
-"""So many answers of 5xx, over so long and with no other between, are a refusal of everything."""
+"""So many responses of 5xx, over so long and with no other between, are a refusal of everything."""
 QUIET_SECONDS = 10.0
 """Troubles that follow sooner upon the last told are told only if they last."""
 _TOLD = {

@@ -1,4 +1,4 @@
-"""The fields of our own answers that are as the upstream's: its Access-Control ones, so that
+"""The fields of our own responses that are as the upstream's: its Access-Control ones, so that
 browsers may read and follow them, and its name."""
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class Cancelled:
     job: Job
     """As it stood before."""
     fields: tuple[Field, ...]
-    """What answers about the job carry."""
+    """What responses about the job carry."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ class JobCancels:
         return Way(access.job_id, partial(self._read, access, holder), partial(self._send, access))
 
     async def _send(self, access: JobAccess) -> UpstreamResponse:
-        return await self._upstream.ask(
+        return await self._upstream.request(
             "PUT",
             cancel_target(access),
             [*access.request_fields, _NO_CONTENT],

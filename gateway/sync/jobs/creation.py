@@ -77,7 +77,7 @@ class CreationSending:
         buffered.become(2 * len(self._content))
         with buffered:
             try:
-                reply = await creator.upstream.ask(
+                reply = await creator.upstream.request(
                     exchange.client.method,
                     exchange.target,
                     fields,

@@ -54,7 +54,7 @@ _OTHER_ORGANIZATION = 409
 class Requester(Protocol):
     """Sends requests of the gateway's own upstream."""
 
-    async def ask(
+    async def request(
         self,
         method: str,
         target: str,
@@ -152,7 +152,7 @@ class JobReader:
         """
         with self._buffers.of(accesses[0].client) as held:
             try:
-                reply = await self._upstream.ask(
+                reply = await self._upstream.request(
                     "GET",
                     list_target(accesses, only_ended=only_ended),
                     accesses[0].poll_fields,
@@ -170,7 +170,7 @@ class JobReader:
         """Poll the jobs of a range in one request; of ``access`` its job does not count."""
         with self._buffers.of(access.client) as held:
             try:
-                reply = await self._upstream.ask(
+                reply = await self._upstream.request(
                     "GET",
                     range_target(access, ids),
                     access.poll_fields,
@@ -196,7 +196,7 @@ class JobReader:
     async def _ask(self, access: JobAccess, purpose: Purpose) -> Read:
         with self._buffers.of(access.client) as held:
             try:
-                reply = await self._upstream.ask(
+                reply = await self._upstream.request(
                     "GET",
                     access.target,
                     access.request_fields,

@@ -85,7 +85,7 @@ class ResultReader:
     async def _ask(self, access: JobAccess, target: str) -> UpstreamResponse | None:
         with self._buffers.of(access.client) as held:
             try:
-                return await self._upstream.ask(
+                return await self._upstream.request(
                     "GET",
                     target,
                     access.request_fields,

@@ -1,7 +1,7 @@
 """Finished jobs in a Redis that several gateways share, and in this process's memory.
 
-A job is put into memory at once and into Redis soon, by a task of its own: no answer waits for it.
-It is sealed there and bound to its key, so that whoever can read or write in that Redis neither
+A job is put into memory at once and into Redis soon, by a task of its own: no response waits for
+it. It is sealed there and bound to its key, so that whoever can read or write in that Redis neither
 learns of a job nor can give one to another client. Redis is asked only for what is not in memory.
 """
 

@@ -216,7 +216,7 @@ def _not_parsed(job: Job, profile: Profile, details: str) -> bytes:
 
 
 def _task_response(response: dict[str, Any]) -> _Parsed:
-    """The status, fields and content a task chose for its answer."""
+    """The status, fields and content a task chose for its response."""
     status = _status(response, ("statusCode",))
     fields = task_fields(response.get("headers"))
     if "body" not in response:

@@ -27,7 +27,7 @@ class Formatter:
         self._parse_bytes = config.parse_bytes
 
     async def result(self, exchange: Exchange, job: Job, wanted: Format) -> Response:
-        """The answer to a result request; from then on ``exchange.buffered`` has its content, and
+        """The response to a result request; from then on ``exchange.buffered`` has its content, and
         nothing else.
 
         Raises:

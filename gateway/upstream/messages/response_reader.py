@@ -167,7 +167,7 @@ class ResponseReader:
         # This one and the parser would keep each other until the collector comes, which is rare.
         self._parser = httptools.HttpResponseParser(None)
         if self.state is not states.AWAITED:
-            self.fail(ContentCut("the upstream closed the connection within its answer"))
+            self.fail(ContentCut("the upstream closed the connection within its response"))
         elif self.served > 1 and not self._head_bytes:
             self.fail(StaleConnection())
         else:

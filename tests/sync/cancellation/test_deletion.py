@@ -50,10 +50,10 @@ class Upstream(TheEye):
 
     cancelled: UpstreamResponse | None = DONE
 
-    async def ask(self, method: str, *given: object, **options: object) -> UpstreamResponse:
+    async def request(self, method: str, *given: object, **options: object) -> UpstreamResponse:
         if method == "PUT":
             self.first = self.cancelled
-        return await super().ask(method, *given, **options)  # type: ignore[arg-type]
+        return await super().request(method, *given, **options)  # type: ignore[arg-type]
 
 
 class Deletions:
@@ -82,7 +82,7 @@ class Deletions:
         self.statuses.append((status, said is not None))
 
     async def answer(self, asked: Exchange, job_id: str = JOB_ID) -> Response:
-        return await self.deletion.answer(asked, CancelRoute(job_id))
+        return await self.deletion.respond(asked, CancelRoute(job_id))
 
     @property
     def methods(self) -> list[str]:

@@ -54,7 +54,7 @@ class TheEye:
         self._output = output
         self.asked: list[tuple[str, list[Field]]] = []
 
-    async def ask(
+    async def request(
         self,
         method: str,
         target: str,
