@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("backoff", "config", "durations"),
     ("tasks",),
-    ("descriptors", "redis_client"),
+    ("descriptors", "redis"),
     ("protocols.http", "protocols.negotiation"),
     ("protocols.theeye",),
     ("wording",),

@@ -6,8 +6,8 @@ import random
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gateway import redis_client
 from gateway.ops import parts
+from gateway.redis import client as redis_client
 from gateway.sync.cancellation.canceller import Canceller
 from gateway.sync.cancellation.deletion import ResultDeletion
 from gateway.sync.cancellation.job_cancel import JobCancels

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from yarl import URL
 
-from gateway import redis_client
 from gateway.admission.identity import key_files
 from gateway.admission.identity.key_files import UnusableKey
 from gateway.downstream.listening.tls import Certificate, UnusableCertificate
+from gateway.redis import client as redis_client
 from gateway.sync.kept.seal import read_keys
 
 if TYPE_CHECKING:

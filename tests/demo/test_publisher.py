@@ -13,7 +13,7 @@ from gateway.demo.jobs import Ending
 from gateway.demo.orchestrator import Orchestrator
 from gateway.demo.publisher import Publisher, message
 from gateway.demo.versions import Version
-from gateway.redis_client import connection
+from gateway.redis.client import connection
 from gateway.sync.push.hints import job_named
 from gateway.sync.push.subscription import Subscription
 from tests.support.replay import ask, until

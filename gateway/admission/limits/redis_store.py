@@ -8,98 +8,64 @@ whichever server has the name by then.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError
 
 from gateway.admission.limits.redis_script import trial
-from gateway.redis_client import reason
+from gateway.redis.connection import RedisConnection, Unusable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from redis.asyncio.connection import AbstractConnection
-
     from gateway.admission.limits.memory_budgets import Verdict
     from gateway.admission.limits.redis_script import ScriptCall
-
-
-class Unusable(Exception):
-    """No decisions are to be had over this connection; the message says why, on one line."""
-
-
-class Closed(Unusable):
-    """The other side has ended the connection, as it does with one that was idle for long."""
+    from gateway.config import RedisConfig
 
 
 class RedisStore:
-    """Over a connection of redis-py that is not connected yet and has no time limits."""
+    """Not open yet. ``answer_seconds`` of the settings is the time for each answer."""
 
-    def __init__(self, connection: AbstractConnection) -> None:
-        self._connection = connection
+    is_tried = True
+    """An open one has decided."""
 
-    async def open(self, connect_seconds: float, answer_seconds: float) -> None:
+    def __init__(self, config: RedisConfig) -> None:
+        self._connection = RedisConnection(config)
+        self._answer_seconds = config.answer_seconds
+
+    async def open(self) -> None:
         """Connect, and see a decision made in time.
 
         Raises:
             Unusable
         """
-        try:
-            async with asyncio.timeout(connect_seconds):
-                await self._connection.connect()  # type: ignore[no-untyped-call]
-        except TimeoutError:
-            raise Unusable(f"no connection within {connect_seconds:g} s") from None
-        except Exception as failure:
-            # Any, as the library has no one kind for what is no Redis at all.
-            raise Unusable(reason(failure)) from failure
+        await self._connection.open()
         call = trial()
-        _verdicts([call], await self._replied([call.by_text], answer_seconds))
+        _verdicts([call], await self._replies([call.by_text]))
 
-    async def decide(self, calls: Sequence[ScriptCall], answer_seconds: float) -> list[Verdict]:
+    async def decide(self, calls: Sequence[ScriptCall]) -> list[Verdict]:
         """The verdict on each call; one round trip, and another where the server has forgotten the
         script.
 
         Raises:
             Closed, Unusable: the connection has to be closed.
         """
-        replies = await self._replied([call.by_hash for call in calls], answer_seconds)
+        replies = await self._replies([call.by_hash for call in calls])
         forgotten = [at for at, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if forgotten:
             first, *others = (calls[at] for at in forgotten)
-            commands = [first.by_text, *(call.by_hash for call in others)]
-            again = await self._replied(commands, answer_seconds)
+            again = await self._replies([first.by_text, *(call.by_hash for call in others)])
             for at, reply in zip(forgotten, again, strict=True):
                 replies[at] = reply
         return _verdicts(calls, replies)
 
     async def close(self) -> None:
         """Let go of the connection without waiting for the other side."""
-        await self._connection.disconnect(nowait=True)
+        await self._connection.close()
 
-    async def _replied(
-        self, commands: Sequence[tuple[int | str, ...]], seconds: float
-    ) -> list[object]:
+    async def _replies(self, commands: Sequence[tuple[int | str, ...]]) -> list[object]:
         """The replies to commands that are sent at once, unknown scripts among them."""
-        try:
-            async with asyncio.timeout(seconds):
-                packed = self._connection.pack_commands(commands)
-                await self._connection.send_packed_command(packed, check_health=False)
-                return [await self._reply() for _ in commands]
-        except TimeoutError:
-            raise Unusable(f"no answer within {seconds:g} s") from None
-        except Exception as failure:
-            # The library has kinds of its own for some of what a server says, below this one.
-            is_closed = type(failure) is RedisConnectionError
-            raise (Closed if is_closed else Unusable)(reason(failure)) from failure
-
-    async def _reply(self) -> object:
-        try:
-            reply: object = await self._connection.read_response()
-        except NoScriptError as unknown:
-            return unknown
-        return reply
+        return await self._connection.replies(commands, self._answer_seconds, (NoScriptError,))
 
 
 def _verdicts(calls: Sequence[ScriptCall], replies: Sequence[object]) -> list[Verdict]:

@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway.protocols.theeye.ecma_json import has_surrogates
+from gateway.redis.link import Unanswered
 from gateway.sync.jobs.reader import AT_ONCE_BYTES
 from gateway.sync.kept.memory_results import SHARE, size
 from gateway.sync.kept.record import decoded, encoded
-from gateway.sync.kept.redis_records import Unanswered
 from gateway.sync.kept.seal import OVERHEAD_BYTES
 from gateway.tasks import Tasks
 

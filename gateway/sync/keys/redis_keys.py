@@ -7,184 +7,144 @@ stands there in clear: see ``keyed_request`` and ``sealing``.
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
 
-from redis.exceptions import ConnectionError as RedisConnectionError
-
-from gateway import redis_client
-from gateway.backoff import Backoff
 from gateway.errors import Field, IdempotencyUnavailable
+from gateway.redis.connection import RedisConnection
+from gateway.redis.link import FIRST_GAP_SECONDS, RedisLink, Unanswered
 from gateway.sync.keys.redis_scripts import claim, record_of, renewal, settlement
+from gateway.sync.keys.state import ABSENT
+from gateway.tasks import Tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from redis.asyncio.connection import AbstractConnection
-
     from gateway.config import RedisConfig, SyncConfig
-    from gateway.sync.keys.redis_scripts import Command
+    from gateway.redis.connection import Command
     from gateway.sync.keys.state import KeyName, KeyRecord
-
-_log = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 1.0
 """How long an answer is waited for. Longer than for budgets: without it a request fails."""
-FIRST_GAP_SECONDS = 0.25
 MAX_GAP_SECONDS = 5.0
-STEADY_SECONDS = 60.0
-"""After answering for so long a new failure counts as the first."""
+RELEASE_GAP_SECONDS = 0.1
+MAX_UNSURE = 1000
 _RETRY_SOON: Field = (b"Retry-After", b"1")
 
 
 class RedisKeys:
-    """By the same rules as ``MemoryKeys``, but that the bytes of all are Redis's own concern."""
+    """By the same rules as ``MemoryKeys``, but that the bytes of all are Redis's own concern.
 
-    def __init__(self, commands: RedisCommands, config: SyncConfig) -> None:
-        self._commands = commands
+    ``clock`` gives monotonic seconds, ``chance`` numbers from 0 to 1. A command may be carried out
+    twice, where the connection was closed meanwhile. A claim that Redis was sent and did not answer
+    may have been carried out: its sender is told that there is no telling, sends nothing, and the
+    key is released as soon as Redis answers.
+    """
+
+    def __init__(
+        self,
+        redis: RedisConfig,
+        clock: Callable[[], float],
+        chance: Callable[[], float],
+        config: SyncConfig,
+        *,
+        first_gap_seconds: float = FIRST_GAP_SECONDS,
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> None:
+        self._link = RedisLink(
+            RedisConnection,
+            redis,
+            clock,
+            chance,
+            fails=(
+                "Redis keeps no idempotency keys (%s): creations with one get 503 until it does"
+            ),
+            works="Redis keeps idempotency keys again",
+            first_gap_seconds=first_gap_seconds,
+            max_gap_seconds=MAX_GAP_SECONDS,
+        )
         self.count = None
+        self._connect_seconds = redis.connect_seconds
+        self._answer_seconds = answer_seconds
         self._seconds = config.idempotency_seconds
         self._most = config.idempotency_keys
+        self._unsure: dict[bytes, KeyName] = {}
+        """By sender: keys that it may have claimed without being told."""
+        self._tasks = Tasks()
+        self._is_releasing = False
 
     async def claim(self, name: KeyName, fingerprint: bytes, sender: bytes) -> KeyRecord:
-        reply = await self._commands.send(claim(name, fingerprint, sender, self._seconds))
+        await self._release()
+        try:
+            reply = await self._asked(claim(name, fingerprint, sender, self._seconds))
+        except Unanswered as failure:
+            if failure.was_asked:
+                self._doubt(name, sender)
+            raise _unavailable() from failure
+        except asyncio.CancelledError:
+            self._doubt(name, sender)
+            raise
         try:
             return record_of(reply)
         except ValueError:
             raise IdempotencyUnavailable("What is kept of this key cannot be read") from None
 
     async def renew(self, name: KeyName, fingerprint: bytes, sender: bytes) -> None:
-        await self._commands.send(renewal(name, fingerprint, sender, self._seconds))
+        await self._told(renewal(name, fingerprint, sender, self._seconds))
 
     async def settle(self, name: KeyName, record: KeyRecord, sender: bytes) -> None:
-        await self._commands.send(settlement(name, record, sender, self._seconds, self._most))
+        await self._told(settlement(name, record, sender, self._seconds, self._most))
 
     async def aclose(self) -> None:
-        await self._commands.aclose()
-
-
-class RedisCommands:
-    """``clock`` gives monotonic seconds, ``chance`` numbers from 0 to 1. After a failure nothing is
-    tried for a while, so that nobody waits for a Redis that is down.
-
-    A command may be carried out twice, where the connection was closed meanwhile.
-    """
-
-    def __init__(
-        self, config: RedisConfig, clock: Callable[[], float], chance: Callable[[], float]
-    ) -> None:
-        self._config = config
-        self._clock = clock
-        self._chance = chance
-        self._connection: AbstractConnection | None = None
-        self._turn = asyncio.Lock()
-        self._backoff = Backoff(FIRST_GAP_SECONDS, MAX_GAP_SECONDS, STEADY_SECONDS)
-        self._answers_since = clock()
-        self._trouble = ""
-        """What was logged of its failure; empty while it does not fail."""
-        self._not_before = 0.0
-
-    async def send(self, command: Command) -> object:
-        """The answer to a command.
-
-        Raises:
-            IdempotencyUnavailable: there is none.
-        """
-        async with self._turn:
-            if self._trouble and self._clock() < self._not_before:
-                raise _unavailable()
-            try:
-                reply = await self._answered(command)
-            except RedisFailure as failure:
-                self._failed(str(failure))
-                raise _unavailable() from failure
-            if self._trouble:
-                self._trouble = ""
-                self._answers_since = self._clock()
-                _log.warning("Redis keeps idempotency keys again")
-            return reply
-
-    async def aclose(self) -> None:
-        async with self._turn:
-            await self._drop()
-
-    async def _answered(self, command: Command) -> object:
-        """The answer; asked once more where the other side has closed a connection that was
-        idle."""
-        was_open = self._connection is not None
-        try:
-            return await self._asked(command)
-        except ConnectionClosed:
-            if not was_open:
-                raise
-        return await self._asked(command)
+        await self._tasks.aclose()
+        await self._link.aclose()
 
     async def _asked(self, command: Command) -> object:
-        """
+        async def ask(connection: RedisConnection) -> list[object]:
+            return await connection.replies([command], self._answer_seconds)
+
+        [reply] = await self._link.use(ask, self._connect_seconds)
+        return reply
+
+    async def _told(self, command: Command) -> None:
+        try:
+            await self._asked(command)
+        except Unanswered as failure:
+            raise _unavailable() from failure
+
+    def _doubt(self, name: KeyName, sender: bytes) -> None:
+        if len(self._unsure) < MAX_UNSURE:
+            self._unsure[sender] = name
+        if not self._is_releasing:
+            self._is_releasing = True
+            self._tasks.spawn(self._keep_releasing(), name="release keys")
+
+    async def _keep_releasing(self) -> None:
+        try:
+            while self._unsure:
+                await asyncio.sleep(RELEASE_GAP_SECONDS)
+                if self._link.is_answering:
+                    try:
+                        await self._release()
+                    except IdempotencyUnavailable:
+                        continue
+        finally:
+            self._is_releasing = False
+
+    async def _release(self) -> None:
+        """Let go of keys that were claimed in vain; those of other senders stay as they are.
+
         Raises:
-            RedisFailure: the connection is closed.
+            IdempotencyUnavailable
         """
-        is_answered = False
-        try:
-            connection = self._connection or await self._opened()
-            async with asyncio.timeout(ANSWER_SECONDS):
-                packed = connection.pack_commands([command])
-                await connection.send_packed_command(packed, check_health=False)
-                reply: object = await connection.read_response()
-            is_answered = True
-        except RedisFailure:
-            raise
-        except TimeoutError:
-            raise RedisFailure(f"no answer within {ANSWER_SECONDS:g} s") from None
-        except Exception as failure:
-            # The library has kinds of its own for some of what a server says, below this one.
-            is_closed = type(failure) is RedisConnectionError
-            kind = ConnectionClosed if is_closed else RedisFailure
-            raise kind(redis_client.reason(failure)) from failure
-        else:
-            return reply
-        finally:
-            if not is_answered:
-                # Also where this task is cancelled: the answer would be taken for another's.
-                await self._drop()
-
-    async def _opened(self) -> AbstractConnection:
-        seconds = self._config.connect_seconds
-        connection = redis_client.connection(self._config)
-        try:
-            async with asyncio.timeout(seconds):
-                await connection.connect()  # type: ignore[no-untyped-call]
-        except TimeoutError:
-            raise RedisFailure(f"no connection within {seconds:g} s") from None
-        except Exception as failure:
-            raise RedisFailure(redis_client.reason(failure)) from failure
-        finally:
-            self._connection = connection
-        return connection
-
-    def _failed(self, reason: str) -> None:
-        if not self._trouble:
-            self._backoff.lasted(self._clock() - self._answers_since)
-        self._not_before = self._clock() + self._backoff.gap(self._chance())
-        if reason != self._trouble:
-            self._trouble = reason
-            _log.warning(
-                "Redis keeps no idempotency keys (%s): creations with one get 503 until it does",
-                reason,
-            )
-
-    async def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.disconnect(nowait=True)
-
-
-class RedisFailure(Exception):
-    """There is no answer; the message says why, on one line."""
-
-
-class ConnectionClosed(RedisFailure):
-    """The other side has ended the connection."""
+        while self._unsure:
+            sender, name = self._unsure.popitem()
+            is_released = False
+            try:
+                await self.settle(name, ABSENT, sender)
+                is_released = True
+            finally:
+                if not is_released:
+                    self._unsure[sender] = name
 
 
 def _unavailable() -> IdempotencyUnavailable:

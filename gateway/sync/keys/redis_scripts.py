@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from gateway.sync.keys.state import ABSENT, LEASE_SECONDS, KeyRecord, KeyState
 
 if TYPE_CHECKING:
+    from gateway.redis.connection import Command
     from gateway.sync.keys.state import KeyName
 
 PREFIX = "theeye-sync-gateway:idempotency:"
 _CALLER = "caller:"
-Command = tuple[str | bytes | int, ...]
 
 # ARGV of all: sender, fingerprint, lease and life of a key in milliseconds.
 _BEGIN = """

@@ -59,10 +59,7 @@ def key_store(
 ) -> KeyStore | None:
     """The store that the settings ask for; None where keys cannot be kept: ``is_unshared``."""
     if config.redis.url:
-        from gateway.sync.keys.redis_keys import (  # noqa: PLC0415 - an extra
-            RedisCommands,
-            RedisKeys,
-        )
+        from gateway.sync.keys.redis_keys import RedisKeys  # noqa: PLC0415 - an extra
 
-        return RedisKeys(RedisCommands(config.redis, clock, chance), config.sync)
+        return RedisKeys(config.redis, clock, chance, config.sync)
     return None if is_unshared(config) else MemoryKeys(clock, config.sync)

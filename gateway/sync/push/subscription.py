@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from gateway.redis_client import reason
+from gateway.redis.client import reason
 
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection

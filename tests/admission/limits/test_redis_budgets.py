@@ -448,7 +448,7 @@ async def test_gaps_between_attempts_grow_and_begin_again_after_a_steady_time(
             times.append(time)
             await redis_server.stop()
             await take(shared, 1)
-            gaps.append(shared._backoff._next)
+            gaps.append(shared._link._backoff._next)
             await redis_server.start()
             await until(lambda: shared.stats().is_answering)
     first, second, third = gaps

@@ -13,10 +13,10 @@ import pytest
 from gateway.admission.limits.gcra import Rate
 from gateway.admission.limits.memory_budgets import Budget, Use
 from gateway.admission.limits.redis_script import ScriptCall, call
-from gateway.admission.limits.redis_store import Closed, RedisStore, Unusable
+from gateway.admission.limits.redis_store import RedisStore
 from gateway.config import RedisConfig
 from gateway.protocols.theeye.routes import RouteKind
-from gateway.redis_client import connection
+from gateway.redis.connection import Closed, Unusable
 from tests.support.redis_server import RedisServer, redis_serving
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ def decision(key: bytes = b"key") -> ScriptCall:
 
 
 @asynccontextmanager
-async def store(url: str) -> AsyncIterator[RedisStore]:
+async def store(url: str, answer_seconds: float = SECONDS) -> AsyncIterator[RedisStore]:
     """Not open yet; closed in the end."""
-    made = RedisStore(connection(RedisConfig(url=url)))
+    made = RedisStore(RedisConfig(url=url, answer_seconds=answer_seconds, connect_seconds=SECONDS))
     try:
         yield made
     finally:
@@ -43,23 +43,23 @@ async def refused(url: str) -> str:
     """Why no connection can be opened."""
     async with store(url) as made:
         with pytest.raises(Unusable) as failure:
-            await made.open(SECONDS, SECONDS)
+            await made.open()
     assert str(failure.value).isprintable()
     return str(failure.value)
 
 
 async def test_open_store_decides_on_many_at_once(redis_server: RedisServer) -> None:
     async with store(redis_server.url) as made:
-        await made.open(SECONDS, SECONDS)
-        verdicts = await made.decide([decision()] * 4, SECONDS)
+        await made.open()
+        verdicts = await made.decide([decision()] * 4)
         assert [verdict.refused is None for verdict in verdicts] == [True, True, False, False]
 
 
 async def test_script_that_was_forgotten_is_given_again(redis_server: RedisServer) -> None:
     async with store(redis_server.url) as made:
-        await made.open(SECONDS, SECONDS)
+        await made.open()
         await redis_server.command("SCRIPT", "FLUSH")
-        verdicts = await made.decide([decision()] * 4, SECONDS)
+        verdicts = await made.decide([decision()] * 4)
         assert [verdict.refused is None for verdict in verdicts] == [True, True, False, False]
 
 
@@ -69,8 +69,8 @@ async def test_server_without_hello_decides() -> None:
         redis_serving("--rename-command", "HELLO", "") as server,
         store(server.url) as made,
     ):
-        await made.open(SECONDS, SECONDS)
-        [verdict] = await made.decide([decision()], SECONDS)
+        await made.open()
+        [verdict] = await made.decide([decision()])
         assert verdict.refused is None
 
 
@@ -85,10 +85,10 @@ async def test_replica_is_not_opened() -> None:
 
 async def test_store_that_becomes_a_replica_decides_no_more(redis_server: RedisServer) -> None:
     async with redis_serving() as primary, store(redis_server.url) as made:
-        await made.open(SECONDS, SECONDS)
+        await made.open()
         await redis_server.command("REPLICAOF", "127.0.0.1", primary.port)
         with pytest.raises(Unusable, match="read only replica"):
-            await made.decide([decision()], SECONDS)
+            await made.decide([decision()])
 
 
 async def test_full_redis_is_not_opened() -> None:
@@ -120,8 +120,8 @@ async def test_user_that_may_run_scripts_and_write_its_keys_is_enough(
     rights = ("~theeye-sync-gateway:*", "+eval", "+evalsha", "+get", "+set", "+time")
     await redis_server.command("ACL", "SETUSER", "some", "on", ">word", *rights)
     async with store(redis_server.url.replace("//", "//some:word@")) as made:
-        await made.open(SECONDS, SECONDS)
-        [verdict] = await made.decide([decision()], SECONDS)
+        await made.open()
+        [verdict] = await made.decide([decision()])
         assert verdict.refused is None
 
 
@@ -159,7 +159,7 @@ async def test_redis_that_loads_its_data_is_opened_when_it_has(tmp_path: Path) -
         for _ in range(5000):
             async with store(server.url) as made:
                 try:
-                    await made.open(SECONDS, SECONDS)
+                    await made.open()
                 except Unusable:
                     await asyncio.sleep(0.004)
                 else:
@@ -172,24 +172,25 @@ async def test_connection_that_the_server_has_closed_is_told_from_others(
     redis_server: RedisServer,
 ) -> None:
     async with store(redis_server.url) as made:
-        await made.open(SECONDS, SECONDS)
+        await made.open()
         await redis_server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         with pytest.raises(Closed):
-            await made.decide([decision()], SECONDS)
+            await made.decide([decision()])
 
 
 async def test_redis_that_hangs_is_given_up(redis_server: RedisServer) -> None:
     async with store(redis_server.url) as made:
-        await made.open(SECONDS, SECONDS)
+        await made.open()
+        made._answer_seconds = 0.02
         redis_server.hang()
         with pytest.raises(Unusable, match=r"no answer within 0\.02 s"):
-            await made.decide([decision()], 0.02)
+            await made.decide([decision()])
     assert "no answer" in str(await _hanging(redis_server.url))
     redis_server.resume()
 
 
 async def _hanging(url: str) -> Unusable:
-    async with store(url) as made:
+    async with store(url, 0.02) as made:
         with pytest.raises(Unusable) as failure:
-            await made.open(SECONDS, 0.02)
+            await made.open()
     return failure.value

@@ -14,9 +14,10 @@ import pytest
 from gateway.config import RedisConfig, SyncConfig
 from gateway.errors import IdempotencyUnavailable
 from gateway.sync.keys.memory_keys import MemoryKeys
-from gateway.sync.keys.redis_keys import RedisCommands, RedisKeys
+from gateway.sync.keys.redis_keys import MAX_UNSURE, RedisKeys
 from gateway.sync.keys.redis_scripts import PREFIX, key_of
 from gateway.sync.keys.state import ABSENT, KeyName, KeyRecord, KeyState
+from tests.support.replay import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -34,9 +35,17 @@ def name(key: int, caller: bytes = CALLER) -> KeyName:
 
 
 @asynccontextmanager
-async def keys_in(redis: RedisServer, **config: Any) -> AsyncIterator[RedisKeys]:
-    commands = RedisCommands(RedisConfig(url=redis.url), time.monotonic, lambda: 1.0)
-    store = RedisKeys(commands, SyncConfig(**config))
+async def keys_in(
+    redis: RedisServer, answer_seconds: float = 1.0, **config: Any
+) -> AsyncIterator[RedisKeys]:
+    store = RedisKeys(
+        RedisConfig(url=redis.url, connect_seconds=5.0),
+        time.monotonic,
+        lambda: 1.0,
+        SyncConfig(**config),
+        first_gap_seconds=0.001,
+        answer_seconds=answer_seconds,
+    )
     try:
         yield store
     finally:
@@ -169,7 +178,7 @@ async def test_redis_that_is_gone_is_told_and_found_again(
                 try:
                     await store.settle(name(2), CREATED, b"s")
                 except IdempotencyUnavailable:
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.02)
                 else:
                     break
         assert "keeps idempotency keys again" in caplog.text
@@ -201,6 +210,7 @@ async def test_answer_of_a_command_that_was_cancelled_is_nobody_elses(
                 await store.claim(name(1), PRINT, b"other")
         redis_server.resume()
         assert await state(store, name(2)) is KeyState.ABSENT
+        assert await state(store, name(1)) is KeyState.CREATED
 
 
 async def test_what_is_not_ours_in_its_place_is_refused(redis_server: RedisServer) -> None:
@@ -208,41 +218,66 @@ async def test_what_is_not_ours_in_its_place_is_refused(redis_server: RedisServe
         await redis_server.command("HSET", key_of(name(1)), "state", "odd", "since", "1")
         with pytest.raises(IdempotencyUnavailable):
             await store.claim(name(1), PRINT, b"s")
+        await until_answering(store)
         await redis_server.command("SET", key_of(name(2)), "x")
         with pytest.raises(IdempotencyUnavailable):
             await store.claim(name(2), PRINT, b"s")
 
 
-async def test_nobody_listening_is_told() -> None:
-    config = RedisConfig(url="redis://127.0.0.1:9/0")
-    commands = RedisCommands(config, time.monotonic, lambda: 0.0)
-    with pytest.raises(IdempotencyUnavailable):
-        await commands.send(("PING",))
-    await commands.aclose()
+async def until_answering(store: RedisKeys) -> None:
+    await until(lambda: store._link.is_answering)
 
 
-class Clock:
-    now = 0.0
+async def test_key_whose_claim_was_not_answered_is_free_again(redis_server: RedisServer) -> None:
+    """Its request was refused with 503, which says that a repetition is sent like a first one."""
+    async with keys_in(redis_server, 0.1) as store, keys_in(redis_server) as other:
+        store._answer_seconds = 5.0
+        await settled(store, name(1))
+        store._answer_seconds = 0.02
+        redis_server.hang()
+        with pytest.raises(IdempotencyUnavailable):
+            await store.claim(name(2), PRINT, b"first")
+        redis_server.resume()
+        store._answer_seconds = 5.0
+        await until_answering(store)
+        assert await state(store, name(2)) is KeyState.ABSENT
+        assert (await other.claim(name(2), PRINT, b"x")).state is KeyState.SENDING
+        assert not store._unsure
 
-    def __call__(self) -> float:
-        return self.now
 
-
-async def test_nothing_is_tried_for_a_while_after_a_failure(
-    caplog: pytest.LogCaptureFixture,
+async def test_key_that_was_claimed_in_vain_is_released_though_nobody_asks_again(
+    redis_server: RedisServer,
 ) -> None:
-    clock = Clock()
-    config = RedisConfig(url="redis://127.0.0.1:9/0")
-    commands = RedisCommands(config, clock, lambda: 1.0)
-    gaps = []
-    for _ in range(3):
+    async with keys_in(redis_server) as store, keys_in(redis_server) as other:
+        await settled(store, name(1))
+        await store.claim(name(2), PRINT, b"first")
+        await store.claim(name(3), PRINT, b"another's")
+        store._doubt(name(2), b"first")
+        store._doubt(name(3), b"third")
+        await until(lambda: not store._is_releasing)
+        assert await state(other, name(2)) is KeyState.ABSENT
+        assert await state(other, name(3)) is KeyState.SENDING
+
+
+async def test_keys_that_may_have_been_claimed_in_vain_are_bounded(
+    redis_server: RedisServer,
+) -> None:
+    await redis_server.stop()
+    async with keys_in(redis_server) as store:
+        for number in range(MAX_UNSURE + 10):
+            store._doubt(name(number), b"%d" % number)
+        assert len(store._unsure) == MAX_UNSURE
         with pytest.raises(IdempotencyUnavailable):
-            await commands.send(("PING",))
-        gaps.append(commands._not_before - clock.now)
-        with pytest.raises(IdempotencyUnavailable):
-            await commands.send(("PING",))
-        assert commands._not_before - clock.now == gaps[-1]
-        clock.now = commands._not_before
-    assert gaps == [0.25, 0.5, 1.0]
-    assert len(caplog.records) == 1
-    await commands.aclose()
+            await store._release()
+        assert len(store._unsure) == MAX_UNSURE
+
+
+async def test_claim_that_was_never_sent_leaves_nothing_to_release(
+    redis_server: RedisServer,
+) -> None:
+    await redis_server.stop()
+    async with keys_in(redis_server) as store:
+        for _ in range(3):
+            with pytest.raises(IdempotencyUnavailable):
+                await store.claim(name(1), PRINT, b"s")
+        assert not store._unsure

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.config import RedisConfig
-from gateway.redis_client import connection
+from gateway.redis.client import connection
 from gateway.sync.push.hints import (
     AT_ONCE,
     MAX_GAP_SECONDS,

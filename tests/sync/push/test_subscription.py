@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.config import RedisConfig
-from gateway.redis_client import connection
+from gateway.redis.client import connection
 from gateway.sync.push.subscription import PATTERNS, Lost, Subscription
 from tests.support.upstream import Peer, upstream_doing
 

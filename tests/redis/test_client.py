@@ -4,7 +4,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from gateway.config import RedisConfig
-from gateway.redis_client import connection, has_known_options, reason
+from gateway.redis.client import connection, has_known_options, reason
 from tests.support.redis_server import redis_serving
 from tests.support.upstream import Peer, upstream_doing
 

@@ -1,0 +1,1 @@
+"""The way to a Redis that several gateways share."""
