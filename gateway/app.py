@@ -103,7 +103,7 @@ class Gateway:
         self.vitals = ops.vitals
 
     async def __aenter__(self) -> Self:
-        self._sync.start()
+        self._sync.start(self._tasks)
         self._ops.start(self._tasks)
         if (keys := self._admission.keys) is not None:
             self._tasks.keep(keys.keep_fresh, name="keep keys fresh")

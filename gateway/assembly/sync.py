@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from gateway.config.timing import Timing
     from gateway.proxy.checks import Checks
     from gateway.proxy.forwarding import Forwarding
+    from gateway.tasks import Tasks
     from gateway.upstream import Upstream
 
 
@@ -96,6 +97,8 @@ class SyncParts:
             clock,
             timing.fresh_seconds,
         )
+        self._redis = config.redis
+        self._keeps_keys = config.sync.idempotency_seconds > 0
         self._response_seconds = config.upstream.response_seconds
         self.create = CreateAndWait(
             Creator(upstream, forwarding.outbound, buffers, largest),
@@ -104,7 +107,7 @@ class SyncParts:
             hold=CreatedHold(jobs, self._following, self.watcher, config.sync),
             config=config.sync,
             limits=config.limits,
-            keyed=self.keyed if config.sync.idempotency_seconds > 0 else None,
+            keyed=self.keyed if self._keeps_keys else None,
         )
         self.hold = ResultHold(jobs, self.watcher, buffers, config.sync)
         self._canceller = Canceller(self.watcher.hint)
@@ -115,9 +118,14 @@ class SyncParts:
             config.sync,
         )
 
-    def start(self) -> None:
+    def start(self, tasks: Tasks) -> None:
+        """Begin what goes on by itself, in ``tasks`` or until ``aclose``."""
         if self.push is not None:
             self.push.start()
+        if self._redis.url and self._keeps_keys:
+            from gateway.redis.eviction import warn_of_eviction  # noqa: PLC0415 - an extra
+
+            tasks.spawn(warn_of_eviction(self._redis), name="look at Redis's policy")
 
     async def aclose(self) -> None:
         """End all waits and forget all results; a creation that was sent is read to its end."""

@@ -119,7 +119,7 @@ class SyncConfig(Section, frozen=True, kw_only=True):
     same client gets one, and only after the orchestrator has said with its token that there is no
     such job: so a revoked token gets nothing. "memory": each process keeps its own. "redis": also
     the Redis of redis.url, sealed with seal_key_file, for all workers and gateways that share both;
-    how much that Redis may hold in all is a setting of its own (maxmemory, and what it evicts)."""
+    how much that Redis may hold in all is a setting of its own (maxmemory)."""
     result_seconds: Annotated[float, Meta(gt=0, le=604_800)] = 600.0
     """How long a result is kept since it was last read from the orchestrator. With "redis" it may
     be days; what is in memory goes earlier where newer ones need the room."""

@@ -222,6 +222,22 @@ async def test_nothing_is_created_while_redis_is_down(
         assert status(head) == 200
 
 
+@pytest.mark.parametrize(("seconds", "is_told"), [(60.0, True), (0.0, False)])
+async def test_start_tells_of_a_redis_that_may_evict_keys(
+    orchestrator: Orchestrator,
+    redis_server: RedisServer,
+    caplog: pytest.LogCaptureFixture,
+    seconds: float,
+    is_told: bool,
+) -> None:
+    await redis_server.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    redis, sync = {"url": redis_server.url}, {"idempotency_seconds": seconds}
+    async with gateway_before(orchestrator.url, redis=redis, sync=sync) as server:
+        tasks = server._gateway._tasks._tasks
+        await until(lambda: not any("policy" in task.get_name() for task in tasks))
+    assert ("may evict idempotency keys" in caplog.text) is is_told
+
+
 async def test_other_content_is_422_and_no_job(orchestrator: Orchestrator, server: Server) -> None:
     await once(server.url, post(orchestrator))
     for other in (
