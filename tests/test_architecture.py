@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gateway",),
     ("errors",),
     ("backoff", "config", "durations"),
-    ("tasks",),
+    ("alarm", "tasks"),
     ("descriptors", "redis"),
     ("protocols.http", "protocols.negotiation"),
     ("protocols.theeye",),

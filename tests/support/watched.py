@@ -137,7 +137,7 @@ def is_empty(watcher: Watcher) -> bool:
         and not scheduler._states
         and not len(scheduler._batches)
         and not scheduler._batches._queue
-        and scheduler._timer is None
+        and not scheduler._alarm.is_set
     )
 
 

@@ -21,10 +21,10 @@ No task runs while no request is under way: one timer stands at the next one.
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+from gateway.alarm import Alarm
 from gateway.sync.jobs.listing import MAX_JOBS, capacity
 from gateway.sync.jobs.outcome import PollOutcome
 from gateway.sync.looks.intervals import Gaps
@@ -81,8 +81,7 @@ class Scheduler:
         self._batches = Grounds(self._plan, clock, config)
         self._scouting = Scouting(self._requests, self._batches, clock, self._tell)
         self._tasks = Tasks()
-        self._timer: asyncio.Handle | None = None
-        self._timer_at = NEVER
+        self._alarm = Alarm(clock, self._on_time)
 
     def __contains__(self, watch: Watch) -> bool:
         """True while the watch is to be polled."""
@@ -168,27 +167,16 @@ class Scheduler:
         state.due = since + max(self._gap(state, since), least_seconds)
 
     def _arm(self) -> None:
-        """Set the timer to the next request, or have none."""
+        """Set the alarm to the next request, or have none."""
         batch = self._batches.next()
         if batch is None or len(self._tasks) >= MAX_IN_FLIGHT:
-            self._disarm()
-            return
-        at = max(batch.due, self._pacer.next_at())
-        # A timer that is too early only comes here again.
-        if at < self._timer_at:
-            self._disarm()
-            self._timer_at = at
-            delay = max(0.0, at - self._clock())
-            self._timer = asyncio.get_running_loop().call_later(delay, self._on_time)
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer, self._timer_at = None, NEVER
+            self._alarm.clear()
+        else:
+            # One that is too early only comes here again.
+            self._alarm.set(max(batch.due, self._pacer.next_at()))
 
     def _on_time(self) -> None:
         """Send what is due, as far as the budget goes."""
-        self._timer, self._timer_at = None, NEVER
         now = self._clock() + _GRANULARITY_SECONDS
         try:
             while len(self._tasks) < MAX_IN_FLIGHT:
