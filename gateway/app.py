@@ -59,6 +59,7 @@ class Gateway:
             config,
             timing,
             clock,
+            wall_clock,
             upstream=upstream,
             forwarding=forwarding,
             identities=identities,

@@ -37,7 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("sync.jobs",),
     ("sync.keys", "sync.looks"),
     ("sync.idempotency", "sync.watch"),
-    ("sync.push",),
+    ("sync.push", "sync.workflows"),
     ("sync.kept",),
     ("sync.following",),
     ("sync",),

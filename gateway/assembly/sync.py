@@ -28,7 +28,11 @@ from gateway.sync.push.hints import Push
 from gateway.sync.push.subscription import Subscription
 from gateway.sync.results.formatter import Formatter
 from gateway.sync.results.parsing import ParsingThread
+from gateway.sync.snapshots import Snapshots
 from gateway.sync.watch.watcher import Watcher
+from gateway.sync.workflows.graphs import Graphs
+from gateway.sync.workflows.reader import WorkflowReader, by_kind
+from gateway.sync.workflows.shared_lists import SharedLists
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,13 +53,14 @@ class SyncParts:
     """``create`` and ``hold`` take the requests that wait, ``deletion`` those that cancel a job;
     ``watcher`` knows the jobs waited for,
     ``results`` those that ended, ``keyed`` what was created with a key; ``push`` is None where the
-    settings want none. ``clock`` gives monotonic seconds."""
+    settings want none. ``clock`` gives monotonic seconds, ``wall_clock`` those since 1970."""
 
     def __init__(
         self,
         config: Config,
         timing: Timing,
         clock: Callable[[], float],
+        wall_clock: Callable[[], float],
         *,
         upstream: Upstream,
         forwarding: Forwarding,
@@ -68,8 +73,20 @@ class SyncParts:
         orchestrator = JobReader(upstream, buffers, self._thread, largest)
         self.watcher = Watcher(orchestrator, clock, random.random, config.sync)
         self.push = _push(config, timing, self.watcher, clock)
+        of_job = ResultReader(orchestrator, upstream, buffers, largest).read
+        self._workflows = WorkflowReader(
+            upstream,
+            buffers,
+            SharedLists(upstream, buffers, wall_clock),
+            Graphs(upstream, buffers, clock),
+            of_job,
+            clock=clock,
+            wall_clock=wall_clock,
+            max_bytes=largest,
+            quiet_seconds=config.sync.workflow_quiet_seconds,
+        )
         self.results = Results(
-            ResultReader(orchestrator, upstream, buffers, largest).read,
+            by_kind(of_job, self._workflows.read),
             result_store(config, self._thread, clock, random.random),
         )
         lessons = Lessons(self.watcher.learn, self.push.ended if self.push is not None else None)
@@ -109,7 +126,9 @@ class SyncParts:
             limits=config.limits,
             keyed=self.keyed if self._keeps_keys else None,
         )
-        self.hold = ResultHold(jobs, self.watcher, buffers, config.sync)
+        self.hold = ResultHold(
+            jobs, Snapshots(self.watcher.may_resume, clock), self.watcher, buffers, config.sync
+        )
         self._canceller = Canceller(self.watcher.hint)
         self.deletion = ResultDeletion(
             self._canceller,
@@ -134,6 +153,7 @@ class SyncParts:
         await self._following.aclose()
         await self.watcher.aclose()
         await self._canceller.aclose(self._response_seconds)
+        await self._workflows.aclose()
         await self.results.aclose()
         await self.create.aclose(self._response_seconds)
         self._thread.close()

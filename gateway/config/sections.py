@@ -158,6 +158,10 @@ class SyncConfig(Section, frozen=True, kw_only=True):
     secret_routes: bool = False
     """true also waits for jobs created by task secret. Needs an orchestrator that has result routes
     with a secret (4.15). The secret is then part of the addresses clients are sent to."""
+    workflow_quiet_seconds: Annotated[float, Meta(ge=0.5, le=3600)] = 2.0
+    """How long nothing happens in a workflow, all of whose jobs have ended, before it is taken to
+    have ended where the orchestrator does not let the client read the workflow's graph. The
+    response then says so: `X-TheEye-Job-State: presumed`."""
     max_polls_per_second: Annotated[float, Meta(ge=0.1, le=10_000)] = 20.0
     """How many requests a second this process may send to see whether jobs that are waited for have
     ended. Jobs of one token share a request; when there are more, all gaps grow and requests get

@@ -210,11 +210,12 @@ class CreateAndWait:
         if route.by_secret:
             path, customer = result_path(job.id, job.secret), job.customer_name
         else:
-            path, customer = result_path(job.id), exchange.identity.customer
+            path = result_path(job.id, workflow_id=route.workflow_id)
+            customer = exchange.identity.customer
         parameters = fitted(hold_parameters(exchange.query, self._config), self._config)
         query = fitted_query(exchange.query, parameters)
         location = job_location(path, query, job, customer, self._config)
-        return Created(reply, job, location, by_secret=route.by_secret)
+        return Created(reply, job, location, route.by_secret, route.workflow_id)
 
     async def aclose(self, grace_seconds: float) -> None:
         """Let the jobs that are being created come to be, for ``grace_seconds`` at most."""

@@ -46,6 +46,8 @@ class Created:
     location: str
     """Where its result is."""
     by_secret: bool
+    workflow_id: str = ""
+    """The workflow whose job it is; empty for a task's."""
 
 
 class CreatedHold:
@@ -135,7 +137,9 @@ class CreatedHold:
         if created.by_secret:
             return secret_access(job.id, job.secret, fields, identity)
         _, query = split(created.location)
-        return job_access(job.id, query, fields, identity, self._config.default_customer)
+        default = self._config.default_customer
+        workflow = created.workflow_id
+        return job_access(job.id, query, fields, identity, default, workflow_id=workflow)
 
     def _unended(self, exchange: Exchange, created: Created, holding: Holding) -> Response:
         reply, location = created.reply, created.location

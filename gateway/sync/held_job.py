@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cachetools import TTLCache
-
 from gateway.admission.identity.rejection import rejection
 from gateway.errors import OTHER_ORGANIZATION
 from gateway.protocols.theeye.cors import cross_origin_fields
 from gateway.sync.following.following import Leaver
 from gateway.sync.jobs.reader import Found, Refused
-from gateway.sync.looks.lessons import task_of
 from gateway.sync.responses import KnownJob, made_here
-from gateway.sync.watch.state import LastSeen, WaitVerdict
+from gateway.sync.snapshots import shown
+from gateway.sync.watch.state import WaitVerdict
+from gateway.sync.workflows.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,12 +30,8 @@ if TYPE_CHECKING:
     from gateway.sync.looks.run_times import TaskKey
     from gateway.sync.results.formats import Format
     from gateway.sync.results.formatter import Formatter
+    from gateway.sync.snapshots import Snapshot
     from gateway.sync.watch.watcher import Watcher
-
-MAX_RESUMED = 20_000
-RESUME_SECONDS = 4.0
-"""How long after a request the client may come to wait on without the job being read again.
-Shorter than hints are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +58,6 @@ class HoldTime:
     """How long the client has waited in earlier requests."""
     looks_last: bool = False
     """The job is read once more when the time is up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What is kept of a job that had not ended when it was read, while the request is held and
-    until the client's next comes. No token, and nothing of the job's content."""
-
-    known: KnownJob
-    last_seen: LastSeen
-    fields: tuple[Field, ...]
-    """What responses about the job carry of those that came with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +107,6 @@ class JobHold:
         self._following = following
         self._lessons = lessons
         self._clock = clock
-        self._snapshots: TTLCache[tuple[bytes, str, bytes | None], Snapshot] = TTLCache(
-            MAX_RESUMED, RESUME_SECONDS, clock
-        )
 
     async def hold(
         self, exchange: Exchange, wanted: Wanted, time: HoldTime, snapshot: Snapshot | None = None
@@ -167,12 +148,14 @@ class JobHold:
                 final = await self._final(exchange, wanted, read, snapshot)
                 if final is not None:
                     return final
+                false_alarms += verdict is WaitVerdict.ENDED
                 if isinstance(read, Found):
-                    snapshot, job = _snapshot(read, read_at), read.job
+                    before, snapshot = snapshot, shown(read, read_at, snapshot)
+                    job = read.job
                     attendance.last_seen = snapshot.last_seen
+                    false_alarms *= not snapshot.has_stepped_since(before)
                 del read
             needs_read = True
-            false_alarms += verdict is WaitVerdict.ENDED
             remaining = deadline - self._clock()
             if remaining <= 0:
                 return _unended(wanted, snapshot, job)
@@ -185,20 +168,6 @@ class JobHold:
                 return _unended(wanted, snapshot, was_drained=True)
             if verdict is WaitVerdict.TIME_UP and not time.looks_last:
                 return _unended(wanted, snapshot)
-
-    def resumed(self, exchange: Exchange, access: JobAccess) -> Snapshot | None:
-        """What the client saw in the request before, if that is enough to wait on at once: the
-        watch goes on where it was, and will notice if its credentials are good no more."""
-        snapshot = self._snapshots.get(_client(access))
-        if snapshot is None or not self._watcher.may_resume(snapshot.last_seen):
-            return None
-        exchange.job_state = snapshot.known.state or ""
-        return snapshot
-
-    def remember(self, access: JobAccess, snapshot: Snapshot | None) -> None:
-        """The client is about to come again."""
-        if snapshot is not None:
-            self._snapshots[_client(access)] = snapshot
 
     async def _final(
         self, exchange: Exchange, wanted: Wanted, read: Read, snapshot: Snapshot | None
@@ -215,9 +184,9 @@ class JobHold:
                 return read
             case Found():
                 self._answered(exchange.identity, 200, None)
-                exchange.job_state = read.job.state
+                exchange.job_state = read.job.shown_state
                 if read.job.is_finished:
-                    if snapshot is not None:
+                    if snapshot is not None and not wanted.access.workflow_id:
                         self._lessons.take(read.job, snapshot.last_seen.unended_at)
                     made = await self._formatter.result(exchange, read.job, wanted.format)
                     return made_here(made, read.fields)
@@ -245,12 +214,13 @@ class JobHold:
     ) -> WaitVerdict:
         began = self._clock()
         try:
-            return await self._watcher.wait(
+            return await wait_for(
+                self._watcher,
                 wanted.access,
+                snapshot.awaited if snapshot is not None else None,
                 remaining,
                 waited_seconds=time.waited_seconds + time.seconds - remaining,
-                private=snapshot is None,
-                last_seen=snapshot.last_seen if snapshot else None,
+                last_seen=snapshot.last_seen if snapshot is not None else None,
                 false_alarms=false_alarms,
             )
         finally:
@@ -269,14 +239,3 @@ def _unended(
         return Unended(was_drained, snapshot.known, snapshot.fields, snapshot, job)
     known = KnownJob(wanted.access.job_id, None, None)
     return Unended(was_drained, known, cross_origin_fields(wanted.access.origin))
-
-
-def _snapshot(found: Found, read_at: float) -> Snapshot:
-    job = found.job
-    known = KnownJob(job.id, job.lifecycle or None, job.state or None)
-    return Snapshot(known, LastSeen(read_at, task_of(job)), found.fields)
-
-
-def _client(access: JobAccess) -> tuple[bytes, str, bytes | None]:
-    """Equal for requests of one client, or of others with the same credentials, for one job."""
-    return access.batch_key, access.job_id.lower(), access.origin

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from gateway.protocols.theeye.routes import ResultRoute
     from gateway.sync.held_job import JobHold
     from gateway.sync.jobs.access import JobAccess
+    from gateway.sync.snapshots import Snapshots
     from gateway.sync.watch.watcher import Watcher
 
 
@@ -49,9 +50,15 @@ class ResultHold:
     A client that follows its redirect at once waits on without another read."""
 
     def __init__(
-        self, jobs: JobHold, watcher: Watcher, buffers: Buffers, config: SyncConfig
+        self,
+        jobs: JobHold,
+        snapshots: Snapshots,
+        watcher: Watcher,
+        buffers: Buffers,
+        config: SyncConfig,
     ) -> None:
         self._jobs = jobs
+        self._snapshots = snapshots
         self._watcher = watcher
         self._buffers = buffers
         self._config = config
@@ -96,7 +103,14 @@ class ResultHold:
         if route.secret:
             return secret_access(route.job_id, route.secret, fields, exchange.identity)
         default = self._config.default_customer
-        return job_access(route.job_id, exchange.query, fields, exchange.identity, default)
+        return job_access(
+            route.job_id,
+            exchange.query,
+            fields,
+            exchange.identity,
+            default,
+            workflow_id=route.workflow_id,
+        )
 
     async def _held(
         self, exchange: Exchange, wanted: Wanted, parameters: HoldParameters, holding: Holding
@@ -105,7 +119,9 @@ class ResultHold:
         seconds, snapshot = holding.seconds, None
         if holding.redirects:
             if parameters.may_wait:
-                snapshot = self._jobs.resumed(exchange, wanted.access)
+                snapshot = self._snapshots.of(wanted.access)
+                if snapshot is not None:
+                    exchange.job_state = snapshot.known.state or ""
                 seconds -= min(self._config.hold_margin_seconds, seconds * MARGIN_SHARE)
             else:
                 seconds = 0
@@ -134,7 +150,8 @@ class ResultHold:
         if parameters.is_last:
             exchange.reason = TIME_UP
             return self._timed_out(access, parameters, query, held)
-        self._jobs.remember(access, held.snapshot)
+        if held.snapshot is not None:
+            self._snapshots.keep(access, held.snapshot)
         counter = parameters.counter + 1
         location = next_location(access.path, query, counter, self._config)
         return see_other(location, held.carried)

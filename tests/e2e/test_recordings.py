@@ -30,6 +30,7 @@ SYNC_MODE: dict[str, dict[int, str]] = {
     "job_read_errors": dict.fromkeys((3, 10, 11), "404 Not Found") | {7: "400 Bad Request"},
     "result_agent_error": {2: "500 Internal Server Error"},
     "result_killed": dict.fromkeys(range(5), "500 Internal Server Error"),
+    "workflow_job_more": {2: "303 See Other"},
     "wait_ignored": {0: "303 See Other", 1: "200 OK", 2: "200 OK"},
 }
 """The exchanges in which the gateway does its own work, and the statuses it answers."""

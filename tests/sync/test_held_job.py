@@ -6,7 +6,7 @@ from gateway.config import SyncConfig
 from gateway.downstream.exchange import Exchange
 from gateway.errors import Response, ResponseTooLarge
 from gateway.sync.following.following import Following
-from gateway.sync.held_job import HoldTime, Snapshot, Unended, Wanted
+from gateway.sync.held_job import HoldTime, Unended, Wanted
 from gateway.sync.jobs.access import job_access
 from gateway.sync.jobs.reader import Refused
 from gateway.sync.kept.memory_results import MemoryResults
@@ -14,6 +14,7 @@ from gateway.sync.kept.results import Results
 from gateway.sync.looks.lessons import Lessons
 from gateway.sync.responses import KnownJob
 from gateway.sync.results.formats import Format
+from gateway.sync.snapshots import Snapshot
 from gateway.sync.watch.state import LastSeen
 from gateway.sync.watch.watcher import Watcher
 from gateway.upstream.messages.messages import Purpose, UpstreamResponse

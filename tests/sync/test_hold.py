@@ -18,6 +18,7 @@ from gateway.sync.hold import ResultHold
 from gateway.sync.kept.memory_results import MemoryResults
 from gateway.sync.kept.results import Results
 from gateway.sync.looks.lessons import Lessons
+from gateway.sync.snapshots import Snapshots
 from gateway.sync.watch.watcher import Watcher
 from gateway.upstream.messages.messages import Purpose, UpstreamResponse
 from tests.support.replay import until
@@ -59,7 +60,8 @@ class Gateway:
         lessons = Lessons(self.watcher.learn)
         self.following = Following(self.watcher, self.results, lessons, now, settings)
         self.jobs = job_hold(self.results, self.watcher, self.following, settings, self._answered)
-        self.hold = ResultHold(self.jobs, self.watcher, buffers, settings)
+        self.snapshots = Snapshots(self.watcher.may_resume, now)
+        self.hold = ResultHold(self.jobs, self.snapshots, self.watcher, buffers, settings)
 
     def _answered(self, _identity: Identity, status: int, _said: Response | None) -> None:
         self.statuses.append(status)
@@ -661,7 +663,7 @@ async def test_nothing_is_left_of_many_waits_however_they_ended() -> None:
     await asyncio.sleep(650)
     assert not len(gateway.following)
     assert is_empty(gateway.watcher)
-    assert not gateway.jobs._snapshots
+    assert not gateway.snapshots._kept
     assert not gateway.watcher._registry._hints
     assert not gateway.store.stats().entries
     assert not gateway.results._tasks

@@ -18,6 +18,9 @@ INVALID_ID = Response(400, b'"job id is invalid"')
 NOT_FOUND = Response(404, b'"job not found"')
 """As the upstream words them."""
 
+PRESUMED = "presumed"
+"""The state that is told of a workflow that has probably ended."""
+
 T = TypeVar("T")
 
 ID_PATTERN = "[0-9a-fA-F]{24}"
@@ -50,6 +53,10 @@ class Job:
     updated: str = ""
     is_whole: bool = True
     """Else it is too large to be held, and only its output was read, and what lists tell."""
+    result_of: str = ""
+    """The id of the task job whose output and result these are, of a workflow's job."""
+    is_presumed: bool = False
+    """That it has ended is not known for sure."""
 
     @property
     def output(self) -> bytes:
@@ -64,6 +71,11 @@ class Job:
     @property
     def is_finished(self) -> bool:
         return self.lifecycle in FINISHED
+
+    @property
+    def shown_state(self) -> str:
+        """The state that a client is told."""
+        return PRESUMED if self.is_presumed else self.state
 
     @property
     def run_seconds(self) -> float | None:

@@ -10,6 +10,8 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import unquote
 
+from gateway.protocols.theeye.job import ID_PATTERN
+
 
 class RouteKind(StrEnum):
     """The effects of requests on TheEye. Each has rates of its own; named as their settings."""
@@ -28,6 +30,8 @@ class CreateRoute:
     customer: str = ""
     """The organization's name where the path has one, as it came."""
     by_secret: bool = False
+    workflow_id: str = ""
+    """The workflow, as it came, whose job it makes; empty for a task's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ class ResultRoute:
     """As it came: not checked to be an id."""
     secret: str = ""
     """The job's secret where the path has one, as it came."""
+    workflow_id: str = ""
+    """The workflow whose job it is, as it came; empty for a task's."""
 
     @property
     def by_secret(self) -> bool:
@@ -51,6 +57,8 @@ class CancelRoute:
 
     job_id: str
     """As it came: not checked to be an id."""
+    workflow_id: str = ""
+    """The workflow whose job it is, as it came; empty for a task's."""
 
     @property
     def by_secret(self) -> bool:
@@ -81,7 +89,8 @@ class Match:
 
 
 _CREATE = re.compile(r"/(?:([^/]+)/)?(?:task/[^/]+/(secret/[^/]+/)?)?job")
-_RESULT = re.compile(r"/job/([^/]*)/(?:secret/([^/]+)/)?result")
+_CREATE_OF_WORKFLOW = re.compile(rf"/workflows/({ID_PATTERN})/(secret/[^/]+/)?job")
+_RESULT = re.compile(rf"(?:/workflows/({ID_PATTERN}))?/job/([^/]*)/(?:secret/([^/]+)/)?result")
 _CREATES = re.compile(r".*/job(?:/secret/[^/]+)?/*(?:;.*)?", re.IGNORECASE | re.DOTALL)
 """TheEye's routes that make a job, of tasks and workflows. Its router ignores case and a slash at
 the end, and newer ones of its kind (find-my-way 5) what stands behind a semicolon, so another
@@ -138,11 +147,17 @@ def route_asked_for(method: str, path: str) -> Route | None:
 def _route(method: str, path: str) -> Route | None:
     if method == "POST" and (match := _CREATE.fullmatch(path)):
         return CreateRoute(match[1] or "", by_secret=match[2] is not None)
-    if method in {"GET", "POST"} and (match := _RESULT.fullmatch(path)):
-        return ResultRoute(match[1], match[2] or "")
-    if method == "DELETE" and (match := _RESULT.fullmatch(path)) and not match[2]:
-        return CancelRoute(match[1])
-    return None
+    if method == "POST" and (match := _CREATE_OF_WORKFLOW.fullmatch(path)):
+        return CreateRoute(by_secret=match[2] is not None, workflow_id=match[1])
+    match = _RESULT.fullmatch(path)
+    if match is None:
+        return None
+    workflow_id, job_id, secret = match[1] or "", match[2], match[3] or ""
+    if secret and workflow_id:
+        return None
+    if method in {"GET", "POST"}:
+        return ResultRoute(job_id, secret, workflow_id)
+    return CancelRoute(job_id, workflow_id) if method == "DELETE" and not secret else None
 
 
 def _needs_token(method: str, path: str) -> bool:

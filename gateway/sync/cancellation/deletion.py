@@ -72,6 +72,7 @@ class ResultDeletion:
                 client.fields,
                 exchange.identity,
                 self._config.default_customer,
+                workflow_id=route.workflow_id,
             )
             location = next_location(access.path, exchange.query, 0, self._config)
             response = self._response(exchange, await self._ending(exchange, access), location)

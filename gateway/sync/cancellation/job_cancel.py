@@ -1,4 +1,5 @@
-"""The one request with which TheEye cancels a task's job, for a client, with its own token."""
+"""The one request with which TheEye cancels a job, be it a task's or a workflow's, for a client
+with its own token."""
 
 from __future__ import annotations
 
@@ -51,5 +52,6 @@ class JobCancels:
 
 def cancel_target(access: JobAccess) -> str:
     """The target of the request, upstream."""
-    target = f"/{quote(access.customer, safe='')}/job/{access.job_id}/cancel"
-    return f"{target}?{access.credentials.query}" if access.credentials.query else target
+    if access.workflow_id:
+        return access.with_token(f"/workflows/{access.workflow_id}/job/{access.job_id}/cancel")
+    return access.with_token(f"/{quote(access.customer, safe='')}/job/{access.job_id}/cancel")

@@ -26,6 +26,7 @@ from gateway.sync.following.turns import Turns
 from gateway.sync.jobs.reader import Found, Refused
 from gateway.sync.kept.result_key import key_of
 from gateway.sync.watch.state import LastSeen, WaitVerdict
+from gateway.sync.workflows.waiting import Awaited, awaited, wait_for
 from gateway.tasks import Tasks
 from gateway.upstream.messages.messages import Heard
 
@@ -66,6 +67,8 @@ class _FollowedJob:
     born: float
     """When the job was first waited for, and when it is given up, in the clock's seconds."""
     until: float
+    awaited: Awaited | None = None
+    """What a workflow waits for; None until it was read, and for a task's job."""
     timer: asyncio.TimerHandle | None = None
     """Until the client might have come again."""
     task: asyncio.Task[None] | None = None
@@ -189,9 +192,14 @@ class Following:
 
     async def _until_read(self, one: _FollowedJob) -> None:
         access, false_alarms = one.leaver.access, 0
+        if access.workflow_id and await self._read_in_turn(one):
+            return
         while (remaining := one.until - self._clock()) > 0:
-            verdict = await self._watcher.wait(
+            before = one.awaited
+            verdict = await wait_for(
+                self._watcher,
                 access,
+                one.awaited,
                 remaining,
                 waited_seconds=self._clock() - one.born,
                 last_seen=one.last_seen,
@@ -200,10 +208,14 @@ class Following:
             )
             if verdict is not WaitVerdict.ENDED:
                 return
-            async with self._turns.of(access.client):
-                if await self._is_over(one):
-                    return
-            false_alarms += 1
+            if await self._read_in_turn(one):
+                return
+            # A workflow that has taken a step was no false alarm.
+            false_alarms = false_alarms + 1 if one.awaited is before else 0
+
+    async def _read_in_turn(self, one: _FollowedJob) -> bool:
+        async with self._turns.of(one.leaver.access.client):
+            return await self._is_over(one)
 
     async def _is_over(self, one: _FollowedJob) -> bool:
         """Read the job; False where it goes on, or nothing is known of it now."""
@@ -219,10 +231,12 @@ class Following:
             return False
         match read:
             case Found(job=job) if job.is_finished:
-                self._lessons.take(job, one.last_seen.unended_at)
+                if not leaver.access.workflow_id:
+                    self._lessons.take(job, one.last_seen.unended_at)
                 return True
             case Found():
                 one.last_seen = LastSeen(read_at, one.last_seen.task)
+                one.awaited = awaited(read, read_at, one.awaited)
             case Refused(response=response):
                 if response.status == _UNAUTHORIZED:
                     self._give_up_all(leaver.access.batch_key, one)

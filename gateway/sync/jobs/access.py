@@ -6,7 +6,7 @@ job is followed (``sync.following``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -58,6 +58,8 @@ class JobAccess:
     """The client's, so that the upstream's Access-Control fields fit it."""
     secret: str = field(default="", repr=False)
     """The job's secret as it stands in the path; empty for access by token."""
+    workflow_id: str = ""
+    """The workflow whose own job it is, as it stands in the path; empty for a task's job."""
     client: bytes = field(default=b"", repr=False)
     """The key of the client in whose share of memory the job is read."""
     heard: Heard = field(default_factory=Heard, repr=False, compare=False)
@@ -74,15 +76,23 @@ class JobAccess:
     @property
     def path(self) -> str:
         """The path at which the client finds the result."""
-        return result_path(self.job_id, self.secret)
+        return result_path(self.job_id, self.secret, self.workflow_id)
 
     @property
     def target(self) -> str:
-        """The target of a read, upstream."""
+        """The target of a read of the job, upstream."""
         if self.secret:
             return f"{self.path}?full&counter=0&limit=1"
-        target = f"/{quote(self.customer, safe='')}/job/{self.job_id}"
-        return f"{target}?{self.credentials.query}" if self.credentials.query else target
+        return self.with_token(f"/{quote(self.customer, safe='')}/job/{self.job_id}")
+
+    def with_token(self, path: str, query: str = "") -> str:
+        """A target with the client's token where that came in a query."""
+        parts = [part for part in (self.credentials.query, query) if part]
+        return f"{path}?{'&'.join(parts)}" if parts else path
+
+    def of_job(self, job_id: str) -> JobAccess:
+        """The same client's access to a task's job."""
+        return replace(self, job_id=job_id, workflow_id="")
 
     @property
     def request_fields(self) -> list[Field]:
@@ -96,12 +106,20 @@ class JobAccess:
         return [_ACCEPT, *self.credentials.fields]
 
 
-def result_path(job_id: str, secret: str = "") -> str:
+def result_path(job_id: str, secret: str = "", workflow_id: str = "") -> str:
+    if workflow_id:
+        return f"/workflows/{workflow_id}/job/{job_id}/result"
     return f"/job/{job_id}/secret/{secret}/result" if secret else f"/job/{job_id}/result"
 
 
 def job_access(
-    job_id: str, query: Query, fields: Sequence[Field], identity: Identity, default_customer: str
+    job_id: str,
+    query: Query,
+    fields: Sequence[Field],
+    identity: Identity,
+    default_customer: str,
+    *,
+    workflow_id: str = "",
 ) -> JobAccess:
     """Access by token, to a job of the query's organization, else the token's, else the default.
 
@@ -114,7 +132,7 @@ def job_access(
     customer = next(iter(given), "") or identity.customer or default_customer or NO_CUSTOMER
     origin = field_value(fields, b"origin")
     token = credentials(query, fields)
-    return JobAccess(job_id, customer, token, origin, client=identity.key)
+    return JobAccess(job_id, customer, token, origin, workflow_id=workflow_id, client=identity.key)
 
 
 def secret_access(
@@ -122,4 +140,4 @@ def secret_access(
 ) -> JobAccess:
     """Access by the job's secret, for a client that has no token."""
     origin = field_value(fields, b"origin")
-    return JobAccess(job_id, "", Credentials("", ()), origin, secret, identity.key)
+    return JobAccess(job_id, "", Credentials("", ()), origin, secret, client=identity.key)

@@ -78,8 +78,13 @@ _decoder = msgspec.json.Decoder(list[_Listed])
 
 def capacity(access: JobAccess) -> int:
     """The number of jobs that one request with these credentials can list, at least 1."""
+    return fitting(access, _BYTES_PER_ID, len(ENDED_ONLY))
+
+
+def fitting(access: JobAccess, bytes_per_id: int, other_bytes: int = 0) -> int:
+    """The number of ids that fit into a list's target, with ``other_bytes`` besides them."""
     fixed = len(list_path(access)) + sum(len(n) + len(v) + 4 for n, v in access.credentials.fields)
-    room = (MAX_REQUEST_BYTES - _OTHER_BYTES - len(ENDED_ONLY) - fixed) // _BYTES_PER_ID
+    room = (MAX_REQUEST_BYTES - _OTHER_BYTES - other_bytes - fixed) // bytes_per_id
     return max(1, min(room, MAX_JOBS))
 
 

@@ -71,11 +71,23 @@ class Requester(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Pending:
+    """What a workflow that has not ended waits for."""
+
+    job_id: str = ""
+    """A task's job that has not ended; empty where the next one is still to come."""
+    task_id: str = ""
+    """The task of that job."""
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """The job, and what is carried on of the fields that came with it."""
 
     job: Job
     fields: tuple[Field, ...]
+    pending: Pending | None = None
+    """None but for a workflow that has not ended."""
 
 
 @dataclass(frozen=True, slots=True)

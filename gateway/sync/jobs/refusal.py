@@ -13,9 +13,10 @@ from gateway.admission.identity.rejection import is_failed_lookup
 
 _WORDS = {
     403: frozenset({"forbidden", "invalid secret"}),
-    404: frozenset({"job not found", "organization not found"}),
+    404: frozenset({"job not found", "organization not found", "workflow not found"}),
 }
-"""Words about jobs by status, in lower case (recordings job_read_errors, secret_result)."""
+"""Words about jobs by status, in lower case (recordings job_read_errors, secret_result,
+workflow_job_more)."""
 _GONE = "job not found"
 TRY_LATER = frozenset({408, 429})
 _OF_THE_TOKEN = frozenset({400, 401})

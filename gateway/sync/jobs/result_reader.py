@@ -74,7 +74,7 @@ class ResultReader:
             return Found(job, fields)
         if not output_only:
             raise too_large
-        output = await self._ask(access, _with_token(access, f"/job/{access.job_id}/output"))
+        output = await self._ask(access, access.with_token(f"/job/{access.job_id}/output"))
         if output is None:
             return Failing()
         if output.status != 200:
@@ -102,13 +102,7 @@ class ResultReader:
 
 def _list_of_one(access: JobAccess) -> str:
     path = f"/{quote(access.customer, safe='')}/job"
-    return _with_token(access, path, f"where%5B_id%5D%5B%24in%5D%5B%5D={access.job_id}")
-
-
-def _with_token(access: JobAccess, path: str, query: str = "") -> str:
-    """A target with the client's token where that came in a query."""
-    parts = [part for part in (access.credentials.query, query) if part]
-    return f"{path}?{'&'.join(parts)}" if parts else path
+    return access.with_token(path, f"where%5B_id%5D%5B%24in%5D%5B%5D={access.job_id}")
 
 
 def _listed(reply: UpstreamResponse, access: JobAccess) -> Job | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.protocols.theeye.job import parse_job, with_output
+from gateway.protocols.theeye.workflow_job import of_workflow, workflow_job
 
 if TYPE_CHECKING:
     from gateway.protocols.theeye.job import Job
@@ -21,6 +22,9 @@ class _Record(msgspec.Struct, array_like=True):
     raw: bytes
     output: bytes | None = None
     """The output by itself, of a job that was too large to be read as a whole."""
+    result_of: str = ""
+    """The task job whose result a workflow's job has; ``raw`` is that one where it is not whole."""
+    is_presumed: bool = False
 
 
 _decoder = msgspec.msgpack.Decoder(_Record)
@@ -28,7 +32,8 @@ _decoder = msgspec.msgpack.Decoder(_Record)
 
 def encoded(job: Job) -> bytes:
     """The record of a job."""
-    return msgspec.msgpack.encode(_Record(job.raw, None if job.is_whole else job.output))
+    output = None if job.is_whole else job.output
+    return msgspec.msgpack.encode(_Record(job.raw, output, job.result_of, job.is_presumed))
 
 
 def decoded(content: bytes, key: ResultKey) -> Job | None:
@@ -37,7 +42,21 @@ def decoded(content: bytes, key: ResultKey) -> Job | None:
         record = _decoder.decode(content)
     except msgspec.DecodeError:
         return None
-    job = parse_job(record.raw)
-    if job is not None and record.output is not None:
-        job = with_output(job, record.output)
+    job = _workflow(record, key) if record.result_of else _task_job(record)
     return job if job is not None and job.is_finished and job.id.lower() == key.job_id else None
+
+
+def _task_job(record: _Record) -> Job | None:
+    job = parse_job(record.raw)
+    if job is None or record.output is None:
+        return job
+    return with_output(job, record.output)
+
+
+def _workflow(record: _Record, key: ResultKey) -> Job | None:
+    if record.output is None:
+        return workflow_job(record.raw, record.result_of, is_presumed=record.is_presumed)
+    part = _task_job(record)
+    if part is None:
+        return None
+    return of_workflow(part, key.job_id, is_presumed=record.is_presumed)

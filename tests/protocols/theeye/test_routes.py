@@ -14,6 +14,8 @@ from gateway.protocols.theeye.routes import (
     route_asked_for,
 )
 
+WORKFLOW = "64f000000000000000000001"
+
 
 @pytest.mark.parametrize(
     ("method", "path", "expected"),
@@ -30,6 +32,15 @@ from gateway.protocols.theeye.routes import (
         ("GET", "/job/1/secret/2/result", ResultRoute("1", "2")),
         ("DELETE", "/job/1/result", CancelRoute("1")),
         ("DELETE", "/job//result", CancelRoute("")),
+        ("POST", f"/workflows/{WORKFLOW}/job", CreateRoute(workflow_id=WORKFLOW)),
+        ("GET", f"/workflows/{WORKFLOW}/job/1/result", ResultRoute("1", workflow_id=WORKFLOW)),
+        ("POST", f"/workflows/{WORKFLOW}/job/1/result", ResultRoute("1", workflow_id=WORKFLOW)),
+        ("DELETE", f"/workflows/{WORKFLOW}/job/1/result", CancelRoute("1", WORKFLOW)),
+        (
+            "POST",
+            f"/workflows/{WORKFLOW}/secret/2/job",
+            CreateRoute(by_secret=True, workflow_id=WORKFLOW),
+        ),
         ("DELETE", "/job/1/secret/2/result", None),
         ("DELETE", "/job/1", None),
         ("DELETE", "/acme/job/1/result", None),
@@ -41,6 +52,10 @@ from gateway.protocols.theeye.routes import (
         ("GET", "/job/1/2/result", None),
         ("GET", "/job/1/result/", None),
         ("POST", "/workflows/1/job", None),
+        ("GET", "/workflows/1/job/2/result", None),
+        ("GET", f"/workflows/{WORKFLOW}/job/1/secret/2/result", None),
+        ("DELETE", f"/workflows/{WORKFLOW}/job/1/secret/2/result", None),
+        ("GET", f"/acme/workflows/{WORKFLOW}/job/1/result", None),
         ("POST", "/a/b/task/1/job", None),
         ("POST", "/job/secret/1", None),
         ("POST", "//job", None),

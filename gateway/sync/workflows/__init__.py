@@ -1,0 +1,1 @@
+"""Workflows that are waited for: what tells that one has ended, and which result is its own."""

@@ -1,0 +1,220 @@
+"""Reads a workflow that is waited for, as if it were one job.
+
+    first           GET /workflows/:workflow/job/:job with the client's token: may it see the job?
+    at each step    two lists, shared with whoever has the same token, and the graph (once)
+    at the end      the workflow's own job and all its task jobs, in full
+
+What a job's read is for the waiting client, is this for a workflow's: it is ``Found`` with the
+result of the workflow's last job once it has ended, before with what it waits for (``Pending``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from cachetools import TTLCache
+
+from gateway.errors import GatewayError, MemoryFull, ResponseTooLarge
+from gateway.protocols.theeye.cors import cross_origin_fields
+from gateway.protocols.theeye.job import Job, parse_job
+from gateway.protocols.theeye.workflow_job import joined, of_workflow, workflow_job
+from gateway.sync.jobs.listing import Unlisted
+from gateway.sync.jobs.reader import Failing, Found, Pending, understood
+from gateway.sync.workflows.shared_lists import WorkflowLook, time_of
+from gateway.sync.workflows.standing import Stage, Standing, silent_seconds, standing
+from gateway.sync.workflows.task_jobs import ListedJob, parse_jobs
+from gateway.upstream.messages.messages import Purpose
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from gateway.admission.limits.buffers import Buffers
+    from gateway.sync.jobs.access import JobAccess
+    from gateway.sync.jobs.reader import Read, Requester
+    from gateway.sync.workflows.graphs import Graphs
+    from gateway.sync.workflows.shared_lists import SharedLists
+    from gateway.upstream.messages.messages import UpstreamResponse
+
+MAX_SHOWN = 20_000
+SHOWN_SECONDS = 60.0
+"""Time for which a client that was shown a workflow's job may be told of it from lists."""
+
+
+class WorkflowReader:
+    """``of_job`` reads a task's job, its output only where nothing else is wanted. A list or
+    response of over ``max_bytes`` is not held. ``clock`` gives monotonic seconds, ``wall_clock``
+    those since 1970. ``quiet_seconds``: how long nothing happens before a workflow whose graph
+    cannot be read is taken to have ended."""
+
+    def __init__(
+        self,
+        upstream: Requester,
+        buffers: Buffers,
+        lists: SharedLists,
+        graphs: Graphs,
+        of_job: Callable[[JobAccess, bool], Awaitable[Read]],
+        *,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+        max_bytes: int,
+        quiet_seconds: float,
+    ) -> None:
+        self._upstream = upstream
+        self._buffers = buffers
+        self._lists = lists
+        self._graphs = graphs
+        self._of_job = of_job
+        self._wall_clock = wall_clock
+        self._max_bytes = max_bytes
+        self._quiet_seconds = quiet_seconds
+        self._shown: TTLCache[tuple[bytes, str], None] = TTLCache(MAX_SHOWN, SHOWN_SECONDS, clock)
+
+    async def read(self, access: JobAccess, output_only: bool) -> Read:
+        """The workflow as it stands.
+
+        Raises:
+            ResponseTooLarge: what is wanted of an ended one is larger than may be held.
+            MemoryFull: there is no room for it now.
+        """
+        shown = access.batch_key, access.job_id.lower()
+        job: Job | None = None
+        if shown not in self._shown:
+            own = await self._own(access)
+            if not isinstance(own, Found):
+                return own
+            job = own.job
+            self._shown[shown] = None
+        look = await self._lists.look(access)
+        if isinstance(look, Unlisted) or look.own is None:
+            # The token gets no such lists, or the upstream fails: this one's routes tell more.
+            return await self._in_full(access, output_only)
+        at, is_presumed = await self._decided(access, look)
+        if at.stage is Stage.ENDED or is_presumed:
+            return await self._in_full(access, output_only)
+        fields = cross_origin_fields(access.origin)
+        return Found(job or _shortened(look.own), fields, _pending(at))
+
+    async def aclose(self) -> None:
+        await self._lists.aclose()
+
+    async def _decided(self, access: JobAccess, look: WorkflowLook) -> tuple[Standing, bool]:
+        """Where the workflow stands, and whether it is presumed to have ended."""
+        lifecycle = look.own.lifecycle if look.own is not None else None
+        at = standing(lifecycle, look.jobs, await self._graphs.of(access))
+        if not at.is_explained:
+            at = standing(lifecycle, look.jobs, await self._graphs.renewed(access))
+        if at.stage not in {Stage.BETWEEN, Stage.SILENT}:
+            return at, False
+        silent = silent_seconds(look.jobs, look.at)
+        if silent is None or silent < self._quiet_seconds:
+            return at, False
+        if at.stage is Stage.SILENT:
+            return at, True
+        at = standing(lifecycle, look.jobs, await self._graphs.renewed(access))
+        if at.stage is not Stage.BETWEEN:
+            return at, False
+        for task_id in at.missing:
+            if not await self._graphs.is_dead_end(access, task_id):
+                return at, False
+        return at, True
+
+    async def _in_full(self, access: JobAccess, output_only: bool) -> Read:
+        """The workflow from its own routes, with its result if it has ended."""
+        try:
+            reply = await self._ask(access, f"{_path(access)}/jobs")
+        except ResponseTooLarge as failure:
+            return await self._in_parts(access, output_only, failure)
+        if reply is None or reply.status != 200:
+            return Failing() if reply is None else understood(reply, access)
+        own = await self._own(access)
+        jobs = parse_jobs(reply.content)
+        if not isinstance(own, Found) or jobs is None:
+            return Failing() if isinstance(own, Found) else own
+        look = WorkflowLook(_listed(own.job), jobs, time_of(reply.fields, self._wall_clock))
+        at, is_presumed = await self._decided(access, look)
+        if at.stage is not Stage.ENDED and not is_presumed:
+            return Found(own.job, own.fields, _pending(at))
+        with self._buffers.of(access.client) as held:
+            held.grow(len(own.job.raw) + len(reply.content))
+            whole = joined(own.job.raw, reply.content)
+            last = at.last.id if at.last is not None else ""
+            job = None if whole is None else workflow_job(whole, last, is_presumed=is_presumed)
+        return Failing() if job is None else Found(job, own.fields)
+
+    async def _in_parts(
+        self, access: JobAccess, output_only: bool, too_large: ResponseTooLarge
+    ) -> Read:
+        """The workflow with its last job's output, where all of its jobs are too much."""
+        own = await self._own(access)
+        if not isinstance(own, Found):
+            return own
+        look = await self._lists.look(access)
+        if isinstance(look, Unlisted):
+            return Failing()
+        at, is_presumed = await self._decided(access, look)
+        if at.stage is not Stage.ENDED and not is_presumed:
+            return Found(own.job, own.fields, _pending(at))
+        if at.last is None or not output_only:
+            raise too_large
+        part = await self._of_job(access.of_job(at.last.id), True)
+        if not isinstance(part, Found):
+            return part
+        return Found(of_workflow(part.job, own.job.id, is_presumed=is_presumed), own.fields)
+
+    async def _own(self, access: JobAccess) -> Read:
+        """The workflow's own job; refused, in the upstream's words, where there is none."""
+        reply = await self._ask(access, _path(access))
+        return Failing() if reply is None else understood(reply, access)
+
+    async def _ask(self, access: JobAccess, path: str) -> UpstreamResponse | None:
+        with self._buffers.of(access.client) as held:
+            try:
+                return await self._upstream.request(
+                    "GET",
+                    access.with_token(path),
+                    access.request_fields,
+                    purpose=Purpose.READ,
+                    max_bytes=self._max_bytes,
+                    make_room=held.grow,
+                    heard=access.heard,
+                )
+            except (ResponseTooLarge, MemoryFull):
+                raise
+            except GatewayError:
+                return None
+
+
+def by_kind(
+    of_job: Callable[[JobAccess, bool], Awaitable[Read]],
+    of_workflow: Callable[[JobAccess, bool], Awaitable[Read]],
+) -> Callable[[JobAccess, bool], Awaitable[Read]]:
+    """Make one read of two, of which each access takes its own."""
+
+    def read(access: JobAccess, output_only: bool) -> Awaitable[Read]:
+        return (of_workflow if access.workflow_id else of_job)(access, output_only)
+
+    return read
+
+
+def _path(access: JobAccess) -> str:
+    return f"/workflows/{access.workflow_id}/job/{access.job_id}"
+
+
+def _pending(at: Standing) -> Pending:
+    if at.running is None:
+        return Pending()
+    return Pending(at.running.id, at.running.task_id or "")
+
+
+def _listed(job: Job) -> ListedJob:
+    """What is needed of a workflow's own job to see where it stands."""
+    return ListedJob(job.id, job.lifecycle or None, job.state or None)
+
+
+def _shortened(own: ListedJob) -> Job:
+    """A workflow's own job of which no more is known than a list tells."""
+    content = msgspec.json.encode({"id": own.id, "lifecycle": own.lifecycle, "state": own.state})
+    job = parse_job(content)
+    assert job is not None, "its id is one that was asked for"
+    return job

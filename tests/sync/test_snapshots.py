@@ -1,0 +1,46 @@
+import asyncio
+
+import pytest
+
+from gateway.protocols.theeye.job import parse_job
+from gateway.sync.jobs.reader import Found, Pending
+from gateway.sync.snapshots import RESUME_SECONDS, Snapshots, shown
+from tests.support.running_workflow import OWN_ID, A, access
+from tests.support.theeye import JOB_ID, job
+from tests.support.virtual_time import now
+
+pytestmark = pytest.mark.virtual_time
+
+
+def found(pending: Pending | None = None) -> Found:
+    parsed = parse_job(job(task_id=A))
+    assert parsed is not None
+    return Found(parsed, (), pending)
+
+
+def test_what_is_shown_is_of_the_task() -> None:
+    snapshot = shown(found(), 3.0, None)
+    assert (snapshot.known.id, snapshot.last_seen.task) == (JOB_ID, ("acme", A))
+    assert snapshot.awaited is None
+
+
+def test_workflow_goes_on_waiting_for_what_it_waited_for() -> None:
+    first = shown(found(Pending(OWN_ID, A)), 3.0, None)
+    second = shown(found(Pending(OWN_ID, A)), 4.0, first)
+    assert first.awaited is second.awaited is not None
+
+
+async def test_client_that_comes_soon_goes_on_where_it_was() -> None:
+    snapshots = Snapshots(lambda _seen: True, now)
+    snapshot = shown(found(), now(), None)
+    snapshots.keep(access(), snapshot)
+    assert snapshots.of(access()) is snapshot
+    assert snapshots.of(access(bearer="another")) is None
+    await asyncio.sleep(RESUME_SECONDS + 0.1)
+    assert snapshots.of(access()) is None
+
+
+async def test_what_was_seen_too_long_ago_is_read_again() -> None:
+    snapshots = Snapshots(lambda _seen: False, now)
+    snapshots.keep(access(), shown(found(), now(), None))
+    assert snapshots.of(access()) is None
