@@ -112,7 +112,8 @@ class Ground(Batch):
     def _push(self, heap: list[tuple[float, int, PollState]], at: float, state: PollState) -> None:
         heapq.heappush(heap, (at, next(self._numbers), state))
         if len(heap) > _SLACK * len(self.members) + _SLACK:
-            last = {entry[2]: entry for entry in sorted(heap, key=lambda entry: entry[1])}
+            alive = (entry for entry in heap if entry[2] in self.states)
+            last = {entry[2]: entry for entry in sorted(alive, key=lambda entry: entry[1])}
             heap[:] = last.values()
             heapq.heapify(heap)
 

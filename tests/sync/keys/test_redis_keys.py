@@ -230,15 +230,12 @@ async def until_answering(store: RedisKeys) -> None:
 
 async def test_key_whose_claim_was_not_answered_is_free_again(redis_server: RedisServer) -> None:
     """Its request was refused with 503, which says that a repetition is sent like a first one."""
-    async with keys_in(redis_server, 0.1) as store, keys_in(redis_server) as other:
-        store._answer_seconds = 5.0
+    async with keys_in(redis_server, 0.5) as store, keys_in(redis_server) as other:
         await settled(store, name(1))
-        store._answer_seconds = 0.02
         redis_server.hang()
         with pytest.raises(IdempotencyUnavailable):
             await store.claim(name(2), PRINT, b"first")
         redis_server.resume()
-        store._answer_seconds = 5.0
         await until_answering(store)
         assert await state(store, name(2)) is KeyState.ABSENT
         assert (await other.claim(name(2), PRINT, b"x")).state is KeyState.SENDING
