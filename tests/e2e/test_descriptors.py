@@ -37,13 +37,14 @@ async def connecting(gateway: Process, message: bytes) -> socket.socket:
 
 
 async def status(client: socket.socket) -> bytes:
-    """Of its answer."""
+    """Of its answer; then the client goes."""
     async with asyncio.timeout(30):
         response = b""
         while b"\r\n\r\n" not in response:
             piece = await asyncio.get_running_loop().sock_recv(client, 65536)
             assert piece, "closed without an answer"
             response += piece
+    client.close()
     return response.split()[1]
 
 
@@ -55,7 +56,11 @@ async def test_more_clients_than_descriptors_all_get_their_results(
     message = held_request(orchestrator, job.id)
     with ExitStack() as stack:
         async with process_before(
-            orchestrator.url, descriptors=f"-n {descriptors}", limits__mode="report"
+            orchestrator.url,
+            descriptors=f"-n {descriptors}",
+            limits__mode="report",
+            sync__min_poll_seconds="0.1",
+            sync__max_poll_seconds="0.2",
         ) as gateway:
             assert f"{descriptors} file descriptors are too few" in gateway.told
             async with connected(gateway.url) as early:

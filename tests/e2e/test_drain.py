@@ -44,7 +44,7 @@ async def test_sigterm_hands_back_what_is_held_and_lets_the_rest_finish(
     orchestrator.faults.add(Fault.STALL, "/api/status")
     async with AsyncExitStack() as stack:
         gateway = await stack.enter_async_context(
-            process_before(orchestrator.url, log__format="text")
+            process_before(orchestrator.url, log__format="text", coverage="on")
         )
         holding, relaying, idle = [
             await stack.enter_async_context(connected(gateway.url)) for _ in range(3)
@@ -118,7 +118,9 @@ async def test_no_address_of_a_wait_comes_twice_while_processes_come_and_go(
 async def test_second_signal_ends_at_once(orchestrator: Orchestrator, workers: list[str]) -> None:
     orchestrator.faults.add(Fault.STALL, "/api/status")
     async with (
-        process_before(orchestrator.url, *workers, listen__drain_seconds="3600") as gateway,
+        process_before(
+            orchestrator.url, *workers, listen__drain_seconds="3600", coverage="on"
+        ) as gateway,
         connected(gateway.url) as client,
     ):
         await client.send(RELAYED)
@@ -159,7 +161,7 @@ async def test_port_in_use_is_told_in_a_sentence(listener: str) -> None:
     taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     port = str(taken.sockets[0].getsockname()[1])
     ports = {"listen__port": "0", "admin__port": "0", f"{listener}__port": port}
-    async with taken, process(listen__host="127.0.0.1", **ports) as gateway:
+    async with taken, process(listen__host="127.0.0.1", coverage="on", **ports) as gateway:
         assert await gateway.ended() == 1
     [line] = gateway.told.splitlines()
     assert "cannot listen" in line

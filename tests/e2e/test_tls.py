@@ -216,7 +216,7 @@ async def test_renewed_certificate_is_taken_up_on_sighup_and_an_unusable_one_is_
 ) -> None:
     async with (
         upstream_answering(OK) as script,
-        process_before(script.url, **files.variables) as gateway,
+        process_before(script.url, coverage="on", **files.variables) as gateway,
         connected(gateway.url, before := files.trusting()) as kept,
     ):
         files.key.write_text("no key")
@@ -240,7 +240,10 @@ async def test_renewed_certificate_is_taken_up_on_sighup_and_an_unusable_one_is_
 
 
 async def test_sighup_does_not_end_a_gateway_without_a_certificate() -> None:
-    async with upstream_answering(OK) as script, process_before(script.url) as gateway:
+    async with (
+        upstream_answering(OK) as script,
+        process_before(script.url, coverage="on") as gateway,
+    ):
         gateway.signal(signal.SIGHUP)
         await gateway.until_told("nothing to reload")
         assert (await once(gateway.url, GET))[1] == b"ok"
@@ -248,7 +251,7 @@ async def test_sighup_does_not_end_a_gateway_without_a_certificate() -> None:
 
 async def test_unusable_certificate_is_told_at_the_start(files: Files) -> None:
     files.key.write_text("no key")
-    async with process(**files.variables) as gateway:
+    async with process(coverage="on", **files.variables) as gateway:
         assert await gateway.ended() == 1
     assert gateway.told == (
         "theeye-sync-gateway: GATEWAY_LISTEN__TLS_CERT_FILE: listen.tls_cert_file,"

@@ -57,7 +57,9 @@ async def test_sigterm_drains_every_worker(orchestrator: Orchestrator) -> None:
     orchestrator.faults.add(Fault.STALL, "/api/status", times=None)
     async with (
         AsyncExitStack() as stack,
-        process_before(orchestrator.url, "--workers", "2", log__format="text") as gateway,
+        process_before(
+            orchestrator.url, "--workers", "2", log__format="text", coverage="on"
+        ) as gateway,
     ):
         holding: list[RawClient] = []
         relaying: list[RawClient] = []
@@ -196,7 +198,7 @@ async def test_port_in_use_is_told_before_any_worker_starts(listener: str) -> No
     ports = {"listen__port": "0", "admin__port": "0", f"{listener}__port": port}
     async with (
         taken,
-        process("--workers", "2", listen__host="127.0.0.1", **ports) as gateway,
+        process("--workers", "2", listen__host="127.0.0.1", coverage="on", **ports) as gateway,
     ):
         assert await gateway.ended() == 1
     warning, line = gateway.told.splitlines()
@@ -209,7 +211,7 @@ async def test_renewed_certificate_is_taken_up_by_every_worker(tmp_path: Path) -
     files = self_signed(tmp_path)
     async with (
         upstream_answering(OK) as script,
-        process_before(script.url, "--workers", "2", **files.variables) as gateway,
+        process_before(script.url, "--workers", "2", coverage="on", **files.variables) as gateway,
     ):
         before = files.trusting()
         files.replace(self_signed(tmp_path, "renewed"))
@@ -260,7 +262,7 @@ async def test_worker_that_finds_no_key_says_so_and_the_others_go_on(tmp_path: P
     given = {"identity__mode": "verify", "identity__secret_file": str(file)}
     async with (
         upstream_answering(OK) as script,
-        process_before(script.url, "--workers", "2", **given) as gateway,
+        process_before(script.url, "--workers", "2", coverage="on", **given) as gateway,
     ):
         file.unlink()
         kill(workers_of(gateway)[0], signal.SIGKILL)

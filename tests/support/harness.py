@@ -264,16 +264,23 @@ class Process:
 
 @asynccontextmanager
 async def process(
-    *arguments: str, log_file: str = "", descriptors: str = "", **variables: str
+    *arguments: str,
+    log_file: str = "",
+    descriptors: str = "",
+    coverage: str = "off",
+    **variables: str,
 ) -> AsyncIterator[Process]:
     """A gateway of its own process, set up by the environment mostly: ``listen__port="0"``.
 
     Its access log goes to ``log_file`` where that is given. ``descriptors`` are options of the
-    shell's ``ulimit``: how many it may have.
+    shell's ``ulimit``: how many it may have. With ``coverage`` "on" it is measured as well, and
+    takes nearly twice as long for everything.
     """
     limited = ("sh", "-c", 'ulimit $0 && exec "$@"', descriptors) if descriptors else ()
     given = {f"GATEWAY_{name.upper()}": value for name, value in variables.items()}
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("GATEWAY_")}
+    if coverage == "off":
+        inherited.pop("COVERAGE_PROCESS_CONFIG", None)
     with Path(log_file or os.devnull).open("wb") as file:  # noqa: ASYNC230 - a local file
         running = await asyncio.create_subprocess_exec(
             *(*limited, sys.executable, "-m", "gateway", "serve", *arguments),
@@ -293,11 +300,17 @@ async def process(
 
 @asynccontextmanager
 async def process_before(
-    upstream_url: str, *arguments: str, descriptors: str = "", **variables: str
+    upstream_url: str,
+    *arguments: str,
+    descriptors: str = "",
+    coverage: str = "off",
+    **variables: str,
 ) -> AsyncIterator[Process]:
     """A gateway of its own process that listens on free ports."""
     variables |= {"listen__host": "127.0.0.1", "listen__port": "0", "admin__port": "0"}
     variables["upstream__url"] = upstream_url
-    async with process(*arguments, descriptors=descriptors, **variables) as gateway:
+    async with process(
+        *arguments, descriptors=descriptors, coverage=coverage, **variables
+    ) as gateway:
         await gateway.until_listening()
         yield gateway

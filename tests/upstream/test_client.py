@@ -518,7 +518,7 @@ async def test_an_answer_larger_than_the_limit_names_both_sizes() -> None:
 
 
 async def test_answer_in_tiny_chunks_is_read_whole_in_little_more_memory_than_it_has() -> None:
-    size = 400_000
+    size = 250_000
     response = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     response += b"2\r\nok\r\n" * (size // 2) + b"0\r\n\r\n"
     limits = {"buffer_bytes": 65536}

@@ -73,7 +73,7 @@ async def test_script_is_known_by_its_hash_after_a_call_by_text(redis_server: Re
 
 
 async def test_trial_is_always_written(redis_server: RedisServer) -> None:
-    for _ in range(300):
+    for _ in range(50):
         made = trial()
         assert made.verdict(await redis_server.command(*made.by_text)).refused is None
         assert await redis_server.command("DEL", *made.keys) == 1

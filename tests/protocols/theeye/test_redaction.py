@@ -185,8 +185,8 @@ def calls_for(target: str) -> int:
 @pytest.mark.parametrize("start", ["/?x=", "/x="])
 @pytest.mark.parametrize("piece", ["eyJ", "eyJ.", "%65", "/secret", "&token", "=", "@//", ";%25"])
 def test_redaction_takes_linear_time_on_hostile_targets(piece: str, start: str) -> None:
-    half = start + piece * (32_768 // len(piece))
-    whole = start + piece * (65_536 // len(piece))
+    half = start + piece * (8_192 // len(piece))
+    whole = start + piece * (16_384 // len(piece))
     assert calls_for(whole) <= 2 * calls_for(half) + 20
 
 

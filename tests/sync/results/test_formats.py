@@ -10,6 +10,7 @@ from gateway.errors import JSON_CONTENT, Response, ResponseTooLarge
 from gateway.protocols.http.query import Query
 from gateway.protocols.theeye.job import Job, parse_job, with_output
 from gateway.sync.results import formats
+from gateway.sync.results.elements import MAX_STEPS
 from gateway.sync.results.formats import Profile, task_fields
 from tests.support.theeye import finished
 
@@ -331,9 +332,9 @@ def test_element_is_parsed_however_large_the_others_are(
 
 
 def test_element_behind_too_many_others_is_refused_in_bounded_time() -> None:
-    many = known(output=[1] * 2_000_000)
+    many = known(output=[1] * (MAX_STEPS + 2))
     with pytest.raises(ResponseTooLarge, match="too many parts"):
-        result_response(many, "parse=1999999", "4.6")
+        result_response(many, f"parse={MAX_STEPS + 1}", "4.6")
     assert result_response(many, "parse", "4.6").content == b"1"
 
 
