@@ -1,8 +1,9 @@
-"""What holds for all tests: nothing is patched."""
+"""What holds for all tests: nothing is patched, nobody sleeps long, and RFCs are in the names."""
 
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,12 +95,11 @@ def patches(source: str) -> Iterator[str]:
             yield ast.unparse(node)
 
 
-@pytest.mark.parametrize("path", SOURCES)
-def test_nothing_is_patched(path: str) -> None:
+def test_nothing_is_patched() -> None:
     """Compiled code does not see it, and what is replaced is not what is shipped: parts get what
     a test changes through their constructors, or as arguments.
     """
-    assert not [*patches(SOURCES[path])]
+    assert not {path: found for path, source in SOURCES.items() if (found := [*patches(source)])}
 
 
 @pytest.mark.parametrize(
@@ -140,3 +140,77 @@ def test_patches_are_found(source: str) -> None:
 )
 def test_what_belongs_to_a_test_may_be_changed(source: str) -> None:
     assert not [*patches(source)]
+
+
+VIRTUAL = "virtual_time"
+MOST_SECONDS = 0.05
+
+
+def is_marked(node: ast.AST) -> bool:
+    """As one whose clock jumps."""
+    return any(VIRTUAL in ast.unparse(each) for each in getattr(node, "decorator_list", []))
+
+
+def long_sleeps(source: str) -> Iterator[str]:
+    """The sleeps of so many seconds of real time, where the number stands there. What is no test
+    may be a part of those with a clock that jumps, where the module has such.
+    """
+    tree = ast.parse(source)
+    if any(
+        "pytestmark" in ast.unparse(node) and VIRTUAL in ast.unparse(node)
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+    ):
+        return
+    for outer in tree.body:
+        is_test = getattr(outer, "name", "").startswith("test_")
+        if is_marked(outer) or (not is_test and VIRTUAL in source):
+            continue
+        for node in ast.walk(outer):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(value=ast.Name(id="asyncio" | "time"), attr="sleep"),
+                    args=[ast.Constant(value=int() | float() as seconds)],
+                ) if seconds > MOST_SECONDS:
+                    yield ast.unparse(node)
+
+
+def test_nobody_sleeps_long_by_the_real_clock() -> None:
+    """Those of tests/clients do, as users' programs: `make test` leaves them out."""
+    found = {path: [*long_sleeps(source)] for path, source in SOURCES.items()}
+    assert not {path for path in found if found[path] and not path.startswith("tests/clients/")}
+
+
+def test_long_sleeps_are_found() -> None:
+    slept = "    await asyncio.sleep(1)\n"
+    real = f"async def test_it():\n{slept}"
+    virtual = f"@pytest.mark.{VIRTUAL}\n{real}"
+    assert [*long_sleeps(real)]
+    assert not [*long_sleeps(virtual)]
+    assert [*long_sleeps(f"{virtual}{real}")]
+    assert not [*long_sleeps(f"pytestmark = pytest.mark.{VIRTUAL}\n{real}")]
+    assert not [
+        *long_sleeps(f"from tests.support.{VIRTUAL} import run\nasync def wait():\n{slept}")
+    ]
+
+
+TESTS = {
+    f"{path}::{node.name}": node
+    for path, source in SOURCES.items()
+    for node in ast.walk(ast.parse(source))
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+}
+CITED = re.compile(r"\bRFC (\d+), (\d+(?:\.\d+)*)")
+NAMED = re.compile(r"test_rfc_\d+_\d+(_\d+)*_[a-z0-9]\w*")
+
+
+def test_what_a_test_holds_of_an_rfc_is_in_its_name() -> None:
+    """The number and the section, as in ``test_rfc_9112_9_6_last_request_says_so``."""
+    wrong = []
+    for place, node in TESTS.items():
+        cited = CITED.search(ast.get_docstring(node) or "")
+        expected = "test_rfc_{}_{}_".format(cited[1], cited[2].replace(".", "_")) if cited else ""
+        is_named = node.name.startswith("test_rfc_")
+        if not node.name.startswith(expected) or (is_named and not NAMED.fullmatch(node.name)):
+            wrong.append(place)
+    assert not wrong

@@ -64,8 +64,7 @@ def test_a_failures_fields_are_in_its_answer() -> None:
     assert more.fields == (JSON_CONTENT, retry, (b"A", b"b"))
 
 
-def test_a_failure_is_a_problem_for_who_asks_for_one() -> None:
-    """RFC 9457, 3.1."""
+def test_rfc_9457_3_1_a_failure_is_a_problem_for_who_asks_for_one() -> None:
     retry = (b"Retry-After", b"1")
     response = errors.response_of(
         Overloaded('say "\u00f1"', fields=(retry,)), "r1", as_problem=True
@@ -91,7 +90,9 @@ def test_a_token_is_refused_as_a_problem_unless_the_upstream_has_spoken() -> Non
 
 
 @pytest.mark.parametrize("kind", all_errors())
-def test_each_problem_has_a_type_and_a_title_of_its_own(kind: type[GatewayError]) -> None:
+def test_rfc_9457_3_1_each_problem_has_a_type_and_a_title_of_its_own(
+    kind: type[GatewayError],
+) -> None:
     told = json.loads(errors.response_of(kind(), "r1", as_problem=True).content)
     assert told["type"].endswith(f":{kind.code}")
     assert re.fullmatch(r"[A-Z][a-z]+( [a-z]+)*", told["title"])

@@ -103,7 +103,9 @@ async def test_content_in_large_pieces_takes_few_turns(is_sized: bool) -> None:
         assert iterations.count < len(content) / LINES
 
 
-async def test_requests_that_come_in_one_read_are_all_answered_in_their_order() -> None:
+async def test_rfc_9112_9_3_2_requests_that_come_in_one_read_are_all_answered_in_their_order() -> (
+    None
+):
     async def serve(peer: Peer) -> None:
         while head := await peer.request():
             path = head.split()[1]
@@ -122,7 +124,7 @@ async def test_requests_that_come_in_one_read_are_all_answered_in_their_order() 
             assert (await client.answer())[1] == path
 
 
-async def test_chunk_extensions_that_outweigh_the_content_are_refused() -> None:
+async def test_rfc_9112_7_1_1_chunk_extensions_that_outweigh_the_content_are_refused() -> None:
     async def serve(peer: Peer) -> None:
         await peer.request()
         await peer.reader.read()
@@ -219,8 +221,9 @@ async def test_request_is_answered_though_something_malformed_comes_in_the_same_
 @pytest.mark.parametrize(
     "first", [GET + b"%b\r\n", SIZED + b"%b\r\nhi", IN_CHUNKS + b"%b\r\n2\r\nhi\r\n0\r\n\r\n"]
 )
-async def test_what_comes_behind_the_last_request_is_ignored(first: bytes, behind: bytes) -> None:
-    """RFC 9112, 9.6."""
+async def test_rfc_9112_9_6_what_comes_behind_the_last_request_is_ignored(
+    first: bytes, behind: bytes
+) -> None:
     async with (
         upstream_doing(echo) as script,
         gateway_before(script.url) as server,

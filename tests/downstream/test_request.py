@@ -140,7 +140,7 @@ async def test_client_that_has_left_before_the_answer_is_gone() -> None:
         assert isinstance(await handler.failure(), ClientGone)
 
 
-async def test_cut_is_a_reset_that_no_client_takes_for_the_end() -> None:
+async def test_rfc_9112_8_cut_is_a_reset_that_no_client_takes_for_the_end() -> None:
     async def breaks(client: Client) -> None:
         client.begin(200, b"OK", [], is_sized=False)
         client.write(b"half")
@@ -162,7 +162,7 @@ async def test_cut_is_a_reset_that_no_client_takes_for_the_end() -> None:
         (b"", b""),
     ],
 )
-async def test_continue_is_said_once_to_a_client_that_expects_it(
+async def test_rfc_9110_10_1_1_continue_is_said_once_to_a_client_that_expects_it(
     fields: bytes, interim: bytes
 ) -> None:
     async def echo(client: Client) -> None:

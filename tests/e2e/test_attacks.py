@@ -106,7 +106,9 @@ def job(**members: Any) -> bytes:
         b"X: y\r\n Content-Length: 4",
     ],
 )
-async def test_client_hides_no_request_in_content_whose_length_is_in_doubt(fields: bytes) -> None:
+async def test_rfc_9112_6_3_client_hides_no_request_in_content_whose_length_is_in_doubt(
+    fields: bytes,
+) -> None:
     async with passing_to(OK) as (script, client):
         await client.send(
             b"POST / HTTP/1.1\r\nHost: x\r\n" + fields + b"\r\n\r\n0\r\n\r\n" + HIDDEN
@@ -130,7 +132,7 @@ async def test_client_hides_no_request_in_content_whose_length_is_in_doubt(field
         b"3\r\nabc\r\n0\r\nno trailer\r\n\r\n",
     ],
 )
-async def test_client_hides_no_request_behind_broken_chunks(chunks: bytes) -> None:
+async def test_rfc_9112_7_1_client_hides_no_request_behind_broken_chunks(chunks: bytes) -> None:
     head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     async with passing_to(OK) as (script, client):
         await client.send(head + chunks + HIDDEN)
@@ -138,7 +140,7 @@ async def test_client_hides_no_request_behind_broken_chunks(chunks: bytes) -> No
         assert not any(b"/hidden" in head for head in script.heads)
 
 
-async def test_chunks_are_written_anew_without_extensions_and_trailers() -> None:
+async def test_rfc_9112_7_1_chunks_are_written_anew_without_extensions_and_trailers() -> None:
     arrived: list[bytes] = []
 
     async def serve(peer: Peer) -> None:
@@ -169,10 +171,10 @@ async def test_content_of_a_refused_request_is_never_taken_for_a_request(target:
 
 
 @pytest.mark.parametrize("fields", [(), (b"Content-Length: %d" % len(HIDDEN),)])
-async def test_what_follows_a_refused_connect_is_never_taken_for_a_request(
+async def test_rfc_9110_9_3_6_what_follows_a_refused_connect_is_never_taken_for_a_request(
     fields: tuple[bytes, ...],
 ) -> None:
-    """RFC 9110, 9.3.6: it may be the tunnel's, or content for whoever read the length."""
+    """It may be the tunnel's, or content for whoever read the length."""
     connect = b"\r\n".join([b"CONNECT x:1 HTTP/1.1", b"Host: x:1", *fields, b"", b""])
     async with passing_to(OK) as (script, client):
         await client.send(connect + HIDDEN)
@@ -192,7 +194,7 @@ async def test_connection_ends_after_an_upgrade_that_is_never_granted() -> None:
     assert [head.split()[1] for head in script.heads] == [b"/"]
 
 
-async def test_connection_goes_on_after_an_upgrade_that_was_not_granted() -> None:
+async def test_rfc_9110_7_8_connection_goes_on_after_an_upgrade_that_was_not_granted() -> None:
     async with passing_to(OK) as (script, client):
         await client.send(get("/", b"Connection: Upgrade", b"Upgrade: websocket"))
         await client.answer()
@@ -230,7 +232,7 @@ async def test_upstream_that_speaks_no_clean_http_is_502(response: bytes) -> Non
         assert json.loads(content)["code"] == "BadGateway"
 
 
-async def test_second_answer_of_the_upstream_reaches_nobody() -> None:
+async def test_rfc_9112_9_2_second_answer_of_the_upstream_reaches_nobody() -> None:
     second = b"HTTP/1.1 200 OK\r\nX-Second: 1\r\nContent-Length: 6\r\n\r\nsecond"
     async with passing_to(OK + second, OK) as (script, client):
         await client.send(get("/first"))
@@ -240,7 +242,7 @@ async def test_second_answer_of_the_upstream_reaches_nobody() -> None:
         assert script.connections == 2
 
 
-async def test_trailers_of_the_upstream_do_not_become_fields() -> None:
+async def test_rfc_9110_6_5_1_trailers_of_the_upstream_do_not_become_fields() -> None:
     response = (
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"2\r\nok\r\n0\r\nSet-Cookie: a=b\r\nX-Trailer: 1\r\n\r\n"
@@ -368,7 +370,7 @@ async def test_other_methods_on_a_result_only_pass(method: bytes) -> None:
         assert script.heads[0].startswith(method + b" " + target + b" HTTP/1.1\r\n")
 
 
-async def test_absolute_target_takes_part_in_the_sync_mode() -> None:
+async def test_rfc_9112_3_2_2_absolute_target_takes_part_in_the_sync_mode() -> None:
     async with passing_to(job(output=["x"])) as (script, client):
         await client.send(post("http://x/task/t/job?wait_result=true", b"[]"))
         head, _ = await client.answer()
@@ -382,7 +384,7 @@ async def test_absolute_target_takes_part_in_the_sync_mode() -> None:
 
 
 @pytest.mark.parametrize("query", ["", "?wait_result=true"])
-async def test_creating_client_that_expects_continue_is_told_to(query: str) -> None:
+async def test_rfc_9110_10_1_1_creating_client_that_expects_continue_is_told_to(query: str) -> None:
     content = b'{"wait_result":true}'
     message = post(f"/task/t/job{query}", content, b"Expect: 100-continue")
     async with passing_to(job()) as (_, client):

@@ -93,10 +93,10 @@ async def test_sigterm_hands_back_what_is_held_and_lets_the_rest_finish(
     assert "Traceback" not in gateway.told
 
 
-async def test_no_address_of_a_wait_comes_twice_while_processes_come_and_go(
+async def test_rfc_9110_15_4_no_address_of_a_wait_comes_twice_while_processes_come_and_go(
     orchestrator: Orchestrator,
 ) -> None:
-    """RFC 9110, 15.4: clients take an address that they have been at for a loop."""
+    """Clients take an address that they have been at for a loop."""
     token = orchestrator.tokens["acme-user"]
     job = orchestrator.create("held")
     addresses = [f"/job/{job.id}/result?access_token={token}&timeout=60&limit=9"]

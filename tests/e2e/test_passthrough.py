@@ -44,7 +44,7 @@ def fields_of(head: bytes) -> list[bytes]:
     return head.split(b"\r\n")[1:-2]
 
 
-async def test_field_lines_keep_their_order_case_and_number() -> None:
+async def test_rfc_9110_5_3_field_lines_keep_their_order_case_and_number() -> None:
     response = (
         b"HTTP/1.1 299 Rather Fine\r\nServer: restify\r\nSet-Cookie: a=1\r\nx-UPPER: 1\r\n"
         b"Set-Cookie: b=2\r\nContent-Length: 2\r\nX-Upper: 2\r\nKeep-Alive: timeout=5\r\n\r\nok"
@@ -57,7 +57,7 @@ async def test_field_lines_keep_their_order_case_and_number() -> None:
     assert content == b"ok"
 
 
-async def test_hop_by_hop_fields_and_what_connection_names_go() -> None:
+async def test_rfc_9110_7_6_1_hop_by_hop_fields_and_what_connection_names_go() -> None:
     response = (
         b"HTTP/1.1 200 OK\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\nTrailer: X\r\n"
         b"Content-Length: 2\r\n\r\nok"
@@ -111,7 +111,7 @@ async def test_odd_targets_pass_untouched(target: str) -> None:
         assert script.heads[0].startswith(b"PROPFIND %b HTTP/1.1\r\n" % target.encode())
 
 
-async def test_our_own_absolute_form_becomes_origin_form() -> None:
+async def test_rfc_9112_3_2_2_our_own_absolute_form_becomes_origin_form() -> None:
     async with passing_to(OK) as (script, client):
         await client.send(request(b"GET http://Gateway.test/a?b HTTP/1.1"))
         await client.answer()
@@ -178,7 +178,7 @@ async def test_what_could_be_read_two_ways_is_refused_and_nothing_sent_upstream(
         (b"GET", b"HTTP/1.1 304 Not Modified\r\nETag: x\r\nContent-Length: 9\r\n\r\n", b"ETag: x"),
     ],
 )
-async def test_answers_without_content_stay_so(
+async def test_rfc_9112_6_3_answers_without_content_stay_so(
     sent: bytes, response: bytes, expected: bytes | None
 ) -> None:
     async with passing_to(response, OK) as (_, client):
@@ -202,7 +202,7 @@ async def test_an_answer_of_unknown_length_is_chunked_to_http_1_1_and_closes_htt
         assert script.connections == 1
 
 
-async def test_http_1_0_clients_may_keep_their_connection() -> None:
+async def test_rfc_9112_9_3_http_1_0_clients_may_keep_their_connection() -> None:
     async with passing_to(OK) as (_, client):
         for _ in range(2):
             await client.send(request(b"GET / HTTP/1.0", b"Connection: keep-alive"))
@@ -255,7 +255,7 @@ async def test_chunked_content_stays_chunked() -> None:
     assert b"".join(re.split(rb"[0-9a-f]+\r\n", received[1])).replace(b"\r\n", b"") == b"hello!"
 
 
-async def test_a_client_that_expects_continue_is_told_to() -> None:
+async def test_rfc_9110_10_1_1_a_client_that_expects_continue_is_told_to() -> None:
     """By the gateway, and once, whatever the upstream says (RFC 9110, 10.1.1)."""
 
     async def serve(peer: Peer) -> None:
@@ -277,8 +277,10 @@ async def test_a_client_that_expects_continue_is_told_to() -> None:
 
 
 @pytest.mark.parametrize("interim", [b"100 Continue", b"102 Processing", b"103 Early Hints"])
-async def test_interim_responses_of_the_upstream_are_not_passed_on(interim: bytes) -> None:
-    """RFC 9110, 15.2, and RFC 8297, 2; decision 7."""
+async def test_rfc_9110_15_2_interim_responses_of_the_upstream_are_not_passed_on(
+    interim: bytes,
+) -> None:
+    """Decision 7; RFC 8297 has one of them."""
     before = b"HTTP/1.1 %b\r\nLink: </a.css>; rel=preload\r\n\r\n" % interim
     async with passing_to(before * 2 + OK, OK) as (_, client):
         for _ in range(2):
@@ -286,8 +288,7 @@ async def test_interim_responses_of_the_upstream_are_not_passed_on(interim: byte
             assert await client.answer() == (OK.removesuffix(b"ok"), b"ok")
 
 
-async def test_client_whose_expectation_the_upstream_does_not_meet_is_told_so() -> None:
-    """RFC 9110, 15.5.18."""
+async def test_rfc_9110_15_5_18_client_whose_expectation_is_not_met_upstream_is_told_so() -> None:
     failed = b"HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n"
     async with passing_to(failed) as (script, client):
         await client.send(request(b"GET / HTTP/1.1", b"Expect: the-unexpected"))
@@ -295,7 +296,7 @@ async def test_client_whose_expectation_the_upstream_does_not_meet_is_told_so() 
     assert b"Expect: the-unexpected" in fields_of(script.heads[0])
 
 
-async def test_client_of_http_1_0_gets_no_interim_response() -> None:
+async def test_rfc_9110_10_1_1_client_of_http_1_0_gets_no_interim_response() -> None:
     """RFC 9110, 10.1.1 and 15.2."""
     async with passing_to(b"HTTP/1.1 100 Continue\r\n\r\n" + OK) as (_, client):
         expecting = (b"Expect: 100-continue", b"Content-Length: 2")
@@ -304,7 +305,7 @@ async def test_client_of_http_1_0_gets_no_interim_response() -> None:
         assert (await client.answer())[0].startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-async def test_requests_may_be_pipelined() -> None:
+async def test_rfc_9112_9_3_2_requests_may_be_pipelined() -> None:
     async with passing_to(*[OK.replace(b"ok", b"a%d" % n) for n in range(5)]) as (_, client):
         await client.send(request() * 5)
         assert [(await client.answer())[1] for _ in range(5)] == [b"a%d" % n for n in range(5)]
@@ -338,7 +339,7 @@ async def test_where_a_request_came_from_is_said_and_inbound_claims_are_not_beli
 )
 @pytest.mark.parametrize("version", [b"1.1", b"1.0"])
 @pytest.mark.parametrize("preserve_host", [False, True])
-async def test_host_that_is_not_a_host_goes_no_further(
+async def test_rfc_9112_3_2_host_that_is_not_a_host_goes_no_further(
     host: bytes, version: bytes, preserve_host: bool
 ) -> None:
     """RFC 9112, 3.2: 400, whatever the value would be used for."""
@@ -393,7 +394,7 @@ async def test_an_upstream_that_is_not_there_is_502_and_one_that_is_silent_504()
     ],
 )
 @pytest.mark.parametrize("version", [b"1.1", b"1.0"])
-async def test_an_answer_cut_upstream_is_cut_for_the_client_too(
+async def test_rfc_9112_8_an_answer_cut_upstream_is_cut_for_the_client_too(
     response: bytes, version: bytes
 ) -> None:
     is_seen = asyncio.Event()

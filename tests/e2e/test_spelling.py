@@ -37,10 +37,10 @@ async def statuses(url: str, messages: list[bytes]) -> list[int]:
 @pytest.mark.parametrize(
     "option", [b"authorization", b"close, AUTHORIZATION", b"keep-alive,Authorization"]
 )
-async def test_connection_cannot_hide_a_made_up_token_from_the_orchestrator(
+async def test_rfc_9110_7_6_1_connection_cannot_hide_a_made_up_token_from_the_orchestrator(
     orchestrator: Orchestrator, option: bytes
 ) -> None:
-    """RFC 9110, 7.6.1: what is judged here reaches the next hop."""
+    """What is judged here reaches the next hop."""
     content = json.dumps({"access_token": orchestrator.tokens["acme-user"]}).encode()
     async with gateway_before(orchestrator.url, limits=limits()) as server:
         seen = await statuses(

@@ -20,7 +20,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 @pytest.mark.parametrize(
     "chunks", [b"zz\r\nhello\r\n", b"5\r\nhelloXX", b"5\r\nhello\r\n-1\r\n\r\n"]
 )
-async def test_malformed_chunk_that_comes_with_the_head_is_502(chunks: bytes) -> None:
+async def test_rfc_9112_7_1_malformed_chunk_that_comes_with_the_head_is_502(chunks: bytes) -> None:
     async with (
         upstream_answering(CHUNKED + chunks) as script,
         gateway_before(script.url) as server,
@@ -33,7 +33,7 @@ async def test_malformed_chunk_that_comes_with_the_head_is_502(chunks: bytes) ->
             assert b"hello" not in content
 
 
-async def test_malformed_chunk_that_comes_later_cuts_the_answer() -> None:
+async def test_rfc_9112_8_malformed_chunk_that_comes_later_cuts_the_answer() -> None:
     is_seen = asyncio.Event()
 
     async def serve(peer: Peer) -> None:
@@ -72,8 +72,7 @@ async def test_answer_that_others_could_read_differently_is_502(response: bytes)
     assert b'"BadGateway"' in content
 
 
-async def test_space_before_a_colon_is_removed_on_the_way() -> None:
-    """RFC 9112, 5.1."""
+async def test_rfc_9112_5_1_space_before_a_colon_is_removed_on_the_way() -> None:
     response = b"HTTP/1.1 200 OK\r\nX-A : 1 : 2\r\nx-b\t: 3\r\nContent-Length : 2\r\n\r\nok"
     async with upstream_answering(response) as script, gateway_before(script.url) as server:
         head, content = await once(server.url, GET)
@@ -91,10 +90,10 @@ async def test_space_before_a_colon_is_removed_on_the_way() -> None:
         (b"", b""),
     ],
 )
-async def test_control_characters_of_a_reason_phrase_go_no_further(
+async def test_rfc_9112_4_control_characters_of_a_reason_phrase_go_no_further(
     reason: bytes, passed: bytes
 ) -> None:
-    """RFC 9112, 4: a reason phrase has visible characters, spaces and tabs."""
+    """A reason phrase has visible characters, spaces and tabs."""
     response = b"HTTP/1.1 200 " + reason + b"\r\nContent-Length: 2\r\n\r\nok"
     async with upstream_answering(response) as script, gateway_before(script.url) as server:
         head, _ = await once(server.url, GET)
@@ -131,8 +130,8 @@ async def test_job_that_comes_as_gzip_without_being_asked_for_is_waited_for_and_
     assert all(b"\r\nAccept-Encoding: identity\r\n" in head for head in asked)
 
 
-async def test_204_loses_its_length_and_what_follows_is_nobodys_answer() -> None:
-    """RFC 9110, 8.6. The content that the length speaks of comes once the next request is there."""
+async def test_rfc_9110_8_6_204_loses_its_length_and_what_follows_is_nobodys_answer() -> None:
+    """The content that the length speaks of comes once the next request is there."""
     evil = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
     requests = 0
 

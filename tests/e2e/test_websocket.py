@@ -114,7 +114,7 @@ async def test_an_upstream_that_hangs_up_ends_the_clients_side() -> None:
         assert await client.until_closed() == b"all"
 
 
-async def test_a_refused_upgrade_is_an_ordinary_answer() -> None:
+async def test_rfc_9110_7_8_a_refused_upgrade_is_an_ordinary_answer() -> None:
     async with echoing() as (session, url, _):
         with pytest.raises(WSServerHandshakeError) as refused:
             await session.ws_connect(f"{url}?refuse=1")
@@ -143,7 +143,7 @@ async def test_a_slow_reader_holds_the_sender_back_in_both_directions() -> None:
         await asyncio.wait([flooding])
 
 
-async def test_other_protocols_are_not_switched_to() -> None:
+async def test_rfc_9110_7_8_other_protocols_are_not_switched_to() -> None:
     async with echoing() as (_, url, _), connected(url.removesuffix("/echo")) as client:
         await client.send(
             b"GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\n"

@@ -70,7 +70,7 @@ def test_an_unusable_request_id_is_replaced_even_from_a_trusted_proxy(given: byt
     assert request_id.isalnum()
 
 
-def test_content_keeps_its_framing_even_where_connection_names_it() -> None:
+def test_rfc_9110_7_6_1_content_keeps_its_framing_even_where_connection_names_it() -> None:
     sized = client(
         (b"Host", b"h"),
         (b"Connection", b"content-length"),
@@ -85,19 +85,21 @@ def test_content_keeps_its_framing_even_where_connection_names_it() -> None:
 @pytest.mark.parametrize(
     ("method", "sent"), [("TRACE", b"6"), ("OPTIONS", b"6"), ("GET", b"7"), ("POST", b"7")]
 )
-def test_forwards_that_are_counted_become_fewer(method: str, sent: bytes) -> None:
-    """RFC 9110, 7.6.2, though Connection names the field."""
+def test_rfc_9110_7_6_2_forwards_that_are_counted_become_fewer(method: str, sent: bytes) -> None:
+    """Though Connection names the field."""
     fields = [(b"Host", b"h"), (b"Max-Forwards", b"7"), (b"Connection", b"max-forwards")]
     outbound = forwarding().outbound(client(*fields, method=method), "r")
     assert values(outbound, b"max-forwards") == [sent]
 
 
-def test_a_request_without_host_gets_the_upstreams() -> None:
+def test_rfc_9110_7_2_a_request_without_host_gets_the_upstreams() -> None:
     assert forwarding().outbound(client(), "r")[0] == (b"Host", b"up:1")
 
 
 @pytest.mark.parametrize("claim", [b"evil/path", b"foo bar", b"a, b c"])
-def test_what_is_not_a_host_is_not_passed_on_for_a_trusted_proxy_either(claim: bytes) -> None:
+def test_rfc_3986_3_2_2_what_is_not_a_host_is_not_passed_on_for_a_trusted_proxy_either(
+    claim: bytes,
+) -> None:
     """It may have been its client who wrote it (RFC 3986, 3.2.2)."""
     inbound = client((b"Host", b"h"), (b"X-Forwarded-Host", claim))
     outbound = forwarding("10.0.0.0/24").outbound(inbound, "r")

@@ -31,13 +31,13 @@ def left(*values: bytes, method: str = "TRACE") -> int | None:
     ],
 )
 @pytest.mark.parametrize("method", ["TRACE", "OPTIONS"])
-def test_whole_number_bounds_the_hops_of_trace_and_options(
+def test_rfc_9110_7_6_2_whole_number_bounds_the_hops_of_trace_and_options(
     method: str, value: bytes, number: int
 ) -> None:
     assert left(value, method=method) == number
 
 
-def test_hops_are_not_bounded_without_the_field_and_for_other_methods() -> None:
+def test_rfc_9110_7_6_2_hops_are_not_bounded_without_the_field_and_for_other_methods() -> None:
     assert left() is None
     assert left(b"0", method="GET") is None
     assert left(b"nonsense", method="POST") is None
@@ -46,12 +46,12 @@ def test_hops_are_not_bounded_without_the_field_and_for_other_methods() -> None:
 @pytest.mark.parametrize(
     "values", [[b""], [b"x"], [b"-1"], [b"+1"], [b"1.0"], [b"1, 2"], [b"1", b"1"]]
 )
-def test_what_is_not_one_whole_number_is_refused(values: list[bytes]) -> None:
+def test_rfc_9110_7_6_2_what_is_not_one_whole_number_is_refused(values: list[bytes]) -> None:
     with pytest.raises(BadRequest):
         left(*values)
 
 
-def test_number_is_one_less_at_the_next_hop() -> None:
+def test_rfc_9110_7_6_2_number_is_one_less_at_the_next_hop() -> None:
     fields = [(b"A", b"7"), (b"max-Forwards", b"007")]
     assert forwarded_once(fields, 7) == [(b"A", b"7"), (b"max-Forwards", b"6")]
 
@@ -69,7 +69,7 @@ SECRET_FIELDS: list[Field] = [
 ]
 
 
-def test_request_is_reflected_without_its_secrets() -> None:
+def test_rfc_9110_9_3_8_request_is_reflected_without_its_secrets() -> None:
     shown: list[Field] = [(b"Host", b"x"), (b"x-A", b"1"), (b"X-a", b"\xe9"), (b"Via", b"1.1 p")]
     target = f"/a/secret/hidden?access_token=hidden&b={JWT}&c=d"
     response = final_response("TRACE", target, [*shown[:2], *SECRET_FIELDS, *shown[2:]])
@@ -80,7 +80,7 @@ def test_request_is_reflected_without_its_secrets() -> None:
     assert (response.status, response.fields[0]) == (200, (b"Content-Type", b"message/http"))
 
 
-async def test_trace_that_may_go_no_further_is_answered_here() -> None:
+async def test_rfc_9110_9_3_8_trace_that_may_go_no_further_is_answered_here() -> None:
     async with (
         upstream_answering(OK) as script,
         gateway_before(script.url) as server,
@@ -101,7 +101,7 @@ async def test_trace_that_may_go_no_further_is_answered_here() -> None:
         assert script.connections == 0
 
 
-async def test_trace_that_may_go_on_does_so_by_one_hop_less() -> None:
+async def test_rfc_9110_7_6_2_trace_that_may_go_on_does_so_by_one_hop_less() -> None:
     async with (
         upstream_answering(OK) as script,
         gateway_before(script.url) as server,

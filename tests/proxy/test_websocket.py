@@ -41,8 +41,10 @@ async def test_client_is_let_go_when_the_upstream_resets_or_stays_silent(resets:
 
 
 @pytest.mark.parametrize("protocol", [b"h2c", b"websocket, h2c", b"websocketish"])
-async def test_another_protocol_than_that_asked_for_is_not_passed_on(protocol: bytes) -> None:
-    """RFC 9110, 7.8: only what was asked for can be switched to."""
+async def test_rfc_9110_7_8_another_protocol_than_that_asked_for_is_not_passed_on(
+    protocol: bytes,
+) -> None:
+    """Only what was asked for can be switched to."""
 
     async def serve(peer: Peer) -> None:
         await peer.request()

@@ -218,10 +218,10 @@ def test_address_after_a_drain_counts_on_and_is_else_the_same(query: str, locati
     | st.sampled_from(["drained=7", "a&drained=x&drained=3", "drained=999999999&b", "counter=4"]),
     st.lists(st.sampled_from(["hop", "drain"]), max_size=30),
 )
-def test_no_address_comes_twice_in_any_chain_of_hops_and_drains(
+def test_rfc_9110_15_4_no_address_comes_twice_in_any_chain_of_hops_and_drains(
     query: str, chain: list[str]
 ) -> None:
-    """RFC 9110, 15.4. All of a wait is in its address, so that a restart makes no difference."""
+    """All of a wait is in its address, so that a restart makes no difference."""
     location = result_location("/r", Query(query), CONFIG)
     seen = [location]
     if len(query_in(location).values("counter")) > 1:

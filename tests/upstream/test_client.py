@@ -241,7 +241,9 @@ async def test_an_idempotent_request_that_met_a_stale_connection_is_sent_again()
         assert script.connections == 2
 
 
-async def test_a_cancellation_that_met_a_stale_connection_is_never_sent_again() -> None:
+async def test_rfc_9110_9_2_2_a_cancellation_that_met_a_stale_connection_is_never_sent_again() -> (
+    None
+):
     """Though it is a PUT (RFC 9110, 9.2.2): what has ended meanwhile would be overwritten."""
     async with upstream_doing(close_after_the_first) as script, reaching(script.url) as upstream:
         assert await get(upstream) == (200, b"ok")

@@ -205,8 +205,8 @@ def test_no_token_at_all_names_no_key(token: bytes) -> None:
 
 
 @pytest.mark.parametrize("added", [b"&", b"%", b"!", b"=", b" ", b".x"])
-def test_token_with_characters_that_no_signed_token_has_is_none(added: bytes) -> None:
-    """RFC 7515, 7.1: base64url and two dots; a lenient decoder would skip the others."""
+def test_rfc_7515_7_1_token_with_characters_that_no_signed_token_has_is_none(added: bytes) -> None:
+    """Base64url and two dots; a lenient decoder would skip the others."""
     token = signed("s" * 32, org_uuid="acme")
     assert signature_of(token) == Signature(None, "HS256")
     with pytest.raises(ValueError, match=r"^$"):

@@ -20,7 +20,7 @@ LINE = b"POST / HTTP/1.1\r\n"
         ((b"A", b"b"), False),
     ],
 )
-def test_content_follows_where_it_is_announced(
+def test_rfc_9112_6_content_follows_where_it_is_announced(
     field: tuple[bytes, bytes], has_content: bool
 ) -> None:
     head = completed_head(LINE + b"\r\n", b"POST", b"/", [field], keeps_alive=True)

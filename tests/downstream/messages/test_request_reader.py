@@ -138,52 +138,55 @@ def test_request_may_come_byte_by_byte(sent: bytes, known: Read) -> None:
     assert read(*[bytes([byte]) for byte in sent]).complete == [known]
 
 
-STRICT = {
-    "bare line feed behind the version": b"GET / HTTP/1.1\nHost: x\r\n\r\n",
-    "bare line feed behind a field": GET + b"A: b\nC: d\r\n\r\n",
-    "bare line feed for the empty line": GET + b"\n",
-    "bare carriage return": GET + b"A: b\rC: d\r\n\r\n",
-    "two carriage returns": GET + b"A: b\r\r\n\r\n",
-    "folded line": GET + b"A: b\r\n c\r\n\r\n",
-    "folded with a tab": GET + b"A: b\r\n\tc\r\n\r\n",
-    "white space before the first field": b"GET / HTTP/1.1\r\n Host: x\r\n\r\n",
-    "space before the colon": GET + b"A : b\r\n\r\n",
-    "tab before the colon": GET + b"A\t: b\r\n\r\n",
-    "no colon": GET + b"A\r\n\r\n",
-    "no name": GET + b": b\r\n\r\n",
-    "name that is no token": GET + b"A(: b\r\n\r\n",
-    "NUL in a value": GET + b"A: b\x00\r\n\r\n",
-    "control character in a value": GET + b"A: b\x01\r\n\r\n",
-    "DEL in a value": GET + b"A: b\x7f\r\n\r\n",
-    "control character in a target": b"GET /\x01 HTTP/1.1\r\nHost: x\r\n\r\n",
-    "tab in a target": b"GET /a\tb HTTP/1.1\r\nHost: x\r\n\r\n",
-    "target that is not ASCII": b"GET /\xc3\xa9 HTTP/1.1\r\nHost: x\r\n\r\n",
-    "no target": b"GET HTTP/1.1\r\nHost: x\r\n\r\n",
-    "version that is none": b"GET / HTTP/1.2\r\nHost: x\r\n\r\n",
-    "version of one digit": b"GET / HTTP/1\r\nHost: x\r\n\r\n",
-    "version of lower case": b"GET / http/1.1\r\nHost: x\r\n\r\n",
-    "space behind the version": b"GET / HTTP/1.1 \r\nHost: x\r\n\r\n",
-    "preface of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "method of RTSP": b"DESCRIBE / HTTP/1.1\r\nHost: x\r\n\r\n",
-    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-    "length with a sign": POST + b"Content-Length: +4\r\n\r\n",
-    "negative length": POST + b"Content-Length: -4\r\n\r\n",
-    "length with an underscore": POST + b"Content-Length: 1_0\r\n\r\n",
-    "length in hexadecimal": POST + b"Content-Length: 0x4\r\n\r\n",
-    "length with a space in it": POST + b"Content-Length: 1 0\r\n\r\n",
-    "empty length": POST + b"Content-Length: \r\n\r\n",
-    "list of lengths": POST + b"Content-Length: 4, 4\r\n\r\n",
-    "length twice": POST + b"Content-Length: 4\r\nContent-Length: 4\r\n\r\n",
-    "length of 19 digits": POST + b"Content-Length: 0000000000000000004\r\n\r\n",
-    "length that overflows": POST + b"Content-Length: 18446744073709551620\r\n\r\n",
-    "length and coding": POST + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n",
-    "coding and length": POST + b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n",
-    "coding twice": POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
-    "chunked but not last": POST + b"Transfer-Encoding: chunked, gzip\r\n\r\n",
-    "coding that is not known": POST + b"Transfer-Encoding: xchunked\r\n\r\n",
-    "handshake of a draft": GET + UPGRADE + b"Sec-WebSocket-Key1: 4 @1  46546xW%0l 1 5\r\n\r\n",
+STRICT = {  # by RFC and section
+    "9112 2.2 bare line feed behind the version": b"GET / HTTP/1.1\nHost: x\r\n\r\n",
+    "9112 2.2 bare line feed behind a field": GET + b"A: b\nC: d\r\n\r\n",
+    "9112 2.2 bare line feed for the empty line": GET + b"\n",
+    "9112 2.2 bare carriage return": GET + b"A: b\rC: d\r\n\r\n",
+    "9112 2.2 two carriage returns": GET + b"A: b\r\r\n\r\n",
+    "9112 5.2 folded line": GET + b"A: b\r\n c\r\n\r\n",
+    "9112 5.2 folded with a tab": GET + b"A: b\r\n\tc\r\n\r\n",
+    "9112 2.2 white space before the first field": b"GET / HTTP/1.1\r\n Host: x\r\n\r\n",
+    "9112 5.1 space before the colon": GET + b"A : b\r\n\r\n",
+    "9112 5.1 tab before the colon": GET + b"A\t: b\r\n\r\n",
+    "9112 5 no colon": GET + b"A\r\n\r\n",
+    "9112 5 no name": GET + b": b\r\n\r\n",
+    "9112 5 name that is no token": GET + b"A(: b\r\n\r\n",
+    "9110 5.5 NUL in a value": GET + b"A: b\x00\r\n\r\n",
+    "9110 5.5 control character in a value": GET + b"A: b\x01\r\n\r\n",
+    "9110 5.5 DEL in a value": GET + b"A: b\x7f\r\n\r\n",
+    "9112 3.2 control character in a target": b"GET /\x01 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "9112 3.2 tab in a target": b"GET /a\tb HTTP/1.1\r\nHost: x\r\n\r\n",
+    "9112 3.2 target that is not ASCII": b"GET /\xc3\xa9 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "9112 3.2 no target": b"GET HTTP/1.1\r\nHost: x\r\n\r\n",
+    "9112 2.3 version that is none": b"GET / HTTP/1.2\r\nHost: x\r\n\r\n",
+    "9112 2.3 version of one digit": b"GET / HTTP/1\r\nHost: x\r\n\r\n",
+    "9112 2.3 version of lower case": b"GET / http/1.1\r\nHost: x\r\n\r\n",
+    "9112 3 space behind the version": b"GET / HTTP/1.1 \r\nHost: x\r\n\r\n",
+    "9112 2.3 preface of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "9112 3.1 method of RTSP": b"DESCRIBE / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "9112 3 TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "9112 6.2 length with a sign": POST + b"Content-Length: +4\r\n\r\n",
+    "9112 6.2 negative length": POST + b"Content-Length: -4\r\n\r\n",
+    "9112 6.2 length with an underscore": POST + b"Content-Length: 1_0\r\n\r\n",
+    "9112 6.2 length in hexadecimal": POST + b"Content-Length: 0x4\r\n\r\n",
+    "9112 6.2 length with a space in it": POST + b"Content-Length: 1 0\r\n\r\n",
+    "9112 6.2 empty length": POST + b"Content-Length: \r\n\r\n",
+    "9112 6.2 list of lengths": POST + b"Content-Length: 4, 4\r\n\r\n",
+    "9112 6.2 length twice": POST + b"Content-Length: 4\r\nContent-Length: 4\r\n\r\n",
+    "9112 6.2 length of 19 digits": POST + b"Content-Length: 0000000000000000004\r\n\r\n",
+    "9112 6.2 length that overflows": POST + b"Content-Length: 18446744073709551620\r\n\r\n",
+    "9112 6.3 length and coding": POST + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "9112 6.3 coding and length": POST + b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n",
+    "9112 6.1 coding twice": POST
+    + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "9112 6.3 chunked but not last": POST + b"Transfer-Encoding: chunked, gzip\r\n\r\n",
+    "9112 6.1 coding that is not known": POST + b"Transfer-Encoding: xchunked\r\n\r\n",
+    "6455 4.1 handshake of a draft": GET
+    + UPGRADE
+    + b"Sec-WebSocket-Key1: 4 @1  46546xW%0l 1 5\r\n\r\n",
     **{
-        f"{name.decode()} twice": GET + name + b": a\r\n" + name.lower() + b": a\r\n\r\n"
+        f"9110 5.3 {name.decode()} twice": GET + name + b": a\r\n" + name.lower() + b": a\r\n\r\n"
         for name in (
             *(b"Host", b"Content-Type", b"Content-Location", b"Content-Range", b"ETag"),
             *(b"Max-Forwards", b"Server", b"User-Agent"),
@@ -202,26 +205,26 @@ def test_head_that_others_could_read_differently_is_refused(sent: bytes) -> None
         assert requests.complete == []
 
 
-BROKEN = {
-    "no size": b"\r\nabc\r\n0\r\n\r\n",
-    "size in a word": b"zz\r\n",
-    "size with a sign": b"+3\r\nabc\r\n0\r\n\r\n",
-    "negative size": b"-1\r\n",
-    "size with an underscore": b"1_0\r\n",
-    "size with 0x": b"0x3\r\nabc\r\n0\r\n\r\n",
-    "space before the size": b" 3\r\nabc\r\n0\r\n\r\n",
-    "space behind the size": b"3 \r\nabc\r\n0\r\n\r\n",
-    "size that overflows": b"10000000000000003\r\nabc\r\n0\r\n\r\n",
-    "bare line feed behind the size": b"3\nabc\r\n0\r\n\r\n",
-    "bare line feed behind an extension": b"3;a\nabc\r\n0\r\n\r\n",
-    "bare line feed behind a chunk": b"3\r\nabc\n0\r\n\r\n",
-    "longer than its size": b"3\r\nabcXX0\r\n\r\n",
-    "control character in an extension": b'3;a="\x01"\r\nabc\r\n0\r\n\r\n',
-    "no trailer": b"0\r\nno trailer\r\n\r\n",
-    "length as a trailer": b"0\r\nContent-Length: 9\r\n\r\n",
-    "coding as a trailer": b"0\r\nTransfer-Encoding: chunked\r\n\r\n",
-    "host as a trailer": b"0\r\nhost: y\r\n\r\n",
-    "bare line feed at the end": b"0\r\n\n",
+BROKEN = {  # by RFC and section
+    "9112 7.1 no size": b"\r\nabc\r\n0\r\n\r\n",
+    "9112 7.1 size in a word": b"zz\r\n",
+    "9112 7.1 size with a sign": b"+3\r\nabc\r\n0\r\n\r\n",
+    "9112 7.1 negative size": b"-1\r\n",
+    "9112 7.1 size with an underscore": b"1_0\r\n",
+    "9112 7.1 size with 0x": b"0x3\r\nabc\r\n0\r\n\r\n",
+    "9112 7.1 space before the size": b" 3\r\nabc\r\n0\r\n\r\n",
+    "9112 7.1 space behind the size": b"3 \r\nabc\r\n0\r\n\r\n",
+    "9112 7.1 size that overflows": b"10000000000000003\r\nabc\r\n0\r\n\r\n",
+    "9112 7.1 bare line feed behind the size": b"3\nabc\r\n0\r\n\r\n",
+    "9112 7.1.1 bare line feed behind an extension": b"3;a\nabc\r\n0\r\n\r\n",
+    "9112 7.1 bare line feed behind a chunk": b"3\r\nabc\n0\r\n\r\n",
+    "9112 7.1 longer than its size": b"3\r\nabcXX0\r\n\r\n",
+    "9112 7.1.1 control character in an extension": b'3;a="\x01"\r\nabc\r\n0\r\n\r\n',
+    "9112 7.1.2 no trailer": b"0\r\nno trailer\r\n\r\n",
+    "9110 6.5.1 length as a trailer": b"0\r\nContent-Length: 9\r\n\r\n",
+    "9110 6.5.1 coding as a trailer": b"0\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "9110 6.5.1 host as a trailer": b"0\r\nhost: y\r\n\r\n",
+    "9112 7.1 bare line feed at the end": b"0\r\n\n",
 }
 
 
@@ -253,7 +256,7 @@ def test_content_that_is_framed_otherwise_is_refused(rest: bytes) -> None:
     ],
 )
 @pytest.mark.parametrize("field", [b"Host: x", b"A:  HTTP/1.1"])
-def test_version_is_that_of_the_first_line(
+def test_rfc_9112_2_3_version_is_that_of_the_first_line(
     line: bytes, version: tuple[int, int], field: bytes
 ) -> None:
     reader = RequestReader(TARGET_BYTES, FIELDS_BYTES)
@@ -273,7 +276,7 @@ def test_nothing_behind_a_request_is_looked_at() -> None:
     assert reader.failure is None
 
 
-def test_last_request_says_so() -> None:
+def test_rfc_9112_9_6_last_request_says_so() -> None:
     reader = RequestReader(TARGET_BYTES, FIELDS_BYTES)
     reader.read(GET + b"Connection: close\r\n\r\n", 0)
     assert reader.head is not None
@@ -281,7 +284,7 @@ def test_last_request_says_so() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 100, 10_000])
-def test_target_is_bounded(size: int) -> None:
+def test_rfc_9112_3_target_is_bounded(size: int) -> None:
     longest = b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n" % (b"a" * (TARGET_BYTES - 1))
     assert len(read(longest).complete) == 1
     message = b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n" % (b"a" * TARGET_BYTES)
@@ -293,7 +296,9 @@ def test_target_is_bounded(size: int) -> None:
 @pytest.mark.parametrize(
     "rest", [b"A: " + b"a" * 4000, b"aaa: b\r\n" * 200 + b"A: " + b"a" * 2000, b"a" * 4000]
 )
-def test_head_without_end_is_refused_as_soon_as_it_is_too_long(rest: bytes, size: int) -> None:
+def test_rfc_6585_5_head_without_end_is_refused_as_soon_as_it_is_too_long(
+    rest: bytes, size: int
+) -> None:
     message = GET + rest
     pieces = [message[at : at + size] for at in range(0, len(message), size)]
     assert refused(*pieces) == (431, "The request's fields have more than 2000 bytes")
@@ -304,7 +309,7 @@ def test_empty_lines_are_bounded() -> None:
 
 
 @pytest.mark.parametrize("lines", [b"\r\n", b"\r\n" * 200, b"\n" * 200])
-def test_empty_lines_are_read_at_once_with_the_head_behind_them(lines: bytes) -> None:
+def test_rfc_9112_2_2_empty_lines_are_read_at_once_with_the_head_behind_them(lines: bytes) -> None:
     message = lines + GET + b"\r\n"
     for size in (len(message), 1, 3):
         reader = RequestReader(TARGET_BYTES, FIELDS_BYTES)
@@ -318,7 +323,7 @@ def test_empty_lines_are_read_at_once_with_the_head_behind_them(lines: bytes) ->
         assert reads == -(-len(message) // size)
 
 
-def test_fields_are_counted() -> None:
+def test_rfc_6585_5_fields_are_counted() -> None:
     most = b"a: b\r\n" * (MOST_FIELDS - 1)
     assert len(read(GET + most + b"\r\n").complete) == 1
     message = "The request has more than 256 fields"
@@ -330,7 +335,7 @@ def test_trailers_are_bounded(trailer: bytes) -> None:
     assert refused(CHUNKED + b"1\r\na\r\n0\r\n" + trailer)[0] == 400
 
 
-def test_chunk_extensions_are_bounded() -> None:
+def test_rfc_9112_7_1_1_chunk_extensions_are_bounded() -> None:
     assert refused(CHUNKED, *[b"1;" + b"e" * 1500 + b"\r\na\r\n"] * 20)[0] == 400
 
 
@@ -344,7 +349,7 @@ def test_content_is_not_bounded(framed: bytes) -> None:
     assert [request.content for request in requests.complete] == [content]
 
 
-def test_what_follows_a_connect_is_not_its_content() -> None:
+def test_rfc_9110_9_3_6_what_follows_a_connect_is_not_its_content() -> None:
     reader = RequestReader(TARGET_BYTES, FIELDS_BYTES)
     head = b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n"
     assert reader.read(head + b"abc", 0) == len(head)

@@ -41,7 +41,7 @@ FIELDS = st.lists(st.tuples(NAMES, VALUES), max_size=8)
 
 
 @given(fields=FIELDS)
-def test_what_connection_names_never_goes_to_the_next_hop(
+def test_rfc_9110_7_6_1_what_connection_names_never_goes_to_the_next_hop(
     fields: list[tuple[bytes, bytes]],
 ) -> None:
     named = {
@@ -56,7 +56,9 @@ def test_what_connection_names_never_goes_to_the_next_hop(
 
 
 @given(fields=FIELDS)
-def test_everything_else_does_in_order_and_unchanged(fields: list[tuple[bytes, bytes]]) -> None:
+def test_rfc_9110_7_6_1_everything_else_does_in_order_and_unchanged(
+    fields: list[tuple[bytes, bytes]],
+) -> None:
     dropped = HOP_BY_HOP | (
         connection_options(fields) - FOR_EVERYBODY - {b"close", b"keep-alive", b""}
     )
@@ -64,8 +66,9 @@ def test_everything_else_does_in_order_and_unchanged(fields: list[tuple[bytes, b
 
 
 @pytest.mark.parametrize("option", sorted(FOR_EVERYBODY))
-def test_field_for_every_recipient_is_not_dropped_through_connection(option: bytes) -> None:
-    """RFC 9110, 7.6.1."""
+def test_rfc_9110_7_6_1_field_for_every_recipient_is_not_dropped_through_connection(
+    option: bytes,
+) -> None:
     fields = [
         (b"Connection", b"X-A, " + option.title()),
         (b"connection", option),
@@ -75,7 +78,7 @@ def test_field_for_every_recipient_is_not_dropped_through_connection(option: byt
     assert end_to_end(fields) == [(option, b"1")]
 
 
-def test_a_field_is_found_whatever_its_case() -> None:
+def test_rfc_9110_5_1_a_field_is_found_whatever_its_case() -> None:
     fields = [(b"a", b"1"), (b"X-Y", b"2"), (b"x-y", b"3"), (b"Content-LENGTH", b"0")]
     assert value(fields, b"x-y") == b"2"
     assert value(fields, b"z") is None
@@ -85,7 +88,7 @@ def test_a_field_is_found_whatever_its_case() -> None:
     assert not has_length(fields[:3])
 
 
-def test_list_members_stand_on_several_lines_and_may_be_empty() -> None:
+def test_rfc_9110_5_6_1_list_members_stand_on_several_lines_and_may_be_empty() -> None:
     assert list_members([b"a, b", b" ,c,, "]) == [b"a", b"b", b"c"]
 
 

@@ -41,12 +41,14 @@ def test_an_ordinary_message_passes() -> None:
         ([HOST, (b"Transfer-Encoding", b"chunked")], False),
     ],
 )
-def test_an_ambiguous_message_is_refused(fields: list[Field], is_http_1_1: bool) -> None:
+def test_rfc_9112_6_3_an_ambiguous_message_is_refused(
+    fields: list[Field], is_http_1_1: bool
+) -> None:
     with pytest.raises(BadRequest):
         check(fields, is_http_1_1=is_http_1_1, fields_bytes=1000)
 
 
-def test_a_field_section_is_measured_as_a_whole() -> None:
+def test_rfc_6585_5_a_field_section_is_measured_as_a_whole() -> None:
     line = (b"X", b"x" * 95)
     check([HOST, line], is_http_1_1=True, fields_bytes=109)
     with pytest.raises(FieldsTooLarge, match="more than 108 bytes"):
@@ -54,6 +56,6 @@ def test_a_field_section_is_measured_as_a_whole() -> None:
 
 
 @pytest.mark.parametrize("version", [(0, 9), (1, 2), (2, 0)])
-def test_other_versions_of_http_are_refused(version: tuple[int, int]) -> None:
+def test_rfc_9110_15_6_6_other_versions_of_http_are_refused(version: tuple[int, int]) -> None:
     with pytest.raises(BadRequest):
         framing.check([HOST], [b"host"], version=version, fields_bytes=1000)

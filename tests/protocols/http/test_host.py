@@ -32,7 +32,7 @@ UNRESERVED = "abcXYZ019-._~"
         b"a;b=c!$&'()*+~",
     ],
 )
-def test_host_of_the_grammar_is_one(value: bytes) -> None:
+def test_rfc_3986_3_2_2_host_of_the_grammar_is_one(value: bytes) -> None:
     assert is_host(value)
 
 
@@ -73,7 +73,7 @@ def test_host_of_the_grammar_is_one(value: bytes) -> None:
         b"http://a",
     ],
 )
-def test_anything_else_is_not(value: bytes) -> None:
+def test_rfc_3986_3_2_2_anything_else_is_not(value: bytes) -> None:
     assert not is_host(value)
 
 
@@ -81,12 +81,16 @@ def test_anything_else_is_not(value: bytes) -> None:
     name=st.text(st.sampled_from(UNRESERVED), min_size=1),
     port=st.none() | st.integers(0, 65535),
 )
-def test_every_name_is_a_host_with_and_without_a_port(name: str, port: int | None) -> None:
+def test_rfc_3986_3_2_2_every_name_is_a_host_with_and_without_a_port(
+    name: str, port: int | None
+) -> None:
     assert is_host((name if port is None else f"{name}:{port}").encode())
 
 
 @given(address=st.ip_addresses(v=6))
-def test_every_ipv6_address_in_brackets_is_a_host(address: ipaddress.IPv6Address) -> None:
+def test_rfc_3986_3_2_2_every_ipv6_address_in_brackets_is_a_host(
+    address: ipaddress.IPv6Address,
+) -> None:
     assert is_host(f"[{address.exploded}]:80".encode())
     assert not is_host(f"{address.exploded}:80".encode())
 

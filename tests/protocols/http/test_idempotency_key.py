@@ -22,7 +22,7 @@ def quoted(key: str) -> bytes:
 
 
 @given(KEYS)
-def test_every_visible_key_is_read_as_it_was_quoted(key: str) -> None:
+def test_rfc_9651_3_3_3_every_visible_key_is_read_as_it_was_quoted(key: str) -> None:
     assert idempotency_key([quoted(key)]) == key
 
 
@@ -49,8 +49,7 @@ def test_request_without_the_field_has_no_key() -> None:
 @pytest.mark.parametrize(
     "parameters", [b"; a", b";a=1", b"; a=?1;b=token", b';a="x \\" y"', b";*k=:YQ==:"]
 )
-def test_parameters_mean_nothing(parameters: bytes) -> None:
-    """RFC 9651, 3.1.2."""
+def test_rfc_9651_3_1_2_parameters_mean_nothing(parameters: bytes) -> None:
     assert idempotency_key([b'"k"' + parameters]) == "k"
 
 

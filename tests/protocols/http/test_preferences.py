@@ -72,7 +72,7 @@ def test_rfc_7240_2_what_follows_a_malformed_one_of_the_same_name_does_not_count
         b"a b",
     ],
 )
-def test_malformed_preference_is_ignored_and_told(member: bytes) -> None:
+def test_rfc_7240_2_malformed_preference_is_ignored_and_told(member: bytes) -> None:
     found = preferences([member, b"respond-async"])
     assert (found.wait_seconds, found.malformed) == (None, member)
     assert not found.is_strict
@@ -120,7 +120,7 @@ def test_what_comes_first_is_not_changed_by_what_follows(rest: bytes, seconds: i
 
 
 @given(st.lists(_PIECES, max_size=30).map(b"".join))
-def test_members_are_the_same_in_one_line_as_in_several(line: bytes) -> None:
+def test_rfc_7240_2_members_are_the_same_in_one_line_as_in_several(line: bytes) -> None:
     assert preferences([line, b"wait=3"]) == preferences([b"", line, b"", b"wait=3"])
 
 

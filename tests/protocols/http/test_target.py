@@ -18,7 +18,9 @@ from gateway.protocols.http.target import origin_form
         ("http://h:1", "/"),
     ],
 )
-def test_a_target_on_this_server_goes_upstream_in_origin_form(target: str, expected: str) -> None:
+def test_rfc_9112_3_2_a_target_on_this_server_goes_upstream_in_origin_form(
+    target: str, expected: str
+) -> None:
     assert origin_form("GET", target, "h:1") == expected
 
 
@@ -38,12 +40,12 @@ def test_a_target_on_this_server_goes_upstream_in_origin_form(target: str, expec
         "h:1",
     ],
 )
-def test_any_other_target_is_refused(target: str) -> None:
+def test_rfc_9112_3_2_any_other_target_is_refused(target: str) -> None:
     with pytest.raises(BadRequest):
         origin_form("GET", target, "h:1")
 
 
-def test_only_options_may_ask_about_the_whole_server() -> None:
+def test_rfc_9112_3_2_4_only_options_may_ask_about_the_whole_server() -> None:
     assert origin_form("OPTIONS", "*", "h") == "*"
     with pytest.raises(BadRequest):
         origin_form("GET", "http:///a", "")

@@ -35,7 +35,7 @@ PARAMETERS = st.lists(
         b'application/problem+json;x="no end, q=0',
     ],
 )
-def test_a_type_is_named_by_itself(line: bytes) -> None:
+def test_rfc_9110_12_5_1_a_type_is_named_by_itself(line: bytes) -> None:
     assert is_named([line], TYPE)
 
 
@@ -64,19 +64,18 @@ def test_a_type_is_named_by_itself(line: bytes) -> None:
         b"application/problem+xml, text/plain",
     ],
 )
-def test_nothing_else_names_it(line: bytes) -> None:
+def test_rfc_9110_12_5_1_nothing_else_names_it(line: bytes) -> None:
     assert not is_named([line], TYPE)
 
 
-def test_several_lines_are_one_list() -> None:
-    """RFC 9110, 5.3."""
+def test_rfc_9110_5_3_several_lines_are_one_list() -> None:
     assert is_named([b"text/html", b"*/*;q=0", TYPE], TYPE)
     assert not is_named([TYPE, TYPE + b";q=0"], TYPE)
     assert not is_named([], TYPE)
 
 
 @given(st.lists(OTHERS), st.lists(OTHERS), PARAMETERS, WEIGHTS)
-def test_whatever_stands_around_it_the_weight_decides(
+def test_rfc_9110_12_4_2_whatever_stands_around_it_the_weight_decides(
     before: list[bytes], behind: list[bytes], parameters: bytes, weight: bytes
 ) -> None:
     member = b"%b%b;q=%b" % (TYPE, parameters, weight)

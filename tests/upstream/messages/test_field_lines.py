@@ -29,13 +29,13 @@ LINE = b"HTTP/1.1 200 a : b\r\n"
         (b"no : head", False),
     ],
 )
-def test_space_before_a_colon_is_found_in_field_lines_alone(
+def test_rfc_9112_5_1_space_before_a_colon_is_found_in_field_lines_alone(
     received: bytes, is_spaced: bool
 ) -> None:
     assert has_spaced_name(received) is is_spaced
 
 
-def test_head_ends_behind_its_interim_answers() -> None:
+def test_rfc_9110_15_2_head_ends_behind_its_interim_answers() -> None:
     interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nA: b\r\n\r\n"
     head = LINE + b"A: b\r\n\r\n"
     assert head_end(interim + head + b"\r\n\r\n") == len(interim + head)
@@ -46,7 +46,7 @@ def test_head_ends_behind_its_interim_answers() -> None:
 
 
 @given(values=st.lists(st.binary().filter(lambda value: b"\n" not in value)))
-def test_only_spaces_before_a_colon_are_removed(values: list[bytes]) -> None:
+def test_rfc_9112_5_1_only_spaces_before_a_colon_are_removed(values: list[bytes]) -> None:
     spaced = LINE + b"".join(b"X-A \t: " + value + b"\r\n" for value in values) + b"\r\n"
     plain = LINE + b"".join(b"X-A: " + value + b"\r\n" for value in values) + b"\r\n"
     assert without_spaces(spaced) == plain
@@ -54,7 +54,7 @@ def test_only_spaces_before_a_colon_are_removed(values: list[bytes]) -> None:
 
 
 @given(head=st.binary(max_size=4), behind=st.binary(max_size=8), data=st.data())
-def test_head_with_spaces_is_mended_when_it_is_all_there(
+def test_rfc_9112_5_1_head_with_spaces_is_mended_when_it_is_all_there(
     head: bytes, behind: bytes, data: st.DataObject
 ) -> None:
     first = b"HTTP/1.1 200 OK\r\nA : b" + head.replace(b"\r", b"").replace(b"\n", b"")

@@ -23,26 +23,26 @@ def length(digits: bytes) -> Field:
 
 
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
-def test_content_has_a_length_or_ends_with_the_connection(version: str) -> None:
+def test_rfc_9112_6_3_content_has_a_length_or_ends_with_the_connection(version: str) -> None:
     assert framed(length(b"5 "), version=version) == (5, False, False)
     assert framed(length(b"9" * 18), version=version) == (int("9" * 18), False, False)
     assert framed(version=version) == (None, True, False)
 
 
-def test_content_in_chunks_has_no_length() -> None:
+def test_rfc_9112_6_2_content_in_chunks_has_no_length() -> None:
     assert framed(CHUNKED) == (None, False, False)
 
 
 @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 304)])
 @pytest.mark.parametrize("field", [length(b"5"), CHUNKED])
-def test_head_and_304_tell_of_content_that_does_not_come(
+def test_rfc_9110_8_6_head_and_304_tell_of_content_that_does_not_come(
     method: str, status: int, field: Field
 ) -> None:
     assert framed(field, method=method, status=status) == (None, False, False)
 
 
 @pytest.mark.parametrize("status", [101, 204])
-def test_answer_without_framing_that_has_some_is_doubtful(status: int) -> None:
+def test_rfc_9110_8_6_answer_without_framing_that_has_some_is_doubtful(status: int) -> None:
     assert framed(status=status) == (None, False, False)
     assert framed(length(b"0"), status=status) == (None, False, False)
     assert framed(length(b"5"), status=status) == (None, False, True)
@@ -63,14 +63,14 @@ def test_answer_without_framing_that_has_some_is_doubtful(status: int) -> None:
         ([], 99, "1.1"),
     ],
 )
-def test_what_others_could_read_differently_is_no_answer(
+def test_rfc_9112_6_3_what_others_could_read_differently_is_no_answer(
     fields: list[Field], status: int, version: str
 ) -> None:
     with pytest.raises(BadGateway):
         framed(*fields, status=status, version=version)
 
 
-def test_answers_without_framing_lose_their_length() -> None:
+def test_rfc_9110_8_6_answers_without_framing_lose_their_length() -> None:
     fields = [(b"A", b"b"), (b"Content-Length", b"0"), (b"C", b"d")]
     names = lowered(fields)
     assert without_framing(fields, names) == [(b"A", b"b"), (b"C", b"d")]

@@ -66,7 +66,7 @@ def test_answers_read_the_same_however_their_bytes_are_split(
 
 
 @given(response=st.sampled_from([SIZED, CHUNKED, UNTIL_CLOSE]), cut=st.integers(0, 80))
-def test_an_answer_that_ends_early_is_never_complete(response: bytes, cut: int) -> None:
+def test_rfc_9112_8_an_answer_that_ends_early_is_never_complete(response: bytes, cut: int) -> None:
     end = response.index(b"\r\n\r\n") + 4
     stop = min(cut, len(response) - 1)
     reader = reading(response[:stop])
@@ -87,7 +87,7 @@ def test_an_answer_that_ends_early_is_never_complete(response: bytes, cut: int) 
     "extra", [SIZED, b"x", b"\r\n\r\nGET", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"]
 )
 @pytest.mark.parametrize("later", [False, True])
-def test_bytes_nobody_asked_for_spoil_the_connection_but_not_the_answer(
+def test_rfc_9112_9_2_bytes_nobody_asked_for_spoil_the_connection_but_not_the_answer(
     extra: bytes, later: bool
 ) -> None:
     reader = reading(SIZED, extra) if later else reading(SIZED + extra)
@@ -104,7 +104,9 @@ def test_bytes_nobody_asked_for_spoil_the_connection_but_not_the_answer(
         (b"HTTP/1.1 204 No Content\r\nKeep-Alive: timeout=7\r\n\r\n", True),
     ],
 )
-def test_a_connection_is_kept_only_as_the_upstream_says(response: bytes, is_reusable: bool) -> None:
+def test_rfc_9112_9_3_a_connection_is_kept_only_as_the_upstream_says(
+    response: bytes, is_reusable: bool
+) -> None:
     reader = reading(response)
     assert reader.is_complete
     assert reader.is_reusable is is_reusable
@@ -119,7 +121,7 @@ def test_a_kept_connection_closed_before_an_answer_was_stale() -> None:
     assert isinstance(reader.failure, StaleConnection)
 
 
-def test_after_a_granted_upgrade_bytes_pass_as_they_are() -> None:
+def test_rfc_9110_7_8_after_a_granted_upgrade_bytes_pass_as_they_are() -> None:
     switching = b"HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
     reader = reading(switching + b"\x81\x01", b"a", upgrade=True)
     assert content(reader) == b"\x81\x01a"
@@ -129,7 +131,7 @@ def test_after_a_granted_upgrade_bytes_pass_as_they_are() -> None:
     assert not reader.is_reusable
 
 
-def test_an_upgrade_nobody_asked_for_is_no_answer() -> None:
+def test_rfc_9110_7_8_an_upgrade_nobody_asked_for_is_no_answer() -> None:
     switching = b"HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
     reader = reading(switching)
     assert reader.head is None
@@ -138,8 +140,10 @@ def test_an_upgrade_nobody_asked_for_is_no_answer() -> None:
 
 @pytest.mark.parametrize("upgrade", [False, True])
 @pytest.mark.parametrize("fields", [b"", b"Upgrade: x\r\n", b"Connection: upgrade\r\n"])
-def test_a_101_that_names_no_protocol_is_no_answer(fields: bytes, upgrade: bool) -> None:
-    """RFC 9110, 7.8: whoever switches says so in Upgrade and Connection."""
+def test_rfc_9110_7_8_a_101_that_names_no_protocol_is_no_answer(
+    fields: bytes, upgrade: bool
+) -> None:
+    """Whoever switches says so in Upgrade and Connection."""
     reader = reading(b"HTTP/1.1 101 S\r\n" + fields + b"\r\n", upgrade=upgrade)
     assert reader.head is None
     assert isinstance(reader.failure, BadGateway)
@@ -155,10 +159,10 @@ def lines_of(reader: ResponseReader) -> list[tuple[bytes, bytes]]:
     interim=st.sampled_from([b"", b"HTTP/1.1 103 Early\r\nLink : a\r\n\r\n"]),
     spaces=st.sampled_from([b"", b" ", b"\t  "]),
 )
-def test_space_before_the_colon_of_a_field_is_removed_however_the_head_is_split(
+def test_rfc_9112_5_1_space_before_the_colon_of_a_field_is_removed_however_the_head_is_split(
     cuts: list[int], interim: bytes, spaces: bytes
 ) -> None:
-    """RFC 9112, 5.1: a proxy removes it from a response. Content stays as it is."""
+    """A proxy removes it from a response. Content stays as it is."""
     reader = ResponseReader()
     for _ in range(2):
         reader.expect("GET")
@@ -196,7 +200,7 @@ def test_head_with_such_a_space_is_bounded_like_any_other() -> None:
     assert isinstance(reader.failure, BadGateway)
 
 
-def test_websocket_is_granted_with_such_a_space_too() -> None:
+def test_rfc_9112_5_1_websocket_is_granted_with_such_a_space_too() -> None:
     switching = b"HTTP/1.1 101 Go\r\nConnection : upgrade\r\nUpgrade : websocket\r\n\r\n"
     reader = reading(switching + b"\x81\x01", b"a", upgrade=True)
     assert content(reader) == b"\x81\x01a"
@@ -211,10 +215,10 @@ def test_websocket_is_granted_with_such_a_space_too() -> None:
     ],
 )
 @pytest.mark.parametrize("rest", [b"", b"hello", b"0\r\n\r\n"])
-def test_204_has_no_length_and_nothing_behind_it_is_an_answer(
+def test_rfc_9110_8_6_204_has_no_length_and_nothing_behind_it_is_an_answer(
     fields: bytes, is_reusable: bool, rest: bytes
 ) -> None:
-    """RFC 9110, 8.6: no Content-Length in a 204. What was meant by one may still come."""
+    """No Content-Length in a 204. What was meant by one may still come."""
     reader = reading(b"HTTP/1.1 204 No Content\r\nA: b\r\n" + fields + b"\r\n" + rest)
     assert reader.head is not None
     assert reader.head.passed_on() == [(b"A", b"b")]
@@ -222,7 +226,7 @@ def test_204_has_no_length_and_nothing_behind_it_is_an_answer(
     assert reader.is_reusable is (is_reusable and not rest)
 
 
-def test_101_has_no_length() -> None:
+def test_rfc_9110_8_6_101_has_no_length() -> None:
     fields = b"Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\nA: b\r\n"
     reader = reading(b"HTTP/1.1 101 Go\r\n" + fields + b"\r\nab", upgrade=True)
     assert reader.head is not None
@@ -263,7 +267,7 @@ def test_content_in_tiny_chunks_counts_with_what_it_takes_in_memory() -> None:
     assert reader.content.size == 0
 
 
-def test_endless_interim_answers_are_no_answer() -> None:
+def test_rfc_9110_15_2_endless_interim_answers_are_no_answer() -> None:
     reader = reading(*[b"HTTP/1.1 100 Continue\r\nA: " + b"x" * 1000 + b"\r\n\r\n"] * 70)
     assert isinstance(reader.failure, BadGateway)
 
