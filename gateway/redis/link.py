@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 FIRST_GAP_SECONDS = 0.25
 MAX_GAP_SECONDS = 30.0
+LINE_SECONDS = 5.0
+"""How long one who asks waits for those before it."""
 STEADY_SECONDS = 60.0
 """After answering for so long a new failure counts as the first."""
 _log = logging.getLogger(__name__)
@@ -115,32 +117,43 @@ class RedisLink(Generic[S]):
             session = self._session or await self._opened(patience_seconds)
             if session is None:
                 raise Unanswered(self._trouble or "no connection in time", was_asked=was_asked)
-            async with self._turn:
+            try:
+                async with asyncio.timeout(LINE_SECONDS):
+                    await self._turn.acquire()
+            except TimeoutError:
+                raise Unanswered("too many ask at once", was_asked=was_asked) from None
+            try:
                 if session is not self._session:
                     continue
-                is_usable = False
-                try:
-                    answer = await ask(session)
-                    is_usable = True
-                except Closed as failure:
-                    if was_asked:
-                        self._failed(str(failure))
-                        raise Unanswered(self._trouble, was_asked=True) from failure
-                    was_asked = True
-                    continue
-                except Unusable as failure:
+                answer = await self._answered(session, ask)
+            except Closed as failure:
+                if was_asked:
                     self._failed(str(failure))
                     raise Unanswered(self._trouble, was_asked=True) from failure
-                finally:
-                    if not is_usable:
-                        # Also where this was cancelled: the next one would get its answer.
-                        await self._drop()
+                was_asked = True
+                continue
+            except Unusable as failure:
+                self._failed(str(failure))
+                raise Unanswered(self._trouble, was_asked=True) from failure
+            finally:
+                self._turn.release()
             self._fine()
             return answer
 
     async def aclose(self) -> None:
         await self._tasks.aclose()
         await self._drop()
+
+    async def _answered(self, session: S, ask: Callable[[S], Awaitable[T]]) -> T:
+        is_usable = False
+        try:
+            answer = await ask(session)
+            is_usable = True
+        finally:
+            if not is_usable:
+                # Also where this was cancelled: the next one would get its answer.
+                await self._drop()
+        return answer
 
     async def _opened(self, patience_seconds: float) -> S | None:
         """A new session; None where it is not to be had, or not as soon as it must."""

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.config import RedisConfig
 from gateway.redis.connection import Closed, Unusable
-from gateway.redis.link import MAX_GAP_SECONDS, STEADY_SECONDS, RedisLink, Unanswered
+from gateway.redis.link import LINE_SECONDS, MAX_GAP_SECONDS, STEADY_SECONDS, RedisLink, Unanswered
 from tests.support.virtual_time import now
 
 pytestmark = pytest.mark.virtual_time
@@ -203,4 +203,15 @@ async def test_who_waits_for_a_session_that_fails_fails_with_it() -> None:
     assert all(isinstance(failure, Unanswered) for failure in asked)
     assert [one.was_asked for one in asked if isinstance(one, Unanswered)].count(True) == 1
     assert now() == 0.5
+    await link.aclose()
+
+
+async def test_nobody_waits_for_long_behind_many() -> None:
+    server = Server(answer_seconds=0.9)
+    link = link_to(server)
+    asked = await asyncio.gather(*(ask(link) for _ in range(1000)), return_exceptions=True)
+    assert asked.count("yes") == 6
+    assert now() < LINE_SECONDS + 1
+    assert (link.failures, len(server.opens)) == (0, 1)
+    assert await ask(link) == "yes"
     await link.aclose()

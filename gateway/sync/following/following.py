@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Self
 from gateway.config.timing import USUAL
 from gateway.errors import GatewayError, ResponseTooLarge
 from gateway.sync.following.places import FollowedPlaces, Owner
-from gateway.sync.following.turns import Turns
 from gateway.sync.jobs.reader import Found, Refused
 from gateway.sync.kept.result_key import key_of
+from gateway.sync.kept.turns import Turns
 from gateway.sync.watch.state import LastSeen, WaitVerdict
 from gateway.sync.workflows.waiting import Awaited, awaited, wait_for
 from gateway.tasks import Tasks

@@ -7,6 +7,7 @@ learns of a job nor can give one to another client. Redis is asked only for what
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from gateway.sync.jobs.reader import AT_ONCE_BYTES
 from gateway.sync.kept.memory_results import SHARE, size
 from gateway.sync.kept.record import decoded, encoded
 from gateway.sync.kept.seal import OVERHEAD_BYTES
+from gateway.sync.kept.turns import Turns
 from gateway.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 PREFIX = "theeye-sync-gateway:result:"
 QUEUE_SHARE = 4
 """Jobs that wait to be put into Redis take no more than this part of the bytes."""
+READS_AT_ONCE = 4
+LINE_SECONDS = 5.0
+"""How long a client waits until its result is looked for."""
 CLOSE_SECONDS = 1.0
 """Time for what still waits when this process ends."""
 
@@ -47,7 +52,10 @@ class RedisResults:
         seal: Seal,
         thread: ParsingThread,
         config: SyncConfig,
+        *,
+        line_seconds: float = LINE_SECONDS,
     ) -> None:
+        self._line_seconds = line_seconds
         self._memory = memory
         self._thread = thread
         self._records = records
@@ -58,6 +66,7 @@ class RedisResults:
         self._queue: OrderedDict[ResultKey, Job] = OrderedDict()
         self._queued_bytes = 0
         self._is_writing = False
+        self._turns = Turns(READS_AT_ONCE)
         self._tasks = Tasks()
         self._unqueued = self._given = 0
 
@@ -95,10 +104,17 @@ class RedisResults:
         await self._records.aclose()
 
     async def _stored(self, key: ResultKey) -> Job | None:
+        """Of what was read and is not a job yet there is a little at a time, for it counts in no
+        client's memory; clients are served in turn."""
         try:
-            sealed = await self._records.get(PREFIX + key.digest, self._largest)
-        except Unanswered:
+            async with asyncio.timeout(self._line_seconds) as line, self._turns.of(key.holder):
+                line.reschedule(None)
+                return await self._read(key)
+        except (TimeoutError, Unanswered):
             return None
+
+    async def _read(self, key: ResultKey) -> Job | None:
+        sealed = await self._records.get(PREFIX + key.digest, self._largest)
         text = self._seal.opened(sealed, key.context)
         if text is None:
             return None

@@ -13,7 +13,7 @@ from gateway.config import RedisConfig, SyncConfig
 from gateway.protocols.theeye.job import Job, parse_job
 from gateway.sync.kept.memory_results import MemoryResults
 from gateway.sync.kept.redis_records import RedisRecords
-from gateway.sync.kept.redis_results import PREFIX, RedisResults
+from gateway.sync.kept.redis_results import PREFIX, READS_AT_ONCE, RedisResults
 from gateway.sync.kept.result_key import ResultKey
 from gateway.sync.kept.seal import Seal, new_key
 from gateway.sync.results.parsing import ParsingThread
@@ -151,3 +151,52 @@ async def test_without_redis_results_are_kept_in_memory_and_nothing_waits(
         assert await one.find(KEY) == job()
         assert one.stats().failures == 2
         assert not one._queue
+
+
+class Counting(RedisRecords):
+    """Records that are read slowly, and how many at most were being read at once."""
+
+    under_way = most = 0
+
+    async def get(self, name: str, max_bytes: int) -> bytes:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await asyncio.sleep(0.001)
+        try:
+            return await super().get(name, max_bytes)
+        finally:
+            self.under_way -= 1
+
+
+async def test_flood_of_looks_reads_few_at_once_and_one_of_each_client(
+    redis_server: RedisServer, key_file: str
+) -> None:
+    await put(redis_server.url, key_file, (KEY, job()))
+    async with gateway(redis_server.url, key_file) as one:
+        counting = Counting(
+            RedisConfig(url=redis_server.url, answer_seconds=5.0, connect_seconds=5.0),
+            asyncio.get_running_loop().time,
+            lambda: 1.0,
+        )
+        one._records = counting
+        looks = [one.find(KEY) for _ in range(50)]
+        assert await asyncio.gather(*looks) == [job()] * 50
+        assert counting.most == 1
+        others = [replace(KEY, holder=b"%016d" % number) for number in range(50)]
+        assert await asyncio.gather(*map(one.find, others)) == [None] * 50
+        assert counting.most == READS_AT_ONCE
+        assert not len(one._turns)
+        await counting.aclose()
+
+
+async def test_look_that_waits_for_too_long_finds_nothing(
+    redis_server: RedisServer, key_file: str
+) -> None:
+    await put(redis_server.url, key_file, (KEY, job()))
+    async with gateway(redis_server.url, key_file) as one:
+        assert await one.find(KEY) == job()
+        one._line_seconds = 0.01
+        async with one._turns.of(KEY.holder):
+            assert await one.find(KEY) is None
+        one._line_seconds = 5.0
+        assert await one.find(KEY) == job()

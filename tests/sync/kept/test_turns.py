@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from gateway.sync.following.turns import Turns
+from gateway.sync.kept.turns import Turns
 from tests.support.virtual_time import now
 
 pytestmark = pytest.mark.virtual_time
