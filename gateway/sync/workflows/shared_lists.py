@@ -1,8 +1,9 @@
 """Two lists for all the workflows that are looked at with the same credentials at a time.
 
 A workflow is looked at when one of its task jobs has ended. While the lists for some are on their
-way, those who ask with the same credentials wait, and go together in the next ones: who is alone
-loses no time, and a thousand workflows that take a step at once cost a few requests.
+way, and a moment longer, those who ask with the same credentials wait, and go together in the next
+ones: who is alone loses no time, and a thousand workflows that take a step at once cost a few
+requests.
 
     look() ──► queue of the credentials ──► own jobs, task jobs ──► to each its own
 """
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from gateway.sync.jobs.access import JobAccess
     from gateway.sync.jobs.reader import Requester
 
+SPACING_SECONDS = 0.05
+"""The least time between two looks with the same credentials, while somebody waits for one."""
 LOOK_SECONDS = 15.0
 """A list that takes longer counts as failed."""
 
@@ -96,6 +99,8 @@ class SharedLists:
                 for access, looking in taken.items():
                     if not looking.done():
                         looking.set_result(said[access])
+                if queue and len(taken) < most:
+                    await asyncio.sleep(SPACING_SECONDS)
         finally:
             del self._queues[key]
             for looking in (*taken.values(), *queue.values()):

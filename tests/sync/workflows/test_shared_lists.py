@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 
 from gateway.sync.jobs.listing import Unlisted
-from gateway.sync.workflows.shared_lists import LOOK_SECONDS, SharedLists, WorkflowLook, time_of
+from gateway.sync.workflows.shared_lists import (
+    LOOK_SECONDS,
+    SPACING_SECONDS,
+    SharedLists,
+    WorkflowLook,
+    time_of,
+)
 from gateway.tasks import Tasks
 from tests.support.running_workflow import (
     EPOCH,
@@ -69,7 +75,13 @@ async def test_who_comes_while_lists_are_on_their_way_is_in_the_next() -> None:
     await asyncio.sleep(0.05)
     later = [Tasks().spawn(lists.look(other(number)), name="look") for number in range(3)]
     await asyncio.gather(first, *later)
-    assert (len(upstream.asked), round(now(), 6)) == (4, 0.4)
+    assert (len(upstream.asked), round(now(), 6)) == (4, 0.45)
+
+
+async def test_looks_that_fill_their_lists_follow_at_once() -> None:
+    lists = lists_of(RunningWorkflow(labelled()))
+    await asyncio.gather(*(lists.look(other(number)) for number in range(1000)))
+    assert now() <= SPACING_SECONDS
 
 
 async def test_same_look_is_taken_once() -> None:
