@@ -13,7 +13,8 @@ from gateway.demo.routes import Operation
 from gateway.demo.sessions import signed_token
 from tests.support.harness import gateway_before
 
-TOKENS, JOBS, LISTS = 8, 24, 10
+TOKENS, JOBS, LISTS = 8, 240, 12
+"""A range is worth a look where it has more jobs than a list of ids."""
 
 
 @pytest.mark.parametrize("ranges", Ranges)

@@ -1,14 +1,9 @@
 """Whose token looks for the jobs of one organization. Pure: the time is an argument.
 
 One token of those that wait is the scout. Its lists have what its rights let it see, which is known
-only by having seen a job there while it ran: such a job is *seen*, and while it lies in the range
-that the scout looks at, it is *left* to the scout. All others are asked for with their own waiter's
-token.
-
-           appointed                listed                     in the range
-    OWN ───────────────► NEW ───────────────────► OUTSIDE ◄─────────────────► LEFT
-     ▲                    │ not listed               │                         │
-     └────────────────────┴──────── gone, refused, too slow, not listed ◄──────┘
+only by having seen a job there while it ran: such a job is *seen*, and asked for with the scout's
+token. While it lies in the range that the scout looks at, it is *left* to looks at that range. All
+others are asked for with their own waiter's token, see ``cover``.
 
 A scout is a key under which somebody waits at this moment, or a job is followed. When its last
 waiter leaves it is the scout no more, and nothing that was seen with it counts.
@@ -16,13 +11,15 @@ waiter leaves it is the scout no more, and nothing that was seen with it counts.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from gateway.sync.jobs.listing import MAX_JOBS
 from gateway.sync.jobs.ranges import Unranged
-from gateway.sync.looks.sight import Sight
+from gateway.sync.looks.cover import MOVES, SEEN, Cover
+from gateway.sync.looks.rivals import Comparison, Rivals
+from gateway.sync.looks.sight import LEAST_JOBS, Sight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -31,41 +28,19 @@ if TYPE_CHECKING:
 
 WORTHWHILE_LISTS = 3
 """A scout is appointed where the jobs would take so many lists, each with a token of its own."""
-BARRED_SECONDS = 600.0
-"""Time for which a token that was refused is no scout."""
 UNKNOWN_SECONDS = 600.0
 """Time until one finds out again whether the upstream knows ranges."""
 FAILED_SECONDS = 60.0
 MAX_FAILURES = 2
-"""Looks in a row that may fail before all is asked as without a scout, for ``FAILED_SECONDS``."""
-COMPARE_SECONDS = 30.0
+"""Looks, or lists, in a row that may fail before all is asked as without a scout, for
+``FAILED_SECONDS``."""
+REVIEW_SECONDS = 30.0
 """Time between two comparisons with another token, where the scout does not see all."""
+RENEW_SECONDS = 120.0
+"""Time after which the scout is asked again for the jobs that it did not see: its rights may be
+others, or a list had failed."""
 _WORSE_SHARE = 0.1
 """Another token must see more than the scout by this share of the jobs."""
-
-
-class Cover(StrEnum):
-    """Who asks for a job."""
-
-    OWN = "own"
-    """Its own waiter's token: there is no scout, or it does not see the job."""
-    NEW = "new"
-    """The scout, in a list by id: it is not known yet whether it sees the job."""
-    OUTSIDE = "outside"
-    """Its own waiter's token: the scout sees it, but not in the range that it looks at."""
-    LEFT = "left"
-    """The scout, in a look at a range."""
-
-
-MOVES: dict[Cover, frozenset[Cover]] = {
-    Cover.OWN: frozenset({Cover.NEW}),
-    Cover.NEW: frozenset({Cover.OUTSIDE, Cover.OWN}),
-    Cover.OUTSIDE: frozenset({Cover.LEFT, Cover.OWN}),
-    Cover.LEFT: frozenset({Cover.OUTSIDE, Cover.OWN}),
-}
-SCOUTED = frozenset({Cover.NEW, Cover.LEFT})
-"""Covers under which the scout's token asks."""
-_SEEN = frozenset({Cover.OUTSIDE, Cover.LEFT})
 
 
 @dataclass(slots=True)
@@ -74,33 +49,33 @@ class _Member:
     cover: Cover = Cover.OWN
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """A list by which another token shows what it sees."""
-
-    key: bytes
-    jobs: tuple[str, ...]
-
-
 class Scouts:
     """``moved`` is told of each job whose cover changes. There is no scout before ``idle_until``.
+    ``least_jobs`` is ``Sight``'s.
 
     Job ids are in lower case; a key is a hash that is equal for those who wait with the same
     credentials.
     """
 
-    def __init__(self, moved: Callable[[str], None], idle_until: float = float("-inf")) -> None:
+    def __init__(
+        self,
+        moved: Callable[[str], None],
+        idle_until: float = float("-inf"),
+        least_jobs: int = LEAST_JOBS,
+    ) -> None:
         self._moved = moved
         self._members: dict[str, _Member] = {}
         self._keys: dict[bytes, dict[str, None]] = {}
         self._lists = 0
         """Lists of ids that all jobs would take, each with the token of its waiter."""
-        self._sight = Sight()
-        self._failures = 0
+        self._sight = Sight(least_jobs)
+        self._failures = Counter[bool]()
+        """Looks (False) and lists (True) in a row that failed."""
         self._idle_until = idle_until
-        self._barred: dict[bytes, float] = {}
-        self._compared: dict[bytes, float] = {}
-        self._compare_at = float("-inf")
+        self._rivals = Rivals(self._keys)
+        self._own: dict[str, None] = {}
+        """The jobs that their own waiters' tokens ask for because the scout does not see them."""
+        self._review_at = self._renew_at = float("-inf")
         self.scout: bytes | None = None
 
     def __len__(self) -> int:
@@ -125,6 +100,7 @@ class Scouts:
 
     def join(self, job_id: str, key: bytes, now: float) -> None:
         self._members[job_id] = _Member(key)
+        self._own[job_id] = None
         self._count(job_id, key, joins=True)
         if self.scout is not None:
             self._move(job_id, Cover.NEW)
@@ -132,6 +108,7 @@ class Scouts:
 
     def leave(self, job_id: str, now: float) -> None:
         member = self._members.pop(job_id)
+        self._own.pop(job_id, None)
         self._forget(job_id, member)
         self._count(job_id, member.key, joins=False)
         self.reconsider(now)
@@ -155,7 +132,7 @@ class Scouts:
         self, key: bytes, asked: Iterable[str], running: Collection[str], seconds: float, now: float
     ) -> None:
         """A list by id, with the key's token, had those that are running, after ``seconds``."""
-        self._failures = 0
+        self._failures[True] = 0
         self._sight.listed(seconds)
         if key != self.scout:
             return
@@ -175,20 +152,21 @@ class Scouts:
                     is_whole = False
         if not is_whole:
             self._sight.fit(now)
+        if self._sight.widen(now) or not is_whole:
             self._sort()
 
     def looked(self, ids: IdRange, strangers: Collection[str], seconds: float, now: float) -> None:
         """A look at a range returned these, for which nobody waits, after ``seconds``."""
-        self._failures = 0
+        self._failures[False] = 0
         if self._sight.looked(ids, strangers, seconds, now):
             self._sort()
 
-    def failed(self, reason: Unranged, now: float) -> None:
+    def failed(self, reason: Unranged, now: float, *, is_list: bool = False) -> None:
         """A look or list with the scout's token had no answer that could be used."""
         match reason:
             case Unranged.DENIED | Unranged.REFUSED:
                 if self.scout is not None:
-                    self._barred[self.scout] = now + BARRED_SECONDS
+                    self._rivals.bar(self.scout, now)
                 self._dismiss()
             case Unranged.TOO_MUCH:
                 self._sight.halve(now)
@@ -196,9 +174,9 @@ class Scouts:
             case Unranged.UNKNOWN:
                 self._idle_until = now + UNKNOWN_SECONDS
             case Unranged.FAILING:
-                self._failures += 1
-                if self._failures >= MAX_FAILURES:
-                    self._failures = 0
+                self._failures[is_list] += 1
+                if self._failures[is_list] >= MAX_FAILURES:
+                    self._failures.clear()
                     self._idle_until = now + FAILED_SECONDS
         self.reconsider(now)
 
@@ -210,49 +188,53 @@ class Scouts:
         if now < self._idle_until or self._lists < least:
             self._dismiss()
         elif self.scout is None:
-            self._appoint(self._first_choice(now))
+            self._appoint(self._rivals.first_choice(now), now)
 
-    def compare(self, now: float) -> Comparison | None:
-        """Another token that may see more than the scout does, once in a while."""
-        if self.scout is None or now < self._compare_at:
+    @property
+    def review_at(self) -> float:
+        """Time from which on there is something to review; infinite where there is nothing."""
+        if self.scout is None:
+            is_wanted = self._lists >= WORTHWHILE_LISTS
+            return max(self._review_at, self._idle_until) if is_wanted else float("inf")
+        return self._review_at if self._own else float("inf")
+
+    def review(self, now: float) -> Comparison | None:
+        """See, once in a while, to a scout where there is none, and to the jobs that it does not
+        see: it may by now, and where they are many another token may see more, which the list shows
+        that is returned."""
+        if now < self.review_at:
             return None
-        self._compare_at = now + COMPARE_SECONDS
-        unseen = {member.key for member in self._members.values() if member.cover is Cover.OWN}
+        self._review_at = now + REVIEW_SECONDS
+        scout = self.scout
+        if scout is None:
+            self.reconsider(now)
+            return None
+        if now >= self._renew_at:
+            self._renew_at = now + RENEW_SECONDS
+            for job_id in [*self._own]:
+                self._move(job_id, Cover.NEW)
+            return None
         if self._share() > 1 - _WORSE_SHARE:
             return None
-        self._compared = {key: at for key, at in self._compared.items() if at > now}
-        choice = [
-            key for key in unseen if key not in self._compared and not self._is_barred(key, now)
-        ]
-        if not choice:
-            return None
-        key = max(choice, key=lambda one: len(self._keys[one]))
-        self._compared[key] = now + BARRED_SECONDS
+        unseen = {self._members[job_id].key for job_id in self._own}
+        key = self._rivals.next(scout, unseen, now)
         jobs = [*self._members]
-        return Comparison(key, tuple(jobs[:: -(-len(jobs) // MAX_JOBS)]))
+        return None if key is None else Comparison(key, tuple(jobs[:: -(-len(jobs) // MAX_JOBS)]))
 
-    def compared(self, comparison: Comparison, share: float) -> None:
+    def compared(self, comparison: Comparison, share: float, now: float) -> None:
         """The other token's list had this share of the jobs."""
         if comparison.key in self._keys and share > self._share() + _WORSE_SHARE:
-            self._appoint(comparison.key)
+            self._appoint(comparison.key, now)
 
     def _share(self) -> float:
         """The part of the jobs that the scout sees, or may see."""
-        own = sum(member.cover is Cover.OWN for member in self._members.values())
-        return 1 - own / max(1, len(self._members))
+        return 1 - len(self._own) / max(1, len(self._members))
 
-    def _first_choice(self, now: float) -> bytes | None:
-        self._barred = {key: at for key, at in self._barred.items() if at > now}
-        choice = [key for key in self._keys if key not in self._barred]
-        return max(choice, key=lambda key: len(self._keys[key]), default=None)
-
-    def _is_barred(self, key: bytes, now: float) -> bool:
-        return self._barred.get(key, now) > now
-
-    def _appoint(self, key: bytes | None) -> None:
+    def _appoint(self, key: bytes | None, now: float) -> None:
         self._dismiss()
         if key is not None:
             self.scout = key
+            self._renew_at = now + RENEW_SECONDS
             for job_id in self._members:
                 self._move(job_id, Cover.NEW)
 
@@ -266,7 +248,7 @@ class Scouts:
     # --- records
 
     def _forget(self, job_id: str, member: _Member) -> None:
-        if member.cover in _SEEN:
+        if member.cover in SEEN:
             self._sight.discard(job_id)
 
     def _sort(self) -> None:
@@ -278,6 +260,10 @@ class Scouts:
         if member.cover is not cover:
             assert cover in MOVES[member.cover], (member.cover, cover)
             member.cover = cover
+            if cover is Cover.OWN:
+                self._own[job_id] = None
+            else:
+                self._own.pop(job_id, None)
             self._moved(job_id)
 
     def _count(self, job_id: str, key: bytes, *, joins: bool) -> None:

@@ -33,14 +33,14 @@ def stamp(job_id: str) -> int:
 
 
 def best_range(
-    waited: Sequence[str], strangers: Sequence[str], patience_seconds: float
+    waited: Sequence[str], strangers: Sequence[str], patience_seconds: float, least: float = 0.0
 ) -> IdRange | None:
-    """The range that serves most for its price; None where none is worth a look.
+    """The range that serves most for its price; None where none is worth more than ``least`` jobs.
 
     ``waited`` and ``strangers`` are sorted. ``patience_seconds``: the time between two jobs that
     costs as much as one of them is worth.
     """
-    best = total = 0.0
+    best, total = least, 0.0
     found: IdRange | None = None
     begin, last = "", 0
     line = merge(((one, True) for one in waited), ((one, False) for one in strangers))

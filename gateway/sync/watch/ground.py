@@ -5,8 +5,8 @@ organization's. It has two kinds of request:
 
 - a *look* at the range of the jobs that are left to the scout. It is due when one of these jobs is,
   and tells of all of them; so their own times are only brought up to date when they have come.
-- a *list* of jobs by their ids: of new ones, when they are due, and once in a while of those that
-  are left, since a look does not tell a job that was removed.
+- a *list* of jobs by their ids: of new ones and of those outside the range, when they are due, and
+  once in a while of those that are left, since a look does not tell a job that was removed.
 
 A job whose waiter was not shown it for long is lent to the batch of its own token for one poll, so
 that a client need not read it again when it comes back.
@@ -18,25 +18,31 @@ import heapq
 from itertools import count
 from typing import TYPE_CHECKING
 
+from gateway.sync.jobs.listing import MAX_JOBS
+from gateway.sync.looks.cover import LISTED, Cover
 from gateway.sync.looks.intervals import JOINING_SHARE
-from gateway.sync.looks.scouts import Cover, Scouts
+from gateway.sync.looks.scouts import Scouts
 from gateway.sync.watch.batches import NEVER, Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from gateway.sync.jobs.access import JobAccess
+    from gateway.sync.jobs.ranges import IdRange
     from gateway.sync.watch.state import PollState
 
 SHARED_SECONDS = 0.4
 """Looks that many jobs share follow no closer than this, unless one of the jobs is due."""
 _SHARE = 2.0
-"""Looks at a range are as frequent as makes one for so many lists that they replace."""
+"""Looks and lists are as frequent as makes one for so many lists that they replace."""
 _REST = 3.0
 """After a look there is none for so many times as long as it took."""
+_GOLDEN = (5**0.5 - 1) / 2
+"""Multiples of it, less their whole parts, are spread evenly, however many there are."""
 _SLACK = 8
 """A heap has at most so many entries for a watch, most of them void."""
-_PROOF_SECONDS = (20.0, 25.0)
+_SPREAD = 0.7
+_PROOF_SECONDS = (35.0, 15.0)
 """A waiter is shown its job with its own token again after so long, and up to so much longer: below
 the time for which credentials are taken to be good, and not all at once."""
 
@@ -51,14 +57,18 @@ class Ground(Batch):
         "_lists",
         "_looks",
         "_numbers",
+        "_phase",
         "_plan",
         "_rests_until",
+        "asking",
         "is_listing",
         "is_looking",
         "is_urgent",
         "list_seconds",
+        "list_speed",
         "lists",
         "looked_at",
+        "looked_ids",
         "members",
         "moved",
         "scouts",
@@ -74,12 +84,16 @@ class Ground(Batch):
         self._lists: list[tuple[float, int, PollState]] = []
         """Heaps by time; an entry is void once its watch has another."""
         self._numbers = count()
+        self._phase = sum(key) * _GOLDEN % 1
         self._rests_until = -NEVER
         self.moved: dict[str, None] = {}
         self.scouts = Scouts(self._note, idle_until)
         self.members: dict[str, PollState] = {}
+        self.looked_ids: IdRange | None = None
         self.looked_at = -NEVER
-        """Start of the last look that was answered."""
+        """Range and start of the last look that was answered."""
+        self.asking: dict[Callable[[], None], bytes] = {}
+        """What gives up the requests that are under way, with the keys whose tokens they use."""
         self.is_looking = self.is_listing = False
         self.is_urgent = False
         """An end may have been missed: look as soon as the budget allows."""
@@ -87,22 +101,27 @@ class Ground(Batch):
         """``scouts.lists`` as last counted by whoever sums it up."""
         self.list_seconds = 0.0
         """Time between two lists of a job that is left to the scout."""
-        self.speed = 1.0
-        """How many lists one look stands for."""
+        self.speed = self.list_speed = 1.0
+        """How much more often a look, and a list, may be than one of a lone token."""
 
     def _note(self, job_id: str) -> None:
         self.moved[job_id] = None
 
     @property
     def next_due(self) -> float:
-        return min(self.look_at(), self.list_at())
+        review_at = NEVER if self.is_listing else self.scouts.review_at
+        return min(self.look_at(), self.list_at(), review_at)
 
     def expect(self, state: PollState) -> float:
         cover = self.scouts.cover(state.watch.job_id)
-        if cover is Cover.NEW:
-            state.list_at = state.due
-        elif cover is Cover.LEFT and state.due == state.planned_at:
-            self.is_urgent = True
+        if cover in LISTED:
+            gap = max(0.0, state.due - state.planned_at)
+            state.list_at = state.due - gap + min(gap, max(SHARED_SECONDS, gap / self.list_speed))
+        elif cover is Cover.LEFT:
+            self.is_urgent |= state.due == state.planned_at
+            # It may have been outside until now, with a time that was sooner.
+            soonest = state.listed_at + (1 - _SPREAD) * self.list_seconds
+            state.list_at = max(state.list_at, soonest)
         if state.list_at < NEVER:
             self._push(self._lists, state.list_at, state)
         if cover is Cover.LEFT:
@@ -129,7 +148,7 @@ class Ground(Batch):
         if self.is_urgent:
             return self.looked_at
         gap = max(0.0, first.due - first.planned_at)
-        shared = self.looked_at + max(SHARED_SECONDS, _SHARE * gap / max(1.0, self.speed))
+        shared = self.looked_at + max(SHARED_SECONDS, gap / self.speed)
         return max(min(first.due, shared), self._rests_until)
 
     def list_at(self) -> float:
@@ -155,8 +174,8 @@ class Ground(Batch):
         are to be shown to their waiters again."""
         unproven: dict[PollState, None] = {}
         while (state := self._first_left()) is not None and state.due <= now:
-            if state not in unproven and self._is_unproven(state, now, 0.0):
-                unproven |= dict.fromkeys(self._of_same_token(state, now))
+            if state not in unproven:
+                unproven |= self.unproven([state], now)
             if not self.catch_up(state):
                 break
         return [*unproven]
@@ -165,6 +184,8 @@ class Ground(Batch):
         """Let a watch that is left know of the last look; False where it knows or is not left."""
         if self.looked_at <= state.planned_at or state.flight is not None:
             return False
+        if self.looked_ids is None or state.watch.job_id not in self.looked_ids:
+            return False
         if state not in self.states or self.scouts.cover(state.watch.job_id) is not Cover.LEFT:
             return False
         state.watch.unended_at = max(state.watch.unended_at, self.looked_at)
@@ -172,9 +193,9 @@ class Ground(Batch):
         self._push(self._looks, state.due, state)
         return True
 
-    def looked(self, began: float, now: float) -> None:
-        """A look was answered."""
-        self.looked_at = began
+    def looked(self, ids: IdRange, began: float, now: float) -> None:
+        """A look at a range was answered."""
+        self.looked_ids, self.looked_at = ids, began
         self._rests_until = now + _REST * (now - began)
 
     # --- what
@@ -188,19 +209,49 @@ class Ground(Batch):
         """An access of a client that waits under the key."""
         return self.members[next(iter(self.scouts.jobs_of(key)))].watch.first.access
 
+    def hurry(self, *, is_relaxed: bool) -> None:
+        """Let looks and lists be as frequent as makes one for so many lists that they replace."""
+        lists = 1.0 if is_relaxed else self.scouts.lists / _SHARE
+        self.speed = max(1.0, lists)
+        self.list_speed = max(1.0, lists * MAX_JOBS / max(MAX_JOBS, len(self.members)))
+
+    def withdraw(self) -> None:
+        """Give up requests with tokens with which nobody waits any more."""
+        for give_up, key in self.asking.items():
+            if not self.scouts.jobs_of(key):
+                give_up()
+
     def to_list(self, now: float, most: int) -> list[PollState]:
         """The watches that a list by id takes along: they are due, or nearly so."""
         found: dict[PollState, None] = {}
         while self._lists and len(found) < most:
             at, _, state = self._lists[0]
             is_ready = state in self.states and state.list_at == at and state.flight is None
-            wait = state.due - state.planned_at if at == state.due else self.list_seconds
+            is_left = is_ready and self.scouts.cover(state.watch.job_id) is Cover.LEFT
+            wait = self.list_seconds if is_left else at - state.planned_at
             if is_ready and at - (1 - JOINING_SHARE) * wait > now:
                 break
             heapq.heappop(self._lists)
             if is_ready:
                 found[state] = None
         return [*found]
+
+    def next_list_seconds(self, *, is_first: bool) -> float:
+        """Time until the jobs of a list are listed again; less, and not the same each time, for
+        ``is_first``, or the lists of jobs that came together would stay together."""
+        if not is_first:
+            return self.list_seconds
+        self._phase = (self._phase + _GOLDEN) % 1
+        return self.list_seconds * (1 - _SPREAD * self._phase)
+
+    def unproven(self, states: Iterable[PollState], now: float) -> dict[PollState, None]:
+        """Those of the watches that are to be shown to their waiters again, with what else their
+        tokens can show in the same request."""
+        found: dict[PollState, None] = {}
+        for state in states:
+            if state not in found and self._is_unproven(state, now, 0.0):
+                found |= dict.fromkeys(self._of_same_token(state, now))
+        return found
 
     def _of_same_token(self, state: PollState, now: float) -> list[PollState]:
         jobs = self.scouts.jobs_of(state.watch.first.access.batch_key)

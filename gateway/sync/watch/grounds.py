@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.sync.jobs.ranges import Unranged
-from gateway.sync.looks.scouts import SCOUTED, UNKNOWN_SECONDS, Cover
+from gateway.sync.looks.cover import SCOUTED, Cover
+from gateway.sync.looks.scouts import UNKNOWN_SECONDS
 from gateway.sync.watch.batches import NEVER, Batch, Batches
 from gateway.sync.watch.ground import Ground
 
@@ -88,6 +89,9 @@ class Grounds(Batches):
 
     def clear(self) -> None:
         super().clear()
+        for ground in self.grounds:
+            ground.members.clear()
+            ground.moved.clear()
         self._grounds.clear()
 
     def ground_of(self, state: PollState) -> Ground | None:
@@ -99,18 +103,24 @@ class Grounds(Batches):
         """Put watches where they belong now."""
         self._lists += ground.scouts.lists - ground.lists
         ground.lists = ground.scouts.lists
+        config = self._config
+        slowest = config.safety_net_seconds if self._is_relaxed else 0.0
         ground.list_seconds = max(
-            self._config.max_poll_seconds, self._lists / self._config.max_polls_per_second
+            config.max_poll_seconds, self._lists / config.max_polls_per_second, slowest
         )
-        ground.speed = 1.0 if self._is_relaxed else ground.scouts.lists
+        ground.hurry(is_relaxed=self._is_relaxed)
+        ground.withdraw()
         while ground.moved:
             job_id = next(iter(ground.moved))
             del ground.moved[job_id]
             self._place(ground, ground.members[job_id])
+        if ground.members:
+            # It may have nothing to ask for, and all the same a scout to be reviewed.
+            self._advance(ground, ground.next_due)
 
     def lend(self, state: PollState, due: float) -> None:
-        """Have a watch polled once with its own waiter's token."""
-        state.due = due
+        """Have a watch polled once with its own waiter's token, in a list that shows it."""
+        state.due, state.listed_at = due, -NEVER
         super().take_out(state)
         self.put_into(state, state.watch.first.access.batch_key, Batch)
 
@@ -127,6 +137,9 @@ class Grounds(Batches):
         self._is_relaxed = relaxed
         for ground in self.grounds:
             self.settle(ground)
+            for state in [] if relaxed else ground.states:
+                state.list_at = min(state.list_at, self._clock() + ground.list_seconds)
+                self.expect(state)
 
     def give_up(self, now: float) -> None:
         """Have all asked for without scouts for a while: the upstream does not know ranges."""
@@ -155,6 +168,7 @@ class Grounds(Batches):
             is_left = ground.scouts.cover(job_id) is Cover.LEFT
             # Its own waiter's token has shown it, or was to.
             state.list_at = self._clock() + ground.list_seconds if is_left else NEVER
+            state.listed_at = -NEVER
             super().take_out(state)
             self.put_into(state, key, (lambda _: ground) if is_scouted else Batch)
         elif is_scouted:

@@ -166,9 +166,11 @@ class PollRequests:
             self._refused[access.batch_key] = None
         return ended, began
 
-    async def list_all(self, accesses: Sequence[JobAccess]) -> tuple[Listing, float]:
-        """List jobs with the same credentials, whether they have ended or not."""
-        listing, began = await self._request_list(accesses, only_ended=False)
+    async def list_jobs(
+        self, accesses: Sequence[JobAccess], *, only_ended: bool = False
+    ) -> tuple[Listing, float]:
+        """List jobs with the same credentials; what it said, and when it began."""
+        listing, began = await self._request_list(accesses, only_ended=only_ended)
         self._answered(well=listing is not Unlisted.FAILING)
         if listing is Unlisted.DENIED or listing is Unlisted.REFUSED:
             self._refused[accesses[0].batch_key] = None

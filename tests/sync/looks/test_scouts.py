@@ -1,5 +1,3 @@
-from itertools import product
-
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -7,16 +5,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from gateway.sync.jobs.listing import MAX_JOBS
 from gateway.sync.jobs.ranges import Unranged
+from gateway.sync.looks.cover import MOVES, SCOUTED, Cover
+from gateway.sync.looks.rivals import BARRED_SECONDS
 from gateway.sync.looks.scouts import (
-    BARRED_SECONDS,
-    COMPARE_SECONDS,
     FAILED_SECONDS,
     MAX_FAILURES,
-    MOVES,
-    SCOUTED,
+    RENEW_SECONDS,
+    REVIEW_SECONDS,
     UNKNOWN_SECONDS,
     WORTHWHILE_LISTS,
-    Cover,
     Scouts,
 )
 from gateway.sync.looks.sight import CALM_SECONDS
@@ -30,7 +27,7 @@ def job(number: int, second: int = 0) -> str:
 
 def waiting(keys: int, jobs_each: int = 2) -> tuple[Scouts, list[str]]:
     """So many who wait for as many jobs each; the first for one more."""
-    scouts, jobs = Scouts(lambda _: None), list[str]()
+    scouts, jobs = Scouts(lambda _: None, least_jobs=0), list[str]()
     for number in range(keys * jobs_each + 1):
         jobs.append(job(number))
         scouts.join(jobs[-1], bytes([number % keys]), 0)
@@ -50,7 +47,7 @@ def test_few_tokens_need_no_scout() -> None:
     scouts, jobs = waiting(WORTHWHILE_LISTS - 1)
     assert scouts.scout is None
     assert covers(scouts, jobs) == {Cover.OWN}
-    assert scouts.compare(0) is None
+    assert scouts.review(0) is None
 
 
 def test_one_token_needs_one_where_its_jobs_fill_several_lists() -> None:
@@ -192,7 +189,7 @@ def test_slow_look_leaves_out_what_lies_far_off() -> None:
     assert bounds is not None
     scouts.looked(bounds, [], 3.0, 1)
     assert scouts.cover(far) is Cover.OUTSIDE
-    for _ in range(10):
+    for _ in range(2):
         scouts.looked(bounds, [], 30.0, 2)
     assert covers(scouts, jobs) == {Cover.LEFT}
     for minute in range(1, 9):
@@ -203,17 +200,17 @@ def test_slow_look_leaves_out_what_lies_far_off() -> None:
 def test_token_that_sees_more_takes_the_scouts_place() -> None:
     scouts, jobs = waiting(4, 10)
     scouts.listed(b"\0", jobs, set(jobs[::4]), 0.01, 0.5)
-    other_one = scouts.compare(1)
+    other_one = scouts.review(1)
     assert other_one is not None
     assert other_one.key != b"\0"
     assert set(other_one.jobs) == set(jobs)
-    assert scouts.compare(2) is None
-    scouts.compared(other_one, 0.25)
+    assert scouts.review(2) is None
+    scouts.compared(other_one, 0.25, 1)
     assert scouts.scout == b"\0"
-    other = scouts.compare(2 + COMPARE_SECONDS)
+    other = scouts.review(2 + REVIEW_SECONDS)
     assert other is not None
     assert other.key not in (b"\0", other_one.key)
-    scouts.compared(other, 1.0)
+    scouts.compared(other, 1.0, 2)
     assert scouts.scout == other.key
     assert covers(scouts, jobs) == {Cover.NEW}
 
@@ -221,22 +218,51 @@ def test_token_that_sees_more_takes_the_scouts_place() -> None:
 def test_no_token_is_compared_where_the_scout_sees_all_or_all_were_tried() -> None:
     scouts, jobs = waiting(3)
     seen(scouts, jobs)
-    assert scouts.compare(1) is None
+    assert scouts.review(1) is None
     scouts.listed(b"\0", jobs, set(jobs[::3]), 0.01, 0.5)
-    other_ones = [scouts.compare(1 + number * COMPARE_SECONDS) for number in range(1, 5)]
+    other_ones = [scouts.review(1 + number * REVIEW_SECONDS) for number in range(1, 5)]
     assert [other_one and other_one.key for other_one in other_ones[2:]] == [None, None]
     (last,) = other_ones[:1]
     assert last is not None
     for one in jobs:
         if scouts.key(one) == last.key:
             scouts.rekey(one, b"\0", 200)
-    scouts.compared(last, 1.0)
+    scouts.compared(last, 1.0, 200)
     assert scouts.scout != last.key
 
 
-@pytest.mark.parametrize(("cover", "after"), [*product(Cover, Cover)])
-def test_every_state_is_in_the_table(cover: Cover, after: Cover) -> None:
-    assert (after in MOVES[cover]) <= (cover is not after)
+def test_scout_is_asked_again_for_what_it_did_not_see() -> None:
+    scouts, jobs = waiting(4, 10)
+    scouts.listed(b"\0", jobs, set(jobs[1:]), 0.01, 0.5)
+    assert scouts.cover(jobs[0]) is Cover.OWN
+    assert scouts.review(1) is None
+    assert scouts.review_at == 1 + REVIEW_SECONDS
+    scouts.review(RENEW_SECONDS - 1)
+    assert scouts.cover(jobs[0]) is Cover.OWN
+    scouts.review(2 * RENEW_SECONDS)
+    assert scouts.cover(jobs[0]) is Cover.NEW
+    assert scouts.review_at == float("inf")
+
+
+def test_scout_is_wanted_again_once_what_failed_is_over_though_nobody_comes_or_goes() -> None:
+    scouts, jobs = waiting(4)
+    scouts.failed(Unranged.UNKNOWN, 5)
+    assert scouts.review_at == 5 + UNKNOWN_SECONDS
+    scouts.review(4 + UNKNOWN_SECONDS)
+    assert scouts.scout is None
+    scouts.review(5 + UNKNOWN_SECONDS)
+    assert covers(scouts, jobs) == {Cover.NEW}
+
+
+def test_lists_that_are_answered_do_not_make_good_looks_that_fail() -> None:
+    scouts, jobs = waiting(4)
+    seen(scouts, jobs)
+    for _ in range(MAX_FAILURES):
+        assert scouts.scout is not None
+        scouts.failed(Unranged.FAILING, 1)
+        if scouts.scout is not None:
+            seen(scouts, jobs)
+    assert scouts.scout is None
 
 
 class Waits(RuleBasedStateMachine):
@@ -248,7 +274,7 @@ class Waits(RuleBasedStateMachine):
         self.covers: dict[str, Cover] = {}
         self.shown: set[tuple[bytes, str]] = set()
         """What lists with a token had, since it is the scout."""
-        self.scouts = Scouts(self.moved)
+        self.scouts = Scouts(self.moved, least_jobs=0)
         self.waiters: dict[str, bytes] = {}
 
     def moved(self, job_id: str) -> None:
@@ -299,11 +325,11 @@ class Waits(RuleBasedStateMachine):
 
     @rule(share=st.floats(0, 1))
     def compared(self, share: float) -> None:
-        other_one = self.scouts.compare(self.now)
+        other_one = self.scouts.review(self.now)
         if other_one is not None:
             assert other_one.key in self.waiters.values()
             assert set(other_one.jobs) <= self.waiters.keys()
-            self.scouts.compared(other_one, share)
+            self.scouts.compared(other_one, share, self.now)
 
     @rule(seconds=st.sampled_from([0.1, 40.0, 700.0]))
     def time_passes(self, seconds: float) -> None:

@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from gateway.sync.jobs.ranges import IdRange
 from gateway.sync.watch.ground import Ground
 from gateway.sync.watch.state import PollState, Watch
 from tests.support.watched import Watched, access, job_ids
@@ -17,7 +18,7 @@ def test_ground_without_members_is_never_due() -> None:
 
 def test_watch_that_is_not_left_knows_nothing_of_looks() -> None:
     ground = Ground(b"acme", lambda _state, _since: None, float("-inf"))
-    ground.looked(5.0, 6.0)
+    ground.looked(IdRange("0" * 24, "0" * 24), 5.0, 6.0)
     assert not ground.catch_up(PollState(Watch("0" * 24, 0.0)))
 
 

@@ -26,7 +26,7 @@ def test_watches_of_enough_tokens_are_one_batch() -> None:
     assert {one.batch_key for one in states} == {states[0].ground_key}
     batch = batches.next()
     assert batch is not None
-    assert batch.due == 3.0
+    assert batch.due == 2.0  # three lists of one each are one, so it may come sooner
     for one in states:
         batches.take_out(one)
     assert batches.next() is None
