@@ -112,11 +112,11 @@ def understood(status: int, content: bytes) -> Listing:
         return said | dict.fromkeys(ended, PollOutcome.CHANGED)
     if status == 401:
         return Unlisted.DENIED
+    if status in TRY_LATER or is_failed_lookup(content):
+        return Unlisted.FAILING
     if status == 500 or status in _SPLIT_STATUSES:
         return Unlisted.TOO_MUCH
-    if 400 <= status < 500 and status not in TRY_LATER and not is_failed_lookup(content):
-        return Unlisted.REFUSED
-    return Unlisted.FAILING
+    return Unlisted.REFUSED if 400 <= status < 500 else Unlisted.FAILING
 
 
 def list_path(access: JobAccess) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from gateway.admission.identity.rejection import is_failed_lookup
 from gateway.sync.jobs.listing import ENDED_ONLY, Unlisted, list_path
 from gateway.sync.jobs.listing import understood as list_understood
 from gateway.sync.jobs.outcome import PollOutcome
@@ -69,7 +70,7 @@ def range_target(access: JobAccess, ids: IdRange) -> str:
 
 def range_understood(status: int, content: bytes, ids: IdRange) -> Ended:
     """The meaning of the upstream's response to a list of the ended jobs of ``ids``."""
-    if status == 500:
+    if status == 500 and not is_failed_lookup(content):
         return Unranged.UNKNOWN
     listing = list_understood(status, content)
     if isinstance(listing, Unlisted):

@@ -51,6 +51,7 @@ NARROW = IdRange(JOB_ID, JOB_ID)
         (200, b"[%b,1]" % finished(), ALL, Unranged.TOO_MUCH),
         (200, b'{"id":1}', ALL, Unranged.REFUSED),
         (500, b'"Internal Server Error"', ALL, Unranged.UNKNOWN),
+        (500, LOOKUP_FAILED, ALL, Unranged.FAILING),
         (413, b"", ALL, Unranged.TOO_MUCH),
         (401, b'"Unauthorized"', ALL, Unranged.DENIED),
         (403, b'"forbidden"', ALL, Unranged.REFUSED),
