@@ -202,7 +202,9 @@ class CreateAndWait:
         """Have the result kept of a job with a key: the client may come again, with the key."""
         job = created_job(reply, self._limits.result_bytes)
         if job is not None and (job.secret or not route.by_secret):
-            self._hold.follow(exchange, job, by_secret=route.by_secret)
+            self._hold.follow(
+                exchange, job, by_secret=route.by_secret, workflow_id=route.workflow_id
+            )
 
     def _known(
         self, exchange: Exchange, route: CreateRoute, reply: UpstreamResponse, job: Job

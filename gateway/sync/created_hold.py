@@ -65,7 +65,9 @@ class CreatedHold:
         self, exchange: Exchange, created: Created, holding: Holding, place: Place
     ) -> Response:
         """The result, if it comes within the time; else the job, and where its result will be."""
-        leaver = self._leaver(exchange, created.job, by_secret=created.by_secret)
+        leaver = self._leaver(
+            exchange, created.job, by_secret=created.by_secret, workflow_id=created.workflow_id
+        )
         with self._following.attend(leaver) as attendance:
             attendance.last_seen = _last_seen(exchange, created.job)
             held = await self._held(exchange, created, holding) if holding.seconds > 0 else None
@@ -73,9 +75,11 @@ class CreatedHold:
                 attendance.last_seen = None
         return self._response(exchange, created, holding, place, held)
 
-    def follow(self, exchange: Exchange, job: Job, *, by_secret: bool) -> None:
+    def follow(
+        self, exchange: Exchange, job: Job, *, by_secret: bool, workflow_id: str = ""
+    ) -> None:
         """Have the result kept of a job that was just created, whether its client waits or not."""
-        leaver = self._leaver(exchange, job, by_secret=by_secret)
+        leaver = self._leaver(exchange, job, by_secret=by_secret, workflow_id=workflow_id)
         self._following.follow(leaver, _last_seen(exchange, job))
 
     def _response(
@@ -119,14 +123,16 @@ class CreatedHold:
             exchange.reason = failure.code
             return None
 
-    def _leaver(self, exchange: Exchange, job: Job, *, by_secret: bool) -> Leaver:
+    def _leaver(self, exchange: Exchange, job: Job, *, by_secret: bool, workflow_id: str) -> Leaver:
         """As who may read the job, whatever the query says of it."""
         fields, identity = exchange.client.fields, exchange.identity
         if by_secret:
             access = secret_access(job.id, job.secret, fields, identity)
         else:
             token = credentials(exchange.query, fields)
-            access = JobAccess(job.id, job.customer_name, token, client=identity.key)
+            access = JobAccess(
+                job.id, job.customer_name, token, workflow_id=workflow_id, client=identity.key
+            )
         output_only = result_format(exchange.query, self._config.profile).is_of_output
         is_readable = by_secret or job.customer_name
         return Leaver(access, holder(access, identity) if is_readable else None, output_only)

@@ -286,6 +286,20 @@ async def test_repeated_idempotency_key_starts_one_workflow() -> None:
         assert len(wf.runs) == 1
 
 
+@EACH
+async def test_result_is_kept_of_a_workflow_whose_client_did_not_wait(version: Version) -> None:
+    async with running(chain(2, prints=DONE), version) as wf:
+        created = await wf.create("parse", "--header", "Prefer: respond-async")
+        assert created.status == 202
+        results = wf.server._gateway._sync.results
+        await until(lambda: (stats := results.stats()) is not None and stats.entries == 1)
+        run = wf.run
+        for job_id in (*(one.id for one in wf.orchestrator.task_jobs(run)), run.id):
+            wf.orchestrator.remove(job_id)
+        shown = (await wf.curl(f"job/{run.id}/result?parse"))[0]
+        assert (shown.status, json.loads(shown.content)) == (200, {"n": 1})
+
+
 async def test_other_organizations_workflow_is_not_seen() -> None:
     async with running(chain(1, prints=DONE)) as wf:
         await wf.waited()

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.downstream.exchange import Exchange, Kind, Outcome
 from gateway.errors import BadRequest, Response
+from gateway.protocols.theeye.job import Job, parse_job
 from gateway.protocols.theeye.routes import CreateRoute
 from gateway.upstream.messages.messages import Purpose
 from tests.support.theeye import JOB_ID, TheEye, exchange, finished, job, reply, shown
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.virtual_time
 
+WORKFLOW_ID = "f" * 24
 RESULT = f"/job/{JOB_ID}/result"
 DEFAULTS = "counter=0&limit=10&timeout=5"
 SECOND = reply(job(lifecycle="assigned"))
@@ -229,3 +231,24 @@ async def test_job_of_no_organization_is_not_followed() -> None:
     creating = handler(nameless)
     await creating.create(post("", b"respond-async"), CreateRoute())
     assert not len(creating._hold._following)
+
+
+@pytest.mark.parametrize("keyed", [True, False])
+async def test_workflow_is_followed_as_one(keyed: bool) -> None:
+    creating = handler(TheEye(CREATED))
+    following = creating._hold._following
+    if keyed:
+        creating._hold.follow(
+            post(), created_job_of_reply(), by_secret=False, workflow_id=WORKFLOW_ID
+        )
+    else:
+        await creating.create(post("", b"respond-async"), CreateRoute(workflow_id=WORKFLOW_ID))
+    (followed,) = following._followed.values()
+    assert followed.leaver.access.workflow_id == WORKFLOW_ID
+    await following.aclose()
+
+
+def created_job_of_reply() -> Job:
+    made = parse_job(CREATED.content)
+    assert made is not None
+    return made

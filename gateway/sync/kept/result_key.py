@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 HOLDER_BYTES = 16
 _CONTEXT = b"theeye-sync-gateway kept result 1\0"
+_OF_WORKFLOW = b"theeye-sync-gateway kept workflow 1\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +22,16 @@ class ResultKey:
     customer: str
     job_id: str
     """In lower case: 24 characters."""
+    is_of_workflow: bool = False
+    """The result of a workflow, whose job has none of its own; else that of the job itself."""
 
     @property
     def context(self) -> bytes:
         """All of it in one text, which no other key has: the lengths of the first parts are
         fixed."""
         job = self.job_id.encode("ascii")
-        return _CONTEXT + self.holder + job + self.customer.encode("utf-8", "surrogatepass")
+        whose = _OF_WORKFLOW if self.is_of_workflow else _CONTEXT
+        return whose + self.holder + job + self.customer.encode("utf-8", "surrogatepass")
 
     @property
     def digest(self) -> str:
@@ -37,7 +41,7 @@ class ResultKey:
 
 def key_of(access: JobAccess, holder: bytes) -> ResultKey:
     """What the job's result is kept under for a holder."""
-    return ResultKey(holder, access.customer, access.job_id.lower())
+    return ResultKey(holder, access.customer, access.job_id.lower(), bool(access.workflow_id))
 
 
 def holder(access: JobAccess, identity: Identity) -> bytes | None:

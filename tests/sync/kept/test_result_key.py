@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.admission.identity.identities import Identity
 from gateway.sync.jobs.access import Credentials, JobAccess
-from gateway.sync.kept.result_key import ResultKey, holder
+from gateway.sync.kept.result_key import ResultKey, holder, key_of
 from tests.support.theeye import JOB_ID
 
 ONE, OTHER = b"1" * 16, b"2" * 16
@@ -38,11 +38,17 @@ def test_holder_of_a_secret_is_known_by_its_hash_and_is_no_holder_of_a_token() -
     assert first != ONE
 
 
+def test_result_of_a_workflow_is_not_that_of_its_job() -> None:
+    of_workflow = replace(ACCESS, workflow_id="f" * 24)
+    assert key_of(of_workflow, ONE).digest != key_of(ACCESS, ONE).digest
+
+
 KEYS = st.builds(
     ResultKey,
     st.binary(min_size=16, max_size=16),
     st.text(max_size=40),
     st.text("0123456789abcdef", min_size=24, max_size=24),
+    st.booleans(),
 )
 
 
