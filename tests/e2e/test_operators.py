@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import signal
 from asyncio.subprocess import PIPE, STDOUT
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.admission.identity.token import token_hash
-from tests.support.harness import Process, connected, curl, once, process_before
+from tests.support.harness import Process, connected, curl, once, process_before, program
 from tests.support.tokens import UNKNOWN
 from tests.support.upstream import Peer, upstream_doing
 
@@ -198,7 +197,6 @@ async def test_log_tells_a_failing_upstream_from_a_refusal() -> None:
     assert 'gateway_upstream_seconds_count{purpose="relay"} 1.0' in page
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 @pytest.mark.parametrize("workers", ["1", "2"])
 async def test_prometheus_own_tool_finds_nothing_wrong_with_the_metrics(
     workers: str, orchestrator: Orchestrator
@@ -208,7 +206,7 @@ async def test_prometheus_own_tool_finds_nothing_wrong_with_the_metrics(
             await once(gateway.url, get("/nowhere"))
         page = await metrics_of(gateway)
     tool = await asyncio.create_subprocess_exec(
-        *("promtool", "check", "metrics"), stdin=PIPE, stdout=PIPE, stderr=STDOUT
+        *(program("promtool"), "check", "metrics"), stdin=PIPE, stdout=PIPE, stderr=STDOUT
     )
     said, _ = await tool.communicate(page.encode())
     complaints = [line for line in said.decode().splitlines() if line.startswith("gateway_")]
