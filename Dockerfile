@@ -1,4 +1,8 @@
-FROM python:3.13-slim AS build
+# For a release name it with its digest: --build-arg BASE=python:3.13-slim@sha256:... (docker buildx
+# imagetools inspect python:3.13-slim tells it).
+ARG BASE=python:3.13-slim
+
+FROM ${BASE} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
 RUN apt-get update \
@@ -15,7 +19,15 @@ RUN GATEWAY_COMPILE=1 pip wheel --no-deps --no-build-isolation --no-index --whee
     && pip --python /opt/gateway/bin/python install --no-deps --no-index /wheels/*.whl \
     && /opt/gateway/bin/theeye-sync-gateway --version | grep compiled
 
-FROM python:3.13-slim
+FROM ${BASE}
+ARG BASE
+ARG REVISION=""
+LABEL org.opencontainers.image.title="theeye-sync-gateway" \
+      org.opencontainers.image.description="A gateway in front of TheEye that lets API callers wait for a job's result" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.base.name="docker.io/library/${BASE}"
 ENV PATH=/opt/gateway/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 COPY --from=build /opt/gateway /opt/gateway
 # A number, so that Kubernetes can see that it is not root's.

@@ -24,7 +24,7 @@ PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test clients deployment compiled lowest lint format bench waits lock clean
+.PHONY: help demo test clients deployment compiled lowest lint format bench waits lock sbom release clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -72,6 +72,12 @@ lock: $(VENV)/.dev ## Renew the lock files from pyproject.toml (ARGS=--upgrade f
 		--output-file requirements-dev.lock
 	@$(LOCK) $(ARGS) pyproject.toml --all-extras --resolution lowest-direct \
 		--output-file requirements-lowest.lock
+
+sbom: $(VENV)/.dev $(DEPLOYMENT)/.done ## Write dist/*.cdx.json: all that the gateway stands on (CycloneDX)
+	@$(BIN)/python -m tools.release --bill --tools $(DEPLOYMENT)
+
+release: $(VENV)/.dev $(if $(DRY),,$(DEPLOYMENT)/.done) ## Make a release's files in dist/ (DRY=1: say what would be done)
+	@$(BIN)/python -m tools.release --tools $(DEPLOYMENT) --wheels $(or $(WHEELS),all) $(if $(DRY),--dry)
 
 clean: ## Remove all that was made here, the environment too
 	@rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache

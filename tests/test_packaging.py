@@ -44,7 +44,7 @@ def stages() -> list[list[str]]:
     for line in joined.splitlines():
         if line.startswith("FROM"):
             found.append([])
-        if line and not line.startswith("#"):
+        if found and line and not line.startswith("#"):
             found[-1].append(line)
     return found
 
@@ -72,11 +72,28 @@ def test_image_starts_the_gateway_without_a_shell() -> None:
 
 def test_image_has_only_what_the_build_stage_made() -> None:
     build, last = stages()
-    assert all(line.startswith("FROM python:3.13-slim") for line in (build[0], last[0]))
+    assert (build[0], last[0]) == ("FROM ${BASE} AS build", "FROM ${BASE}")
+    assert re.findall(r"^ARG BASE=(.+)$", text("Dockerfile"), re.MULTILINE) == ["python:3.13-slim"]
     assert not any(line.startswith("RUN") for line in last)
     assert [line for line in last if line.startswith("COPY")] == [
         "COPY --from=build /opt/gateway /opt/gateway"
     ]
+
+
+def test_image_says_what_it_is_and_what_it_stands_on() -> None:
+    project = tomllib.loads(text("pyproject.toml"))["project"]
+    labels = dict(
+        re.findall(r'org\.opencontainers\.image\.([a-z.]+)="([^"]*)"', text("Dockerfile"))
+    )
+    assert labels.keys() == {
+        *("title", "description", "version", "revision", "licenses", "base.name"),
+    }
+    assert labels["title"] == project["name"]
+    assert labels["version"] == __version__
+    assert labels["licenses"] == project["license"]
+    assert labels["base.name"] == "docker.io/library/${BASE}"
+    # Without them the stage does not know the build's arguments.
+    assert {"ARG BASE", 'ARG REVISION=""'} <= set(stages()[-1])
 
 
 def test_image_installs_nothing_whose_hash_is_not_locked() -> None:
