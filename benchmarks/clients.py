@@ -6,6 +6,7 @@ Usage: python -m benchmarks.clients NAME JSON-ARGUMENTS; prints its findings as 
 from __future__ import annotations
 
 import json
+import os
 import re
 import select
 import socket
@@ -122,6 +123,22 @@ def steady(port: int, target: str, rate: float, seconds: float, connections: int
     return {"p50": quantiles[49], "p99": quantiles[98]}
 
 
+def alone(port: int, target: str, seconds: float, core: int) -> Findings:
+    """Ask again and again on one connection, from a core that the proxy does not use."""
+    os.sched_setaffinity(0, {core})
+    clock = time.perf_counter
+    request, connection = get(target), Connection(port)
+    _ok(connection.ask(request))
+    latencies: list[float] = []
+    started = clock()
+    while (begun := clock()) < started + seconds:
+        response = connection.ask(request)
+        latencies.append(clock() - begun)
+        _ok(response)
+    quantiles = statistics.quantiles(latencies, n=100)
+    return {"p50": quantiles[49], "p99": quantiles[98]}
+
+
 def sync(
     port: int, job: str, token: str, seconds: float, connections: int, *, prefers: bool
 ) -> Findings:
@@ -228,7 +245,7 @@ def _ok(response: bytes) -> None:
 
 
 CLIENTS: dict[str, Callable[..., Findings]] = {
-    client.__name__: client for client in (steady, sync, download, upload, idle)
+    client.__name__: client for client in (steady, alone, sync, download, upload, idle)
 }
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import resource
 import sys
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from benchmarks.results import (
     Sync,
     Transfer,
 )
-from benchmarks.servers import GATEWAY, GATEWAY_2, GATEWAY_TLS, JOB, NGINX, NGINX_TLS
+from benchmarks.servers import GATEWAY, GATEWAY_2, GATEWAY_TLS, HAPROXY, JOB, NGINX, NGINX_TLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -122,11 +123,46 @@ def latency(bench: Bench, upstream: Process) -> None:
                     connections=CONNECTIONS[0],
                 )
                 found[name].append(findings)
+    bench.results.latencies += _latencies(found)
+
+
+def alone(bench: Bench, upstream: Process) -> None:
+    """Latency of one connection, with the proxy on a core of its own, client and upstream on
+    another: nothing waits for a core that somebody else has."""
+    usable = os.sched_getaffinity(0)
+    if len(usable) < 2:
+        bench.leave_out("the proxy on a core of its own: there is only one")
+        return
+    theirs, own = sorted(usable)[:2]
+    with bench.started((NGINX, HAPROXY, GATEWAY), upstream.port) as servers:
+        upstream.keep_to({theirs})
+        try:
+            targets = [("direct", upstream), *((peer.name, server) for peer, server in servers)]
+            found: dict[str, list[dict[str, float]]] = {name: [] for name, _ in targets}
+            for _, server in servers:
+                server.keep_to({own})
+            for number in range(bench.few_rounds):
+                bench.say(f"one connection, round {number + 1} of {bench.few_rounds}")
+                for name, server in targets:
+                    findings = bench.clients.run(
+                        "alone",
+                        port=server.port,
+                        target="/small",
+                        seconds=bench.seconds,
+                        core=theirs,
+                    )
+                    found[name].append(findings)
+        finally:
+            upstream.keep_to(usable)
+    bench.results.alone += _latencies(found)
+
+
+def _latencies(found: dict[str, list[dict[str, float]]]) -> Iterator[Latency]:
     for name, rounds in found.items():
         p50, p99 = (
             Spread(tuple(findings[key] * 1e6 for findings in rounds)) for key in ("p50", "p99")
         )
-        bench.results.latencies.append(Latency(name, p50, p99))
+        yield Latency(name, p50, p99)
 
 
 def transfers(bench: Bench, peers: Sequence[Peer], upstream: Process, sink: Process) -> None:

@@ -52,6 +52,12 @@ class Process:
                 found.extend(map(int, children.split()))
         return found
 
+    def keep_to(self, cores: set[int]) -> None:
+        """Let all its threads run on these only."""
+        for pid in self.family:
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                os.sched_setaffinity(int(thread.name), cores)
+
     def cpu_seconds(self) -> float:
         """User and system time so far."""
         return sum(map(_cpu_ticks, self.family)) / TICKS

@@ -18,7 +18,7 @@ from benchmarks.servers import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from benchmarks.results import Rate, Results, Spread
+    from benchmarks.results import Latency, Rate, Results, Spread
 
 _LABELS = {peer.name: peer.label for peer in (*PEERS, NGINX_TLS, GATEWAY_TLS, GATEWAY_2)}
 _LABELS["direct"] = "no proxy"
@@ -33,7 +33,8 @@ def report(results: Results) -> str:
         _compared(results.tls, "TLS in, 32 connections", "× nginx"),
         _compared(results.workers, "32 connections", "× one worker"),
         _instructions(results),
-        _latencies(results),
+        _latencies(f"{results.half_load:,.0f} requests/s", results.latencies),
+        _latencies("one connection, the proxy on a core of its own", results.alone),
         _transfers(results),
         _memory(results),
         _sync(results),
@@ -87,13 +88,14 @@ def _instructions(results: Results) -> list[str]:
     return _table(titles, ((_LABELS[peer], f"{count:,.0f}") for peer, count in counts))
 
 
-def _latencies(results: Results) -> list[str]:
-    direct = results.latency("direct")
-    if direct is None:
+def _latencies(what: str, latencies: Sequence[Latency]) -> list[str]:
+    """What each adds to the first, which is without a proxy."""
+    if not latencies:
         return []
-    titles = (f"{results.half_load:,.0f} requests/s", "p50 µs", "added", "p99 µs", "added")
+    direct = latencies[0]
+    titles = (what, "p50 µs", "added", "p99 µs", "added")
     rows = []
-    for latency in results.latencies:
+    for latency in latencies:
         cells = [_LABELS[latency.peer]]
         for ours, theirs in (
             (latency.p50_microseconds, direct.p50_microseconds),

@@ -91,6 +91,8 @@ class Results:
     half_load: float = 0.0
     """Requests a second in ``latencies``."""
     latencies: list[Latency] = field(default_factory=list)
+    alone: list[Latency] = field(default_factory=list)
+    """Of one connection, with the proxy on a core that nothing else of it uses."""
     transfers: list[Transfer] = field(default_factory=list)
     memory: Memory | None = None
     sync: dict[str, Sync] = field(default_factory=dict)

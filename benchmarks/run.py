@@ -44,7 +44,17 @@ if TYPE_CHECKING:
     from benchmarks.processes import Process
     from benchmarks.servers import Peer
 
-PARTS = ("rates", "tls", "workers", "instructions", "latency", "transfers", "memory", "sync")
+PARTS = (
+    "rates",
+    "tls",
+    "workers",
+    "instructions",
+    "latency",
+    "alone",
+    "transfers",
+    "memory",
+    "sync",
+)
 TRANSFER_PEERS = (NGINX, NGINX_BARE, HAPROXY, GATEWAY)
 NAMES = (*(peer.name for peer in PEERS), *PARTS)
 
@@ -128,6 +138,8 @@ def _part(
             instructions(bench, peers, upstream.port)
         case "latency":
             measure.latency(bench, upstream)
+        case "alone":
+            measure.alone(bench, upstream)
         case "transfers":
             some = [peer for peer in peers if peer in TRANSFER_PEERS]
             measure.transfers(bench, some, upstream, sink)
