@@ -13,7 +13,7 @@ from gateway.config import RedisConfig, SyncConfig
 from gateway.protocols.theeye.job import Job, parse_job
 from gateway.sync.kept.memory_results import MemoryResults
 from gateway.sync.kept.redis_records import RedisRecords
-from gateway.sync.kept.redis_results import PREFIX, READS_AT_ONCE, RedisResults
+from gateway.sync.kept.redis_results import LINE_SECONDS, PREFIX, READS_AT_ONCE, RedisResults
 from gateway.sync.kept.result_key import ResultKey
 from gateway.sync.kept.seal import Seal, new_key
 from gateway.sync.results.parsing import ParsingThread
@@ -47,14 +47,22 @@ def job(**members: Any) -> Job:
 
 
 @asynccontextmanager
-async def gateway(url: str, key_file: str, **config: Any) -> AsyncIterator[RedisResults]:
+async def gateway(
+    url: str,
+    key_file: str,
+    kind: type[RedisRecords] = RedisRecords,
+    *,
+    line_seconds: float = LINE_SECONDS,
+    **config: Any,
+) -> AsyncIterator[RedisResults]:
     """The store of one gateway."""
     clock = asyncio.get_running_loop().time
     sync = SyncConfig(**config)
     redis = RedisConfig(url=url, answer_seconds=5.0, connect_seconds=5.0)
-    records = RedisRecords(redis, clock, lambda: 1.0)
+    records = kind(redis, clock, lambda: 1.0)
     thread = ParsingThread()
-    made = RedisResults(MemoryResults(clock, sync), records, Seal(key_file), thread, sync)
+    memory, seal = MemoryResults(clock, sync), Seal(key_file)
+    made = RedisResults(memory, records, seal, thread, sync, line_seconds=line_seconds)
     try:
         yield made
     finally:
@@ -172,13 +180,9 @@ async def test_flood_of_looks_reads_few_at_once_and_one_of_each_client(
     redis_server: RedisServer, key_file: str
 ) -> None:
     await put(redis_server.url, key_file, (KEY, job()))
-    async with gateway(redis_server.url, key_file) as one:
-        counting = Counting(
-            RedisConfig(url=redis_server.url, answer_seconds=5.0, connect_seconds=5.0),
-            asyncio.get_running_loop().time,
-            lambda: 1.0,
-        )
-        one._records = counting
+    async with gateway(redis_server.url, key_file, Counting) as one:
+        counting = one._records
+        assert isinstance(counting, Counting)
         looks = [one.find(KEY) for _ in range(50)]
         assert await asyncio.gather(*looks) == [job()] * 50
         assert counting.most == 1
@@ -186,17 +190,14 @@ async def test_flood_of_looks_reads_few_at_once_and_one_of_each_client(
         assert await asyncio.gather(*map(one.find, others)) == [None] * 50
         assert counting.most == READS_AT_ONCE
         assert not len(one._turns)
-        await counting.aclose()
 
 
 async def test_look_that_waits_for_too_long_finds_nothing(
     redis_server: RedisServer, key_file: str
 ) -> None:
     await put(redis_server.url, key_file, (KEY, job()))
-    async with gateway(redis_server.url, key_file) as one:
+    async with gateway(redis_server.url, key_file, line_seconds=0.5) as one:
         assert await one.find(KEY) == job()
-        one._line_seconds = 0.01
         async with one._turns.of(KEY.holder):
             assert await one.find(KEY) is None
-        one._line_seconds = 5.0
         assert await one.find(KEY) == job()
