@@ -74,10 +74,11 @@ class SyncParts:
         self.watcher = Watcher(orchestrator, clock, random.random, config.sync)
         self.push = _push(config, timing, self.watcher, clock)
         of_job = ResultReader(orchestrator, upstream, buffers, largest).read
+        self._workflow_lists = SharedLists(upstream, buffers, wall_clock)
         self._workflows = WorkflowReader(
             upstream,
             buffers,
-            SharedLists(upstream, buffers, wall_clock),
+            self._workflow_lists,
             Graphs(upstream, buffers, clock),
             of_job,
             clock=clock,
@@ -159,7 +160,9 @@ class SyncParts:
         self._thread.close()
 
     def metrics(self) -> Iterator[Metric]:
-        yield from parts.of_waits(self.watcher.stats(), len(self._following))
+        yield from parts.of_waits(
+            self.watcher.stats(), len(self._following), self._workflow_lists.sent
+        )
         yield from parts.of_results(self.results.stats())
         yield from parts.of_keys(self.keyed.stats())
         yield from parts.of_cancellations(self._canceller.stats())

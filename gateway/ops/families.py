@@ -65,7 +65,7 @@ METRICS: tuple[Row, ...] = (
         "gateway_looks_total",
         "counter",
         ("kind",),
-        "Requests that see whether jobs have ended (job, list of ids, range of ids).",
+        "Requests that see whether jobs have ended (job, list of ids, range of ids, workflows).",
     ),
     Row(
         "gateway_looks_strangers_total",

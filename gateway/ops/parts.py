@@ -34,13 +34,15 @@ class LimitStats:
     """Connections that were told that no file descriptor is left for them."""
 
 
-def of_waits(waits: WatcherStats, followed: int) -> Iterator[Metric]:
-    """``followed``: how many jobs are watched for clients that have left."""
+def of_waits(waits: WatcherStats, followed: int, workflow_lists: int = 0) -> Iterator[Metric]:
+    """``followed``: how many jobs are watched for clients that have left; ``workflow_lists``: the
+    lists so far that showed where workflows stand."""
     yield single("gateway_waits_in_flight", waits.waiters)
     yield single("gateway_jobs_followed", followed)
     ended = {(verdict.value,): count for verdict, count in waits.verdicts.items()}
     yield labelled("gateway_waits_total", ended)
     looks = {(kind.value,): count for kind, count in waits.looks.items()}
+    looks["workflows",] = workflow_lists
     yield labelled("gateway_looks_total", looks)
     yield single("gateway_looks_strangers_total", waits.strangers)
 
