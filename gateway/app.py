@@ -120,7 +120,7 @@ class Gateway:
     def drain(self) -> None:
         """Be no longer ready, hand back every held request, keep no connection for another."""
         self._pipeline.drain()
-        self._sync.watcher.drain()
+        self._sync.drain()
 
     @property
     def begun(self) -> int:

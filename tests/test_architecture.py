@@ -42,6 +42,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("sync.following",),
     ("sync",),
     ("sync.cancellation",),
+    ("sync.tethers",),
     ("ops.log",),
     ("ops",),
     ("proxy",),

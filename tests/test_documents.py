@@ -14,6 +14,8 @@ from gateway.downstream import connection_state
 from gateway.proxy.cycle import FOLLOWERS, CycleState
 from gateway.sync.keys.state import FOLLOWERS as KEY_FOLLOWERS
 from gateway.sync.keys.state import KeyState
+from gateway.sync.tethers.tether import FOLLOWERS as TETHER_FOLLOWERS
+from gateway.sync.tethers.tether import TetherState
 from gateway.upstream.exchange_state import MOVES as EXCHANGE_MOVES
 from gateway.upstream.exchange_state import UpstreamExchangeState
 from gateway.upstream.messages.response_state import MOVES as RESPONSE_MOVES
@@ -138,6 +140,9 @@ MACHINES = {
     },
     "An idempotency key": {
         state.name: {follower.name for follower in KEY_FOLLOWERS[state]} for state in KeyState
+    },
+    "A job that is tied to its client": {
+        state.name: {follower.name for follower in TETHER_FOLLOWERS[state]} for state in TetherState
     },
     "The upstream exchange": of_events(UpstreamExchangeState, EXCHANGE_MOVES),
     "The upstream's response": of_events(ResponseState, RESPONSE_MOVES),

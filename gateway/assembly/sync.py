@@ -29,6 +29,11 @@ from gateway.sync.push.subscription import Subscription
 from gateway.sync.results.formatter import Formatter
 from gateway.sync.results.parsing import ParsingThread
 from gateway.sync.snapshots import Snapshots
+from gateway.sync.tethers.abandonment import Abandonment
+from gateway.sync.tethers.sharing import obstacle, shared_tethers
+from gateway.sync.tethers.tethered import TetheredCreation, TetheredHold
+from gateway.sync.tethers.tethers import Tethers
+from gateway.sync.tethers.tidings import Tidings
 from gateway.sync.watch.watcher import Watcher
 from gateway.sync.workflows.graphs import Graphs
 from gateway.sync.workflows.reader import WorkflowReader, by_kind
@@ -118,34 +123,53 @@ class SyncParts:
         self._redis = config.redis
         self._keeps_keys = config.sync.idempotency_seconds > 0
         self._response_seconds = config.upstream.response_seconds
+        self._canceller = Canceller(self.watcher.hint)
+        cancels = JobCancels(
+            upstream, partial(self.results.read, has_ended=False, output_only=True)
+        )
+        self.deletion = ResultDeletion(self._canceller, cancels, identities.answered, config.sync)
+        shared = shared_tethers(config, clock, random.random)
+        self._tethers = Tethers(
+            Abandonment(self._canceller, cancels.way, shared, config.sync.abandon_seconds),
+            Tidings(shared, config.sync.abandon_seconds),
+            clock,
+            config.sync,
+            obstacle=obstacle(config),
+        )
+        created_hold = CreatedHold(jobs, self._following, self.watcher, config.sync)
         self.create = CreateAndWait(
             Creator(upstream, forwarding.outbound, buffers, largest),
             identities.answered,
             place=checks.place,
-            hold=CreatedHold(jobs, self._following, self.watcher, config.sync),
+            hold=created_hold,
             config=config.sync,
             limits=config.limits,
             keyed=self.keyed if self._keeps_keys else None,
+            tying=TetheredCreation(
+                created_hold, self._tethers, partial(created_job, max_bytes=largest)
+            ),
         )
-        self.hold = ResultHold(
-            jobs, Snapshots(self.watcher.may_resume, clock), self.watcher, buffers, config.sync
-        )
-        self._canceller = Canceller(self.watcher.hint)
-        self.deletion = ResultDeletion(
-            self._canceller,
-            JobCancels(upstream, partial(self.results.read, has_ended=False, output_only=True)),
-            identities.answered,
-            config.sync,
+        self.hold = TetheredHold(
+            ResultHold(
+                jobs, Snapshots(self.watcher.may_resume, clock), self.watcher, buffers, config.sync
+            ),
+            self._tethers,
         )
 
     def start(self, tasks: Tasks) -> None:
         """Begin what goes on by itself, in ``tasks`` or until ``aclose``."""
         if self.push is not None:
             self.push.start()
+        self._tethers.start()
         if self._redis.url and self._keeps_keys:
             from gateway.redis.eviction import warn_of_eviction  # noqa: PLC0415 - an extra
 
             tasks.spawn(warn_of_eviction(self._redis), name="look at Redis's policy")
+
+    def drain(self) -> None:
+        """Hand back all who wait: others go on with them."""
+        self._tethers.drain()
+        self.watcher.drain()
 
     async def aclose(self) -> None:
         """End all waits and forget all results; a creation that was sent is read to its end."""
@@ -153,10 +177,11 @@ class SyncParts:
             await self.push.aclose()
         await self._following.aclose()
         await self.watcher.aclose()
+        await self.create.aclose(self._response_seconds)
+        await self._tethers.aclose()
         await self._canceller.aclose(self._response_seconds)
         await self._workflows.aclose()
         await self.results.aclose()
-        await self.create.aclose(self._response_seconds)
         self._thread.close()
 
     def metrics(self) -> Iterator[Metric]:
@@ -165,7 +190,7 @@ class SyncParts:
         )
         yield from parts.of_results(self.results.stats())
         yield from parts.of_keys(self.keyed.stats())
-        yield from parts.of_cancellations(self._canceller.stats())
+        yield from parts.of_cancellations(self._canceller.stats(), len(self._tethers))
         if self.push is not None:
             yield from parts.of_push(self.push.stats())
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gateway import descriptors
 from gateway.sync.keys.stores import NOT_SHARED, is_unshared
+from gateway.sync.tethers.sharing import wants_cancelling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,12 @@ def advice(config: Config, most_descriptors: int) -> Iterator[str]:
         yield (
             'sync.result_store "memory": each worker keeps its own results, and a client that'
             ' comes to another one does not get them; "redis" is for all workers'
+        )
+    wanted = wants_cancelling(config)
+    if wanted and not config.redis.url:
+        yield (
+            f'{" and ".join(wanted)} "cancel": without redis.url each gateway counts its own'
+            " clients only, and cancels a job whose client goes on at another one"
         )
     if is_unshared(config):
         yield NOT_SHARED

@@ -17,6 +17,7 @@ from gateway.admission.identity.key_files import UnusableKey
 from gateway.downstream.listening.tls import Certificate, UnusableCertificate
 from gateway.redis import client as redis_client
 from gateway.sync.kept.seal import read_keys
+from gateway.sync.tethers.sharing import obstacle, wants_cancelling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -61,6 +62,7 @@ def contradictions(config: Config, platform: Platform = HERE) -> Iterator[Contra
     yield from _identity(config.identity)
     yield from _redis(config.redis, platform)
     yield from _result_store(config.sync, config.redis)
+    yield from _cancelling(config)
     yield from _rules(config.limits.rules, verifies=config.identity.mode == "verify")
     if config.limits.buffered_bytes < config.limits.result_bytes:
         yield Contradiction(
@@ -239,6 +241,12 @@ def _result_store(sync: SyncConfig, redis: RedisConfig) -> Iterator[Contradictio
                 ("sync.seal_key_file",),
                 f'sync.seal_key_file "{sync.seal_key_file}": {failure}',
             )
+
+
+def _cancelling(config: Config) -> Iterator[Contradiction]:
+    reason = obstacle(config)
+    for setting in wants_cancelling(config) if reason else ():
+        yield Contradiction((setting, "listen.workers"), f'{setting} "cancel": {reason}')
 
 
 def _rules(rules: Sequence[Rule], *, verifies: bool) -> Iterator[Contradiction]:

@@ -152,6 +152,20 @@ class SyncConfig(Section, frozen=True, kw_only=True):
     """What keys may take in memory, all together; one caller's a quarter of it. The oldest make
     room for more. In Redis this does not count: a key takes about 3 KiB there, 20 at most. Redis
     must not evict keys (maxmemory-policy noeviction), nor lose them when it restarts."""
+    on_timeout: Literal["continue", "cancel"] = "continue"
+    """What becomes of a job when its creator's wait is over without a result: "cancel" cancels it,
+    with its creator's token. The field X-TheEye-On-Timeout of the request that creates the job says
+    it for that one. It holds for the client that has created the job through a gateway, not for
+    whoever reads it."""
+    on_disconnect: Literal["continue", "cancel"] = "continue"
+    """What becomes of a job when its creator's connection is lost, or it does not follow a
+    redirect, and nobody comes back to wait within abandon_seconds: "cancel" cancels it. The field
+    X-TheEye-On-Disconnect says it for one job. The creator's token is in memory until then. With
+    redis.url nobody may wait in any gateway; without it each counts its own clients only, so do not
+    set it where clients may go on at another one."""
+    abandon_seconds: Annotated[float, Meta(ge=0.1, le=900)] = 15.0
+    """How long nobody must have waited for such a job. Longer than clients pause between two
+    requests, and before they try again."""
     default_customer: str = ""
     """The organization whose jobs are read when neither the request nor its token names one. Empty:
     the orchestrator is asked with the organization "-": it answers 401 or 404."""

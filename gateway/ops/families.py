@@ -197,11 +197,18 @@ METRICS: tuple[Row, ...] = (
         "Idempotency keys kept in memory; none where Redis keeps them.",
     ),
     Row(
+        "gateway_jobs_tethered",
+        "gauge",
+        (),
+        "Jobs that are cancelled when their clients stop waiting, and are waited for, or were a"
+        " moment ago.",
+    ),
+    Row(
         "gateway_cancellations_total",
         "counter",
         ("reason", "verdict"),
         "Jobs to be cancelled by why (request, timeout, disconnect) and by what came of it"
-        " (cancelled, ended, refused, failed).",
+        " (cancelled, ended, refused, withdrawn, failed).",
     ),
     Row("gateway_workers", "gauge", (), "Worker processes; only with several."),
     Row(

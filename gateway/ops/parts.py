@@ -94,7 +94,11 @@ def of_keys(keys: KeyStats) -> Iterator[Metric]:
         yield single("gateway_idempotency_keys", keys.kept)
 
 
-def of_cancellations(counts: Mapping[tuple[CancelReason, CancelVerdict], int]) -> Iterator[Metric]:
+def of_cancellations(
+    counts: Mapping[tuple[CancelReason, CancelVerdict], int], tethered: int
+) -> Iterator[Metric]:
+    """``tethered``: how many jobs are cancelled unless somebody waits for them."""
+    yield single("gateway_jobs_tethered", tethered)
     labels = {(reason.value, verdict.value): count for (reason, verdict), count in counts.items()}
     yield labelled("gateway_cancellations_total", labels)
 

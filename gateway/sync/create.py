@@ -45,8 +45,9 @@ if TYPE_CHECKING:
     from gateway.protocols.http.query import Query
     from gateway.protocols.theeye.job import Job
     from gateway.protocols.theeye.routes import CreateRoute
-    from gateway.sync.created_hold import CreatedHold
+    from gateway.sync.created_hold import CreatedHold, Tying
     from gateway.sync.idempotency.creations import KeyedCreations
+    from gateway.sync.idempotency.first_request import Sending
     from gateway.sync.jobs.creation import Creator
     from gateway.upstream.messages.messages import UpstreamResponse
 
@@ -72,7 +73,8 @@ class Passed:
 class CreateAndWait:
     """``answered`` is told the status with which the upstream answers a client; ``place`` gives a
     place for a wait, or raises; ``hold`` waits with clients that need not be redirected; ``keyed``
-    takes requests with an ``Idempotency-Key``, which is looked at only with it."""
+    takes requests with an ``Idempotency-Key``, which is looked at only with it; ``tying`` those
+    whose jobs are to be cancelled when their clients stop waiting."""
 
     def __init__(
         self,
@@ -84,11 +86,13 @@ class CreateAndWait:
         config: SyncConfig,
         limits: LimitsConfig,
         keyed: KeyedCreations | None = None,
+        tying: Tying | None = None,
     ) -> None:
         self._creator = creator
         self._answered = answered
         self._place = place
         self._hold = hold
+        self._tying = tying
         self._keyed = keyed
         self._config = config
         self._limits = limits
@@ -109,21 +113,21 @@ class CreateAndWait:
         exchange.buffered = self._creator.buffers.of(exchange.identity.key)
         waits = preferences.asks_for_waiting or asks_to_wait(exchange.query)
         if waits:
-            self._check(exchange)
+            self._check(exchange, route)
         if waits or key is not None:
             content = await self._whole(exchange)
         else:
             content = await self._inspected(exchange)
         if not waits and content.ended and _flagged(content.prefix, exchange, self._limits):
             waits = True
-            self._check(exchange)
+            self._check(exchange, route)
         if not waits and key is None:
             return content
         held_for = holding(
             preferences, self._config, otherwise_seconds=self._config.first_hold_seconds
         )
         with self._place(exchange) if waits and held_for.waits else Place() as place:
-            made = await self._made(exchange, route, key, content.prefix)
+            made = await self._made(exchange, route, key, content.prefix, waits=waits)
             reply = made.reply
             job = created_job(reply, self._limits.result_bytes)
             if job is not None:
@@ -133,7 +137,8 @@ class CreateAndWait:
             else:
                 created = self._known(exchange, route, reply, job)
                 place.keep(job.id.lower())
-                response = await self._hold.respond(exchange, created, held_for, place)
+                hold = self._tying or self._hold
+                response = await hold.respond(exchange, created, held_for, place)
             return response.with_fields(REPLAYED) if made.is_replayed else response
 
     def _key(self, exchange: Exchange) -> str | None:
@@ -146,11 +151,13 @@ class CreateAndWait:
             return None
         return idempotency_key(values(client.fields, KEY_FIELD))
 
-    def _check(self, exchange: Exchange) -> None:
+    def _check(self, exchange: Exchange, route: CreateRoute) -> None:
         """No job is created that could not be waited for."""
         exchange.kind = Kind.CREATE
         query = exchange.query
         hold_parameters(query, self._config)
+        if self._tying is not None:
+            self._tying.check(exchange, route)
         most = self._limits.target_bytes - LOCATION_BYTES
         if len(query.raw) > most:
             raise TargetTooLong(f"The query of a job to wait for may have {most} bytes")
@@ -176,19 +183,26 @@ class CreateAndWait:
         return await _read(exchange, most)
 
     async def _made(
-        self, exchange: Exchange, route: CreateRoute, key: str | None, content: bytes
+        self,
+        exchange: Exchange,
+        route: CreateRoute,
+        key: str | None,
+        content: bytes,
+        *,
+        waits: bool,
     ) -> Made:
         """What the upstream says to the one request that makes the job."""
         assert exchange.buffered is not None
         # The response repeats the arguments. Once the job exists it is too late to refuse it.
         exchange.buffered.grow(len(content))
+        told = () if key is None else (partial(self._follow, exchange, route),)
+        sending: Sending = CreationSending(self._creator, exchange, content, *told)
+        if waits and self._tying is not None:
+            sending = self._tying.sending(exchange, route, sending)
         if key is None or self._keyed is None:
-            sending = CreationSending(self._creator, exchange, content)
             # A client that leaves must not leave behind a job that is half created.
             made = Made(await asyncio.shield(self._tasks.spawn(sending.reply(), name="create")))
         else:
-            follow = partial(self._follow, exchange, route)
-            sending = CreationSending(self._creator, exchange, content, follow)
             made = await self._keyed.make(exchange, route, key, content, sending)
         reply = made.reply
         if exchange.buffered is None:

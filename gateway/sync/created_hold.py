@@ -7,7 +7,7 @@ one; so what can be told at the result's address is told there.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.downstream.exchange import Outcome
 from gateway.errors import NO_STORE, GatewayError, Response
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from gateway.downstream.exchange import Exchange
     from gateway.errors import Field
     from gateway.protocols.theeye.job import Job
+    from gateway.protocols.theeye.routes import CreateRoute
     from gateway.sync.following.following import Following
+    from gateway.sync.idempotency.first_request import Sending
     from gateway.sync.preferred import Holding
     from gateway.sync.watch.watcher import Watcher
     from gateway.upstream.messages.messages import UpstreamResponse
@@ -165,3 +167,21 @@ class CreatedHold:
 def _last_seen(exchange: Exchange, job: Job) -> LastSeen:
     """Of a job that the exchange has created: it was there at the earliest when that began."""
     return LastSeen(exchange.started, task_of(job))
+
+
+class Tying(Protocol):
+    """Ties jobs that are waited for to the clients that create them."""
+
+    def check(self, exchange: Exchange, route: CreateRoute) -> None:
+        """Refuse a request whose job could not be tied as it asks for; raises GatewayError."""
+        raise NotImplementedError
+
+    def sending(self, exchange: Exchange, route: CreateRoute, sending: Sending) -> Sending:
+        """The request, which ties the job that comes of it."""
+        raise NotImplementedError
+
+    async def respond(
+        self, exchange: Exchange, created: Created, holding: Holding, place: Place
+    ) -> Response:
+        """As ``CreatedHold`` responds."""
+        raise NotImplementedError

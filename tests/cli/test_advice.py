@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from gateway.cli.advice import advice
-from gateway.config import Config, LimitsConfig, ListenConfig, SyncConfig
+from gateway.config import Config, LimitsConfig, ListenConfig, RedisConfig, SyncConfig
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,22 @@ def test_several_workers_that_do_not_share_results_are_told_of(
     sync = structs.replace(SyncConfig(), result_store=store)
     config = Config(listen=ListenConfig(workers=workers), sync=sync)
     assert any("sync.result_store" in said for said in advice(config, sys.maxsize)) is warns
+
+
+@pytest.mark.parametrize(
+    ("sync", "redis", "warns"),
+    [
+        (SyncConfig(), RedisConfig(), False),
+        (SyncConfig(on_timeout="cancel"), RedisConfig(), True),
+        (SyncConfig(on_disconnect="cancel"), RedisConfig(), True),
+        (SyncConfig(on_disconnect="cancel"), RedisConfig(url="redis://a:1/0"), False),
+    ],
+)
+def test_gateway_that_knows_its_own_clients_only_is_told_of(
+    sync: SyncConfig, redis: RedisConfig, warns: bool
+) -> None:
+    said = [*advice(Config(sync=sync, redis=redis), sys.maxsize)]
+    assert any("counts its own clients only" in line for line in said) is warns
 
 
 def test_too_few_file_descriptors_are_told_of() -> None:

@@ -302,3 +302,17 @@ def test_results_in_redis_need_redis_and_a_key(tmp_path: Path) -> None:
     key.write_text("none")
     (said,) = contradictions(Config(sync=sync, redis=redis))
     assert said.message.startswith(f'sync.seal_key_file "{key}": it has a line that is no key')
+
+
+@pytest.mark.parametrize("setting", ["on_timeout", "on_disconnect"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_workers_that_do_not_know_who_waits_at_the_others_cancel_nothing(
+    setting: str, workers: int
+) -> None:
+    listen, sync = ListenConfig(workers=workers), SyncConfig(**{setting: "cancel"})  # type: ignore[arg-type]
+    (said,) = contradictions(Config(listen=listen, sync=sync))
+    assert said.keys == (f"sync.{setting}", "listen.workers")
+    assert said.message == f'sync.{setting} "cancel": several workers need redis.url for that'
+    redis = RedisConfig(url="redis://127.0.0.1:1/0")
+    assert not keys(Config(listen=listen, sync=sync, redis=redis))
+    assert not keys(Config(sync=sync))

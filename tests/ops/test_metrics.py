@@ -56,7 +56,7 @@ def metrics(push: PushStats | None = None, keys: int | None = 7) -> Metrics:
         lambda: of_access_log(8),
         lambda: of_results(results),
         lambda: of_keys(KeyStats({"first": 3, "replayed": 2, "failed": 1}, keys)),
-        lambda: of_cancellations({(CancelReason.REQUEST, CancelVerdict.CANCELLED): 5}),
+        lambda: of_cancellations({(CancelReason.REQUEST, CancelVerdict.CANCELLED): 5}, 3),
         *([] if push is None else [lambda: of_push(push)]),
     )
 
@@ -188,6 +188,7 @@ def test_metrics_tell_of_idempotency_keys_where_they_are_in_memory() -> None:
 def test_metrics_tell_of_cancellations() -> None:
     labels = {"reason": "request", "verdict": "cancelled"}
     assert read(metrics())["gateway_cancellations_total"] == [(labels, 5.0)]
+    assert read(metrics())["gateway_jobs_tethered"] == [({}, 3.0)]
 
 
 def test_metrics_show_nothing_of_what_a_request_carried() -> None:

@@ -20,7 +20,9 @@ ANSWER = (
     b"Access-Control-Allow-Headers: Accept, X-Own, content-type\r\nDate: then\r\n\r\n"
 )
 COMPLETED = ANSWER.replace(
-    b"content-type", b"content-type, Prefer, Idempotency-Key, Last-Event-ID, Authorization"
+    b"content-type",
+    b"content-type, Prefer, Idempotency-Key, X-TheEye-On-Timeout, X-TheEye-On-Disconnect,"
+    b" Last-Event-ID, Authorization",
 ).replace(b"Date: then\r\n", b"Date: then\r\nAccess-Control-Max-Age: 600\r\n")
 FALLBACK = understanding(cross_origin_fields(b"https://a.test"))
 

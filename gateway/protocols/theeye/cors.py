@@ -40,6 +40,8 @@ with credentials ``*`` is a name, too."""
 UNDERSTOOD: Final = (
     b"Prefer",
     b"Idempotency-Key",
+    b"X-TheEye-On-Timeout",
+    b"X-TheEye-On-Disconnect",
     b"Last-Event-ID",
     b"Authorization",
     b"Content-Type",

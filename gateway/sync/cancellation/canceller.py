@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from gateway.errors import BadGateway
+from gateway.errors import BadGateway, GatewayError
 from gateway.sync.jobs.reader import Found, Refused, passed
 from gateway.tasks import Tasks
 
@@ -45,6 +45,8 @@ class CancelVerdict(StrEnum):
     """The job had ended before."""
     REFUSED = "refused"
     """The upstream does not let this client see it, or cancel it."""
+    WITHDRAWN = "withdrawn"
+    """Somebody wants the job after all."""
     FAILED = "failed"
     """The upstream did not say."""
 
@@ -56,8 +58,9 @@ class Way:
     job_id: str
     read: Callable[[], Awaitable[Read]]
     """Reads the job with the client's own token; raises GatewayError."""
-    send: Callable[[], Awaitable[UpstreamResponse]]
-    """Sends the upstream the one request that cancels it; raises GatewayError."""
+    send: Callable[[], Awaitable[UpstreamResponse | None]]
+    """Sends the upstream the one request that cancels it, or gives None where it is not to be
+    cancelled after all; raises GatewayError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,19 @@ class NotCancelled:
     response: Response
 
 
-Ending = Cancelled | HasEnded | Refused | NotCancelled
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """It is not wanted any more, and nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """The job could not be read, so nothing was sent."""
+
+    failure: GatewayError
+
+
+Ending = Cancelled | HasEnded | Refused | NotCancelled | Withdrawn | Unread
 
 
 class Canceller:
@@ -103,9 +118,7 @@ class Canceller:
         leaves. What else in this process would cancel the same job waits, and then reads it.
 
         Raises:
-            BadGateway: whether the job has ended is not known, so nothing was sent; or the upstream
-                did not say whether it has cancelled it.
-            GatewayError: as reading and sending fail.
+            GatewayError: the upstream did not say whether it has cancelled the job.
         """
         key = way.job_id.lower()
         while (other := self._under_way.get(key)) is not None:
@@ -133,19 +146,28 @@ class Canceller:
         return ending
 
     async def _attempted(self, way: Way) -> Ending:
-        read = await way.read()
+        try:
+            read = await way.read()
+        except GatewayError as failure:
+            return Unread(failure)
         match read:
             case Refused():
                 return read
             case Found() if read.job.is_finished:
                 return HasEnded(read.job)
             case Found():
-                reply = await way.send()
-                if 200 <= reply.status < 300:
-                    self._hint(way.job_id)
-                    return Cancelled(read.job, read.fields)
-                return NotCancelled(read.job, passed(reply))
-        raise BadGateway("The upstream does not say whether the job has ended: it is not cancelled")
+                return await self._sent(way, read)
+        message = "The upstream does not say whether the job has ended: it is not cancelled"
+        return Unread(BadGateway(message))
+
+    async def _sent(self, way: Way, read: Found) -> Ending:
+        reply = await way.send()
+        if reply is None:
+            return Withdrawn()
+        if not 200 <= reply.status < 300:
+            return NotCancelled(read.job, passed(reply))
+        self._hint(way.job_id)
+        return Cancelled(read.job, read.fields)
 
 
 def _verdict(ending: Ending) -> CancelVerdict:
@@ -154,4 +176,8 @@ def _verdict(ending: Ending) -> CancelVerdict:
             return CancelVerdict.CANCELLED
         case HasEnded():
             return CancelVerdict.ENDED
+        case Withdrawn():
+            return CancelVerdict.WITHDRAWN
+        case Unread():
+            return CancelVerdict.FAILED
     return CancelVerdict.REFUSED

@@ -10,7 +10,13 @@ from gateway.errors import INVALID_JOB_ID, JSON_CONTENT, OTHER_ORGANIZATION, Gat
 from gateway.protocols.http.fields import value
 from gateway.protocols.theeye.cors import cross_origin_fields
 from gateway.protocols.theeye.job import INVALID_ID, is_job_id, job_fields
-from gateway.sync.cancellation.canceller import Cancelled, CancelReason, HasEnded
+from gateway.sync.cancellation.canceller import (
+    Cancelled,
+    CancelReason,
+    HasEnded,
+    Unread,
+    Withdrawn,
+)
 from gateway.sync.jobs.access import job_access
 from gateway.sync.jobs.reader import Refused
 from gateway.sync.kept.result_key import holder
@@ -90,6 +96,9 @@ class ResultDeletion:
             exchange.upstream_status, exchange.upstream_seconds = heard.status, heard.seconds
 
     def _response(self, exchange: Exchange, ending: Ending, location: str) -> Response:
+        if isinstance(ending, Unread):
+            raise ending.failure
+        assert not isinstance(ending, Withdrawn), "its client has not withdrawn it"
         if isinstance(ending, Refused):
             if ending.is_ours:
                 exchange.refuse(OTHER_ORGANIZATION)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.errors import BadGateway, GatewayTimeout, Response
+from gateway.errors import BadGateway, GatewayError, GatewayTimeout, MemoryFull, Response
 from gateway.protocols.theeye.job import parse_job
 from gateway.sync.cancellation.canceller import (
     Cancelled,
@@ -16,7 +16,9 @@ from gateway.sync.cancellation.canceller import (
     CancelVerdict,
     HasEnded,
     NotCancelled,
+    Unread,
     Way,
+    Withdrawn,
 )
 from gateway.sync.jobs.reader import Failing, Found, Refused
 from gateway.upstream.messages.messages import UpstreamResponse
@@ -43,6 +45,8 @@ class Orchestrated:
         self.said = read or found(job())
         self.reply = reply
         self.failure: Exception | None = None
+        self.unreadable: GatewayError | None = None
+        self.is_withdrawn = False
         self.asked: list[str] = []
         self.hints: list[str] = []
         self.canceller = Canceller(self.hints.append)
@@ -53,9 +57,13 @@ class Orchestrated:
     async def read(self) -> Read:
         self.asked.append("read")
         await asyncio.sleep(0.1)
+        if self.unreadable is not None:
+            raise self.unreadable
         return self.said
 
-    async def send(self) -> UpstreamResponse:
+    async def send(self) -> UpstreamResponse | None:
+        if self.is_withdrawn:
+            return None
         self.asked.append("send")
         await asyncio.sleep(0.1)
         if self.failure is not None:
@@ -105,12 +113,25 @@ async def test_refusal_to_cancel_is_told_as_it_came_and_nobody_is_woken() -> Non
     assert upstream.counts == {(CancelReason.DISCONNECT, CancelVerdict.REFUSED): 1}
 
 
-async def test_nothing_is_sent_while_the_upstream_does_not_tell_of_the_job() -> None:
+@pytest.mark.parametrize("failure", [None, MemoryFull()])
+async def test_nothing_is_sent_while_the_upstream_does_not_tell_of_the_job(
+    failure: GatewayError | None,
+) -> None:
     upstream = Orchestrated(Failing())
-    with pytest.raises(BadGateway):
-        await upstream.canceller.cancel(upstream.way(), CancelReason.REQUEST)
+    upstream.unreadable = failure
+    ending = await upstream.canceller.cancel(upstream.way(), CancelReason.REQUEST)
+    assert isinstance(ending, Unread)
+    assert isinstance(ending.failure, BadGateway if failure is None else MemoryFull)
     assert upstream.asked == ["read"]
     assert upstream.counts == {(CancelReason.REQUEST, CancelVerdict.FAILED): 1}
+
+
+async def test_cancellation_can_be_withdrawn_once_the_job_was_read() -> None:
+    upstream = Orchestrated()
+    upstream.is_withdrawn = True
+    assert await upstream.canceller.cancel(upstream.way(), CancelReason.DISCONNECT) == Withdrawn()
+    assert (upstream.asked, upstream.hints) == (["read"], [])
+    assert upstream.counts == {(CancelReason.DISCONNECT, CancelVerdict.WITHDRAWN): 1}
 
 
 async def test_request_without_an_answer_is_not_sent_again() -> None:
