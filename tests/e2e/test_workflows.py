@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway.config.timing import USUAL, Timing
 from gateway.demo.jobs import WorkflowJob
 from gateway.demo.orchestrator import Orchestrator
 from gateway.demo.routes import Operation
 from gateway.demo.versions import Version
-from tests.support.harness import Shown, curl, gateway_before
+from tests.support.harness import Shown, curl, gateway_timed
 from tests.support.replay import until
 from tests.support.workflows import (
     approved,
@@ -86,6 +87,7 @@ async def running(
     workflow: Workflow,
     version: Version = Version.NEWEST,
     others: Sequence[Workflow] = (),
+    timing: Timing = USUAL,
     **sync: Any,
 ) -> AsyncIterator[Running]:
     """A gateway before an orchestrator with the workflow."""
@@ -96,7 +98,7 @@ async def running(
     }
     async with (
         Orchestrator.serving(**options) as orchestrator,
-        gateway_before(orchestrator.url, sync=sync) as server,
+        gateway_timed(timing, orchestrator.url, sync=sync) as server,
     ):
         yield Running(orchestrator, server, workflow)
 
@@ -298,6 +300,18 @@ async def test_result_is_kept_of_a_workflow_whose_client_did_not_wait(version: V
             wf.orchestrator.remove(job_id)
         shown = (await wf.curl(f"job/{run.id}/result?parse"))[0]
         assert (shown.status, json.loads(shown.content)) == (200, {"n": 1})
+
+
+async def test_repeated_key_of_a_workflow_that_was_removed_leads_to_its_kept_result() -> None:
+    workflow = chain(1, prints=DONE, kept_runs=1)
+    async with running(workflow, timing=Timing(fresh_seconds=0)) as wf:
+        key = ("--header", 'Idempotency-Key: "one"', "--header", "Prefer: wait=20")
+        first = await wf.create("parse", *key)
+        for _ in range(3):
+            await wf.create("parse", "--header", "Prefer: wait=20")
+        again = await wf.create("parse", *key)
+        assert first["X-TheEye-Job-Id"] not in {run.id for run in wf.runs}
+        assert (again.status, again.content) == (first.status, first.content) == (200, b'{"n":1}')
 
 
 async def test_other_organizations_workflow_is_not_seen() -> None:

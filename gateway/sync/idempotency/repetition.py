@@ -103,6 +103,7 @@ class Repetitions:
             creation.customer or exchange.identity.customer or NO_CUSTOMER,
             credentials(exchange.query, fields),
             value(fields, b"origin"),
+            workflow_id=route.workflow_id,
             client=exchange.identity.key,
         )
 
