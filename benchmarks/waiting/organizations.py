@@ -88,14 +88,14 @@ class Noticed:
 
 
 def notice(waits: int, tokens: int, organizations: int, *, scouts: bool) -> Noticed:
-    """Jobs that were created within some seconds; every tenth ends within one second."""
+    """Jobs that were created within some seconds; some of all tokens end within one second."""
     jobs = [f"{1_700_000_000 + n // 1000:08x}{n:016x}" for n in range(waits)]
-    ending = jobs[:: max(1, waits // ENDS)][:ENDS]
+    chance = random.Random(1)  # noqa: S311 - no secret
+    ending = chance.sample(jobs, min(ENDS, waits))
     upstream = PricedUpstream(
         {one: f"o{n % tokens % organizations}" for n, one in enumerate(jobs)},
         {one: ENDS_AT + n / len(ending) for n, one in enumerate(ending)},
     )
-    chance = random.Random(1)  # noqa: S311 - no secret
     late: dict[str, float] = {}
 
     async def client(watcher: Watcher, number: int, job_id: str) -> None:
