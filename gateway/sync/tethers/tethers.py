@@ -26,7 +26,7 @@ from gateway.sync.tethers.tether import (
     hindrance,
     holder_of,
 )
-from gateway.sync.tethers.wish import Wish, wish_of
+from gateway.sync.tethers.wish import NO_WISH, Wish, is_wishless, wish_of
 from gateway.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ class Tethers:
             BadRequest: it wants what cannot be, or says it wrongly.
             Overloaded: so many jobs are tied that there can be no other.
         """
+        if is_wishless(exchange.client, self._config):
+            return NO_WISH
         obstacle = hindrance(exchange, by_secret=by_secret) or self._obstacle
         wish = wish_of(exchange.client, self._config, obstacle)
         if wish.on_disconnect and len(self._tethers) >= self._most:
@@ -140,8 +142,7 @@ class Tethers:
                 workflow_id=workflow_id,
             )
         except BadRequest:
-            # It will not wait.
-            return None
+            return None  # it will not wait
         presence = Presence(key, exchange, access, holder_of(exchange.identity), record)
         if record is not None:
             self._known[key] = record

@@ -60,6 +60,12 @@ def wish_of(client: Client, config: SyncConfig, obstacle: str) -> Wish:
     )
 
 
+def is_wishless(client: Client, config: SyncConfig) -> bool:
+    """Neither the request nor the settings say anything, as mostly."""
+    is_told = has(client.names, ON_TIMEOUT) or has(client.names, ON_DISCONNECT)
+    return not is_told and config.on_timeout == config.on_disconnect == "continue"
+
+
 def check_wish(client: Client) -> None:
     """
     Raises:

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.config import SyncConfig
 from gateway.errors import BadRequest, Field
-from gateway.sync.tethers.wish import NO_WISH, Wish, check_wish, wish_of
+from gateway.sync.tethers.wish import NO_WISH, Wish, check_wish, is_wishless, wish_of
 from tests.support.client import client
 
 ON_TIMEOUT, ON_DISCONNECT = b"X-TheEye-On-Timeout", b"X-TheEye-On-Disconnect"
@@ -62,6 +62,23 @@ def test_anything_else_is_refused_in_words(
             refused()
         assert f"{name.decode()} must be continue or cancel, and {told}" in raised.value.message
         assert len(raised.value.message) < 200
+
+
+@pytest.mark.parametrize(
+    ("fields", "config", "expected"),
+    [
+        ((), SyncConfig(), True),
+        (((b"Prefer", b"wait=5"),), SyncConfig(), True),
+        (((ON_TIMEOUT, b"continue"),), SyncConfig(), False),
+        (((ON_DISCONNECT, b""),), SyncConfig(), False),
+        ((), SyncConfig(on_timeout="cancel"), False),
+        ((), SyncConfig(on_disconnect="cancel"), False),
+    ],
+)
+def test_most_requests_say_nothing(
+    fields: tuple[Field, ...], config: SyncConfig, expected: bool
+) -> None:
+    assert is_wishless(client("POST", "/", fields), config) is expected
 
 
 def test_what_is_right_needs_no_refusal() -> None:
