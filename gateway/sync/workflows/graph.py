@@ -15,25 +15,26 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _EVENTS_ARE_EDGES = 2
 """The version of the workflow."""
+MAX_PARTS = 10_000
+"""Nodes and edges of a graph, and followers in all, of which there may be as many as the square of
+the edges. A larger one counts as none, so that nobody's graph is long work for the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
     start: str
     """The id of the first task; empty where the workflow names none."""
-    tasks: frozenset[str]
-    """Ids, as those of the followers; all in lower case."""
-    followers: Mapping[tuple[str, str], tuple[str, ...]]
-    """The tasks that follow, by task and event."""
+    followers: Mapping[tuple[str, str], Sequence[str]]
+    """The tasks that follow, by task and event; ids are in lower case."""
 
     def after(self, task_id: str, event: str) -> tuple[str, ...]:
         """The tasks of which a job follows each time that a job of the task ends with the event;
         nothing follows a job without one."""
-        return self.followers.get((task_id.lower(), event), ()) if event else ()
+        return tuple(self.followers.get((task_id.lower(), event), ())) if event else ()
 
 
 class _NodeValue(msgspec.Struct):
@@ -67,38 +68,41 @@ _value_decoder = msgspec.json.Decoder(_NodeValue)
 
 
 def parse_graph(content: bytes) -> Graph | None:
-    """The graph of a workflow; None where the content is none, or has none."""
+    """The graph of a workflow; None where the content is none, or has none, or too large a one."""
     try:
         workflow = _decoder.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    if workflow.graph is None:
+    graph = workflow.graph
+    if graph is None or len(graph.nodes) + len(graph.edges) > MAX_PARTS:
         return None
     start = workflow.start_task_id if isinstance(workflow.start_task_id, str) else ""
     of_version = _labelled if workflow.version == _EVENTS_ARE_EDGES else _by_event_nodes
-    followers = of_version(workflow.graph)
-    tasks = {task for task, _ in followers}.union(*followers.values())
-    tasks |= {node.v.lower() for node in workflow.graph.nodes}
-    return Graph(start.lower(), frozenset(tasks), followers)
+    followers = of_version(graph)
+    return Graph(start.lower(), followers) if followers is not None else None
 
 
-def _labelled(graph: _Nodes) -> dict[tuple[str, str], tuple[str, ...]]:
-    followers = defaultdict[tuple[str, str], tuple[str, ...]](tuple)
+def _labelled(graph: _Nodes) -> dict[tuple[str, str], list[str]] | None:
+    followers = defaultdict[tuple[str, str], list[str]](list)
     for edge in graph.edges:
         if isinstance(edge.value, str):
-            followers[edge.v.lower(), edge.value] += (edge.w.lower(),)
+            followers[edge.v.lower(), edge.value].append(edge.w.lower())
     return dict(followers)
 
 
-def _by_event_nodes(graph: _Nodes) -> dict[tuple[str, str], tuple[str, ...]]:
+def _by_event_nodes(graph: _Nodes) -> dict[tuple[str, str], list[str]] | None:
+    """None where there are too many."""
     names = {node.v.lower(): _name(node) for node in graph.nodes}
-    after = defaultdict[str, tuple[str, ...]](tuple)
+    after = defaultdict[str, list[str]](list)
     for edge in graph.edges:
-        after[edge.v.lower()] += (edge.w.lower(),)
-    followers = defaultdict[tuple[str, str], tuple[str, ...]](tuple)
+        after[edge.v.lower()].append(edge.w.lower())
+    followers, count = defaultdict[tuple[str, str], list[str]](list), 0
     for edge in graph.edges:
         event = edge.w.lower()
         if after[event] and (name := names.get(event)):
+            count += len(after[event])
+            if count > MAX_PARTS:
+                return None
             followers[edge.v.lower(), name] += after[event]
     return dict(followers)
 

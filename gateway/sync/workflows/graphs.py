@@ -8,7 +8,8 @@ read it gets none, unless another's token has.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -16,11 +17,12 @@ import msgspec
 from cachetools import TTLCache
 
 from gateway.errors import GatewayError
+from gateway.protocols.theeye.job import is_job_id
 from gateway.sync.workflows.graph import Graph, parse_graph
 from gateway.upstream.messages.messages import Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from gateway.admission.limits.buffers import Buffers
     from gateway.sync.jobs.access import JobAccess
@@ -28,10 +30,16 @@ if TYPE_CHECKING:
     from gateway.upstream.messages.messages import UpstreamResponse
 
 MAX_GRAPHS = 1000
+MAX_KEPT_BYTES = 8 * 1024 * 1024
+"""Of the graphs that are kept, all in all, as they came."""
+_BYTES_BESIDES = 1024
+"""Size of a graph that is next to nothing."""
 GRAPH_SECONDS = 300.0
 RENEWAL_SECONDS = 5.0
 """A graph that does not fit is read again at most so often; so is one that was refused."""
 MAX_GRAPH_BYTES = 1024 * 1024
+READ_SECONDS = 15.0
+"""A read that takes longer counts as failed: others wait for it."""
 MAX_TASKS = 10_000
 
 
@@ -39,6 +47,14 @@ MAX_TASKS = 10_000
 class _KeptGraph:
     graph: Graph
     read_at: float
+    size: int
+    """Bytes of the response that had it."""
+
+
+@dataclass(slots=True)
+class _Turn:
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    users: int = 0
 
 
 class _NamedTask(msgspec.Struct):
@@ -56,15 +72,19 @@ class Graphs:
         self._buffers = buffers
         self._clock = clock
         self._kept: TTLCache[tuple[str, str], _KeptGraph] = TTLCache(
-            MAX_GRAPHS, GRAPH_SECONDS, clock
+            MAX_KEPT_BYTES, GRAPH_SECONDS, clock, lambda kept: _BYTES_BESIDES + kept.size
         )
         self._refused: TTLCache[tuple[bytes, str], None] = TTLCache(
             MAX_GRAPHS, RENEWAL_SECONDS, clock
         )
+        self._doubtful: TTLCache[tuple[str, str], None] = TTLCache(
+            MAX_GRAPHS, RENEWAL_SECONDS, clock
+        )
+        """Workflows whose graph somebody could not read."""
         self._tasks: TTLCache[tuple[str, str, str], bool] = TTLCache(
             MAX_TASKS, RENEWAL_SECONDS, clock
         )
-        self._locks: dict[tuple[str, str], asyncio.Lock] = {}
+        self._turns: dict[tuple[str | bytes, str], _Turn] = {}
 
     async def of(self, access: JobAccess) -> Graph | None:
         """The graph of the workflow; None where it cannot be read."""
@@ -76,7 +96,10 @@ class Graphs:
 
     async def is_dead_end(self, access: JobAccess, task_id: str) -> bool:
         """True where no job of the task can become one of the workflow: the task is gone, or does
-        not name the workflow (then TheEye makes a job that does not name it either)."""
+        not name the workflow (then TheEye makes a job that does not name it either). What the
+        graph calls a task may be anything; nothing is asked of what is no id."""
+        if not is_job_id(task_id):
+            return True
         key = (access.customer, access.workflow_id.lower(), task_id)
         known = self._tasks.get(key)
         if known is None:
@@ -86,47 +109,62 @@ class Graphs:
         return known
 
     async def _graph(self, access: JobAccess, since: float) -> Graph | None:
-        key = (access.customer, access.workflow_id.lower())
-        kept = self._kept.get(key)
-        if kept is not None and kept.read_at > since:
-            return kept.graph
-        if (access.batch_key, key[1]) in self._refused:
-            return kept.graph if kept is not None else None
-        lock = self._locks.setdefault(key, asyncio.Lock())
+        """The graph, read after ``since`` if the token may. One reads for all; where it could not,
+        each other token reads for itself, without waiting for more."""
+        workflow = (access.customer, access.workflow_id.lower())
+        own = (access.batch_key, workflow[1])
+        for turn in (workflow, own):
+            if self._is_settled(workflow, own, since):
+                break
+            async with self._turn(turn):
+                is_settled = self._is_settled(workflow, own, since)
+                if not is_settled and (turn is own or workflow not in self._doubtful):
+                    await self._read_graph(access, workflow, own)
+        kept = self._kept.get(workflow)
+        return kept.graph if kept is not None else None
+
+    def _is_settled(self, workflow: tuple[str, str], own: tuple[bytes, str], since: float) -> bool:
+        """Tell whether there is nothing to be had by a read now."""
+        kept = self._kept.get(workflow)
+        return (kept is not None and kept.read_at > since) or own in self._refused
+
+    @asynccontextmanager
+    async def _turn(self, of: tuple[str | bytes, str]) -> AsyncIterator[None]:
+        turn = self._turns.setdefault(of, _Turn())
+        turn.users += 1
         try:
-            async with lock:
-                return await self._read_graph(access, key, since)
+            async with turn.lock:
+                yield
         finally:
-            if not lock.locked():
-                self._locks.pop(key, None)
+            turn.users -= 1
+            if not turn.users:
+                del self._turns[of]
 
     async def _read_graph(
-        self, access: JobAccess, key: tuple[str, str], since: float
-    ) -> Graph | None:
-        kept = self._kept.get(key)
-        if kept is not None and kept.read_at > since:
-            return kept.graph  # somebody has read it meanwhile
+        self, access: JobAccess, workflow: tuple[str, str], own: tuple[bytes, str]
+    ) -> None:
         began = self._clock()
         reply = await self._read(access, f"/workflows/{access.workflow_id}")
         graph = None if reply is None or reply.status != 200 else parse_graph(reply.content)
-        if graph is not None:
-            self._kept[key] = _KeptGraph(graph, began)
-            return graph
-        self._refused[access.batch_key, key[1]] = None
-        return kept.graph if kept is not None else None
+        if reply is not None and graph is not None:
+            self._kept[workflow] = _KeptGraph(graph, began, len(reply.content))
+        else:
+            self._refused[own] = None
+            self._doubtful[workflow] = None
 
     async def _read(self, access: JobAccess, path: str) -> UpstreamResponse | None:
         with self._buffers.of(access.client) as held:
             try:
-                return await self._upstream.request(
-                    "GET",
-                    access.with_token(path),
-                    access.poll_fields,
-                    purpose=Purpose.READ,
-                    max_bytes=MAX_GRAPH_BYTES,
-                    make_room=held.grow,
-                )
-            except GatewayError:
+                async with asyncio.timeout(READ_SECONDS):
+                    return await self._upstream.request(
+                        "GET",
+                        access.with_token(path),
+                        access.poll_fields,
+                        purpose=Purpose.READ,
+                        max_bytes=MAX_GRAPH_BYTES,
+                        make_room=held.grow,
+                    )
+            except (GatewayError, TimeoutError):
                 return None
 
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from gateway.sync.workflows.graph import parse_graph
+from gateway.sync.workflows.graph import MAX_PARTS, parse_graph
 from tests.support.running_workflow import A, B, C, labelled, with_event_nodes
 
 FORK = ((A, "success", B), (A, "success", C), (A, "failure", C))
@@ -66,3 +66,26 @@ def test_empty_graph_is_one() -> None:
     graph = parse_graph(b'{"graph":{},"start_task_id":1}')
     assert graph is not None
     assert (graph.start, graph.after(A, "success")) == ("", ())
+
+
+def edges(count: Any, one: Any) -> Any:
+    return {"graph": {"edges": [one(number) for number in range(count)]}, "version": 2}
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_graph_of_very_many_parts_counts_as_none(version: Any) -> None:
+    workflow = edges(MAX_PARTS + 1, lambda _: {"v": "a", "w": "a", "value": "x"})
+    assert parse_graph(json.dumps(workflow | {"version": version}).encode()) is None
+
+
+def test_graph_of_many_edges_is_one() -> None:
+    workflow = edges(MAX_PARTS, lambda number: {"v": "a", "w": str(number), "value": "x"})
+    graph = parse_graph(json.dumps(workflow).encode())
+    assert graph is not None
+    assert len(graph.after("a", "x")) == MAX_PARTS
+
+
+def test_followers_that_grow_with_the_square_of_the_edges_count_as_none() -> None:
+    workflow = edges(4000, lambda n: {"v": f"{n}", "w": "e"} if n % 2 else {"v": "e", "w": f"{n}"})
+    workflow["graph"]["nodes"] = [{"v": "e", "value": {"name": "success"}}]
+    assert parse_graph(json.dumps(workflow | {"version": 1}).encode()) is None

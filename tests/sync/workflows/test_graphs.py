@@ -3,7 +3,14 @@ from typing import Any
 
 import pytest
 
-from gateway.sync.workflows.graphs import GRAPH_SECONDS, RENEWAL_SECONDS, Graphs
+from gateway.sync.workflows.graphs import (
+    GRAPH_SECONDS,
+    MAX_GRAPH_BYTES,
+    MAX_KEPT_BYTES,
+    READ_SECONDS,
+    RENEWAL_SECONDS,
+    Graphs,
+)
 from tests.support.running_workflow import WORKFLOW_ID, A, B, RunningWorkflow, access, labelled
 from tests.support.theeye import plenty
 from tests.support.virtual_time import now
@@ -14,8 +21,10 @@ CHAIN = labelled((A, "success", B))
 
 
 class Slow(RunningWorkflow):
+    seconds = 0.1
+
     async def request(self, *args: Any, **kwargs: Any) -> Any:
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(self.seconds)
         return await super().request(*args, **kwargs)
 
 
@@ -115,3 +124,49 @@ async def test_task_that_cannot_follow_is_a_dead_end(task: Any, is_dead_end: Any
 async def test_task_that_cannot_be_read_may_follow(refusal: Any) -> None:
     upstream = RunningWorkflow(CHAIN, refused={f"/acme/task/{B}": refusal})
     assert not await graphs_of(upstream).is_dead_end(access(), B)
+
+
+async def test_those_who_may_not_read_the_graph_do_not_wait_for_each_other() -> None:
+    upstream = Slow(CHAIN, refused={PATH: (403, b"")})
+    graphs = graphs_of(upstream)
+    tokens = [access(bearer=f"t{number % 50}") for number in range(500)]
+    began = now()
+    assert set(await asyncio.gather(*(graphs.of(token) for token in tokens))) == {None}
+    assert now() - began < 0.3
+    assert upstream.paths() == [PATH] * 50
+
+
+async def test_one_who_leaves_while_it_reads_takes_nobody_with_it() -> None:
+    graphs = graphs_of(Slow(CHAIN))
+    async with asyncio.TaskGroup() as group:
+        first, *others = [group.create_task(graphs.of(access())) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        first.cancel()
+    assert all(other.result() is not None for other in others)
+
+
+async def test_graph_that_does_not_come_is_none() -> None:
+    upstream = Slow(CHAIN)
+    upstream.seconds = READ_SECONDS + 60
+    graphs = graphs_of(upstream)
+    assert await graphs.of(access()) is None
+    assert now() <= READ_SECONDS + 1
+
+
+async def test_large_graphs_push_each_other_out() -> None:
+    upstream = RunningWorkflow(CHAIN | {"description": "x" * (MAX_GRAPH_BYTES - 2000)})
+    graphs = graphs_of(upstream)
+    customers = [f"of-{number}" for number in range(MAX_KEPT_BYTES // MAX_GRAPH_BYTES + 1)]
+    for customer in customers:
+        assert await graphs.of(access(customer)) is not None
+    await graphs.of(access(customers[0]))
+    assert len(upstream.asked) == len(customers) + 1
+    await graphs.of(access(customers[-1]))
+    assert len(upstream.asked) == len(customers) + 1
+
+
+@pytest.mark.parametrize("task_id", ["", "../../x?y", f"{B} HTTP/1.1\r\nHost: x\r\n\r\n", f"{B}/"])
+async def test_nothing_is_asked_of_what_is_no_id(task_id: Any) -> None:
+    upstream = RunningWorkflow(CHAIN)
+    assert await graphs_of(upstream).is_dead_end(access(), task_id)
+    assert upstream.asked == []
