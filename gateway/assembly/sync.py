@@ -86,6 +86,7 @@ class SyncParts:
             self._workflow_lists,
             Graphs(upstream, buffers, clock),
             of_job,
+            thread=self._thread,
             clock=clock,
             wall_clock=wall_clock,
             max_bytes=largest,

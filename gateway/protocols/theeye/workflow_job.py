@@ -31,7 +31,7 @@ def joined(own: bytes, jobs: bytes) -> bytes | None:
     return own[:-1] + b',"jobs":' + jobs + b"}"
 
 
-def workflow_job(content: bytes, result_of: str, *, is_presumed: bool = False) -> Job | None:
+def workflow_job(content: bytes, result_of: str, is_presumed: bool = False) -> Job | None:
     """A workflow that has ended, from its joined content; None where that holds none.
 
     ``result_of`` is the task job whose result is the workflow's: output, result and state are of

@@ -10,20 +10,22 @@ result of the workflow's last job once it has ended, before with what it waits f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from cachetools import TTLCache
 
 from gateway.errors import GatewayError, MemoryFull, ResponseTooLarge
 from gateway.protocols.theeye.cors import cross_origin_fields
+from gateway.protocols.theeye.ecma_json import has_surrogates
 from gateway.protocols.theeye.job import Job, parse_job
 from gateway.protocols.theeye.workflow_job import joined, of_workflow, workflow_job
 from gateway.sync.jobs.listing import Unlisted
-from gateway.sync.jobs.reader import Failing, Found, Pending, understood
+from gateway.sync.jobs.reader import AT_ONCE_BYTES, Failing, Found, Pending, understood
 from gateway.sync.workflows.shared_lists import WorkflowLook, time_of
-from gateway.sync.workflows.standing import Stage, Standing, silent_seconds, standing
-from gateway.sync.workflows.task_jobs import ListedJob, parse_jobs
+from gateway.sync.workflows.silences import Silences
+from gateway.sync.workflows.standing import Stage, Standing, standing
+from gateway.sync.workflows.task_jobs import ListedJob, parse_full_jobs
 from gateway.upstream.messages.messages import Purpose
 
 if TYPE_CHECKING:
@@ -32,9 +34,12 @@ if TYPE_CHECKING:
     from gateway.admission.limits.buffers import Buffers
     from gateway.sync.jobs.access import JobAccess
     from gateway.sync.jobs.reader import Read, Requester
+    from gateway.sync.results.parsing import ParsingThread
     from gateway.sync.workflows.graphs import Graphs
     from gateway.sync.workflows.shared_lists import SharedLists
     from gateway.upstream.messages.messages import UpstreamResponse
+
+T = TypeVar("T")
 
 MAX_SHOWN = 20_000
 SHOWN_SECONDS = 60.0
@@ -42,10 +47,10 @@ SHOWN_SECONDS = 60.0
 
 
 class WorkflowReader:
-    """``of_job`` reads a task's job, its output only where nothing else is wanted. A list or
-    response of over ``max_bytes`` is not held. ``clock`` gives monotonic seconds, ``wall_clock``
-    those since 1970. ``quiet_seconds``: how long nothing happens before a workflow whose graph
-    cannot be read is taken to have ended."""
+    """``of_job`` reads a task's job, its output only where nothing else is wanted. ``thread``
+    parses what would keep the event loop for long. A list or response of over ``max_bytes`` is not
+    held. ``clock`` gives monotonic seconds, ``wall_clock`` those since 1970. ``quiet_seconds``: how
+    long nothing happens before a workflow whose graph cannot be read is taken to have ended."""
 
     def __init__(
         self,
@@ -55,6 +60,7 @@ class WorkflowReader:
         graphs: Graphs,
         of_job: Callable[[JobAccess, bool], Awaitable[Read]],
         *,
+        thread: ParsingThread,
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
         max_bytes: int,
@@ -65,10 +71,14 @@ class WorkflowReader:
         self._lists = lists
         self._graphs = graphs
         self._of_job = of_job
+        self._thread = thread
+        self._silences = Silences(clock)
         self._wall_clock = wall_clock
         self._max_bytes = max_bytes
         self._quiet_seconds = quiet_seconds
-        self._shown: TTLCache[tuple[bytes, str], None] = TTLCache(MAX_SHOWN, SHOWN_SECONDS, clock)
+        self._shown: TTLCache[tuple[bytes, str, str], None] = TTLCache(
+            MAX_SHOWN, SHOWN_SECONDS, clock
+        )
 
     async def read(self, access: JobAccess, output_only: bool) -> Read:
         """The workflow as it stands.
@@ -76,8 +86,9 @@ class WorkflowReader:
         Raises:
             ResponseTooLarge: what is wanted of an ended one is larger than may be held.
             MemoryFull: there is no room for it now.
+            Overloaded: too much is waiting to be parsed.
         """
-        shown = access.batch_key, access.job_id.lower()
+        shown = access.batch_key, access.workflow_id.lower(), access.job_id.lower()
         job: Job | None = None
         if shown not in self._shown:
             own = await self._own(access)
@@ -101,12 +112,12 @@ class WorkflowReader:
     async def _decided(self, access: JobAccess, look: WorkflowLook) -> tuple[Standing, bool]:
         """Where the workflow stands, and whether it is presumed to have ended."""
         lifecycle = look.own.lifecycle if look.own is not None else None
+        silent = self._silences.seconds(access, look)
         at = standing(lifecycle, look.jobs, await self._graphs.of(access))
         if not at.is_explained:
             at = standing(lifecycle, look.jobs, await self._graphs.renewed(access))
         if at.stage not in {Stage.BETWEEN, Stage.SILENT}:
             return at, False
-        silent = silent_seconds(look.jobs, look.at)
         if silent is None or silent < self._quiet_seconds:
             return at, False
         if at.stage is Stage.SILENT:
@@ -121,34 +132,42 @@ class WorkflowReader:
 
     async def _in_full(self, access: JobAccess, output_only: bool) -> Read:
         """The workflow from its own routes, with its result if it has ended."""
+        # In this order: where its own job says that it has ended, all of its task jobs have.
+        own = await self._own(access)
+        if not isinstance(own, Found):
+            return own
         try:
             reply = await self._ask(access, f"{_path(access)}/jobs")
         except ResponseTooLarge as failure:
-            return await self._in_parts(access, output_only, failure)
+            return await self._in_parts(access, output_only, own, failure)
         if reply is None or reply.status != 200:
             return Failing() if reply is None else understood(reply, access)
-        own = await self._own(access)
-        jobs = parse_jobs(reply.content)
-        if not isinstance(own, Found) or jobs is None:
-            return Failing() if isinstance(own, Found) else own
+        jobs = await self._parsed(access, reply.content, parse_full_jobs, reply.content)
+        if jobs is None:
+            return Failing()
         look = WorkflowLook(_listed(own.job), jobs, time_of(reply.fields, self._wall_clock))
         at, is_presumed = await self._decided(access, look)
         if at.stage is not Stage.ENDED and not is_presumed:
             return Found(own.job, own.fields, _pending(at))
-        with self._buffers.of(access.client) as held:
-            held.grow(len(own.job.raw) + len(reply.content))
-            whole = joined(own.job.raw, reply.content)
-            last = at.last.id if at.last is not None else ""
-            job = None if whole is None else workflow_job(whole, last, is_presumed=is_presumed)
+        job = await self._joined(access, own.job, reply.content, at, is_presumed=is_presumed)
         return Failing() if job is None else Found(job, own.fields)
 
+    async def _joined(
+        self, access: JobAccess, own: Job, jobs: bytes, at: Standing, *, is_presumed: bool
+    ) -> Job | None:
+        """The ended workflow as one job; None where that cannot be made."""
+        with self._buffers.of(access.client) as held:
+            held.grow(len(own.raw) + len(jobs))
+            whole = joined(own.raw, jobs)
+            if whole is None:
+                return None
+            last = at.last.id if at.last is not None else ""
+            return await self._parsed(access, whole, workflow_job, whole, last, is_presumed)
+
     async def _in_parts(
-        self, access: JobAccess, output_only: bool, too_large: ResponseTooLarge
+        self, access: JobAccess, output_only: bool, own: Found, too_large: ResponseTooLarge
     ) -> Read:
         """The workflow with its last job's output, where all of its jobs are too much."""
-        own = await self._own(access)
-        if not isinstance(own, Found):
-            return own
         look = await self._lists.look(access)
         if isinstance(look, Unlisted):
             return Failing()
@@ -166,6 +185,14 @@ class WorkflowReader:
         """The workflow's own job; refused, in the upstream's words, where there is none."""
         reply = await self._ask(access, _path(access))
         return Failing() if reply is None else understood(reply, access)
+
+    async def _parsed(
+        self, access: JobAccess, content: bytes, function: Callable[..., T], *arguments: Any
+    ) -> T:
+        """What the function makes of the content; in the thread where that may take seconds."""
+        if len(content) < AT_ONCE_BYTES or not has_surrogates(content):
+            return function(*arguments)
+        return await self._thread.run(access.client, function, *arguments)
 
     async def _ask(self, access: JobAccess, path: str) -> UpstreamResponse | None:
         with self._buffers.of(access.client) as held:
@@ -209,7 +236,7 @@ def _pending(at: Standing) -> Pending:
 
 def _listed(job: Job) -> ListedJob:
     """What is needed of a workflow's own job to see where it stands."""
-    return ListedJob(job.id, job.lifecycle or None, job.state or None)
+    return ListedJob(job.id, job.lifecycle or None, job.state)
 
 
 def _shortened(own: ListedJob) -> Job:

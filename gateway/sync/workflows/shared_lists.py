@@ -173,6 +173,6 @@ def time_of(fields: Iterable[Field], wall_clock: Callable[[], float]) -> datetim
     said = value(fields, b"date")
     try:
         moment = parsedate_to_datetime((said or b"").decode("latin-1"))
-    except ValueError:
+    except (ValueError, OverflowError):
         return datetime.fromtimestamp(wall_clock(), UTC)
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

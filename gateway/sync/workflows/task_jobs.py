@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gateway.protocols.theeye.ecma_json import without_lone_surrogates
 from gateway.protocols.theeye.job_state import FINISHED
 from gateway.sync.jobs.listing import fitting, list_path
 
@@ -31,7 +32,8 @@ class ListedJob(msgspec.Struct):
 
     id: str = ""
     lifecycle: str | None = None
-    state: str | None = None
+    state: object = None
+    """A script's own word, in TheEye 4.4.3."""
     trigger_name: str | None = None
     task_id: str | None = None
     workflow_job_id: str | None = None
@@ -67,3 +69,10 @@ def parse_jobs(content: bytes) -> list[ListedJob] | None:
         return _decoder.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def parse_full_jobs(content: bytes) -> list[ListedJob] | None:
+    """The same of a list in full, whose outputs may have lone surrogates, with which msgspec takes
+    nothing. May take seconds."""
+    jobs = parse_jobs(content)
+    return jobs if jobs is not None else parse_jobs(without_lone_surrogates(content))

@@ -134,6 +134,7 @@ class Waiting:
             SharedLists(upstream, buffers, now),
             Graphs(upstream, buffers, now),
             reader(upstream, 1_000_000).read,
+            thread=ParsingThread(),
             clock=now,
             wall_clock=now,
             max_bytes=1_000_000,

@@ -1,5 +1,6 @@
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from gateway.errors import ResponseTooLarge
 from gateway.sync.jobs.access import JobAccess
 from gateway.sync.jobs.reader import Failing, Found, Pending, Read, Refused, Unfinished
+from gateway.sync.results.parsing import ParsingThread
 from gateway.sync.workflows.graphs import Graphs
 from gateway.sync.workflows.reader import SHOWN_SECONDS, WorkflowReader, by_kind
 from gateway.sync.workflows.shared_lists import SharedLists
@@ -43,6 +45,7 @@ def reader_of(upstream: Any, max_bytes: Any = 100_000) -> Any:
         SharedLists(upstream, plenty(), now),
         Graphs(upstream, plenty(), now),
         reader(upstream, max_bytes).read,
+        thread=ParsingThread(),
         clock=now,
         wall_clock=now,
         max_bytes=max_bytes,
@@ -161,6 +164,52 @@ async def test_task_jobs_that_cannot_be_read_say_nothing(content: Any) -> None:
     assert isinstance(await read(upstream), Failing)
 
 
+async def test_last_job_that_ends_between_two_reads_is_the_result() -> None:
+    upstream = RunningWorkflow(CHAIN, own=own_job(lifecycle="started", state="in_progress"))
+    upstream.jobs = [ended(1, A, "failure", output=["wrong"]), task_job(2, C)]
+    upstream.refused[LISTS[0]] = (400, b'"host is required"')
+
+    def end(at: Any) -> None:
+        at.jobs[1] = ended(2, C, output=["right"], last_update=moment(9))
+        at.own = own_job(lifecycle="finished", state="success")
+
+    class Ending(RunningWorkflow):
+        async def request(self, *args: Any, **kwargs: Any) -> Any:
+            said = await super().request(*args, **kwargs)
+            if self.asked[-1][1] in {OWN, JOBS} and len(self.asked) > 2:
+                end(self)
+            return said
+
+    found = await read(Ending(CHAIN, upstream.own, upstream.jobs, refused=upstream.refused))
+    assert isinstance(found, Found)
+    assert json.loads(found.job.output) == ["right"]
+
+
+@pytest.mark.parametrize("length", [1, 300_000])
+async def test_lone_surrogates_in_what_a_job_printed_keep_no_workflow_from_ending(
+    length: Any,
+) -> None:
+    jobs = [ended(1, A, output=["\ud83d" * (length // 6 + 1)]), ended(2, B, "failure")]
+    found = await read(RunningWorkflow(CHAIN, jobs=jobs), 10_000_000)
+    assert isinstance(found, Found)
+    assert (found.job.is_finished, found.job.state) == (True, "failure")
+
+
+async def test_last_line_with_a_lone_surrogate_as_the_state_keeps_none_from_ending() -> None:
+    jobs = [ended(1, A, "success"), ended(2, B, "failure", state="\ud83d")]
+    found = await read(RunningWorkflow(CHAIN, jobs=jobs))
+    assert isinstance(found, Found)
+    assert (found.job.is_finished, found.job.state) == (True, "success")
+
+
+async def test_client_that_was_shown_a_job_is_not_told_of_it_as_another_workflows() -> None:
+    upstream = RunningWorkflow(CHAIN, jobs=[task_job(1, A)])
+    workflows = reader_of(upstream)
+    await workflows.read(access(), True)
+    other = replace(access(), workflow_id="64f000000000000000000009")
+    assert isinstance(await workflows.read(other, True), Refused)
+
+
 @pytest.mark.parametrize("refusal", [(400, b'"host is required"'), (503, b"")])
 async def test_token_without_lists_reads_the_workflows_own_routes(refusal: Any) -> None:
     upstream = RunningWorkflow(CHAIN, jobs=[task_job(1, A)], refused={LISTS[0]: refusal})
@@ -205,6 +254,29 @@ class TestWithoutTheGraph:
         assert isinstance(found, Found)
         assert (found.job.is_finished, found.job.state) == (True, "success")
         assert (found.job.shown_state, json.loads(found.job.output)) == ("presumed", ["b"])
+
+    async def test_clock_that_is_ahead_ends_no_workflow_between_two_jobs(self) -> None:
+        upstream = self.upstream()
+        upstream.jobs = [task_job(1, A)]
+        workflows = reader_of(upstream)
+        await workflows.read(access(), True)
+        upstream.jobs = [ended(1, A, last_update=moment(-7200))]
+        await asyncio.sleep(1)
+        for seconds, is_over in ((0, False), (1.9, False), (0.2, True)):
+            await asyncio.sleep(seconds)
+            found = await workflows.read(access(), True)
+            assert isinstance(found, Found)
+            assert found.job.is_finished is is_over
+
+    async def test_clock_that_is_behind_makes_no_wait_longer(self) -> None:
+        upstream = self.upstream()
+        upstream.jobs = [ended(1, A, last_update=moment(7200))]
+        workflows = reader_of(upstream)
+        await workflows.read(access(), True)
+        await asyncio.sleep(2.1)
+        found = await workflows.read(access(), True)
+        assert isinstance(found, Found)
+        assert found.job.is_finished
 
     async def test_own_job_that_has_ended_is_believed_at_once(self) -> None:
         found = await read(self.upstream(lifecycle="finished", state="success"))

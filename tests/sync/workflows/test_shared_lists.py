@@ -149,7 +149,9 @@ async def test_close_ends_looks_that_are_under_way() -> None:
     assert await looking is Unlisted.FAILING
 
 
-@pytest.mark.parametrize("date", [b"", b"yesterday", b"\xff"])
+@pytest.mark.parametrize(
+    "date", [b"", b"yesterday", b"\xff", b"Mon, 30 Nov 2026 09:00:00 +99999999999999999999"]
+)
 def test_time_is_our_own_where_the_response_has_none_rfc9110_6_6_1(date: Any) -> None:
     fields = [(b"Date", date)] if date else []
     assert time_of(fields, lambda: 5.0) == datetime(1970, 1, 1, 0, 0, 5, tzinfo=UTC)
