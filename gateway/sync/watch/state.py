@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,6 +46,17 @@ class LastSeen:
         self.watched_until = self.unended_at = self.shown_at
 
 
+class Share(Enum):
+    """How much of a client's wait is a wait for one job."""
+
+    ALL = auto()
+    FIRST = auto()
+    """One of several at a time: it counts as the client, and the verdict is told by whoever waits
+    for all of them."""
+    FURTHER = auto()
+    """Another of these: it does not count."""
+
+
 @dataclass(eq=False, slots=True)
 class Waiter:
     """One request that is held, or a job that is followed for its client."""
@@ -56,6 +67,7 @@ class Waiter:
     watch: Watch
     is_left: bool = False
     """There is no request: the client has left."""
+    share: Share = Share.ALL
 
     @property
     def has_time_up(self) -> bool:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, TypeVar
 from gateway.sync.looks.run_times import History, retry_seconds
 from gateway.sync.watch.registry import Registry
 from gateway.sync.watch.scheduler import Scheduler
-from gateway.sync.watch.state import LastSeen, Waiter, WaitVerdict, Watch
+from gateway.sync.watch.state import LastSeen, Share, Waiter, WaitVerdict, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -85,6 +85,7 @@ class Watcher:
         last_seen: LastSeen | None = None,
         false_alarms: int = 0,
         for_client: bool = True,
+        share: Share = Share.ALL,
     ) -> WaitVerdict:
         """Wait until something changes, for at most ``seconds``.
 
@@ -95,6 +96,7 @@ class Watcher:
         ``false_alarms``: how many waits in a row ended and the client could read no change. The
         job is polled soon, later after each.
         ``for_client``: a request waits; else the job is followed, and does not count.
+        ``share``: so that a wait for several jobs counts once.
         """
         now = self._clock()
         job_id = access.job_id.lower()
@@ -114,10 +116,16 @@ class Watcher:
                 asyncio.get_running_loop().create_future(),
                 watch,
                 is_left=not for_client,
+                share=share,
             )
             verdict = await self._joined(waiter, seconds, false_alarms)
-        self._verdicts[verdict] += for_client
+        if for_client and share is Share.ALL:
+            self.count(verdict)
         return verdict
+
+    def count(self, verdict: WaitVerdict) -> None:
+        """Count the verdict of a wait for several jobs."""
+        self._verdicts[verdict] += 1
 
     def hint(self, job_id: str) -> None:
         """Let the waiters of a job that may have ended read it at once: a poll would cost as much.
@@ -231,7 +239,11 @@ class Watcher:
 
     def stats(self) -> WatcherStats:
         watches = [*self._registry]
-        waiters = sum(not waiter.is_left for watch in watches for waiter in watch.waiters)
+        waiters = sum(
+            not waiter.is_left and waiter.share is not Share.FURTHER
+            for watch in watches
+            for waiter in watch.waiters
+        )
         requests = self._scheduler.requests
         polls = sum(requests.sent.values())
         verdicts, looks = dict(self._verdicts), dict(requests.sent)

@@ -11,7 +11,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway.sync.watch.state import LastSeen, WaitVerdict
+from gateway.sync.watch.state import LastSeen, Share, WaitVerdict
 from gateway.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ async def wait_for(
     for_client: bool = True,
 ) -> WaitVerdict:
     """Wait as ``Watcher.wait``, for a job, or for a workflow with what is ``awaited`` of it. Who
-    was not shown the job waits by itself."""
+    was not shown the job waits by itself. A client counts once, and the gaps between two looks at a
+    workflow count for nothing."""
     gap_seconds = awaited.gap_seconds if awaited is not None else float("inf")
     own = watcher.wait(
         access.of_job(access.job_id) if access.workflow_id else access,
@@ -83,19 +84,27 @@ async def wait_for(
         last_seen=last_seen,
         false_alarms=false_alarms,
         for_client=for_client,
+        share=Share.ALL if awaited is None else Share.FIRST,
     )
-    if awaited is None or not awaited.job_id:
+    if awaited is None:
+        return await own
+    if awaited.job_id:
+        task = watcher.wait(
+            access.of_job(awaited.job_id),
+            seconds,
+            last_seen=awaited.last_seen,
+            false_alarms=false_alarms,
+            for_client=for_client,
+            share=Share.FURTHER,
+        )
+        verdict = await first_verdict([own, task])
+    else:
         verdict = await own
-        is_gap = verdict is WaitVerdict.TIME_UP and gap_seconds < seconds
-        return WaitVerdict.ENDED if is_gap else verdict
-    task = watcher.wait(
-        access.of_job(awaited.job_id),
-        seconds,
-        last_seen=awaited.last_seen,
-        false_alarms=false_alarms,
-        for_client=for_client,
-    )
-    return await first_verdict([own, task])
+        if verdict is WaitVerdict.TIME_UP and gap_seconds < seconds:
+            return WaitVerdict.ENDED
+    if for_client:
+        watcher.count(verdict)
+    return verdict
 
 
 async def first_verdict(waits: Sequence[Coroutine[Any, Any, WaitVerdict]]) -> WaitVerdict:

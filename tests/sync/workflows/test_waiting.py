@@ -5,10 +5,13 @@ import pytest
 
 from gateway.protocols.theeye.job import parse_job
 from gateway.sync.jobs.reader import Found, Pending
-from gateway.sync.watch.state import WaitVerdict
-from gateway.sync.workflows.waiting import LONGEST_GAP_SECONDS, awaited, first_verdict
+from gateway.sync.watch.state import LastSeen, WaitVerdict
+from gateway.sync.workflows.waiting import LONGEST_GAP_SECONDS, awaited, first_verdict, wait_for
 from tests.support.running_workflow import A
+from tests.support.running_workflow import access as access_to_workflow
 from tests.support.theeye import job
+from tests.support.virtual_time import now
+from tests.support.watched import Watched
 
 pytestmark = pytest.mark.virtual_time
 JOB = "6b058e9a5b008b5bdfdf1001"
@@ -75,3 +78,36 @@ def test_gaps_begin_anew_after_a_job() -> None:
 
 def test_tasks_job_awaits_nothing_else() -> None:
     assert awaited(found(None), 3.0, None) is None
+
+
+@pytest.mark.parametrize(
+    ("pending", "seconds", "verdicts"),
+    [
+        (Pending(JOB, A), 3, {WaitVerdict.TIME_UP: 1}),
+        (Pending(JOB, A), 9, {WaitVerdict.ENDED: 1}),
+        (Pending(), 9, {}),
+        (Pending(), 0.01, {WaitVerdict.TIME_UP: 1}),
+    ],
+)
+async def test_client_counts_once_for_all_that_it_waits_for(
+    pending: Any, seconds: Any, verdicts: Any
+) -> None:
+    watcher = Watched(ends={JOB: 5.0}).watcher()
+    goes_on = awaited(found(pending), now(), None)
+    for for_client in (True, False):
+        waiting = wait_for(
+            watcher,
+            access_to_workflow(),
+            goes_on,
+            seconds,
+            waited_seconds=0.0,
+            last_seen=LastSeen(now()),
+            false_alarms=0,
+            for_client=for_client,
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(waiting)
+            await asyncio.sleep(0.005)
+            assert watcher.stats().waiters == for_client
+    assert watcher.stats().verdicts == verdicts
+    await watcher.aclose()
