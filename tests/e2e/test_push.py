@@ -6,12 +6,17 @@ import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from gateway.config.timing import USUAL, Timing
 from gateway.demo.faults import FaultKind as Fault
+from gateway.demo.jobs import WorkflowJob
 from gateway.demo.orchestrator import Orchestrator
 from gateway.demo.routes import Operation
+from gateway.demo.versions import Version
 from tests.support.harness import RawClient, connected, gateway_timed, once
 from tests.support.replay import until
+from tests.support.workflows import chain, end_next
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -65,7 +70,8 @@ class Installation:
             clients = []
             for job in jobs:
                 client = await stack.enter_async_context(connected(self.server.url))
-                path = f"/job/{job.id}/result?timeout=30&access_token={token}"
+                of = f"/workflows/{job.workflow.id}" if isinstance(job, WorkflowJob) else ""
+                path = f"{of}/job/{job.id}/result?timeout=30&access_token={token}"
                 await client.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
                 clients.append(client)
             await until(lambda: watcher.stats().waiters == before + len(jobs))
@@ -79,12 +85,13 @@ async def installed(
     at_start: bool = True,
     ping_seconds: float = 2.0,
     timing: Timing = USUAL,
+    upstream: dict[str, Any] | None = None,
     **sync: Any,
 ) -> AsyncIterator[Installation]:
     """Everything running and, if Redis is there ``at_start``, subscribed. In the end nothing is
-    left of it."""
+    left of it. ``upstream``: options of the orchestrator."""
     config = {"url": redis.url, "ping_seconds": ping_seconds}
-    async with Orchestrator.serving(redis_url=redis.url) as orchestrator:
+    async with Orchestrator.serving(redis_url=redis.url, **(upstream or {})) as orchestrator:
         async with gateway_timed(timing, orchestrator.url, redis=config, sync=sync) as server:
             installation = Installation(orchestrator, server)
             if at_start:
@@ -319,3 +326,45 @@ async def test_job_that_ends_before_its_client_follows_the_redirect_is_answered(
         )
         assert head.startswith(b"HTTP/1.1 200 ")
         assert content == b'{"message":"Hello world!"}'
+
+
+@pytest.mark.parametrize("version", list(Version))
+async def test_each_step_of_a_workflow_is_told_by_its_task_jobs_message(
+    redis_server: RedisServer, version: Version
+) -> None:
+    options = {"workflows": [chain(3)], "version": version, "gap_seconds": 0.02}
+    async with installed(redis_server, upstream=options) as it:
+        run = it.orchestrator.start("chain")
+        async with it.waiting(run) as [client]:
+            for step in ("a", "b", "c"):
+                await end_next(it.orchestrator, run, "success", step)
+            await assert_answered(client, b'["c"]')
+        assert it.hints >= 3
+
+
+async def test_end_of_a_workflow_is_told_by_its_own_message(redis_server: RedisServer) -> None:
+    options = {"workflows": [chain(1)], "version": Version.NEWEST, "gap_seconds": 0.05}
+    async with installed(redis_server, upstream=options) as it:
+        run = it.orchestrator.start("chain")
+        async with it.waiting(run) as [client]:
+            await end_next(it.orchestrator, run, "success", "done")
+            await until(lambda: it.hints == 2)
+            await assert_answered(client, b'["done"]')
+
+
+async def test_messages_that_are_lost_or_forged_end_no_workflow(redis_server: RedisServer) -> None:
+    options = {"workflows": [chain(2)], "gap_seconds": 0.02}
+    async with (
+        installed(redis_server, upstream=options, **SOON) as it,
+        redis_server.client() as publisher,
+    ):
+        run = it.orchestrator.start("chain")
+        async with it.waiting(run) as [client]:
+            it.lose_messages()
+            for _ in range(5):
+                channel = f"{run.organization.id}:workflow-job-finished:{run.id}"
+                await publisher.publish(channel, b"")
+            await until(lambda: it.hints == 5)
+            await end_next(it.orchestrator, run, "success", "first")
+            await end_next(it.orchestrator, run, "success", "second")
+            await assert_answered(client, b'["second"]')
