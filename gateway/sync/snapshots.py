@@ -25,6 +25,8 @@ RESUME_SECONDS = 4.0
 """How long after a request the client may come to wait on without the job being read again.
 Shorter than hints are remembered."""
 
+_Client = tuple[bytes, str, str, bytes | None]
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -51,9 +53,7 @@ class Snapshots:
 
     def __init__(self, may_resume: Callable[[LastSeen], bool], clock: Callable[[], float]) -> None:
         self._may_resume = may_resume
-        self._kept: TTLCache[tuple[bytes, str, bytes | None], Snapshot] = TTLCache(
-            MAX_RESUMED, RESUME_SECONDS, clock
-        )
+        self._kept: TTLCache[_Client, Snapshot] = TTLCache(MAX_RESUMED, RESUME_SECONDS, clock)
 
     def of(self, access: JobAccess) -> Snapshot | None:
         """What the client saw in the request before, if that is enough to wait on at once: the
@@ -76,6 +76,7 @@ def shown(found: Found, read_at: float, before: Snapshot | None) -> Snapshot:
     return Snapshot(known, LastSeen(read_at, task_of(job)), found.fields, goes_on)
 
 
-def _client(access: JobAccess) -> tuple[bytes, str, bytes | None]:
-    """Equal for requests of one client, or of others with the same credentials, for one job."""
-    return access.batch_key, access.job_id.lower(), access.origin
+def _client(access: JobAccess) -> _Client:
+    """Equal for requests of one client, or of others with the same credentials, for one result: a
+    workflow's is another than that of its own job."""
+    return access.batch_key, access.job_id.lower(), access.workflow_id.lower(), access.origin

@@ -249,6 +249,8 @@ async def test_task_without_the_workflows_id_makes_the_end_presumed(version: Ver
         shown = await waiting
         assert (shown.status, json.loads(shown.content)) == (200, ["kept"])
         assert shown["X-TheEye-Job-State"] == "presumed"
+        (refused,) = await wf.curl(f"job/{wf.run.id}/result", "--request", "DELETE")
+        assert (refused.status, refused["X-TheEye-Job-State"]) == (409, "presumed")
 
 
 @EACH
@@ -329,3 +331,38 @@ async def test_job_of_another_workflow_is_refused_in_the_upstreams_words() -> No
         (shown,) = await wf.curl(f"job/{other.id}/result")
         assert shown.status == 400
         assert json.loads(shown.content)["message"] == "Job does not belong to the Workflow"
+
+
+@EACH
+async def test_result_is_kept_of_a_workflow_whose_client_has_left(version: Version) -> None:
+    soon = Timing(return_seconds=0.0)
+    async with running(chain(2), version, timing=soon) as wf:
+        shown = await wf.create("", "--header", "Prefer: respond-async")
+        assert shown.status == 202
+        run = wf.run
+        await wf.end()
+        await wf.end("success", "kept")
+        results = wf.server._gateway._sync.results
+        await until(lambda: (stats := results.stats()) is not None and stats.entries == 1)
+        for job in wf.orchestrator.task_jobs(run):
+            wf.orchestrator.remove(job.id)
+        wf.orchestrator.remove(run.id)
+        (found,) = await wf.curl(f"job/{run.id}/result")
+        assert (found.status, json.loads(found.content)) == (200, ["kept"])
+        (own,) = await curl(
+            "--header",
+            f"Authorization: Bearer {wf.orchestrator.tokens['acme-user']}",
+            f"{wf.server.url}/job/{run.id}/result",
+        )
+        assert own.status == 404
+
+
+async def test_client_that_waits_for_a_workflow_counts_once() -> None:
+    async with running(chain(2)) as wf, asyncio.TaskGroup() as group:
+        waiting = group.create_task(wf.waited())
+        watcher = wf.server._gateway._sync.watcher
+        await until(lambda: watcher.stats().watches == 2)
+        assert watcher.stats().waiters == 1
+        await wf.end()
+        await wf.end()
+        assert (await waiting).status == 200

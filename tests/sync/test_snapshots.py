@@ -44,3 +44,9 @@ async def test_what_was_seen_too_long_ago_is_read_again() -> None:
     snapshots = Snapshots(lambda _seen: False, now)
     snapshots.keep(access(), shown(found(), now(), None))
     assert snapshots.of(access()) is None
+
+
+async def test_workflows_own_job_is_resumed_only_as_what_it_was_waited_for() -> None:
+    snapshots = Snapshots(lambda _seen: True, now)
+    snapshots.keep(access().of_job(OWN_ID), shown(found(), now(), None))
+    assert snapshots.of(access()) is None

@@ -104,7 +104,7 @@ class ResultDeletion:
                 exchange.refuse(OTHER_ORGANIZATION)
             return self._refused(exchange, ending.response)
         job = ending.job
-        exchange.job_state = job.state
+        exchange.job_state = job.shown_state
         match ending:
             case HasEnded():
                 self._answered(exchange.identity, 200, None)

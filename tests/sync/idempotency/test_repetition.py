@@ -61,6 +61,7 @@ async def repeated(
     by_secret: bool = False,
     job_id: str = JOB_ID,
     customer: str = "acme",
+    workflow_id: str = "",
 ) -> UpstreamResponse:
     target = "/task/1/secret/s/job" if by_secret else "/task/1/job?a=1"
     made = exchange("POST", target, BEARER, ORIGIN, customer="globex")
@@ -68,7 +69,8 @@ async def repeated(
         jobs, lambda response: parse_job(response.content), USUAL.fresh_seconds
     )
     creation = Creation(job_id, customer, given)
-    return await repetitions.reply(made, CreateRoute(by_secret=by_secret), creation, age_seconds)
+    route = CreateRoute(by_secret=by_secret, workflow_id=workflow_id)
+    return await repetitions.reply(made, route, creation, age_seconds)
 
 
 async def test_reply_of_a_moment_ago_is_given_without_a_read() -> None:
@@ -158,3 +160,9 @@ async def test_by_secret_a_job_without_one_is_not_read() -> None:
 async def test_without_a_reply_and_a_job_nothing_is_known(by_secret: bool) -> None:
     with pytest.raises(IdempotencyUnknown):
         await repeated(Jobs(), None, by_secret=by_secret, job_id="")
+
+
+async def test_workflows_job_is_read_with_its_workflow() -> None:
+    jobs = Jobs()
+    await repeated(jobs, workflow_id="64f000000000000000000001")
+    assert [access.workflow_id for access in jobs.accesses] == ["64f000000000000000000001"]
