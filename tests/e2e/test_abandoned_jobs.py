@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway.demo.jobs import WorkflowJob
 from gateway.demo.orchestrator import Orchestrator
 from gateway.demo.routes import Operation
 from gateway.demo.tasks import CATALOGUE, Task
@@ -273,12 +274,17 @@ async def test_workflow_whose_creator_leaves_is_cancelled(
     orchestrator: Orchestrator, server: Server
 ) -> None:
     """By an administrator: TheEye lets nobody else cancel a workflow."""
-    workflow = next(iter(orchestrator.workflows.values()))
+    workflow = orchestrator.workflows["held-steps"]
     target = f"/workflows/{workflow.id}/job?wait_result=true&timeout=1"
     asked = message(orchestrator, "POST", target, ON_DISCONNECT, caller="acme-admin")
     head, _ = await once(server.url, asked)
     assert status(head) == 303
     assert "/workflows/" in location(head)
+    run = orchestrator.jobs.get(location(head).split("/")[4])
+    assert isinstance(run, WorkflowJob)
+    await until(lambda: (run.lifecycle, run.state) == ("terminated", "canceled"))
+    (job,) = orchestrator.task_jobs(run)
+    assert (job.lifecycle, job.state) == ("terminated", "canceled")
     await until(lambda: tethered(server) == 0)
     page = (await once(server.admin_url, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"))[1]
-    assert b'gateway_cancellations_total{reason="disconnect"' in page
+    assert b'gateway_cancellations_total{reason="disconnect",verdict="cancelled"} 1.0' in page
