@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 _EVENTS_ARE_EDGES = 2
 """The version of the workflow."""
@@ -28,13 +28,13 @@ the edges. A larger one counts as none, so that nobody's graph is long work for 
 class Graph:
     start: str
     """The id of the first task; empty where the workflow names none."""
-    followers: Mapping[tuple[str, str], Sequence[str]]
+    followers: Mapping[tuple[str, str], tuple[str, ...]]
     """The tasks that follow, by task and event; ids are in lower case."""
 
     def after(self, task_id: str, event: str) -> tuple[str, ...]:
         """The tasks of which a job follows each time that a job of the task ends with the event;
         nothing follows a job without one."""
-        return tuple(self.followers.get((task_id.lower(), event), ())) if event else ()
+        return self.followers.get((task_id.lower(), event), ()) if event else ()
 
 
 class _NodeValue(msgspec.Struct):
@@ -79,7 +79,9 @@ def parse_graph(content: bytes) -> Graph | None:
     start = workflow.start_task_id if isinstance(workflow.start_task_id, str) else ""
     of_version = _labelled if workflow.version == _EVENTS_ARE_EDGES else _by_event_nodes
     followers = of_version(graph)
-    return Graph(start.lower(), followers) if followers is not None else None
+    if followers is None:
+        return None
+    return Graph(start.lower(), {of: tuple(tasks) for of, tasks in followers.items()})
 
 
 def _labelled(graph: _Nodes) -> dict[tuple[str, str], list[str]] | None:
@@ -87,7 +89,7 @@ def _labelled(graph: _Nodes) -> dict[tuple[str, str], list[str]] | None:
     for edge in graph.edges:
         if isinstance(edge.value, str):
             followers[edge.v.lower(), edge.value].append(edge.w.lower())
-    return dict(followers)
+    return followers
 
 
 def _by_event_nodes(graph: _Nodes) -> dict[tuple[str, str], list[str]] | None:
@@ -104,7 +106,7 @@ def _by_event_nodes(graph: _Nodes) -> dict[tuple[str, str], list[str]] | None:
             if count > MAX_PARTS:
                 return None
             followers[edge.v.lower(), name] += after[event]
-    return dict(followers)
+    return followers
 
 
 def _name(node: _Node) -> str:

@@ -22,7 +22,7 @@ from gateway.sync.workflows.graph import Graph, parse_graph
 from gateway.upstream.messages.messages import Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from gateway.admission.limits.buffers import Buffers
     from gateway.sync.jobs.access import JobAccess
@@ -41,6 +41,8 @@ MAX_GRAPH_BYTES = 1024 * 1024
 READ_SECONDS = 15.0
 """A read that takes longer counts as failed: others wait for it."""
 MAX_TASKS = 10_000
+MAX_ASKED = 20
+"""Tasks of which one look asks whether a job can follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,15 @@ class Graphs:
         """The graph as it is now, or was ``RENEWAL_SECONDS`` ago."""
         return await self._graph(access, self._clock() - RENEWAL_SECONDS)
 
+    async def are_dead_ends(self, access: JobAccess, task_ids: Sequence[str]) -> bool:
+        """True where each is a dead end; of very many nothing is asked, and one may be none."""
+        if len(task_ids) > MAX_ASKED:
+            return False
+        for task_id in task_ids:
+            if not await self.is_dead_end(access, task_id):
+                return False
+        return True
+
     async def is_dead_end(self, access: JobAccess, task_id: str) -> bool:
         """True where no job of the task can become one of the workflow: the task is gone, or does
         not name the workflow (then TheEye makes a job that does not name it either). What the
@@ -101,12 +112,14 @@ class Graphs:
         if not is_job_id(task_id):
             return True
         key = (access.customer, access.workflow_id.lower(), task_id)
-        known = self._tasks.get(key)
-        if known is None:
-            reply = await self._read(access, f"/{quote(access.customer, safe='')}/task/{task_id}")
-            known = reply is not None and _is_dead_end(reply, access.workflow_id)
-            self._tasks[key] = known
-        return known
+        async with self._turn((access.customer, f"{key[1]}/{task_id}")):
+            known = self._tasks.get(key)
+            if known is None:
+                path = f"/{quote(access.customer, safe='')}/task/{task_id}"
+                reply = await self._read(access, path)
+                known = reply is not None and _is_dead_end(reply, access.workflow_id)
+                self._tasks[key] = known
+            return known
 
     async def _graph(self, access: JobAccess, since: float) -> Graph | None:
         """The graph, read after ``since`` if the token may. One reads for all; where it could not,

@@ -125,10 +125,7 @@ class WorkflowReader:
         at = standing(lifecycle, look.jobs, await self._graphs.renewed(access))
         if at.stage is not Stage.BETWEEN:
             return at, False
-        for task_id in at.missing:
-            if not await self._graphs.is_dead_end(access, task_id):
-                return at, False
-        return at, True
+        return at, await self._graphs.are_dead_ends(access, at.missing)
 
     async def _in_full(self, access: JobAccess, output_only: bool) -> Read:
         """The workflow from its own routes, with its result if it has ended."""

@@ -80,9 +80,15 @@ def silent_seconds(jobs: Sequence[ListedJob], now: datetime) -> float | None:
 def _compared(jobs: Sequence[ListedJob], graph: Graph) -> tuple[tuple[str, ...], bool]:
     """The tasks of which a job is missing, and whether no job is there that none led to."""
     expected = Counter([graph.start] if graph.start else [])
-    for job in jobs:
-        if job.has_ended and job.task_id:
-            expected.update(graph.after(job.task_id, job.trigger_name or ""))
+    # By task and event, as there may be as many jobs as followers: thousands.
+    ends = Counter(
+        (job.task_id.lower(), job.trigger_name or "")
+        for job in jobs
+        if job.has_ended and job.task_id
+    )
+    for (task_id, event), times in ends.items():
+        for follower in graph.after(task_id, event):
+            expected[follower] += times
     there = Counter(job.task_id.lower() for job in jobs if job.task_id)
     missing = expected - there
     if jobs and expected[graph.start] == missing[graph.start] == 1:

@@ -5,6 +5,7 @@ import pytest
 
 from gateway.sync.workflows.graphs import (
     GRAPH_SECONDS,
+    MAX_ASKED,
     MAX_GRAPH_BYTES,
     MAX_KEPT_BYTES,
     READ_SECONDS,
@@ -170,3 +171,25 @@ async def test_nothing_is_asked_of_what_is_no_id(task_id: Any) -> None:
     upstream = RunningWorkflow(CHAIN)
     assert await graphs_of(upstream).is_dead_end(access(), task_id)
     assert upstream.asked == []
+
+
+async def test_all_of_some_tasks_must_be_dead_ends() -> None:
+    upstream = RunningWorkflow(CHAIN, tasks={B: {"workflow_id": WORKFLOW_ID}})
+    graphs = graphs_of(upstream)
+    assert await graphs.are_dead_ends(access(), [A, ""])
+    assert not await graphs.are_dead_ends(access(), [A, B])
+
+
+async def test_of_very_many_tasks_nothing_is_asked() -> None:
+    upstream = RunningWorkflow(CHAIN)
+    many = [f"{number:024x}" for number in range(MAX_ASKED + 1)]
+    assert not await graphs_of(upstream).are_dead_ends(access(), many)
+    assert upstream.asked == []
+    assert await graphs_of(upstream).are_dead_ends(access(), many[1:])
+
+
+async def test_task_is_asked_for_once_by_all_who_wait() -> None:
+    upstream = Slow(CHAIN)
+    graphs = graphs_of(upstream)
+    assert all(await asyncio.gather(*(graphs.is_dead_end(access(), B) for _ in range(100))))
+    assert upstream.paths() == [f"/acme/task/{B}"]
