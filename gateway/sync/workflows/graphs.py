@@ -16,10 +16,12 @@ from urllib.parse import quote
 import msgspec
 from cachetools import TTLCache
 
-from gateway.errors import GatewayError
+from gateway.admission.identity.rejection import is_failed_lookup
+from gateway.errors import GatewayError, ResponseTooLarge
 from gateway.protocols.theeye.job import is_job_id
+from gateway.sync.jobs.refusal import TRY_LATER
 from gateway.sync.workflows.graph import Graph, parse_graph
-from gateway.upstream.messages.messages import Purpose
+from gateway.upstream.messages.messages import Purpose, UpstreamResponse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from gateway.admission.limits.buffers import Buffers
     from gateway.sync.jobs.access import JobAccess
     from gateway.sync.jobs.reader import Requester
-    from gateway.upstream.messages.messages import UpstreamResponse
 
 MAX_GRAPHS = 1000
 MAX_KEPT_BYTES = 8 * 1024 * 1024
@@ -79,6 +80,10 @@ class Graphs:
         self._refused: TTLCache[tuple[bytes, str], None] = TTLCache(
             MAX_GRAPHS, RENEWAL_SECONDS, clock
         )
+        self._failing: TTLCache[tuple[bytes, str], None] = TTLCache(
+            MAX_GRAPHS, RENEWAL_SECONDS, clock
+        )
+        """Those of the refused of which the upstream did not say anything."""
         self._doubtful: TTLCache[tuple[str, str], None] = TTLCache(
             MAX_GRAPHS, RENEWAL_SECONDS, clock
         )
@@ -95,6 +100,10 @@ class Graphs:
     async def renewed(self, access: JobAccess) -> Graph | None:
         """The graph as it is now, or was ``RENEWAL_SECONDS`` ago."""
         return await self._graph(access, self._clock() - RENEWAL_SECONDS)
+
+    def is_failing(self, access: JobAccess) -> bool:
+        """Tell whether there is no graph because the upstream fails, and not for want of rights."""
+        return (access.batch_key, access.workflow_id.lower()) in self._failing
 
     async def are_dead_ends(self, access: JobAccess, task_ids: Sequence[str]) -> bool:
         """True where each is a dead end; of very many nothing is asked, and one may be none."""
@@ -164,6 +173,8 @@ class Graphs:
         else:
             self._refused[own] = None
             self._doubtful[workflow] = None
+            if reply is None or _is_failing(reply):
+                self._failing[own] = None
 
     async def _read(self, access: JobAccess, path: str) -> UpstreamResponse | None:
         with self._buffers.of(access.client) as held:
@@ -177,8 +188,15 @@ class Graphs:
                         max_bytes=MAX_GRAPH_BYTES,
                         make_room=held.grow,
                     )
+            except ResponseTooLarge:
+                return UpstreamResponse(413, b"", [], b"")
             except (GatewayError, TimeoutError):
                 return None
+
+
+def _is_failing(reply: UpstreamResponse) -> bool:
+    status = reply.status
+    return status >= 500 or status in TRY_LATER or is_failed_lookup(reply.content)
 
 
 def _is_dead_end(reply: UpstreamResponse, workflow_id: str) -> bool:

@@ -121,7 +121,7 @@ class WorkflowReader:
         if silent is None or silent < self._quiet_seconds:
             return at, False
         if at.stage is Stage.SILENT:
-            return at, True
+            return at, not self._graphs.is_failing(access)
         at = standing(lifecycle, look.jobs, await self._graphs.renewed(access))
         if at.stage is not Stage.BETWEEN:
             return at, False

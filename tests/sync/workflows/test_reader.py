@@ -26,7 +26,7 @@ from tests.support.running_workflow import (
     own_job,
     task_job,
 )
-from tests.support.theeye import plenty, reader
+from tests.support.theeye import LOOKUP_FAILED, plenty, reader
 from tests.support.virtual_time import now
 
 pytestmark = pytest.mark.virtual_time
@@ -277,6 +277,32 @@ class TestWithoutTheGraph:
         found = await workflows.read(access(), True)
         assert isinstance(found, Found)
         assert found.job.is_finished
+
+    @pytest.mark.parametrize("failure", [(503, b""), (0, b""), (429, b""), (401, LOOKUP_FAILED)])
+    async def test_graph_that_fails_for_a_while_is_waited_for(self, failure: Any) -> None:
+        upstream = self.upstream()
+        upstream.refused[GRAPH] = failure
+        workflows = reader_of(upstream)
+        for _ in range(3):
+            found = await workflows.read(access(), True)
+            assert isinstance(found, Found)
+            assert not found.job.is_finished
+            await asyncio.sleep(3)
+        del upstream.refused[GRAPH]
+        upstream.jobs.append(ended(3, C, output=["c"]))
+        await asyncio.sleep(6)
+        found = await workflows.read(access(), True)
+        assert isinstance(found, Found)
+        assert (found.job.shown_state, json.loads(found.job.output)) == ("success", ["c"])
+
+    @pytest.mark.parametrize("said", [(200, b" " * 2_000_000), (404, b""), (200, b"{}")])
+    async def test_graph_that_cannot_be_had_is_not(self, said: Any) -> None:
+        upstream = self.upstream()
+        upstream.refused[GRAPH] = said
+        await asyncio.sleep(4)
+        found = await read(upstream)
+        assert isinstance(found, Found)
+        assert found.job.shown_state == "presumed"
 
     async def test_own_job_that_has_ended_is_believed_at_once(self) -> None:
         found = await read(self.upstream(lifecycle="finished", state="success"))
