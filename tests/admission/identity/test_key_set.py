@@ -129,7 +129,7 @@ async def test_set_that_does_not_come_is_waited_for_no_longer_than_allowed(
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [KeysUnavailable] * 3
     assert issuer.fetches == 1
-    assert "no keys to be had: no answer in time" in caplog.text
+    assert "no keys to be had: no response in time" in caplog.text
 
 
 async def test_client_that_leaves_stops_the_fetch_of_no_other(issuer: Issuer) -> None:
