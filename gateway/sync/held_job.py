@@ -149,9 +149,9 @@ class JobHold:
                 if final is not None:
                     return final
                 false_alarms += verdict is WaitVerdict.ENDED
-                if isinstance(read, Found):
-                    before, snapshot = snapshot, shown(read, read_at, snapshot)
-                    job = read.job
+                before, snapshot = snapshot, _seen(read, read_at, snapshot)
+                job = _job(read)
+                if snapshot is not None:
                     attendance.last_seen = snapshot.last_seen
                     false_alarms *= not snapshot.has_stepped_since(before)
                 del read
@@ -225,6 +225,17 @@ class JobHold:
             )
         finally:
             exchange.held_seconds += self._clock() - began
+
+
+def _seen(read: Read, read_at: float, before: Snapshot | None) -> Snapshot | None:
+    """What the client has been shown after a read; None where it was shown nothing yet."""
+    if isinstance(read, Found):
+        return shown(read, read_at, before)
+    return before.put_off() if before is not None else None
+
+
+def _job(read: Read) -> Job | None:
+    return read.job if isinstance(read, Found) else None
 
 
 def _is_final(read: Read) -> bool:

@@ -3,7 +3,7 @@ read."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cachetools import TTLCache
@@ -39,6 +39,10 @@ class Snapshot:
     """What responses about the job carry of those that came with it."""
     awaited: Awaited | None = None
     """What a workflow waits for; None for a task's job."""
+
+    def put_off(self) -> Snapshot:
+        """The same, after a read that told nothing."""
+        return self if self.awaited is None else replace(self, awaited=self.awaited.put_off())
 
     def has_stepped_since(self, before: Snapshot | None) -> bool:
         """True of a workflow in which something happened, so that it is not said in vain."""

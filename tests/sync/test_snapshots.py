@@ -30,6 +30,14 @@ def test_workflow_goes_on_waiting_for_what_it_waited_for() -> None:
     assert first.awaited is second.awaited is not None
 
 
+def test_read_that_told_nothing_puts_the_next_look_off() -> None:
+    of_task, between = shown(found(), 3.0, None), shown(found(Pending()), 3.0, None)
+    assert of_task.put_off() is of_task
+    later = between.put_off()
+    assert later.awaited is not None
+    assert later.awaited.gap_seconds == 0.1
+
+
 async def test_client_that_comes_soon_goes_on_where_it_was() -> None:
     snapshots = Snapshots(lambda _seen: True, now)
     snapshot = shown(found(), now(), None)

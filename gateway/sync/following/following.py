@@ -212,6 +212,8 @@ class Following:
                 return
             # A workflow that has taken a step was no false alarm.
             false_alarms = false_alarms + 1 if one.awaited is before else 0
+            if before is not None and one.awaited is before:
+                one.awaited = before.put_off()
 
     async def _read_in_turn(self, one: _FollowedJob) -> bool:
         async with self._turns.of(one.leaver.access.client):

@@ -10,6 +10,7 @@ result of the workflow's last job once it has ended, before with what it waits f
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -89,25 +90,36 @@ class WorkflowReader:
             Overloaded: too much is waiting to be parsed.
         """
         shown = access.batch_key, access.workflow_id.lower(), access.job_id.lower()
-        job: Job | None = None
+        own: Found | None = None
         if shown not in self._shown:
-            own = await self._own(access)
-            if not isinstance(own, Found):
-                return own
-            job = own.job
+            read = await self._own(access)
+            if not isinstance(read, Found):
+                return read
+            own = read
             self._shown[shown] = None
+        return await self._looked_at(access, own, output_only)
+
+    async def aclose(self) -> None:
+        await self._lists.aclose()
+
+    async def _looked_at(self, access: JobAccess, own: Found | None, output_only: bool) -> Read:
+        """The workflow as lists show it, or its own routes; ``own``: its own job, if that was read
+        right now."""
         look = await self._lists.look(access)
+        if look is Unlisted.FAILING:
+            # The next look is shared again: it is no time for requests of each client's own.
+            if own is None or own.job.is_finished:
+                return Failing()
+            return replace(own, pending=Pending())
         if isinstance(look, Unlisted) or look.own is None:
-            # The token gets no such lists, or the upstream fails: this one's routes tell more.
+            # The token gets no such lists: this workflow's own routes tell more.
             return await self._in_full(access, output_only)
         at, is_presumed = await self._decided(access, look)
         if at.stage is Stage.ENDED or is_presumed:
             return await self._in_full(access, output_only)
-        fields = cross_origin_fields(access.origin)
-        return Found(job or _shortened(look.own), fields, _pending(at))
-
-    async def aclose(self) -> None:
-        await self._lists.aclose()
+        if own is not None:
+            return replace(own, pending=_pending(at))
+        return Found(_shortened(look.own), cross_origin_fields(access.origin), _pending(at))
 
     async def _decided(self, access: JobAccess, look: WorkflowLook) -> tuple[Standing, bool]:
         """Where the workflow stands, and whether it is presumed to have ended."""

@@ -8,7 +8,7 @@ jobs that has not ended, before which the workflow cannot.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gateway.sync.watch.state import LastSeen, Share, WaitVerdict
@@ -47,6 +47,10 @@ class Awaited:
             return float("inf")
         return min(FIRST_GAP_SECONDS * 2.0 ** min(self.looks, 10), LONGEST_GAP_SECONDS)
 
+    def put_off(self) -> Awaited:
+        """The same, after a look that told nothing."""
+        return self if self.job_id else replace(self, looks=self.looks + 1)
+
 
 def awaited(found: Found, read_at: float, before: Awaited | None) -> Awaited | None:
     """What to wait for after a read at ``read_at``, in the clock's seconds; None where it was not
@@ -55,8 +59,7 @@ def awaited(found: Found, read_at: float, before: Awaited | None) -> Awaited | N
     if pending is None:
         return None
     if before is not None and before.job_id == pending.job_id:
-        looks = before.looks + 1
-        return before if pending.job_id else Awaited("", before.last_seen, looks)
+        return before.put_off()
     task = (found.job.customer_name, pending.task_id) if pending.task_id else None
     return Awaited(pending.job_id, LastSeen(read_at, task))
 

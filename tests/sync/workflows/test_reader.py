@@ -210,7 +210,21 @@ async def test_client_that_was_shown_a_job_is_not_told_of_it_as_another_workflow
     assert isinstance(await workflows.read(other, True), Refused)
 
 
-@pytest.mark.parametrize("refusal", [(400, b'"host is required"'), (503, b"")])
+@pytest.mark.parametrize("own", [own_job(), own_job(lifecycle="finished")])
+async def test_lists_that_fail_lead_to_no_requests_of_each_client(own: dict[str, Any]) -> None:
+    upstream = RunningWorkflow(CHAIN, own=own, jobs=[ended(1, A)], refused={LISTS[0]: (503, b"")})
+    workflows = reader_of(upstream)
+    first = await workflows.read(access(), True)
+    if own.get("lifecycle") == "finished":
+        assert isinstance(first, Failing)
+    else:
+        assert isinstance(first, Found)
+        assert first.pending == Pending()
+    assert isinstance(await workflows.read(access(), True), Failing)
+    assert upstream.paths() == [OWN, LISTS[0], LISTS[0]]
+
+
+@pytest.mark.parametrize("refusal", [(400, b'"host is required"'), (500, b"{}")])
 async def test_token_without_lists_reads_the_workflows_own_routes(refusal: Any) -> None:
     upstream = RunningWorkflow(CHAIN, jobs=[task_job(1, A)], refused={LISTS[0]: refusal})
     found = await read(upstream)
@@ -370,7 +384,7 @@ class TestTooLarge:
 
     async def test_it_may_go_on_or_be_refused_or_fail_meanwhile(self) -> None:
         upstream = RunningWorkflow(CHAIN, jobs=[*self.JOBS])
-        upstream.refused[LISTS[0]] = (503, b"")
+        upstream.refused[LISTS[0]] = (500, b"{}")
         assert isinstance(await read(upstream, max_bytes=3000), Failing)
         upstream.refused = {OWN: (401, b'"Unauthorized"')}
         assert isinstance(await read(upstream, max_bytes=3000), Refused)

@@ -66,6 +66,15 @@ def test_gaps_grow_while_the_next_job_is_to_come() -> None:
     assert gaps[-1] == LONGEST_GAP_SECONDS
 
 
+def test_gaps_grow_while_looks_tell_nothing() -> None:
+    between = awaited(found(Pending()), 3.0, None)
+    assert between is not None
+    assert between.put_off().put_off().gap_seconds == 0.2
+    running = awaited(found(Pending(JOB, A)), 3.0, None)
+    assert running is not None
+    assert running.put_off() is running
+
+
 def test_gaps_begin_anew_after_a_job() -> None:
     between = awaited(found(Pending()), 3.0, awaited(found(Pending()), 2.0, None))
     running = awaited(found(Pending(JOB, "")), 4.0, between)
