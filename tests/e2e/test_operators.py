@@ -193,7 +193,7 @@ async def test_log_tells_a_failing_upstream_from_a_refusal() -> None:
     assert (silent["status"], silent["outcome"]) == (504, "failed")
     assert silent["reason"] == "GatewayTimeout"
     assert silent["upstream_status"] == 0
-    assert silent["upstream_seconds"] >= 0.05
+    assert silent["upstream_seconds"] > 0
     assert 'gateway_upstream_seconds_count{purpose="relay"} 1.0' in page
 
 
