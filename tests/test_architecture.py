@@ -80,6 +80,7 @@ WITHOUT_TESTS_OF_THEIR_OWN = {
     "gateway/downstream/terms.py": "says what others are; tests/downstream/test_connection.py",
     "gateway/downstream/peer.py": "tests/downstream/test_request.py and test_connection.py",
     "gateway/sync/idempotency/first_request.py": "tests/sync/idempotency/test_creations.py",
+    "gateway/sync/jobs/client_reads.py": "tests/sync/jobs/test_result_reader.py holds its use",
     "gateway/sync/jobs/outcome.py": "an enum; tests/sync/jobs/test_reader.py holds its use",
     **{
         f"gateway/demo/{name}.py": "tests/demo/test_recordings.py compares it with TheEye"

@@ -17,6 +17,7 @@ from gateway.sync.following.following import Following
 from gateway.sync.held_job import JobHold
 from gateway.sync.hold import ResultHold
 from gateway.sync.idempotency.creations import KeyedCreations
+from gateway.sync.jobs.client_reads import ClientReads
 from gateway.sync.jobs.creation import Creator
 from gateway.sync.jobs.reader import JobReader
 from gateway.sync.jobs.result_reader import ResultReader
@@ -78,10 +79,11 @@ class SyncParts:
         orchestrator = JobReader(upstream, buffers, self._thread, largest)
         self.watcher = Watcher(orchestrator, clock, random.random, config.sync)
         self.push = _push(config, timing, self.watcher, clock)
-        of_job = ResultReader(orchestrator, upstream, buffers, largest).read
+        reads = ClientReads(upstream, buffers, largest)
+        of_job = ResultReader(orchestrator, reads).read
         self._workflow_lists = SharedLists(upstream, buffers, wall_clock)
         self._workflows = WorkflowReader(
-            upstream,
+            reads,
             buffers,
             self._workflow_lists,
             Graphs(upstream, buffers, clock),
@@ -89,7 +91,6 @@ class SyncParts:
             thread=self._thread,
             clock=clock,
             wall_clock=wall_clock,
-            max_bytes=largest,
             quiet_seconds=config.sync.workflow_quiet_seconds,
         )
         self.results = Results(

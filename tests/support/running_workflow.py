@@ -11,14 +11,20 @@ from urllib.parse import unquote
 
 from gateway.errors import BadGateway, ResponseTooLarge
 from gateway.sync.jobs.access import Credentials, JobAccess
+from gateway.sync.jobs.client_reads import ClientReads
+from gateway.sync.results.parsing import ParsingThread
+from gateway.sync.workflows.graphs import Graphs
+from gateway.sync.workflows.reader import WorkflowReader
+from gateway.sync.workflows.shared_lists import SharedLists
 from gateway.upstream.messages.messages import Heard, Purpose, UpstreamResponse
-from tests.support.theeye import reply
+from tests.support.theeye import plenty, reader, reply
 from tests.support.virtual_time import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gateway.errors import Field
+    from gateway.sync.jobs.reader import Requester
 
 WORKFLOW_ID = "64f000000000000000000001"
 OWN_ID = "6b058e9a5b008b5bdfdf03b5"
@@ -112,6 +118,22 @@ def access(customer: str = "acme", bearer: str = "t", job_id: str = OWN_ID) -> J
     """A client's way to the workflow's job."""
     fields = ((b"Authorization", b"Bearer " + bearer.encode()),)
     return JobAccess(job_id, customer, Credentials("", fields), workflow_id=WORKFLOW_ID)
+
+
+def workflow_reader(upstream: Requester, max_bytes: int = 100_000) -> WorkflowReader:
+    """How workflows are read for clients, with memory for all that is read."""
+    buffers = plenty()
+    return WorkflowReader(
+        ClientReads(upstream, buffers, max_bytes),
+        buffers,
+        SharedLists(upstream, buffers, now),
+        Graphs(upstream, buffers, now),
+        reader(upstream, max_bytes).read,
+        thread=ParsingThread(),
+        clock=now,
+        wall_clock=now,
+        quiet_seconds=2.0,
+    )
 
 
 @dataclass(slots=True)

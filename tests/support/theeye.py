@@ -16,6 +16,7 @@ from gateway.protocols.http.query import split
 from gateway.sync.created_hold import CreatedHold
 from gateway.sync.following.following import Following
 from gateway.sync.held_job import JobHold
+from gateway.sync.jobs.client_reads import ClientReads
 from gateway.sync.jobs.reader import JobReader
 from gateway.sync.jobs.result_reader import ResultReader
 from gateway.sync.kept.memory_results import MemoryResults
@@ -118,7 +119,8 @@ def orchestrator(upstream: Requester, max_bytes: int, buffers: Buffers | None = 
 def reader(upstream: Requester, max_bytes: int, buffers: Buffers | None = None) -> ResultReader:
     """How jobs are read for clients."""
     buffers = buffers or plenty()
-    return ResultReader(orchestrator(upstream, max_bytes, buffers), upstream, buffers, max_bytes)
+    reads = ClientReads(upstream, buffers, max_bytes)
+    return ResultReader(orchestrator(upstream, max_bytes, buffers), reads)
 
 
 def created_hold(upstream: Requester, config: SyncConfig, buffers: Buffers) -> CreatedHold:

@@ -40,7 +40,9 @@ from tests.support.virtual_time import now
 
 pytestmark = pytest.mark.virtual_time
 
-SECRET_WAIT = Path(__file__).parent.parent / "recordings" / "v4.15.3" / "secret_wait.json"
+RECORDED = Path(__file__).parent.parent / "recordings" / "v4.15.3"
+SECRET_WAIT = RECORDED / "secret_wait.json"
+WORKFLOW_SECRET = RECORDED / "workflow_job_more.json"
 JSON = (b"Content-Type", b"application/json")
 GZIP = (b"Content-Encoding", b"gzip")
 FLAG = b'{"wait_result":true}'
@@ -312,6 +314,16 @@ async def test_job_created_by_secret_is_waited_for_by_its_own_secret() -> None:
     response = await create(post(query, customer=""), upstream, CreateRoute(by_secret=True))
     path = native.partition("?")[0]
     assert location(response) == f"{path}?{query}&counter=0&limit=10"
+
+
+async def test_workflow_started_by_secret_is_waited_for_by_its_own_jobs_secret() -> None:
+    recorded = json.loads(WORKFLOW_SECRET.read_text())["exchanges"][3]["response"]["body"]
+    own = json.loads(recorded)
+    route = CreateRoute(by_secret=True, workflow_id=own["workflow_id"])
+    upstream = TheEye(reply(recorded.encode()))
+    response = await create(post("wait_result=true", customer=""), upstream, route)
+    path = f"/job/{own['id']}/secret/{own['secret']}/result"
+    assert location(response) == f"{path}?wait_result=true&counter=0&limit=10&timeout=5"
 
 
 async def test_job_created_by_secret_without_one_of_its_own_passes() -> None:

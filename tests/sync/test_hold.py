@@ -409,6 +409,14 @@ async def test_result_by_secret_is_waited_for_on_the_upstreams_own_route() -> No
     assert {asked.target for asked in upstream.asked} == {f"{path}?full&counter=0&limit=1"}
 
 
+async def test_workflow_by_secret_ends_with_what_the_upstream_says_of_its_own_job() -> None:
+    ended = finished(_type="WorkflowJob", output=[], active_paths_counter=0)
+    upstream = TheEye(reply(b"{}", 303), changes_at=3, then=reply(ended))
+    response = await Gateway(upstream).answer(get("parse", customer=""), secret="5ec")
+    assert (response.status, response.content) == (200, b"null")
+    assert shown(response)["X-TheEye-Job-State"] == "success"
+
+
 RAN = {
     "creation_date": "2026-11-24T13:00:00.000Z",
     "last_update": "2026-11-24T13:00:20.000Z",

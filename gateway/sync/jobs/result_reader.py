@@ -12,17 +12,16 @@ from urllib.parse import quote
 
 import msgspec
 
-from gateway.errors import GatewayError, MemoryFull, ResponseTooLarge
+from gateway.errors import ResponseTooLarge
 from gateway.protocols.theeye.cors import carried_fields
 from gateway.protocols.theeye.job import parse_job, with_output
 from gateway.sync.jobs.reader import Failing, Found, JobReader, understood
-from gateway.upstream.messages.messages import Purpose
 
 if TYPE_CHECKING:
-    from gateway.admission.limits.buffers import Buffers
     from gateway.protocols.theeye.job import Job
     from gateway.sync.jobs.access import JobAccess
-    from gateway.sync.jobs.reader import Read, Requester
+    from gateway.sync.jobs.client_reads import ClientReads
+    from gateway.sync.jobs.reader import Read
     from gateway.upstream.messages.messages import UpstreamResponse
 
 _OF_THE_CLIENT = frozenset({401, 409})
@@ -31,15 +30,11 @@ _list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class ResultReader:
-    """``max_bytes`` bounds each of the upstream's responses, for which ``buffers`` have room."""
+    """``orchestrator`` reads whole jobs, ``reads`` what else tells of them."""
 
-    def __init__(
-        self, orchestrator: JobReader, upstream: Requester, buffers: Buffers, max_bytes: int
-    ) -> None:
+    def __init__(self, orchestrator: JobReader, reads: ClientReads) -> None:
         self._orchestrator = orchestrator
-        self._upstream = upstream
-        self._buffers = buffers
-        self._max_bytes = max_bytes
+        self._reads = reads
 
     async def read(self, access: JobAccess, output_only: bool) -> Read:
         """The job as it stands; where it is too large, without all but its output.
@@ -61,7 +56,7 @@ class ResultReader:
     async def _in_parts(
         self, access: JobAccess, output_only: bool, too_large: ResponseTooLarge
     ) -> Read:
-        listed = await self._ask(access, _list_of_one(access))
+        listed = await self._reads.get(access, _list_of_one(access))
         if listed is None:
             return Failing()
         if listed.status in _OF_THE_CLIENT:
@@ -74,30 +69,13 @@ class ResultReader:
             return Found(job, fields)
         if not output_only:
             raise too_large
-        output = await self._ask(access, access.with_token(f"/job/{access.job_id}/output"))
+        output = await self._reads.get(access, access.with_token(f"/job/{access.job_id}/output"))
         if output is None:
             return Failing()
         if output.status != 200:
             return understood(output, access)
         completed = with_output(job, output.content)
         return Failing() if completed is None else Found(completed, fields)
-
-    async def _ask(self, access: JobAccess, target: str) -> UpstreamResponse | None:
-        with self._buffers.of(access.client) as held:
-            try:
-                return await self._upstream.request(
-                    "GET",
-                    target,
-                    access.request_fields,
-                    purpose=Purpose.READ,
-                    max_bytes=self._max_bytes,
-                    make_room=held.grow,
-                    heard=access.heard,
-                )
-            except (ResponseTooLarge, MemoryFull):
-                raise
-            except GatewayError:
-                return None
 
 
 def _list_of_one(access: JobAccess) -> str:

@@ -89,6 +89,8 @@ class Presence:
     """Whose results are kept with it, None where nobody can be told."""
     record: TetherRecord | None = None
     """None while it is not known that the job is tied."""
+    is_free: bool = False
+    """Others have said that the job is tied to nobody."""
     departure: Departure | None = None
     """None while it has not ended."""
 
@@ -97,6 +99,12 @@ class Presence:
         """Its client has created the job."""
         record = self.record
         return record is not None and creator_hash(self.holder, self.job_id) == record.creator
+
+    @property
+    def is_to_cancel(self) -> bool:
+        """Its client has created the job, and wants it cancelled now that the wait is over."""
+        timed_out = self.departure is Departure.TIMED_OUT and self.is_creators
+        return timed_out and self.record is not None and self.record.wish.on_timeout
 
     @property
     def counts(self) -> bool:

@@ -73,8 +73,8 @@ class Tethers:
         self._tethers: dict[str, Tether] = {}
         self._known: TTLCache[str, TetherRecord] = TTLCache(MAX_KNOWN, KNOWN_SECONDS, clock)
         self._untied: TTLCache[str, bool] = TTLCache(MAX_KNOWN, KNOWN_SECONDS, clock)
-        """Jobs that others need not be asked about: a job is tied before anybody learns its id, or
-        never."""
+        """Jobs that others need not be asked about: a job is tied before anybody is shown it, or
+        never. Who was shown none may have guessed an id that is still to be given."""
         self._tasks = Tasks()
         self._is_draining = False
 
@@ -154,6 +154,7 @@ class Tethers:
     def leave(self, presence: Presence, departure: Departure) -> None:
         """It has ended so."""
         presence.departure = departure
+        self._note_free(presence)
         if presence.record is not None:
             self._left(presence, departure)
 
@@ -195,7 +196,7 @@ class Tethers:
             tether.present.pop(presence, None)
         if departure is Departure.ENDED:
             self._end(presence.job_id)
-        elif presence.is_creators and _cancels(presence, departure):
+        elif presence.is_to_cancel:
             if tether is not None:
                 tether.move(TetherState.CANCELLING)
             self._tasks.spawn(self._cancel(presence), name="cancel after a timeout")
@@ -280,21 +281,20 @@ class Tethers:
         if was_known or found is None:
             return
         if found.record is None:
-            self._untied[presence.job_id] = True
+            presence.is_free = True
+            self._note_free(presence)
             return
         self._known[presence.job_id] = presence.record = found.record
         self._attach(presence)
         if presence.departure is not None:
             self._left(presence, presence.departure)
 
+    def _note_free(self, presence: Presence) -> None:
+        if presence.is_free and presence.counts:
+            self._untied[presence.job_id] = True
+
     def _held(self) -> list[str] | None:
         """The jobs that are waited for here; None where none is tied."""
         if not self._tethers:
             return None
         return [key for key, tether in self._tethers.items() if tether.is_held]
-
-
-def _cancels(presence: Presence, departure: Departure) -> bool:
-    """Its client has asked for that."""
-    record = presence.record
-    return departure is Departure.TIMED_OUT and record is not None and record.wish.on_timeout

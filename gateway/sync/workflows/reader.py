@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from cachetools import TTLCache
 
-from gateway.errors import GatewayError, MemoryFull, ResponseTooLarge
+from gateway.errors import ResponseTooLarge
 from gateway.protocols.theeye.cors import cross_origin_fields
 from gateway.protocols.theeye.ecma_json import has_surrogates
 from gateway.protocols.theeye.job import Job, parse_job
@@ -27,18 +27,17 @@ from gateway.sync.workflows.shared_lists import WorkflowLook, time_of
 from gateway.sync.workflows.silences import Silences
 from gateway.sync.workflows.standing import Stage, Standing, standing
 from gateway.sync.workflows.task_jobs import ListedJob, parse_full_jobs
-from gateway.upstream.messages.messages import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from gateway.admission.limits.buffers import Buffers
     from gateway.sync.jobs.access import JobAccess
-    from gateway.sync.jobs.reader import Read, Requester
+    from gateway.sync.jobs.client_reads import ClientReads
+    from gateway.sync.jobs.reader import Read
     from gateway.sync.results.parsing import ParsingThread
     from gateway.sync.workflows.graphs import Graphs
     from gateway.sync.workflows.shared_lists import SharedLists
-    from gateway.upstream.messages.messages import UpstreamResponse
 
 T = TypeVar("T")
 
@@ -49,13 +48,13 @@ SHOWN_SECONDS = 60.0
 
 class WorkflowReader:
     """``of_job`` reads a task's job, its output only where nothing else is wanted. ``thread``
-    parses what would keep the event loop for long. A list or response of over ``max_bytes`` is not
-    held. ``clock`` gives monotonic seconds, ``wall_clock`` those since 1970. ``quiet_seconds``: how
+    parses what would keep the event loop for long, ``buffers`` have room for what is joined.
+    ``clock`` gives monotonic seconds, ``wall_clock`` those since 1970. ``quiet_seconds``: how
     long nothing happens before a workflow whose graph cannot be read is taken to have ended."""
 
     def __init__(
         self,
-        upstream: Requester,
+        reads: ClientReads,
         buffers: Buffers,
         lists: SharedLists,
         graphs: Graphs,
@@ -64,10 +63,9 @@ class WorkflowReader:
         thread: ParsingThread,
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
-        max_bytes: int,
         quiet_seconds: float,
     ) -> None:
-        self._upstream = upstream
+        self._reads = reads
         self._buffers = buffers
         self._lists = lists
         self._graphs = graphs
@@ -75,7 +73,6 @@ class WorkflowReader:
         self._thread = thread
         self._silences = Silences(clock)
         self._wall_clock = wall_clock
-        self._max_bytes = max_bytes
         self._quiet_seconds = quiet_seconds
         self._shown: TTLCache[tuple[bytes, str, str], None] = TTLCache(
             MAX_SHOWN, SHOWN_SECONDS, clock
@@ -146,7 +143,7 @@ class WorkflowReader:
         if not isinstance(own, Found):
             return own
         try:
-            reply = await self._ask(access, f"{_path(access)}/jobs")
+            reply = await self._reads.get(access, access.with_token(f"{_path(access)}/jobs"))
         except ResponseTooLarge as failure:
             return await self._in_parts(access, output_only, own, failure)
         if reply is None or reply.status != 200:
@@ -192,7 +189,7 @@ class WorkflowReader:
 
     async def _own(self, access: JobAccess) -> Read:
         """The workflow's own job; refused, in the upstream's words, where there is none."""
-        reply = await self._ask(access, _path(access))
+        reply = await self._reads.get(access, access.with_token(_path(access)))
         return Failing() if reply is None else understood(reply, access)
 
     async def _parsed(
@@ -202,23 +199,6 @@ class WorkflowReader:
         if len(content) < AT_ONCE_BYTES or not has_surrogates(content):
             return function(*arguments)
         return await self._thread.run(access.client, function, *arguments)
-
-    async def _ask(self, access: JobAccess, path: str) -> UpstreamResponse | None:
-        with self._buffers.of(access.client) as held:
-            try:
-                return await self._upstream.request(
-                    "GET",
-                    access.with_token(path),
-                    access.request_fields,
-                    purpose=Purpose.READ,
-                    max_bytes=self._max_bytes,
-                    make_room=held.grow,
-                    heard=access.heard,
-                )
-            except (ResponseTooLarge, MemoryFull):
-                raise
-            except GatewayError:
-                return None
 
 
 def by_kind(

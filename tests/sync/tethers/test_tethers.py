@@ -614,6 +614,18 @@ async def test_others_are_asked_about_a_job_once() -> None:
     await two.aclose()
 
 
+async def test_id_that_somebody_guessed_before_its_job_was_made_is_asked_about_again() -> None:
+    two = Two()
+    guess = two.processes[1].tethers.enter(waiting(JOB_ID, "x", sees=False), JOB_ID)
+    assert guess is not None
+    await asyncio.sleep(1)
+    two.processes[1].tethers.leave(guess, Departure.SENT_ON)
+    await two.create(*CANCELS)
+    await two.waits(1, 3 * PATIENCE, Departure.ENDED)
+    assert two.cancelled == 0
+    await two.aclose()
+
+
 async def test_request_that_is_over_before_it_is_known_counts_all_the_same() -> None:
     two = Two()
     await two.create(*CANCELS, *CANCELS_ON_TIMEOUT)

@@ -12,14 +12,10 @@ from urllib.parse import unquote
 import pytest
 
 from gateway.config import SyncConfig
-from gateway.sync.jobs.reader import Found, JobReader
+from gateway.sync.jobs.reader import Found
 from gateway.sync.looks.lessons import task_of
-from gateway.sync.results.parsing import ParsingThread
 from gateway.sync.watch.state import LastSeen, WaitVerdict
 from gateway.sync.watch.watcher import Watcher
-from gateway.sync.workflows.graphs import Graphs
-from gateway.sync.workflows.reader import WorkflowReader
-from gateway.sync.workflows.shared_lists import SharedLists
 from gateway.sync.workflows.waiting import Awaited, awaited, wait_for
 from gateway.upstream.messages.messages import Purpose
 from tests.support.running_workflow import (
@@ -32,8 +28,9 @@ from tests.support.running_workflow import (
     labelled,
     own_job,
     task_job,
+    workflow_reader,
 )
-from tests.support.theeye import plenty, reader, reply
+from tests.support.theeye import orchestrator, reply
 from tests.support.virtual_time import now
 
 if TYPE_CHECKING:
@@ -125,21 +122,9 @@ class Waiting:
     """Clients that wait for workflows with one token."""
 
     def __init__(self, upstream: ManyWorkflows) -> None:
-        buffers = plenty()
-        jobs = JobReader(upstream, buffers, ParsingThread(), 1_000_000)
+        jobs = orchestrator(upstream, 1_000_000)
         self.watcher = Watcher(jobs, now, lambda: 0.5, SyncConfig())
-        self.reader = WorkflowReader(
-            upstream,
-            buffers,
-            SharedLists(upstream, buffers, now),
-            Graphs(upstream, buffers, now),
-            reader(upstream, 1_000_000).read,
-            thread=ParsingThread(),
-            clock=now,
-            wall_clock=now,
-            max_bytes=1_000_000,
-            quiet_seconds=2.0,
-        )
+        self.reader = workflow_reader(upstream, 1_000_000)
 
     async def result(self, to: JobAccess) -> float:
         """When the workflow's result was there."""

@@ -8,10 +8,7 @@ import pytest
 from gateway.errors import ResponseTooLarge
 from gateway.sync.jobs.access import JobAccess
 from gateway.sync.jobs.reader import Failing, Found, Pending, Read, Refused, Unfinished
-from gateway.sync.results.parsing import ParsingThread
-from gateway.sync.workflows.graphs import Graphs
-from gateway.sync.workflows.reader import SHOWN_SECONDS, WorkflowReader, by_kind
-from gateway.sync.workflows.shared_lists import SharedLists
+from gateway.sync.workflows.reader import SHOWN_SECONDS, by_kind
 from tests.support.running_workflow import (
     OWN_ID,
     WORKFLOW_ID,
@@ -25,9 +22,9 @@ from tests.support.running_workflow import (
     moment,
     own_job,
     task_job,
+    workflow_reader,
 )
-from tests.support.theeye import LOOKUP_FAILED, plenty, reader
-from tests.support.virtual_time import now
+from tests.support.theeye import LOOKUP_FAILED
 
 pytestmark = pytest.mark.virtual_time
 
@@ -38,23 +35,8 @@ JOBS = f"{OWN}/jobs"
 LISTS = ["/acme/job by id", "/acme/job of workflows"]
 
 
-def reader_of(upstream: Any, max_bytes: Any = 100_000) -> Any:
-    return WorkflowReader(
-        upstream,
-        plenty(),
-        SharedLists(upstream, plenty(), now),
-        Graphs(upstream, plenty(), now),
-        reader(upstream, max_bytes).read,
-        thread=ParsingThread(),
-        clock=now,
-        wall_clock=now,
-        max_bytes=max_bytes,
-        quiet_seconds=2.0,
-    )
-
-
 async def read(upstream: Any, max_bytes: Any = 100_000, output_only: Any = True) -> Any:
-    return await reader_of(upstream, max_bytes).read(access(), output_only)
+    return await workflow_reader(upstream, max_bytes).read(access(), output_only)
 
 
 async def test_running_job_is_what_it_waits_for() -> None:
@@ -68,7 +50,7 @@ async def test_running_job_is_what_it_waits_for() -> None:
 
 async def test_client_that_was_shown_the_job_takes_two_lists_a_step() -> None:
     upstream = RunningWorkflow(CHAIN, jobs=[task_job(1, A)])
-    workflows = reader_of(upstream)
+    workflows = workflow_reader(upstream)
     await workflows.read(access(), True)
     upstream.asked.clear()
     found = await workflows.read(access(), True)
@@ -79,7 +61,7 @@ async def test_client_that_was_shown_the_job_takes_two_lists_a_step() -> None:
 
 async def test_clients_right_to_see_the_job_is_tried_again() -> None:
     upstream = RunningWorkflow(CHAIN, jobs=[task_job(1, A)])
-    workflows = reader_of(upstream)
+    workflows = workflow_reader(upstream)
     await workflows.read(access(), True)
     await asyncio.sleep(SHOWN_SECONDS + 1)
     upstream.refused[OWN] = (401, b'"Unauthorized"')
@@ -142,7 +124,7 @@ async def test_job_of_another_organization_is_not_found() -> None:
 
 async def test_job_that_was_removed_meanwhile_is_gone() -> None:
     upstream = RunningWorkflow(CHAIN, jobs=[task_job(1, A)])
-    workflows = reader_of(upstream)
+    workflows = workflow_reader(upstream)
     await workflows.read(access(), True)
     upstream.own = own_job(id="6b058e9a5b008b5bdfdf03ff")
     refused = await workflows.read(access(), True)
@@ -204,7 +186,7 @@ async def test_last_line_with_a_lone_surrogate_as_the_state_keeps_none_from_endi
 
 async def test_client_that_was_shown_a_job_is_not_told_of_it_as_another_workflows() -> None:
     upstream = RunningWorkflow(CHAIN, jobs=[task_job(1, A)])
-    workflows = reader_of(upstream)
+    workflows = workflow_reader(upstream)
     await workflows.read(access(), True)
     other = replace(access(), workflow_id="64f000000000000000000009")
     assert isinstance(await workflows.read(other, True), Refused)
@@ -213,7 +195,7 @@ async def test_client_that_was_shown_a_job_is_not_told_of_it_as_another_workflow
 @pytest.mark.parametrize("own", [own_job(), own_job(lifecycle="finished")])
 async def test_lists_that_fail_lead_to_no_requests_of_each_client(own: dict[str, Any]) -> None:
     upstream = RunningWorkflow(CHAIN, own=own, jobs=[ended(1, A)], refused={LISTS[0]: (503, b"")})
-    workflows = reader_of(upstream)
+    workflows = workflow_reader(upstream)
     first = await workflows.read(access(), True)
     if own.get("lifecycle") == "finished":
         assert isinstance(first, Failing)
@@ -235,7 +217,7 @@ async def test_token_without_lists_reads_the_workflows_own_routes(refusal: Any) 
 
 async def test_graph_is_read_again_when_a_job_appears_that_it_does_not_explain() -> None:
     upstream = RunningWorkflow(labelled(), jobs=[task_job(1, A)])
-    workflows = reader_of(upstream)
+    workflows = workflow_reader(upstream)
     await workflows.read(access(), True)
     upstream.workflow = CHAIN
     upstream.jobs = [ended(1, A), ended(2, B, last_update=moment(5.5))]
@@ -258,7 +240,7 @@ class TestWithoutTheGraph:
 
     async def test_quiet_time_decides_and_the_state_says_so(self) -> None:
         upstream = self.upstream()
-        workflows = reader_of(upstream)
+        workflows = workflow_reader(upstream)
         await asyncio.sleep(2.5)  # of which one second since the last update
         found = await workflows.read(access(), True)
         assert isinstance(found, Found)
@@ -272,7 +254,7 @@ class TestWithoutTheGraph:
     async def test_clock_that_is_ahead_ends_no_workflow_between_two_jobs(self) -> None:
         upstream = self.upstream()
         upstream.jobs = [task_job(1, A)]
-        workflows = reader_of(upstream)
+        workflows = workflow_reader(upstream)
         await workflows.read(access(), True)
         upstream.jobs = [ended(1, A, last_update=moment(-7200))]
         await asyncio.sleep(1)
@@ -285,7 +267,7 @@ class TestWithoutTheGraph:
     async def test_clock_that_is_behind_makes_no_wait_longer(self) -> None:
         upstream = self.upstream()
         upstream.jobs = [ended(1, A, last_update=moment(7200))]
-        workflows = reader_of(upstream)
+        workflows = workflow_reader(upstream)
         await workflows.read(access(), True)
         await asyncio.sleep(2.1)
         found = await workflows.read(access(), True)
@@ -296,7 +278,7 @@ class TestWithoutTheGraph:
     async def test_graph_that_fails_for_a_while_is_waited_for(self, failure: Any) -> None:
         upstream = self.upstream()
         upstream.refused[GRAPH] = failure
-        workflows = reader_of(upstream)
+        workflows = workflow_reader(upstream)
         for _ in range(3):
             found = await workflows.read(access(), True)
             assert isinstance(found, Found)
@@ -354,7 +336,7 @@ class TestTaskThatCannotFollow:
 
     async def test_edited_graph_ends_it_for_sure(self) -> None:
         upstream = self.upstream()
-        workflows = reader_of(upstream)
+        workflows = workflow_reader(upstream)
         await workflows.read(access(), True)
         upstream.workflow = labelled()
         await asyncio.sleep(8)
