@@ -70,9 +70,13 @@ class CreatedHold:
         leaver = self._leaver(
             exchange, created.job, by_secret=created.by_secret, workflow_id=created.workflow_id
         )
+        last_seen = _last_seen(exchange, created.job)
+        if holding.seconds <= 0:
+            self._following.follow(leaver, last_seen)
+            return self._response(exchange, created, holding, place, None)
         with self._following.attend(leaver) as attendance:
-            attendance.last_seen = _last_seen(exchange, created.job)
-            held = await self._held(exchange, created, holding) if holding.seconds > 0 else None
+            attendance.last_seen = last_seen
+            held = await self._held(exchange, created, holding)
             if isinstance(held, (Response, Refused)):
                 attendance.last_seen = None
         return self._response(exchange, created, holding, place, held)

@@ -167,13 +167,12 @@ class Following:
         if before is not None:
             born = min(born, before.born)
             self._give_up(before)
-        # Fields for the client's origin are for responses to it.
-        access = replace(leaver.access, origin=None, heard=Heard())
+        access = leaver.access
         loser = self._places.take(key, Owner(access.customer, access.client))
         if loser is not None:
             self._followed.pop(loser).stop()
         until = self._clock() + self._seconds
-        one = _FollowedJob(key, replace(leaver, access=access), last_seen, born, until)
+        one = _FollowedJob(key, leaver, last_seen, born, until)
         self._followed[key] = one
         loop = asyncio.get_running_loop()
         one.timer = loop.call_later(self._return_seconds, self._begin, one)
@@ -182,6 +181,9 @@ class Following:
         if self._results.has(one.key):
             self._forget(one)
             return
+        # Fields for the client's origin are for responses to it.
+        access = replace(one.leaver.access, origin=None, heard=Heard())
+        one.leaver = replace(one.leaver, access=access)
         one.task = self._tasks.spawn(self._follow(one), name="follow a job")
 
     async def _follow(self, one: _FollowedJob) -> None:

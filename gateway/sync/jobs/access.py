@@ -64,14 +64,18 @@ class JobAccess:
     """The key of the client in whose share of memory the job is read."""
     heard: Heard = field(default_factory=Heard, repr=False, compare=False)
     """The upstream's responses to reads for the client."""
-    batch_key: bytes = field(init=False, repr=False, compare=False)
-    """A hash, equal for accesses that differ in nothing but the job: one request can ask for the
-    jobs of all of them."""
+    _batch_key: bytes = field(default=b"", init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        same = (self.customer, self.credentials.query, self.credentials.fields, self.secret)
-        key = blake2b(repr(same).encode(), digest_size=16).digest()
-        object.__setattr__(self, "batch_key", key)
+    @property
+    def batch_key(self) -> bytes:
+        """A hash, equal for accesses that differ in nothing but the job: one request can ask for
+        the jobs of all of them."""
+        if not self._batch_key:
+            same = (self.customer, self.credentials.query, self.credentials.fields, self.secret)
+            key = blake2b(repr(same).encode(), digest_size=16).digest()
+            # Made where it is wanted: many a request ends without.
+            object.__setattr__(self, "_batch_key", key)
+        return self._batch_key
 
     @property
     def path(self) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from gateway.admission.identity.identities import Identity
@@ -15,8 +14,7 @@ _CONTEXT = b"theeye-sync-gateway kept result 1\0"
 _OF_WORKFLOW = b"theeye-sync-gateway kept workflow 1\0"
 
 
-@dataclass(frozen=True, slots=True)
-class ResultKey:
+class ResultKey(NamedTuple):
     holder: bytes
     """Whose it is, as ``holder`` has it: ``HOLDER_BYTES``."""
     customer: str

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 KEY = ResultKey(b"1" * 16, "acme", JOB_ID)
 OTHERS = [
-    replace(KEY, holder=b"2" * 16),
-    replace(KEY, customer="globex"),
-    replace(KEY, job_id="0" * 24),
+    KEY._replace(holder=b"2" * 16),
+    KEY._replace(customer="globex"),
+    KEY._replace(job_id="0" * 24),
 ]
 
 
@@ -140,7 +140,7 @@ async def test_flood_of_results_takes_no_more_than_its_bytes_and_blocks_nobody(
     async with gateway(redis_server.url, key_file, result_store_bytes=100 * 1024) as one:
         for number in range(500):
             job_id = f"{number:024x}"
-            one.keep(replace(KEY, job_id=job_id), job(id=job_id, output=["x" * 5 * 1024]))
+            one.keep(KEY._replace(job_id=job_id), job(id=job_id, output=["x" * 5 * 1024]))
             assert one._queued_bytes <= 100 * 1024 / 4
             assert one.stats().bytes <= 100 * 1024
         failures = one.stats().failures
@@ -186,7 +186,7 @@ async def test_flood_of_looks_reads_few_at_once_and_one_of_each_client(
         looks = [one.find(KEY) for _ in range(50)]
         assert await asyncio.gather(*looks) == [job()] * 50
         assert counting.most == 1
-        others = [replace(KEY, holder=b"%016d" % number) for number in range(50)]
+        others = [KEY._replace(holder=b"%016d" % number) for number in range(50)]
         assert await asyncio.gather(*map(one.find, others)) == [None] * 50
         assert counting.most == READS_AT_ONCE
         assert not len(one._turns)

@@ -238,6 +238,7 @@ async def test_request_that_fails_for_an_unforeseen_reason_is_followed_by_anothe
     upstream = Watched(dict.fromkeys(jobs, 3.0))
     token = Faulty("a", ())
     accesses = [replace(one, credentials=token) for one in of("a", jobs)]
+    assert accesses[0].batch_key == accesses[1].batch_key
     token.faults.extend([ValueError("a fault of ours")] * 3)
     ended = await waits(upstream.watcher(), accesses)
     assert [verdict for verdict, _ in ended] == [FOUND, FOUND]
