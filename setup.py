@@ -39,7 +39,7 @@ COMPILED = (
     "gateway/proxy/max_forwards.py",
     "gateway/ops/log/access_log.py",
     "gateway/ops/log/fields.py",
-    "gateway/ops/metrics.py",
+    "gateway/ops/metrics/metrics.py",
     "gateway/ops/log/notices.py",
     "gateway/ops/log/visible.py",
     "gateway/upstream/connections/write_batch.py",

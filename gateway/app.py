@@ -14,7 +14,7 @@ from gateway.assembly.sync import SyncParts
 from gateway.config.timing import USUAL, Timing
 from gateway.downstream.listener import ClientListener
 from gateway.downstream.listening.places import Places
-from gateway.ops import parts
+from gateway.ops.metrics import parts
 from gateway.proxy.cycle import cycles_on
 from gateway.proxy.forwarding import Forwarding
 from gateway.proxy.pipeline import Observer, Pipeline

@@ -43,12 +43,13 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("sync",),
     ("sync.cancellation",),
     ("sync.tethers",),
-    ("ops.log",),
-    ("ops",),
+    ("ops.log", "ops.metrics"),
+    ("ops.operators",),
     ("proxy",),
     ("assembly",),
     ("app",),
     ("server",),
+    ("server.workers",),
     ("demo",),
     ("cli",),
     ("__main__",),
@@ -71,10 +72,11 @@ WITHOUT_TESTS_OF_THEIR_OWN = {
     },
     "gateway/proxy/checks.py": "joins parts; tests/e2e/test_identity.py and test_limits.py hold it",
     "gateway/proxy/refusals.py": "tests/e2e/test_attacks.py and test_limits.py read the responses",
+    "gateway/ops/metrics/rows.py": "a table; tests/test_tables.py and test_metrics.py hold it",
     "gateway/server/signals.py": "test_server.py, test_parent.py and test_worker.py send signals",
     **{
         f"gateway/config/{name}.py": "types and defaults; tests/cli/test_rendering.py holds them"
-        for name in ("limits", "sections", "timing", "values")
+        for name in ("limits", "sections", "sync", "timing", "values")
     },
     "gateway/downstream/connection_state.py": "tests/downstream/test_connection_states.py",
     "gateway/downstream/terms.py": "says what others are; tests/downstream/test_connection.py",

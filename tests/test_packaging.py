@@ -16,7 +16,7 @@ import yaml
 from gateway import __version__, build
 from gateway.cli.sources import load
 from gateway.config import Config
-from gateway.ops.health import GRACE_SECONDS
+from gateway.ops.operators.health import GRACE_SECONDS
 
 ROOT = Path(__file__).parent.parent
 LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock")

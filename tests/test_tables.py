@@ -9,8 +9,8 @@ import pytest
 
 from gateway.cli.tree import settings
 from gateway.errors import INVALID_JOB_ID, TIME_UP
-from gateway.ops.families import METRICS
 from gateway.ops.log.fields import FIELDS
+from gateway.ops.metrics.rows import METRICS
 from gateway.sync.results.formats import FORMATS
 from gateway.wording import shown
 from tests.test_errors import all_errors

@@ -13,7 +13,7 @@ from gateway.admission.limits.holds import Holds
 from gateway.admission.limits.memory_budgets import MemoryBudgets
 from gateway.admission.limits.rules import Rules
 from gateway.downstream.listening.seat import CONNECTIONS
-from gateway.ops.parts import LimitStats
+from gateway.ops.metrics.parts import LimitStats
 from gateway.proxy.checks import Checks
 from gateway.proxy.limits import Limits
 from gateway.proxy.refusals import SHARE

@@ -8,13 +8,13 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from gateway import __version__
-from gateway.ops import parts
-from gateway.ops.admin import ProcessVitals
-from gateway.ops.health import Health
 from gateway.ops.log.access_log import AccessLog
 from gateway.ops.log.notices import LimitNotices
 from gateway.ops.log.upstream_watch import UpstreamWatch
-from gateway.ops.metrics import Metrics
+from gateway.ops.metrics import parts
+from gateway.ops.metrics.metrics import Metrics
+from gateway.ops.operators.admin import ProcessVitals
+from gateway.ops.operators.health import Health
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

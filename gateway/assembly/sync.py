@@ -6,7 +6,7 @@ import random
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gateway.ops import parts
+from gateway.ops.metrics import parts
 from gateway.redis import client as redis_client
 from gateway.sync.cancellation.canceller import Canceller
 from gateway.sync.cancellation.deletion import ResultDeletion

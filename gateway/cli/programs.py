@@ -19,7 +19,7 @@ def _serve(config: Config, settings_file: Path | None) -> int:
 
 
 def _serve_with_workers(config: Config, settings_file: Path | None) -> int:
-    from gateway.server.parent import serve  # noqa: PLC0415
+    from gateway.server.workers.parent import serve  # noqa: PLC0415
 
     return serve(config, settings_file)
 

@@ -13,9 +13,9 @@ from gateway.config.sections import (
     ListenConfig,
     LogConfig,
     RedisConfig,
-    SyncConfig,
     UpstreamConfig,
 )
+from gateway.config.sync import SyncConfig
 from gateway.config.values import MAX_COUNT, Section
 
 __all__ = [

@@ -14,7 +14,7 @@ from gateway.downstream.listening.acceptor import Acceptor
 from gateway.downstream.listening.sockets import bound, url_of
 from gateway.downstream.listening.tls import CLOSE_SECONDS as TLS_CLOSE_SECONDS
 from gateway.downstream.listening.tls import Certificate, UnusableCertificate
-from gateway.ops.admin import admin_listening
+from gateway.ops.operators.admin import admin_listening
 from gateway.server.runtime import (
     log_to_stderr,
     run,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from gateway.config import Config
-    from gateway.ops.admin import Vitals
+    from gateway.ops.operators.admin import Vitals
     from gateway.proxy.pipeline import Observer
 
 _log = logging.getLogger("gateway")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from prometheus_client import REGISTRY
 
-from gateway.ops.families import METRICS
+from gateway.ops.metrics.rows import METRICS
 
 WORDS = frozenset(
     {

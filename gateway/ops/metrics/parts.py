@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway.ops.families import labelled, single
+from gateway.ops.metrics.families import labelled, single
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from gateway.config import AdminConfig
-    from gateway.ops.health import Health, Readiness
-    from gateway.ops.metrics import Metrics
+    from gateway.ops.metrics.metrics import Metrics
+    from gateway.ops.operators.health import Health, Readiness
 
 _INDEX = """\
 /live     200 while the process runs, and all its workers do

@@ -1,22 +1,8 @@
-"""Every metric of the gateway's own: one table, by which they are made, and documented."""
+"""Every metric of the gateway's own, as the pages have them and the documents tell them."""
 
 from __future__ import annotations
 
-from itertools import accumulate
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar, cast
-
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.utils import floatToGoString
-
-from gateway.durations import Durations
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from prometheus_client.metrics_core import Metric
-
-Labels = TypeVar("Labels", bound=tuple[str, ...])
-Value = float | Durations
+from typing import Literal, NamedTuple
 
 
 class Row(NamedTuple):
@@ -218,36 +204,3 @@ METRICS: tuple[Row, ...] = (
         "Worker processes that ended without having been told to; only with several.",
     ),
 )
-_ROWS = {row.name: row for row in METRICS}
-
-
-def single(name: str, value: Value) -> Metric:
-    """The metric of a row without labels."""
-    return labelled(name, {(): value})
-
-
-def labelled(name: str, values: Mapping[Labels, Value]) -> Metric:
-    """The metric of a row, with a value for each combination of labels; durations where it is a
-    histogram.
-
-    Raises:
-        KeyError: there is no such row.
-    """
-    _, kind, labels, meaning = _ROWS[name]
-    if kind == "histogram":
-        histogram = HistogramMetricFamily(name, meaning, labels=labels)
-        for combination, value in values.items():
-            durations = cast("Durations", value)
-            histogram.add_metric(combination, _buckets(durations), durations.sum)
-        return histogram
-    family: CounterMetricFamily | GaugeMetricFamily
-    make = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
-    family = make(name, meaning, labels=labels)
-    for combination, value in values.items():
-        family.add_metric(combination, cast("float", value))
-    return family
-
-
-def _buckets(durations: Durations) -> list[tuple[str, float]]:
-    names = [*map(floatToGoString, durations.bounds), "+Inf"]
-    return list(zip(names, accumulate(durations.counts), strict=True))

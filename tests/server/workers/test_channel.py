@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.config import Config, ListenConfig
-from gateway.server.channel import Asking, Channel, Message, Order, Question, Start, WorkerReply
+from gateway.server.workers.channel import (
+    Asking,
+    Channel,
+    Message,
+    Order,
+    Question,
+    Start,
+    WorkerReply,
+)
 from gateway.tasks import Tasks
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from gateway.downstream.listening.sockets import bound, url_of
-from gateway.ops.health import Readiness
-from gateway.server.channel import Channel, Message, Order, Question, Start, WorkerReply
-from gateway.server.worker import DRAIN_SECONDS, LAST_SECONDS, OUTLIVE_SECONDS, Worker
+from gateway.ops.operators.health import Readiness
+from gateway.server.workers.channel import Channel, Message, Order, Question, Start, WorkerReply
+from gateway.server.workers.worker import DRAIN_SECONDS, LAST_SECONDS, OUTLIVE_SECONDS, Worker
 from gateway.tasks import Tasks
 from tests.support.harness import connected, once, settings
 from tests.support.virtual_time import now
@@ -57,7 +57,7 @@ async def worker(config: Config, *, is_told_to_start: bool = True) -> AsyncItera
     [sock] = await bound("127.0.0.1", 0)
     with sock, theirs:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway.server.worker", str(theirs.fileno())),
+            *(sys.executable, "-m", "gateway.server.workers.worker", str(theirs.fileno())),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             pass_fds=[theirs.fileno(), sock.fileno()],

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from gateway.ops.health import PROBE_SECONDS, Readiness
-from gateway.server.channel import Order, Question, WorkerReply
-from gateway.server.supervisor import Supervisor
-from gateway.server.vitals import ANSWER_SECONDS, WorkersVitals
+from gateway.ops.operators.health import PROBE_SECONDS, Readiness
+from gateway.server.workers.channel import Order, Question, WorkerReply
+from gateway.server.workers.supervisor import Supervisor
+from gateway.server.workers.vitals import ANSWER_SECONDS, WorkersVitals
 from tests.support.virtual_time import now
 from tests.test_app import numbers
 

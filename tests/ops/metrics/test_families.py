@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.durations import Durations
-from gateway.ops.families import METRICS, labelled, single
+from gateway.ops.metrics.families import labelled, single
+from gateway.ops.metrics.rows import METRICS
 
 
 def test_histogram_is_told_with_sums_of_all_below() -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from gateway.ops.families import METRICS
-from gateway.ops.parts import of_upstream, of_waits
+from gateway.ops.metrics.parts import of_upstream, of_waits
+from gateway.ops.metrics.rows import METRICS
 from gateway.sync.watch.watcher import WatcherStats
 from gateway.upstream import UpstreamStats
 from gateway.upstream.connections.pool import PoolStats

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from gateway.downstream.listening.sockets import bound
-from gateway.server.channel import Order, Question
-from gateway.server.parent import Process, serve, usable_processors
+from gateway.server.workers.channel import Order, Question
+from gateway.server.workers.parent import Process, serve, usable_processors
 from tests.support.harness import process_before, settings
 from tests.support.processes import workers_of
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_one_for_each_processor_that_may_be_used() -> None:

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.ops.admin import ProcessVitals, admin_app
-from gateway.ops.health import Health
-from gateway.ops.metrics import Metrics
-from gateway.ops.parts import of_waits
+from gateway.ops.metrics.metrics import Metrics
+from gateway.ops.metrics.parts import of_waits
+from gateway.ops.operators.admin import ProcessVitals, admin_app
+from gateway.ops.operators.health import Health
 from gateway.sync.watch.watcher import WatcherStats
 from gateway.upstream.signs import Signs, Trouble
 

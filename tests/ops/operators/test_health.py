@@ -5,7 +5,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from gateway.ops.health import FRESH_SECONDS, GRACE_SECONDS, PROBE_SECONDS, Health, Readiness
+from gateway.ops.operators.health import (
+    FRESH_SECONDS,
+    GRACE_SECONDS,
+    PROBE_SECONDS,
+    Health,
+    Readiness,
+)
 from gateway.upstream.signs import Signs, Trouble
 
 

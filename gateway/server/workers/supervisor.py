@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol, Self
 
 from gateway.backoff import Backoff
-from gateway.server.channel import Order, Question
+from gateway.server.workers.channel import Order, Question
 from gateway.tasks import Tasks
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from gateway import build
 from gateway.durations import ANSWER_SECONDS, HELD_SECONDS, Durations
-from gateway.ops.families import labelled, single
+from gateway.ops.metrics.families import labelled, single
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.ops.families import single
-from gateway.ops.health import PROBE_SECONDS, Readiness
-from gateway.ops.merge import Totals
-from gateway.server.channel import Question
+from gateway.ops.metrics.families import single
+from gateway.ops.metrics.merge import Totals
+from gateway.ops.operators.health import PROBE_SECONDS, Readiness
+from gateway.server.workers.channel import Question
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from prometheus_client.metrics_core import Metric
 
-    from gateway.server.channel import WorkerReply
-    from gateway.server.supervisor import Supervisor
+    from gateway.server.workers.channel import WorkerReply
+    from gateway.server.workers.supervisor import Supervisor
 
 ANSWER_SECONDS = 1.0
 """What a worker gets to answer in, without the time that a probe of the upstream may take."""

@@ -1,4 +1,4 @@
-"""One of several processes that share the client port, ``python -m gateway.server.worker FD``."""
+"""One of several processes that share the client port; the supervisor runs it as a module."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ import msgspec
 from gateway import descriptors
 from gateway.admission.identity.key_files import UnusableKey
 from gateway.downstream.listening.tls import UnusableCertificate
-from gateway.ops.merge import EXCHANGED
-from gateway.server.channel import Channel, Message, Order, Question, Start, WorkerReply
+from gateway.ops.metrics.merge import EXCHANGED
 from gateway.server.runtime import (
     log_to_stderr,
     run,
@@ -26,12 +25,13 @@ from gateway.server.runtime import (
 )
 from gateway.server.server import Server
 from gateway.server.signals import on_end, on_reload
+from gateway.server.workers.channel import Channel, Message, Order, Question, Start, WorkerReply
 from gateway.tasks import Tasks, first_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.ops.admin import Vitals
+    from gateway.ops.operators.admin import Vitals
 
 _log = logging.getLogger("gateway")
 OUTLIVE_SECONDS = 5.0

@@ -7,9 +7,8 @@ from gateway import build
 from gateway.admission.limits.redis_budgets import RedisStats
 from gateway.downstream.exchange import Kind
 from gateway.durations import ANSWER_SECONDS, Durations
-from gateway.ops.families import METRICS
-from gateway.ops.metrics import Metrics
-from gateway.ops.parts import (
+from gateway.ops.metrics.metrics import Metrics
+from gateway.ops.metrics.parts import (
     LimitStats,
     of_access_log,
     of_cancellations,
@@ -20,6 +19,7 @@ from gateway.ops.parts import (
     of_upstream,
     of_waits,
 )
+from gateway.ops.metrics.rows import METRICS
 from gateway.sync.cancellation.canceller import CancelReason, CancelVerdict
 from gateway.sync.idempotency.creations import KeyStats
 from gateway.sync.kept.memory_results import StoreStats
@@ -222,7 +222,7 @@ def test_metrics_of_two_gateways_in_one_process_are_apart() -> None:
 
 
 OF_THE_SUPERVISOR = {"gateway_workers", "gateway_workers_replaced_total"}
-"""``tests/server/test_vitals.py`` holds these."""
+"""``tests/server/workers/test_vitals.py`` holds these."""
 
 
 def test_every_metric_of_the_table_is_on_the_page_with_its_labels() -> None:

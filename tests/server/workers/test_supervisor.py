@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from gateway.server.channel import Order, Question
-from gateway.server.supervisor import (
+from gateway.server.workers.channel import Order, Question
+from gateway.server.workers.supervisor import (
     FIRST_GAP_SECONDS,
     LONGEST_GAP_SECONDS,
     START_SECONDS,

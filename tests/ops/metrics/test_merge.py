@@ -15,9 +15,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from gateway.durations import ANSWER_SECONDS, Durations
-from gateway.ops.merge import EXCHANGED, Totals
-from gateway.ops.metrics import Metrics
-from gateway.ops.parts import of_access_log, of_upstream, of_waits
+from gateway.ops.metrics.merge import EXCHANGED, Totals
+from gateway.ops.metrics.metrics import Metrics
+from gateway.ops.metrics.parts import of_access_log, of_upstream, of_waits
 from gateway.sync.watch.state import WaitVerdict
 from gateway.sync.watch.watcher import WatcherStats
 from gateway.upstream import UpstreamStats

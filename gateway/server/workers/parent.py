@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.downstream.listening.sockets import bound, url_of
-from gateway.ops.admin import admin_listening
+from gateway.ops.operators.admin import admin_listening
 from gateway.server import runtime, server
-from gateway.server.channel import Asking, Channel, Message, Order, Question, Start
 from gateway.server.signals import on_end, on_reload
 from gateway.server.start_line import start_line
-from gateway.server.supervisor import Supervisor
-from gateway.server.vitals import WorkersVitals
+from gateway.server.workers.channel import Asking, Channel, Message, Order, Question, Start
+from gateway.server.workers.supervisor import Supervisor
+from gateway.server.workers.vitals import WorkersVitals
 from gateway.sync.keys.stores import NOT_SHARED, is_unshared
 from gateway.tasks import Tasks, first_of
 
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.config import Config, ListenConfig
-    from gateway.server.channel import WorkerReply
-    from gateway.server.supervisor import WorkerProcess
+    from gateway.server.workers.channel import WorkerReply
+    from gateway.server.workers.supervisor import WorkerProcess
 
 _log = logging.getLogger("gateway")
 END_SECONDS = 5.0
@@ -203,7 +203,7 @@ class Process:
             try:
                 process = await asyncio.create_subprocess_exec(
                     # It runs this package, not one that lies in the working directory.
-                    *(python, "-P", "-m", "gateway.server.worker", str(theirs.fileno())),
+                    *(python, "-P", "-m", "gateway.server.workers.worker", str(theirs.fileno())),
                     stdin=asyncio.subprocess.DEVNULL,
                     env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
                     pass_fds=[theirs.fileno(), *descriptors],

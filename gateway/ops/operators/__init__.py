@@ -1,0 +1,1 @@
+"""The listener of operators, and what it tells them."""
