@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("backoff", "config", "durations"),
     ("alarm", "tasks"),
     ("descriptors", "redis"),
-    ("protocols.http", "protocols.negotiation"),
+    ("protocols.http", "protocols.negotiation", "protocols.tracing"),
     ("protocols.theeye",),
     ("wording",),
     ("admission",),

@@ -1,0 +1,1 @@
+"""What concerns distributed traces: the fields that carry them from process to process. Pure."""
