@@ -10,7 +10,7 @@ from tests.support.client import client
 
 def exchange(method: str = "GET", target: str = "/acme/job", **known: Any) -> Exchange:
     """An exchange that took a quarter of a second, and what else is known of it."""
-    talk = client(method, target)
+    talk = client(method, target, known.pop("fields", ()))
     talk.bytes_received, talk.bytes_sent = known.pop("bytes_in", 0), known.pop("bytes_out", 0)
     record = Exchange(
         talk,

@@ -9,8 +9,16 @@ from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
 from gateway.downstream.exchange import Exchange
-from gateway.ops.log.visible import shown, shown_address, shown_name, shown_word
+from gateway.ops.log.visible import (
+    shown,
+    shown_address,
+    shown_agent,
+    shown_name,
+    shown_word,
+)
+from gateway.protocols.http.fields import first, has, values
 from gateway.protocols.theeye.redaction import SHOWN_CHARACTERS
+from gateway.protocols.tracing.trace_context import trace_parent
 
 
 class LogField(NamedTuple):
@@ -57,14 +65,29 @@ def _user(exchange: Exchange) -> str:
     return shown_name(identity.user) if identity.is_verified else ""
 
 
+def _trace_id(exchange: Exchange) -> str:
+    client = exchange.client
+    if not has(client.names, b"traceparent"):
+        return ""
+    parent = trace_parent(values(client.fields, b"traceparent"))
+    return "" if parent is None else parent.trace_id
+
+
+def _user_agent(exchange: Exchange) -> str:
+    client = exchange.client
+    said = first(client.fields, client.names, b"user-agent")
+    return "" if said is None else shown_agent(said)
+
+
 FIELDS: Final[tuple[LogField, ...]] = (
-    LogField("time", "text", "when it ended: RFC 3339, UTC", lambda _: ""),
+    LogField("time", "text", "when the request ended: RFC 3339, UTC", lambda _: ""),
     LogField(
         "request_id",
         "text",
         "`X-Request-Id`, as the orchestrator is told it too",
         lambda exchange: shown_word(exchange.request_id),
     ),
+    LogField("trace_id", "text", "the trace that a valid `traceparent` names", _trace_id),
     LogField(
         "kind",
         "text",
@@ -160,6 +183,12 @@ FIELDS: Final[tuple[LogField, ...]] = (
         "text",
         "the client's address; behind a trusted proxy the one that the proxy tells",
         lambda exchange: shown_address(exchange.address),
+    ),
+    LogField(
+        "user_agent",
+        "text",
+        "what the client says it is, secrets masked, up to 256 characters",
+        _user_agent,
     ),
 )
 """In the order of a line. The time comes first, and no request knows it: the log itself does."""

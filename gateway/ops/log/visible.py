@@ -10,6 +10,9 @@ from urllib.parse import quote
 from gateway.protocols.theeye.redaction import redact
 
 WORD_CHARACTERS: Final = 128
+AGENT_CHARACTERS: Final = 256
+_KEPT_BYTES: Final = 512
+"""A longer text is not remembered."""
 _ADDRESS = re.compile(r"[0-9A-Fa-f.:]{0,45}")
 _UNSAFE = re.compile(r'[^!-~]|["\\]')
 
@@ -49,3 +52,16 @@ def _percent_encoded(match: re.Match[str]) -> str:
 def shown_name(name: str) -> str:
     """A user's or an organization's name."""
     return shown(name)
+
+
+def shown_agent(said: bytes) -> str:
+    """A client's own name and version, as ``User-Agent`` has it (RFC 9110, 10.1.5)."""
+    # Most requests are of a few programs.
+    return _agent(said) if len(said) > _KEPT_BYTES else _kept_agent(said)
+
+
+def _agent(said: bytes) -> str:
+    return shown(said.decode("utf-8", "surrogateescape"), AGENT_CHARACTERS)
+
+
+_kept_agent: Final = lru_cache(maxsize=1024)(_agent)

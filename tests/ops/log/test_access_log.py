@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJvcmciOiJhY21lIn0.c2lnbmF0dXJl"
 JOB = "64ac6478646bb71ee82e3a72"
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01".encode()
 Form = Literal["json", "text"]
 
 
@@ -47,6 +49,7 @@ def held() -> Exchange:
         bytes_in=2,
         bytes_out=1653,
         job_id=JOB,
+        fields=[(b"User-Agent", b"curl/8.14.1"), (b"traceparent", TRACEPARENT)],
     )
 
 
@@ -56,6 +59,7 @@ def test_log_tells_all_of_a_request_in_one_json_line() -> None:
     assert json.loads(line) == {
         "time": "2023-11-14T22:13:20.250Z",
         "request_id": "r1",
+        "trace_id": TRACE,
         "kind": "result",
         "method": "POST",
         "target": f"/job/{JOB}/result?access_token=***&counter=1",
@@ -74,6 +78,7 @@ def test_log_tells_all_of_a_request_in_one_json_line() -> None:
         "organization": "",
         "user": "",
         "client": "192.0.2.7",
+        "user_agent": "curl/8.14.1",
     }
 
 
@@ -120,9 +125,11 @@ def test_log_times_are_rfc_3339_whichever_way_the_clock_goes() -> None:
 
 @given(text=st.text(max_size=300), form=st.sampled_from(["json", "text"]))
 def test_log_writes_one_sound_line_whatever_the_client_sent(text: str, form: Form) -> None:
-    line = logged(
-        exchange(text, text, request_id=text, address=text, job_id=text, status=400), form
+    fields = [(name, text.encode("utf-8")) for name in (b"User-Agent", b"traceparent")]
+    observed = exchange(
+        text, text, request_id=text, address=text, job_id=text, fields=fields, status=400
     )
+    line = logged(observed, form)
     assert line.endswith("\n")
     assert line.isascii()
     assert line[:-1].isprintable()
@@ -130,7 +137,7 @@ def test_log_writes_one_sound_line_whatever_the_client_sent(text: str, form: For
         assert json.loads(line)["status"] == 400
     else:
         pairs = line.split()
-        assert [pair.split("=")[0] for pair in pairs][4:6] == ["target", "status"]
+        assert [pair.split("=")[0] for pair in pairs][5:7] == ["target", "status"]
         assert len(pairs) == len(FIELDS)
 
 
@@ -143,7 +150,15 @@ def test_log_line_fits_one_atomic_write_whatever_the_client_sent() -> None:
     long = '"\x00é' * 20_000
     identity = named(long, is_verified=True)
     line = logged(
-        exchange(long, long, request_id=long, address=long, job_id=long, identity=identity)
+        exchange(
+            long,
+            long,
+            request_id=long,
+            address=long,
+            job_id=long,
+            identity=identity,
+            fields=[(b"User-Agent", long.encode())],
+        )
     )
     assert len(line) <= PIECE_BYTES
 
@@ -151,6 +166,20 @@ def test_log_line_fits_one_atomic_write_whatever_the_client_sent() -> None:
 @pytest.mark.parametrize("place", ["method", "target", "request_id", "address", "job_id"])
 def test_log_hides_a_token_in_whatever_field_it_stands(place: str) -> None:
     assert "c2lnbmF0dXJl" not in logged(exchange(**{place: TOKEN}))
+
+
+@pytest.mark.parametrize("said", [TOKEN, f"tool/1 Bearer {TOKEN}", f"tool?access_token={TOKEN}"])
+def test_log_hides_a_token_in_the_name_of_a_program(said: str) -> None:
+    assert "c2lnbmF0dXJl" not in logged(exchange(fields=[(b"User-Agent", said.encode())]))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [[], [TRACEPARENT, TRACEPARENT], [TRACEPARENT.upper()], [b"\x00"], [b"00-" + b"0" * 32]],
+)
+def test_log_names_no_trace_where_none_is_named_rightly(lines: list[bytes]) -> None:
+    line = logged(exchange(fields=[(b"traceparent", line) for line in lines]))
+    assert json.loads(line)["trace_id"] == ""
 
 
 @pytest.fixture

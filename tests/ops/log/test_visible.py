@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.ops.log.visible import WORD_CHARACTERS, shown, shown_address, shown_name, shown_word
+from gateway.ops.log.visible import (
+    AGENT_CHARACTERS,
+    WORD_CHARACTERS,
+    shown,
+    shown_address,
+    shown_agent,
+    shown_name,
+    shown_word,
+)
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJvcmciOiJhY21lIn0.c2lnbmF0dXJl"
 
@@ -29,3 +37,18 @@ def test_addresses_and_names_stay_as_they_are() -> None:
     assert shown_name("jane@acme.example") == "jane@acme.example"
     for word in ("r1GET", "a-b", ""):
         assert shown_word(word) == word
+
+
+@given(said=st.binary(max_size=2000))
+def test_all_that_is_shown_of_a_program_is_visible_ascii_of_bounded_length(said: bytes) -> None:
+    agent = shown_agent(said)
+    assert len(agent) <= AGENT_CHARACTERS
+    assert agent.isascii()
+    assert agent.isprintable()
+    assert not set(agent) & set(' "\\')
+
+
+def test_programs_are_shown_as_they_name_themselves() -> None:
+    assert shown_agent(b"curl/8.14.1") == "curl/8.14.1"
+    assert shown_agent(b"Mozilla/5.0 (X11)") == "Mozilla/5.0%20(X11)"
+    assert shown_agent(b"caf\xe9") == "caf%E9"
