@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.processes import Process, free_port, running
 from gateway.config import AdminConfig, Config, ListenConfig, LogConfig, UpstreamConfig
+from gateway.config.effective import Effective
 from gateway.demo.orchestrator import Orchestrator
 from gateway.demo.tasks import Task
 from gateway.server.runtime import run, spare_the_collector
@@ -77,7 +78,7 @@ async def gateway(port: int, upstream: str, interval: float) -> None:
         admin=AdminConfig(port=0),
         log=LogConfig(access=False),
     )
-    async with Server(config):
+    async with Server(Effective(config)):
         sys.setswitchinterval(interval)
         await _until_terminated()
 

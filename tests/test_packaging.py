@@ -171,13 +171,13 @@ def environ() -> dict[str, str]:
 def test_sidecar_has_drained_before_the_orchestrator_leaves_and_the_pod_is_killed() -> None:
     before = re.search(r"sleep\((\d+)\)", sidecar()["lifecycle"]["preStop"]["exec"]["command"][-1])
     assert before is not None
-    gone = int(before[1]) + load(None, environ()).listen.drain_seconds
+    gone = int(before[1]) + load(None, environ()).config.listen.drain_seconds
     orchestrator_stays = pod()["containers/0/lifecycle"]["preStop"]["sleep"]["seconds"]
     assert gone < orchestrator_stays < pod()["terminationGracePeriodSeconds"]
 
 
 def test_sidecar_is_probed_where_it_answers() -> None:
-    container, config = sidecar(), load(None, environ())
+    container, config = sidecar(), load(None, environ()).config
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert ports == {"sync": config.listen.port, "sync-admin": config.admin.port}
     assert config.admin.host == "0.0.0.0"

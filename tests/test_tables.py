@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.tree import settings
+from gateway.config.tree import settings
 from gateway.errors import INVALID_JOB_ID, TIME_UP
 from gateway.ops.log.fields import FIELDS
 from gateway.ops.metrics.rows import METRICS

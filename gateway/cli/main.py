@@ -13,14 +13,15 @@ from gateway.admission.identity.token import token_hash
 from gateway.cli.advice import advice
 from gateway.cli.programs import PROGRAMS, Programs
 from gateway.cli.rendering import reference, to_toml
-from gateway.cli.sources import Given, SettingsError, load
+from gateway.cli.sources import Given, load
 from gateway.cli.token_input import NoToken, read_token
+from gateway.config.effective import SettingsError
 from gateway.sync.kept.seal import new_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gateway.config import Config
+    from gateway.config.effective import Effective
 
 PROGRAM = "theeye-sync-gateway"
 _ABOUT = """\
@@ -88,19 +89,19 @@ def _serve(options: argparse.Namespace, programs: Programs) -> int:
         given.append(Given("listen.port", "--listen", port))
     if options.workers is not None:
         given.append(Given("listen.workers", "--workers", options.workers))
-    config = _settings(options.config, given)
-    if config is None:
+    settings = _settings(options.config, given)
+    if settings is None:
         return 1
-    serve = programs.serve if config.listen.workers == 1 else programs.serve_with_workers
-    return serve(config, options.config)
+    is_single = settings.config.listen.workers == 1
+    return (programs.serve if is_single else programs.serve_with_workers)(settings)
 
 
 def _check(options: argparse.Namespace) -> int:
-    config = _settings(options.config)
-    if config is None:
+    settings = _settings(options.config)
+    if settings is None:
         return 1
-    print(to_toml(config), end="")
-    for warning in advice(config, descriptors.most()):
+    print(to_toml(settings.config), end="")
+    for warning in advice(settings.config, descriptors.most()):
         print(f"{PROGRAM}: warning: {warning}", file=sys.stderr)
     return 0
 
@@ -115,7 +116,7 @@ def _hash_token() -> int:
     return 0
 
 
-def _settings(path: Path | None, arguments: Sequence[Given] = ()) -> Config | None:
+def _settings(path: Path | None, arguments: Sequence[Given] = ()) -> Effective | None:
     try:
         return load(path, os.environ, arguments)
     except SettingsError as error:

@@ -7,21 +7,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-    from gateway.config import Config
+    from gateway.config.effective import Effective
 
 
-def _serve(config: Config, settings_file: Path | None) -> int:
+def _serve(settings: Effective) -> int:
     from gateway.server.server import serve  # noqa: PLC0415
 
-    return serve(config, settings_file)
+    return serve(settings)
 
 
-def _serve_with_workers(config: Config, settings_file: Path | None) -> int:
+def _serve_with_workers(settings: Effective) -> int:
     from gateway.server.workers.parent import serve  # noqa: PLC0415
 
-    return serve(config, settings_file)
+    return serve(settings)
 
 
 def _demo(listen: tuple[str, int] | None, check: bool) -> int:
@@ -34,9 +33,9 @@ def _demo(listen: tuple[str, int] | None, check: bool) -> int:
 class Programs:
     """Each runs until it is told to end, and returns the process's exit status."""
 
-    serve: Callable[[Config, Path | None], int] = _serve
-    """The gateway as one process, with the file that its settings come from."""
-    serve_with_workers: Callable[[Config, Path | None], int] = _serve_with_workers
+    serve: Callable[[Effective], int] = _serve
+    """The gateway as one process."""
+    serve_with_workers: Callable[[Effective], int] = _serve_with_workers
     demo: Callable[[tuple[str, int] | None, bool], int] = _demo
     """The demonstration: where it listens, and whether it only makes its calls."""
 

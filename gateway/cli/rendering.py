@@ -9,15 +9,15 @@ from inspect import cleandoc, getsource
 from typing import TYPE_CHECKING
 
 from gateway import wording
-from gateway.cli.tree import settings
 from gateway.config import Config
+from gateway.config.tree import settings
 from gateway.protocols.theeye.redaction import MASK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gateway.cli.tree import Setting
     from gateway.config import Section
+    from gateway.config.tree import Setting
 
 _HEAD = """\
 # Every setting with its default. Copy what you change; the rest may be left out.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -16,26 +17,19 @@ from msgspec import inspect, structs
 
 from gateway import wording
 from gateway.cli.rendering import shown
-from gateway.cli.tree import PREFIX, RENAMED, settings, variable
 from gateway.cli.validation import Contradiction, contradictions
 from gateway.config import Config, Section
+from gateway.config.effective import Effective, SettingsError
+from gateway.config.tree import PREFIX, RENAMED, settings, variable
 from gateway.wording import meant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from gateway.cli.tree import Setting
+    from gateway.config.tree import Setting
 
 S = TypeVar("S", bound=Section)
-
-
-class SettingsError(Exception):
-    """The settings cannot be used; ``problems`` has one sentence for each reason."""
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = list(problems)
-        super().__init__("; ".join(self.problems))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +43,9 @@ class Given:
     """It comes from a place that knows only text, so ``"30"`` may be a number."""
 
 
-def load(path: Path | None, environ: Mapping[str, str], arguments: Sequence[Given] = ()) -> Config:
+def load(
+    path: Path | None, environ: Mapping[str, str], arguments: Sequence[Given] = ()
+) -> Effective:
     """The settings in force; ``arguments`` are those of the command line, which win.
 
     Raises:
@@ -76,7 +72,7 @@ def load(path: Path | None, environ: Mapping[str, str], arguments: Sequence[Give
             problems.append(_located(where, contradiction))
     if problems:
         raise SettingsError(problems)
-    return config
+    return Effective(config, origins, path, partial(load, path, environ, arguments))
 
 
 def _from_file(

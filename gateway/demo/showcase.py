@@ -14,6 +14,7 @@ from aiohttp import ClientSession, ClientTimeout
 
 from gateway import descriptors
 from gateway.config import AdminConfig, Config, ListenConfig, LogConfig, UpstreamConfig
+from gateway.config.effective import Effective
 from gateway.demo.orchestrator import JOBS_AT_ONCE, Orchestrator
 from gateway.server.runtime import run
 from gateway.server.server import Server
@@ -163,7 +164,7 @@ class Demonstration:
                 admin=AdminConfig(port=0),
                 log=LogConfig(access=False),
             )
-            self.server = await stack.enter_async_context(Server(config))
+            self.server = await stack.enter_async_context(Server(Effective(config)))
             self._stack = stack.pop_all()
         return self
 

@@ -29,11 +29,10 @@ from gateway.tasks import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
     from socket import socket
     from typing import Self
 
-    from gateway.config import Config
+    from gateway.config.effective import Effective
     from gateway.ops.operators.admin import Vitals
     from gateway.proxy.pipeline import Observer
 
@@ -47,15 +46,15 @@ CLOSE_SECONDS = 0.5
 """What requests still running after the drain get to notice that they are cancelled."""
 
 
-def serve(config: Config, settings_file: Path | None = None) -> int:
-    """Run until SIGTERM or SIGINT; the process's exit status. The file is only spoken of."""
-    log_to_stderr(config.log)
-    take_descriptors(config)
+def serve(settings: Effective) -> int:
+    """Run until SIGTERM or SIGINT; the process's exit status."""
+    log_to_stderr(settings.config.log)
+    take_descriptors(settings.config)
     spare_the_collector()
     spare_the_allocator()
     share_the_interpreter()
     try:
-        run(_until_signalled(config, settings_file))
+        run(_until_signalled(settings))
     except (OSError, UnusableCertificate) as failure:
         _log.error("cannot listen: %s", failure)
         return 1
@@ -65,13 +64,14 @@ def serve(config: Config, settings_file: Path | None = None) -> int:
     return 0
 
 
-async def _until_signalled(config: Config, settings_file: Path | None) -> None:
+async def _until_signalled(settings: Effective) -> None:
+    config = settings.config
     signalled: asyncio.Queue[int] = asyncio.Queue()
     on_end(signalled.put_nowait)
-    async with Server(config) as server:
+    async with Server(settings) as server:
         on_reload(server.reload)
         line = start_line(
-            config, settings_file, workers=1, url=server.url, admin_url=server.admin_url
+            config, settings.file, workers=1, url=server.url, admin_url=server.admin_url
         )
         _log.info("%s", line)
         await signalled.get()
@@ -90,12 +90,12 @@ class Server:
 
     def __init__(
         self,
-        config: Config,
+        settings: Effective,
         sockets: Sequence[socket] | None = None,
         observers: Sequence[Observer] = (),
         timing: Timing = USUAL,
     ) -> None:
-        self._config = config
+        self._config = config = settings.config
         self._observers = observers
         self._timing = timing
         self._sockets = sockets

@@ -13,8 +13,9 @@ from gateway.admission.identity.token import presented, token_hash
 from gateway.cli.main import main
 from gateway.cli.programs import Programs
 from gateway.cli.rendering import reference
-from gateway.cli.tree import PREFIX
 from gateway.config import Config, ListenConfig, UpstreamConfig
+from gateway.config.effective import Effective
+from gateway.config.tree import PREFIX
 from gateway.protocols.http.query import Query
 from gateway.sync.kept.seal import read_keys
 
@@ -40,12 +41,12 @@ class Started:
     def main(self, *arguments: str) -> int:
         return main(arguments, self.programs)
 
-    def _serve(self, config: Config, _: Path | None) -> int:
-        self.served.append(config)
+    def _serve(self, settings: Effective) -> int:
+        self.served.append(settings.config)
         return 7
 
-    def _serve_with_workers(self, config: Config, _: Path | None) -> int:
-        self.served.append(config)
+    def _serve_with_workers(self, settings: Effective) -> int:
+        self.served.append(settings.config)
         return 8
 
     def _demo(self, listen: tuple[str, int] | None, check: bool) -> int:

@@ -7,8 +7,7 @@ import msgspec
 import pytest
 
 from gateway.cli.rendering import to_toml
-from gateway.cli.sources import Given, SettingsError, load
-from gateway.cli.tree import RENAMED, settings
+from gateway.cli.sources import Given, load
 from gateway.config import (
     Config,
     KindLimits,
@@ -17,6 +16,8 @@ from gateway.config import (
     Rule,
     SyncConfig,
 )
+from gateway.config.effective import SettingsError
+from gateway.config.tree import RENAMED, settings
 
 if TYPE_CHECKING:
     pass
@@ -36,7 +37,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_settings_are_the_defaults_when_nothing_is_given() -> None:
-    assert load(None, {"PATH": "/bin"}) == Config()
+    assert load(None, {"PATH": "/bin"}).config == Config()
 
 
 def test_settings_come_from_defaults_then_file_then_environment_then_arguments(
@@ -45,9 +46,31 @@ def test_settings_come_from_defaults_then_file_then_environment_then_arguments(
     file.write_text("[sync]\ndefault_limit = 2\nmax_hold_seconds = 20\ndefault_hold_seconds = 4\n")
     environ = {"GATEWAY_SYNC__MAX_HOLD_SECONDS": "30", "GATEWAY_SYNC__DEFAULT_HOLD_SECONDS": "6"}
     argument = Given("sync.default_hold_seconds", "--hold", "8")
-    assert load(file, environ, [argument]).sync == SyncConfig(
+    loaded = load(file, environ, [argument])
+    assert loaded.config.sync == SyncConfig(
         default_limit=2, max_hold_seconds=30, default_hold_seconds=8
     )
+    assert loaded.file == file
+    assert loaded.origins == {
+        "sync.default_limit": f"{file}: sync.default_limit",
+        "sync.max_hold_seconds": "GATEWAY_SYNC__MAX_HOLD_SECONDS",
+        "sync.default_hold_seconds": "--hold",
+    }
+
+
+def test_settings_are_loaded_again_from_the_same_places(file: Path) -> None:
+    file.write_text("[sync]\ndefault_limit = 2\n")
+    environ = {"GATEWAY_LISTEN__PORT": "7000"}
+    loaded = load(file, environ, [Given("listen.workers", "--workers", "3")])
+    assert loaded.again() == loaded
+    file.write_text("[sync]\ndefault_limit = 4\n")
+    environ["GATEWAY_LISTEN__PORT"] = "7001"
+    changed = loaded.again()
+    assert changed.config.sync.default_limit == 4
+    assert changed.config.listen == ListenConfig(port=7001, workers=3)
+    file.write_text("[sync]\ndefault_limit = -1\n")
+    with pytest.raises(SettingsError):
+        changed.again()
 
 
 @pytest.mark.parametrize(
@@ -68,14 +91,16 @@ def test_settings_come_from_defaults_then_file_then_environment_then_arguments(
 def test_environment_gives_a_value_of_each_type(
     variable: str, text: str, listen: ListenConfig
 ) -> None:
-    assert load(None, {f"GATEWAY_LISTEN__{variable}": text}).listen == listen
+    assert load(None, {f"GATEWAY_LISTEN__{variable}": text}).config.listen == listen
 
 
 @pytest.mark.parametrize(
     ("text", "value"), [("true", True), ("1", True), ("false", False), ("0", False)]
 )
 def test_environment_gives_booleans(text: str, value: bool) -> None:
-    assert load(None, {"GATEWAY_UPSTREAM__PRESERVE_HOST": text}).upstream.preserve_host is value
+    assert (
+        load(None, {"GATEWAY_UPSTREAM__PRESERVE_HOST": text}).config.upstream.preserve_host is value
+    )
 
 
 def test_all_problems_are_named_at_once_with_place_value_and_what_is_allowed(file: Path) -> None:
@@ -151,7 +176,7 @@ def test_what_is_wrong_by_itself_is_not_also_called_a_contradiction() -> None:
 
 def test_a_setting_may_stand_in_a_table_within_a_table(file: Path) -> None:
     file.write_text("[limits.create]\nburst = 7\n")
-    limits = load(file, {"GATEWAY_LIMITS__CREATE__PER_SECOND": "1.5"}).limits
+    limits = load(file, {"GATEWAY_LIMITS__CREATE__PER_SECOND": "1.5"}).config.limits
     assert limits.create == KindLimits(per_second=1.5, burst=7, content_bytes=2**20)
     assert limits.other == Config().limits.other
 
@@ -179,16 +204,16 @@ def test_rules_come_from_the_file_and_are_printed_as_they_would_stand_there(file
         "[[limits.rules]]\norganization = 'a\"b'\ncreate = { per_second = 5 }\nholds = 1\n"
         f"[[limits.rules]]\ntoken_hash = '{'0' * 32}'\nholds = 3\n"
     )
-    config = load(file, {})
+    config = load(file, {}).config
     assert config.limits.rules == RULES
     file.write_text(to_toml(config))
-    assert load(file, {"GATEWAY_IDENTITY__SECRET": SECRET}) == config
+    assert load(file, {"GATEWAY_IDENTITY__SECRET": SECRET}).config == config
 
 
 def test_rules_come_from_the_environment_as_json() -> None:
     text = msgspec.json.encode(RULES).decode()
     environ = {"GATEWAY_IDENTITY__MODE": "verify", "GATEWAY_IDENTITY__SECRET": SECRET}
-    assert load(None, {**environ, "GATEWAY_LIMITS__RULES": text}).limits.rules == RULES
+    assert load(None, {**environ, "GATEWAY_LIMITS__RULES": text}).config.limits.rules == RULES
 
 
 HASH = "a hash, 32 of the characters 0-9 and a-f"
@@ -270,7 +295,7 @@ def test_variables_of_a_kubernetes_service_named_gateway_are_no_settings() -> No
         "GATEWAY_API_SERVICE_HOST": "10.0.0.2",
         "GATEWAY_API_PORT": "tcp://10.0.0.2:80",
     }
-    assert load(None, links) == Config()
+    assert load(None, links).config == Config()
     assert len(problems(GATEWAY_PORT="tcp://10.0.0.1:80")) == 1
 
 

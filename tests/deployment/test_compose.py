@@ -34,7 +34,7 @@ def test_file_is_what_the_schema_of_compose_says() -> None:
 
 
 def test_settings_are_those_that_the_gateway_knows() -> None:
-    config = load(None, environ())
+    config = load(None, environ()).config
     assert config.upstream.url == "http://theeye.example:60080"
     assert config.redis.url == "redis://redis:6379/0"
     assert config.listen.workers == 1
@@ -50,7 +50,7 @@ def test_ports_are_the_gateways_and_the_admin_listener_is_for_this_machine() -> 
 
 def test_gateway_has_drained_before_it_is_killed() -> None:
     grace = int(GATEWAY["stop_grace_period"].removesuffix("s"))
-    assert load(None, environ()).listen.drain_seconds < grace
+    assert load(None, environ()).config.listen.drain_seconds < grace
 
 
 def test_redis_neither_evicts_nor_forgets_keys() -> None:

@@ -99,7 +99,7 @@ def config_of(found: list[Object], folder: Path) -> Config:
     """The gateway's settings as its pods read them."""
     file = folder / "gateway.toml"
     file.write_text(of_kind("ConfigMap", found)["data"]["gateway.toml"], "utf-8")
-    return load(file, {})
+    return load(file, {}).config
 
 
 def test_helm_finds_nothing_wrong_with_the_chart() -> None:

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from gateway.config.effective import Effective
 from gateway.server.server import Server
 from tests.support.harness import RawClient, connected, gateway_before, has_ipv6, once, settings
 from tests.support.upstream import upstream_answering
@@ -67,7 +68,7 @@ async def test_nothing_is_left_listening_when_one_listener_cannot(listener: str)
             "http://127.0.0.1:9", **{name: {"port": port} for name, port in ports.items()}
         )
         with pytest.raises(OSError, match="address already in use"):
-            async with Server(config):
+            async with Server(Effective(config)):
                 pass
     [other] = {"listen", "admin"} - {listener}
     with pytest.raises(ConnectionRefusedError):

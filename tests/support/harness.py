@@ -18,6 +18,7 @@ import msgspec
 import pytest
 
 from gateway.config import Config
+from gateway.config.effective import Effective
 from gateway.config.timing import Timing
 from gateway.server.server import Server
 
@@ -61,7 +62,7 @@ async def gateway_before(
     upstream_url: str, *observers: Observer, **sections: dict[str, Any]
 ) -> AsyncIterator[Server]:
     """A running gateway in this process."""
-    async with Server(settings(upstream_url, **sections), observers=observers) as server:
+    async with Server(Effective(settings(upstream_url, **sections)), observers=observers) as server:
         yield server
 
 
@@ -70,7 +71,7 @@ async def gateway_timed(
     timing: Timing, upstream_url: str, **sections: dict[str, Any]
 ) -> AsyncIterator[Server]:
     """A running gateway in this process with times of its own."""
-    async with Server(settings(upstream_url, **sections), timing=timing) as server:
+    async with Server(Effective(settings(upstream_url, **sections)), timing=timing) as server:
         yield server
 
 

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.cli.tree import settings
 from gateway.config import SyncConfig
+from gateway.config.tree import settings
 from gateway.errors import BadRequest
 from gateway.protocols.http.query import Query, split
 from gateway.sync.wait_parameters import (

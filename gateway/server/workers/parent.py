@@ -34,9 +34,9 @@ from gateway.tasks import Tasks, first_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
-    from pathlib import Path
 
     from gateway.config import Config, ListenConfig
+    from gateway.config.effective import Effective
     from gateway.server.workers.channel import WorkerReply
     from gateway.server.workers.supervisor import WorkerProcess
 
@@ -47,21 +47,20 @@ _AFFINITY: Callable[[int], Collection[int]] | None = getattr(os, "sched_getaffin
 """The processors that a process is kept to; not every system tells them."""
 
 
-def serve(
-    config: Config, settings_file: Path | None = None, *, python: str = sys.executable
-) -> int:
-    """Run until SIGTERM or SIGINT; the process's exit status. The file is only spoken of, and
-    ``python`` is the program that runs the workers.
+def serve(settings: Effective, *, python: str = sys.executable) -> int:
+    """Run until SIGTERM or SIGINT; the process's exit status. ``python`` is the program that runs
+    the workers.
     """
+    config = settings.config
     count = config.listen.workers or usable_processors()
     if count == 1:
-        return server.serve(config, settings_file)
+        return server.serve(settings)
     runtime.log_to_stderr(config.log)
     runtime.take_descriptors(config)
     if is_unshared(config):
         _log.warning("%s", NOT_SHARED)
     try:
-        return asyncio.run(_until_signalled(config, count, settings_file, python))
+        return asyncio.run(_until_signalled(settings, count, python))
     except OSError as failure:
         _log.error("cannot listen: %s", failure)
         return 1
@@ -74,9 +73,8 @@ def usable_processors(affinity: Callable[[int], Collection[int]] | None = _AFFIN
     return (os.cpu_count() or 1) if affinity is None else len(affinity(0))
 
 
-async def _until_signalled(
-    config: Config, count: int, settings_file: Path | None, python: str
-) -> int:
+async def _until_signalled(settings: Effective, count: int, python: str) -> int:
+    config = settings.config
     first, second = asyncio.Event(), asyncio.Event()
 
     def signalled(_number: int) -> None:
@@ -84,12 +82,12 @@ async def _until_signalled(
 
     on_end(signalled)
     drain_seconds = config.listen.drain_seconds
-    async with Workers(config, count, python) as workers:
+    async with Workers(settings, count, python) as workers:
         on_reload(workers.reload)
         await first_of(workers.supervisor.until_started(), first.wait())
         if workers.supervisor.has_started:
             line = start_line(
-                config, settings_file, workers=count, url=workers.url, admin_url=workers.admin_url
+                config, settings.file, workers=count, url=workers.url, admin_url=workers.admin_url
             )
             _log.info("%s", line)
             await first.wait()
@@ -112,8 +110,8 @@ class Workers:
         OSError: an address cannot be had.
     """
 
-    def __init__(self, config: Config, count: int, python: str = sys.executable) -> None:
-        self._config = config
+    def __init__(self, settings: Effective, count: int, python: str = sys.executable) -> None:
+        self._config = settings.config
         self._count = count
         self._python = python
         self._resources = AsyncExitStack()

@@ -14,6 +14,7 @@ import msgspec
 
 from gateway import descriptors
 from gateway.admission.identity.key_files import UnusableKey
+from gateway.config.effective import Effective
 from gateway.downstream.listening.tls import UnusableCertificate
 from gateway.ops.metrics.merge import EXCHANGED
 from gateway.server.runtime import (
@@ -71,7 +72,7 @@ async def _work(sock: socket.socket) -> None:
     share_the_interpreter()
     sockets = [socket.socket(fileno=number) for number in start.sockets]
     tasks = Tasks()
-    async with Server(start.config, sockets) as server:
+    async with Server(Effective(start.config), sockets) as server:
         worker = Worker(channel, server, tasks)
         tasks.spawn(worker.obey(), name="obey the supervisor")
         await worker.until_ended()

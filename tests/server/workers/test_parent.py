@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.effective import Effective
 from gateway.downstream.listening.sockets import bound
 from gateway.server.workers.channel import Order, Question
 from gateway.server.workers.parent import Process, serve, usable_processors
@@ -44,7 +45,8 @@ async def test_single_processor_takes_no_supervisor() -> None:
 def test_workers_that_cannot_start_end_it_with_status_1(
     program: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert serve(settings("http://127.0.0.1:9", listen={"workers": 2}), python=program) == 1
+    config = settings("http://127.0.0.1:9", listen={"workers": 2})
+    assert serve(Effective(config), python=program) == 1
     assert caplog.messages[-1] == "a worker did not start"
     assert [text for text in caplog.messages if "do not share idempotency keys" in text]
 

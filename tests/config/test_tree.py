@@ -4,8 +4,8 @@ from typing import Annotated
 
 from msgspec import Meta, structs
 
-from gateway.cli.tree import settings
 from gateway.config import Config, Rule, Section
+from gateway.config.tree import settings
 
 
 class _Store(Section, frozen=True, kw_only=True):
