@@ -48,6 +48,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("proxy",),
     ("assembly",),
     ("app",),
+    ("server.systemd",),
     ("server",),
     ("server.workers",),
     ("demo",),

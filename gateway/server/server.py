@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gateway.admission.identity.key_files import UnusableKey
@@ -25,13 +27,16 @@ from gateway.server.runtime import (
 )
 from gateway.server.signals import on_end, on_reload
 from gateway.server.start_line import start_line
-from gateway.tasks import first_of
+from gateway.server.systemd.activation import NOTHING, Inherited
+from gateway.server.systemd.service import Service
+from gateway.tasks import Tasks, first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import MutableMapping, Sequence
     from socket import socket
     from typing import Self
 
+    from gateway.config import Config
     from gateway.config.effective import Effective
     from gateway.ops.operators.admin import Vitals
     from gateway.proxy.pipeline import Observer
@@ -44,17 +49,22 @@ QUIET_LOOKS = 25
 timed: a process that did not run for that long has not read what came meanwhile."""
 CLOSE_SECONDS = 0.5
 """What requests still running after the drain get to notice that they are cancelled."""
+END_SECONDS = 5.0
+"""What the end may take beyond the time that is for requests."""
 
 
-def serve(settings: Effective) -> int:
-    """Run until SIGTERM or SIGINT; the process's exit status."""
+def serve(settings: Effective, *, environment: MutableMapping[str, str] = os.environ) -> int:
+    """Run until SIGTERM or SIGINT; the process's exit status. What systemd says to this process is
+    taken out of ``environment``.
+    """
     log_to_stderr(settings.config.log)
     take_descriptors(settings.config)
     spare_the_collector()
     spare_the_allocator()
     share_the_interpreter()
     try:
-        run(_until_signalled(settings))
+        service = Service.of(environment, os.getpid())
+        run(_until_signalled(settings, service))
     except (OSError, UnusableCertificate) as failure:
         _log.error("cannot listen: %s", failure)
         return 1
@@ -64,20 +74,37 @@ def serve(settings: Effective) -> int:
     return 0
 
 
-async def _until_signalled(settings: Effective) -> None:
+async def _until_signalled(settings: Effective, service: Service) -> None:
     config = settings.config
     signalled: asyncio.Queue[int] = asyncio.Queue()
     on_end(signalled.put_nowait)
-    async with Server(settings) as server:
-        on_reload(server.reload)
+    tasks = Tasks()
+    async with Server(settings, inherited=service.sockets) as server:
+
+        def reload() -> None:
+            with service.notifier.reloading():
+                server.reload()
+
+        on_reload(reload)
         line = start_line(
             config, settings.file, workers=1, url=server.url, admin_url=server.admin_url
         )
         _log.info("%s", line)
+        service.notifier.ready(f"listening on {server.url}")
+        tasks.keep(partial(service.keep_alive, server.vitals.liveness), name="watchdog")
         await signalled.get()
-        _log.info("draining for at most %g s; a second signal ends it", config.listen.drain_seconds)
+        draining = f"draining for at most {config.listen.drain_seconds:g} s"
+        _log.info("%s; a second signal ends it", draining)
+        service.notifier.stopping(draining, longest_end(config))
         await first_of(server.drain(), signalled.get())
+        await tasks.aclose()
     _log.info("stopped")
+
+
+def longest_end(config: Config) -> float:
+    """How many seconds it may take from the first signal until the process has ended."""
+    # A job that is being created is waited for.
+    return config.listen.drain_seconds + config.upstream.response_seconds + END_SECONDS
 
 
 class Server:
@@ -85,7 +112,7 @@ class Server:
 
     ``sockets``: bound already and shared with other processes; operators are then answered by
     another one, which asks ``vitals``, and ``admin_url`` is empty. ``observers`` are told of each
-    request that is over.
+    request that is over. ``inherited`` sockets are listened on instead of those of the settings.
     """
 
     def __init__(
@@ -94,11 +121,13 @@ class Server:
         sockets: Sequence[socket] | None = None,
         observers: Sequence[Observer] = (),
         timing: Timing = USUAL,
+        inherited: Inherited = NOTHING,
     ) -> None:
         self._config = config = settings.config
         self._observers = observers
         self._timing = timing
         self._sockets = sockets
+        self._inherited = inherited
         self._resources = contextlib.AsyncExitStack()
         listen = config.listen
         self._certificate = (
@@ -118,12 +147,13 @@ class Server:
             )
             if self._sockets is None:
                 self.admin_url = await stack.enter_async_context(
-                    admin_listening(self.vitals, self._config.admin)
+                    admin_listening(self.vitals, self._config.admin, self._inherited.operators)
                 )
             stack.push_async_callback(self._gateway.listener.shutdown, CLOSE_SECONDS)
             stack.callback(self._gateway.cut)
             listen = self._config.listen
-            sockets = self._sockets or await bound(listen.host, listen.port)
+            sockets = self._sockets or self._inherited.clients
+            sockets = sockets or await bound(listen.host, listen.port)
             self.url = url_of(
                 sockets[0].getsockname(), "http" if self._certificate is None else "https"
             )

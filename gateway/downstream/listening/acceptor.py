@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,6 @@ from gateway.tasks import Tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from socket import socket
     from typing import Any
 
     from gateway.downstream.listening.places import Places
@@ -55,7 +55,7 @@ class Acceptor:
 
     def __init__(
         self,
-        sockets: Sequence[socket],
+        sockets: Sequence[socket.socket],
         factory: Factory,
         places: Places,
         *,
@@ -85,7 +85,9 @@ class Acceptor:
         """Listen."""
         for sock in self._sockets:
             sock.setblocking(False)
-            sock.listen(BACKLOG)
+            # Whoever listens on it already has said how many may wait.
+            if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                sock.listen(BACKLOG)
         self._let_in()
 
     def drain(self) -> None:
@@ -132,7 +134,7 @@ class Acceptor:
         for sock in self._sockets:
             self._loop.add_reader(sock, self._on_connection, sock)
 
-    def _on_connection(self, sock: socket) -> None:
+    def _on_connection(self, sock: socket.socket) -> None:
         if not self._has_place:
             self._wait(f"all {self._places.most} places are taken")
             return
@@ -142,7 +144,7 @@ class Acceptor:
             # Others have used up what was left for them.
             self._wait(failure.strerror or "")
 
-    def _take(self, sock: socket, factory: Factory) -> bool:
+    def _take(self, sock: socket.socket, factory: Factory) -> bool:
         """Take one; whether there was one.
 
         Raises:
@@ -159,7 +161,7 @@ class Acceptor:
         self._opening.spawn(self._made(connection, factory), name="make a client's connection")
         return True
 
-    async def _made(self, connection: socket, factory: Factory) -> None:
+    async def _made(self, connection: socket.socket, factory: Factory) -> None:
         try:
             await self._loop.connect_accepted_socket(factory, connection, **self._options)
         except OSError:

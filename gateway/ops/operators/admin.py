@@ -14,7 +14,8 @@ from gateway.downstream.listening.places import Places
 from gateway.downstream.listening.sockets import bound, url_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
+    from socket import socket
 
     from gateway.config import AdminConfig
     from gateway.ops.metrics.metrics import Metrics
@@ -99,8 +100,11 @@ def admin_app(vitals: Vitals) -> web.Application:
 
 
 @asynccontextmanager
-async def admin_listening(vitals: Vitals, admin: AdminConfig) -> AsyncIterator[str]:
-    """Within the block, operators are answered at the URL that it gives.
+async def admin_listening(
+    vitals: Vitals, admin: AdminConfig, inherited: Sequence[socket] = ()
+) -> AsyncIterator[str]:
+    """Within the block, operators are answered at the URL that it gives: on ``inherited`` sockets
+    if there are any, else where ``admin`` says.
 
     Raises:
         OSError: the address cannot be had.
@@ -111,7 +115,7 @@ async def admin_listening(vitals: Vitals, admin: AdminConfig) -> AsyncIterator[s
         await runner.setup()
         server = runner.server
         assert server is not None
-        sockets = await bound(admin.host, admin.port)
+        sockets = inherited or await bound(admin.host, admin.port)
         url = url_of(sockets[0].getsockname())
         acceptor = Acceptor(
             sockets, server, Places(CONNECTIONS), count=lambda: len(server.connections)

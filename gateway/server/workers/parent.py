@@ -26,6 +26,8 @@ from gateway.ops.operators.admin import admin_listening
 from gateway.server import runtime, server
 from gateway.server.signals import on_end, on_reload
 from gateway.server.start_line import start_line
+from gateway.server.systemd.activation import NOTHING, Inherited
+from gateway.server.systemd.service import Service
 from gateway.server.workers.channel import Asking, Channel, Message, Order, Question, Start
 from gateway.server.workers.supervisor import Supervisor
 from gateway.server.workers.vitals import WorkersVitals
@@ -33,7 +35,7 @@ from gateway.sync.keys.stores import NOT_SHARED, is_unshared
 from gateway.tasks import Tasks, first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, MutableMapping, Sequence
 
     from gateway.config import Config, ListenConfig
     from gateway.config.effective import Effective
@@ -47,20 +49,27 @@ _AFFINITY: Callable[[int], Collection[int]] | None = getattr(os, "sched_getaffin
 """The processors that a process is kept to; not every system tells them."""
 
 
-def serve(settings: Effective, *, python: str = sys.executable) -> int:
+def serve(
+    settings: Effective,
+    *,
+    python: str = sys.executable,
+    environment: MutableMapping[str, str] = os.environ,
+) -> int:
     """Run until SIGTERM or SIGINT; the process's exit status. ``python`` is the program that runs
-    the workers.
+    the workers. What systemd says to this process is taken out of ``environment``, which no worker
+    gets.
     """
     config = settings.config
     count = config.listen.workers or usable_processors()
     if count == 1:
-        return server.serve(settings)
+        return server.serve(settings, environment=environment)
     runtime.log_to_stderr(config.log)
     runtime.take_descriptors(config)
     if is_unshared(config):
         _log.warning("%s", NOT_SHARED)
     try:
-        return asyncio.run(_until_signalled(settings, count, python))
+        service = Service.of(environment, os.getpid())
+        return asyncio.run(_until_signalled(settings, count, python, service))
     except OSError as failure:
         _log.error("cannot listen: %s", failure)
         return 1
@@ -73,7 +82,7 @@ def usable_processors(affinity: Callable[[int], Collection[int]] | None = _AFFIN
     return (os.cpu_count() or 1) if affinity is None else len(affinity(0))
 
 
-async def _until_signalled(settings: Effective, count: int, python: str) -> int:
+async def _until_signalled(settings: Effective, count: int, python: str, service: Service) -> int:
     config = settings.config
     first, second = asyncio.Event(), asyncio.Event()
 
@@ -81,18 +90,28 @@ async def _until_signalled(settings: Effective, count: int, python: str) -> int:
         (second if first.is_set() else first).set()
 
     on_end(signalled)
-    drain_seconds = config.listen.drain_seconds
-    async with Workers(settings, count, python) as workers:
-        on_reload(workers.reload)
+    tasks = Tasks()
+    async with Workers(settings, count, python, service.sockets) as workers:
+
+        def reload() -> None:
+            with service.notifier.reloading():
+                workers.reload()
+
+        on_reload(reload)
         await first_of(workers.supervisor.until_started(), first.wait())
         if workers.supervisor.has_started:
             line = start_line(
                 config, settings.file, workers=count, url=workers.url, admin_url=workers.admin_url
             )
             _log.info("%s", line)
+            service.notifier.ready(f"listening on {workers.url}, {count} workers")
+            tasks.keep(partial(service.keep_alive, workers.hung), name="watchdog")
             await first.wait()
-            _log.info("draining for at most %g s; a second signal ends it", drain_seconds)
+            draining = f"draining for at most {config.listen.drain_seconds:g} s"
+            _log.info("%s; a second signal ends it", draining)
+            service.notifier.stopping(draining, server.longest_end(config))
             await first_of(workers.drain(), second.wait())
+            await tasks.aclose()
         has_failed = workers.supervisor.has_failed
         await workers.stop()
     if has_failed:
@@ -104,27 +123,34 @@ async def _until_signalled(settings: Effective, count: int, python: str) -> int:
 
 class Workers:
     """The workers with the operators' listener, as an ``async with`` block. ``python`` is the
-    program that runs them.
+    program that runs them. ``inherited`` sockets are listened on instead of those of the settings.
 
     Raises:
         OSError: an address cannot be had.
     """
 
-    def __init__(self, settings: Effective, count: int, python: str = sys.executable) -> None:
+    def __init__(
+        self,
+        settings: Effective,
+        count: int,
+        python: str = sys.executable,
+        inherited: Inherited = NOTHING,
+    ) -> None:
         self._config = settings.config
         self._count = count
         self._python = python
+        self._inherited = inherited
         self._resources = AsyncExitStack()
 
     async def __aenter__(self) -> Workers:
         listen = self._config.listen
         async with AsyncExitStack() as stack:
-            self._sockets = await bound(listen.host, listen.port)
+            self._sockets = list(self._inherited.clients) or await bound(listen.host, listen.port)
             stack.callback(self._close_sockets)
             self.url = url_of(self._sockets[0].getsockname(), _scheme(listen))
             vitals = self._vitals = WorkersVitals()
             self.admin_url = await stack.enter_async_context(
-                admin_listening(vitals, self._config.admin)
+                admin_listening(vitals, self._config.admin, self._inherited.operators)
             )
             self.supervisor = vitals.supervisor = Supervisor(
                 self._count, self._start, vitals.totals.retire, time.monotonic
@@ -139,6 +165,10 @@ class Workers:
     def reload(self) -> None:
         """Let all workers take up files that were renewed."""
         self.supervisor.order(Order.RELOAD)
+
+    async def hung(self) -> str:
+        """Which workers run and do not answer, empty if none."""
+        return await self._vitals.hung()
 
     async def drain(self) -> None:
         """Accept nothing new and let every worker end once it is done."""

@@ -40,6 +40,17 @@ class WorkersVitals:
         silent = [str(number) for number in self.supervisor.numbers if number not in answers]
         return f"no answer of worker {', '.join(silent)}" if silent else ""
 
+    async def hung(self) -> str:
+        """Which workers run and do not answer, empty if none: those that ended are replaced."""
+        running = list(self.supervisor.running.items())
+        answers = await self._ask(Question.LIVE)
+        silent = [
+            str(number)
+            for number, worker in running
+            if number not in answers and self.supervisor.running.get(number) is worker
+        ]
+        return f"no answer of worker {', '.join(silent)}" if silent else ""
+
     async def readiness(self) -> Readiness:
         if self.supervisor.is_leaving:
             return Readiness("draining")

@@ -1,0 +1,1 @@
+"""What systemd hands over at the start, and what it is told."""

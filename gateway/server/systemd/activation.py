@@ -1,0 +1,80 @@
+"""Sockets that systemd listens on, and hands over at the start (sd_listen_fds(3)).
+
+They stay systemd's, too: who connects while no gateway runs waits in the kernel for the next one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping, Sequence
+
+FIRST = 3
+"""The file descriptor of the first one; the others follow it."""
+MOST = 64
+OPERATORS = "admin"
+"""The name (``FileDescriptorName=``) of those for operators; all others are for clients."""
+_PID, _COUNT, _NAMES = _VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+
+
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """Listening sockets of TCP."""
+
+    clients: Sequence[socket.socket] = ()
+    operators: Sequence[socket.socket] = ()
+
+
+NOTHING = Inherited()
+
+
+def inherited(environment: MutableMapping[str, str], pid: int, first: int = FIRST) -> Inherited:
+    """The sockets that were handed to the process ``pid``, from the descriptor ``first`` on. The
+    variables are taken out, so that no process that this one starts takes them for its own.
+
+    Raises:
+        OSError: what was handed over is of no use.
+    """
+    given = {name: environment.pop(name, "") for name in _VARIABLES}
+    if given[_PID] != str(pid):
+        return NOTHING
+    count = _number(given[_COUNT])
+    names = given[_NAMES].split(":") if given[_NAMES] else [""] * count
+    if len(names) != count:
+        raise _unusable(f"LISTEN_FDNAMES has {len(names)} names for {count} descriptors")
+    clients: list[socket.socket] = []
+    operators: list[socket.socket] = []
+    for number, name in enumerate(names, first):
+        (operators if name == OPERATORS else clients).append(_listening(number))
+    return Inherited(clients, operators)
+
+
+def _number(text: str) -> int:
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(MOST))
+    if not is_number or int(text) > MOST:
+        raise _unusable(f"LISTEN_FDS is no number up to {MOST}")
+    return int(text)
+
+
+def _listening(number: int) -> socket.socket:
+    try:
+        os.set_inheritable(number, False)
+        sock = socket.socket(fileno=number)
+    except OSError as failure:
+        raise _unusable(f"descriptor {number}: {(failure.strerror or '').lower()}") from None
+    is_tcp = sock.family in {socket.AF_INET, socket.AF_INET6} and sock.type == socket.SOCK_STREAM
+    if not is_tcp or not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        sock.detach()
+        raise _unusable(
+            f"descriptor {number} is no listening TCP socket (ListenStream=, Accept=no)"
+        )
+    return sock
+
+
+def _unusable(reason: str) -> OSError:
+    return OSError(errno.EINVAL, f"what systemd handed over is of no use: {reason}")
