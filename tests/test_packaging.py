@@ -17,6 +17,7 @@ from gateway import __version__, build
 from gateway.cli.sources import load
 from gateway.config import Config
 from gateway.ops.operators.health import GRACE_SECONDS
+from tools import dockerfile
 
 ROOT = Path(__file__).parent.parent
 LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock")
@@ -39,14 +40,7 @@ def locked(name: str) -> dict[str, str]:
 
 def stages() -> list[list[str]]:
     """The Dockerfile's instructions, stage by stage."""
-    joined = re.sub(r"\\\n\s*", "", text("Dockerfile"))
-    found: list[list[str]] = []
-    for line in joined.splitlines():
-        if line.startswith("FROM"):
-            found.append([])
-        if found and line and not line.startswith("#"):
-            found[-1].append(line)
-    return found
+    return dockerfile.stages(text("Dockerfile"))
 
 
 def instruction(name: str) -> str:
