@@ -15,6 +15,7 @@ from gateway.config.timing import USUAL, Timing
 from gateway.downstream.listener import ClientListener
 from gateway.downstream.listening.places import Places
 from gateway.ops.metrics import parts
+from gateway.ops.metrics.reloads import Reloads
 from gateway.proxy.cycle import cycles_on
 from gateway.proxy.forwarding import Forwarding
 from gateway.proxy.pipeline import Observer, Pipeline
@@ -25,7 +26,7 @@ from gateway.tasks import Tasks
 from gateway.upstream import Upstream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from prometheus_client.metrics_core import Metric
 
@@ -34,13 +35,20 @@ if TYPE_CHECKING:
 
 class Gateway:
     """All parts, joined; an ``async with`` block is its life. ``listener`` takes connections as far
-    as there are ``places``, ``vitals`` are for operators, ``observers`` told of ended requests."""
+    as there are ``places``, ``vitals`` are for operators, ``observers`` told of ended requests;
+    ``sources`` yield the metrics of what stands around it. Whoever has settings read again tells
+    ``reloads``."""
 
     def __init__(
-        self, config: Config, observers: Sequence[Observer] = (), timing: Timing = USUAL
+        self,
+        config: Config,
+        observers: Sequence[Observer] = (),
+        timing: Timing = USUAL,
+        sources: Sequence[Callable[[], Iterable[Metric]]] = (),
     ) -> None:
         clock, wall_clock = time.monotonic, time.time  # noqa: TID251 - here clocks come from
         self._tasks = Tasks()
+        self.reloads = Reloads(config)
         allotment = descriptors.allotted(descriptors.limit(), config)
         self.places = Places(allotment.clients)
         self._upstream = upstream = Upstream(
@@ -74,7 +82,7 @@ class Gateway:
             upstream=upstream,
             identities=identities,
             is_draining=lambda: self._pipeline.is_draining,
-            sources=[self._metrics, sync.metrics],
+            sources=[self._metrics, sync.metrics, *sources],
             observers=observers,
         )
         relay = Relay(upstream, forwarding, identities)
@@ -145,5 +153,5 @@ class Gateway:
     def _metrics(self) -> Iterator[Metric]:
         upstream = self._upstream.stats()
         yield from parts.of_upstream(upstream)
-        refused = {"over_share": upstream.pool.refused, "placeless": self.places.refused}
-        yield from parts.of_limits(self._admission.stats(**refused))
+        yield from self._admission.metrics(self.places, over_share=upstream.pool.refused)
+        yield from parts.of_settings(self.reloads)

@@ -73,7 +73,10 @@ WITHOUT_TESTS_OF_THEIR_OWN = {
     },
     "gateway/proxy/checks.py": "joins parts; tests/e2e/test_identity.py and test_limits.py hold it",
     "gateway/proxy/refusals.py": "tests/e2e/test_attacks.py and test_limits.py read the responses",
-    "gateway/ops/metrics/rows.py": "a table; tests/test_tables.py and test_metrics.py hold it",
+    **{
+        f"gateway/ops/metrics/{name}.py": "a table; test_tables.py and test_metrics.py hold it"
+        for name in ("row", "rows", "rows_of_parts", "rows_of_requests")
+    },
     "gateway/server/signals.py": "test_server.py, test_parent.py and test_worker.py send signals",
     **{
         f"gateway/config/{name}.py": "types and defaults; tests/cli/test_rendering.py holds them"

@@ -12,18 +12,22 @@ from gateway.admission.limits.buffers import BUFFERED_BYTES, Buffers
 from gateway.admission.limits.holds import Holds
 from gateway.admission.limits.memory_budgets import MemoryBudgets
 from gateway.admission.limits.rules import Rules
-from gateway.downstream.listening.seat import CONNECTIONS
-from gateway.ops.metrics.parts import LimitStats
+from gateway.downstream.listening.seat import CONNECTIONS, DESCRIPTORS
+from gateway.ops.metrics import parts
+from gateway.ops.metrics.parts import IdentityStats, LimitStats
 from gateway.proxy.checks import Checks
 from gateway.proxy.limits import Limits
 from gateway.proxy.refusals import SHARE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from prometheus_client.metrics_core import Metric
 
     from gateway.admission.limits.redis_budgets import RedisBudgets
     from gateway.config import Config
     from gateway.config.timing import Timing
+    from gateway.downstream.listening.places import Places
 
 
 class AdmissionParts:
@@ -44,7 +48,7 @@ class AdmissionParts:
         self.identities = Identities(
             config.identity, self.keys, clock, wall_clock, timing.trial_seconds
         )
-        memory = MemoryBudgets()
+        self._memory = memory = MemoryBudgets()
         self._shared = _shared_budgets(config, memory, clock)
         self.limits = _limits(config, memory, self._shared, self.identities, clock)
         self.connections = (
@@ -62,9 +66,18 @@ class AdmissionParts:
         """See ``Gateway.renewals``."""
         return {keys.setting: keys.renew} if isinstance(keys := self.keys, FileKey) else {}
 
-    def stats(self, *, over_share: int, placeless: int) -> LimitStats:
-        """Verdicts of all limits so far. ``over_share`` requests were refused for their client's
-        share of the connections upstream, ``placeless`` connections for want of a place."""
+    def metrics(self, places: Places, *, over_share: int) -> Iterator[Metric]:
+        """``over_share`` requests were refused for their client's share of the connections
+        upstream."""
+        yield from parts.of_limits(self._limit_stats(over_share))
+        surplus = 0 if self.connections is None else self.connections.surplus
+        over_address = surplus if self._refused == "refused" else 0
+        refused = {DESCRIPTORS: places.refused, CONNECTIONS: over_address}
+        yield from parts.of_connections(places.taken, refused)
+        ages = {} if self.keys is None else self.keys.age_seconds()
+        yield from parts.of_identities(IdentityStats(self.identities.remembered(), ages))
+
+    def _limit_stats(self, over_share: int) -> LimitStats:
         verdicts = {} if self.limits is None else self.limits.stats()
         if self.connections is not None and self.connections.surplus:
             verdicts[CONNECTIONS, self._refused] = self.connections.surplus
@@ -73,7 +86,7 @@ class AdmissionParts:
         if self.buffers.refused:
             verdicts[BUFFERED_BYTES, "refused"] = self.buffers.refused
         redis = None if self._shared is None else self._shared.stats()
-        return LimitStats(verdicts, redis, self.buffers.total, placeless)
+        return LimitStats(verdicts, redis, self.buffers.total, self._memory.kept())
 
 
 def _limits(

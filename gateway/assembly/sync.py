@@ -26,6 +26,7 @@ from gateway.sync.kept.results import Results
 from gateway.sync.keys.stores import key_store
 from gateway.sync.looks.lessons import Lessons
 from gateway.sync.push.hints import Push
+from gateway.sync.push.lateness import Lateness
 from gateway.sync.push.subscription import Subscription
 from gateway.sync.results.formatter import Formatter
 from gateway.sync.results.parsing import ParsingThread
@@ -97,6 +98,8 @@ class SyncParts:
             by_kind(of_job, self._workflows.read),
             result_store(config, self._thread, clock, random.random),
         )
+        told = self.push.was_told if self.push is not None else None
+        self._lateness = Lateness(clock, wall_clock, told)
         lessons = Lessons(self.watcher.learn, self.push.ended if self.push is not None else None)
         self._following = Following(
             self.watcher,
@@ -114,6 +117,7 @@ class SyncParts:
             formatter=Formatter(self._thread, config.sync),
             following=self._following,
             lessons=lessons,
+            lateness=self._lateness,
         )
         self.keyed = KeyedCreations(
             key_store(config, clock, random.random),
@@ -190,6 +194,7 @@ class SyncParts:
         yield from parts.of_waits(
             self.watcher.stats(), len(self._following), self._workflow_lists.sent
         )
+        yield from parts.of_notices(self._lateness.seconds)
         yield from parts.of_results(self.results.stats())
         yield from parts.of_keys(self.keyed.stats())
         yield from parts.of_cancellations(self._canceller.stats(), len(self._tethers))

@@ -16,6 +16,7 @@ from gateway.downstream.listening.acceptor import Acceptor
 from gateway.downstream.listening.sockets import bound, url_of
 from gateway.downstream.listening.tls import CLOSE_SECONDS as TLS_CLOSE_SECONDS
 from gateway.downstream.listening.tls import Certificate, UnusableCertificate
+from gateway.ops.metrics import parts
 from gateway.ops.operators.admin import admin_listening
 from gateway.server.runtime import (
     log_to_stderr,
@@ -32,9 +33,11 @@ from gateway.server.systemd.service import Service
 from gateway.tasks import Tasks, first_of
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping, Sequence
+    from collections.abc import Iterator, MutableMapping, Sequence
     from socket import socket
     from typing import Self
+
+    from prometheus_client.metrics_core import Metric
 
     from gateway.config import Config
     from gateway.config.effective import Effective
@@ -143,7 +146,7 @@ class Server:
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
             self._gateway = await stack.enter_async_context(
-                Gateway(self._config, self._observers, self._timing)
+                Gateway(self._config, self._observers, self._timing, [self._of_certificate])
             )
             if self._sockets is None:
                 self.admin_url = await stack.enter_async_context(
@@ -166,6 +169,10 @@ class Server:
     async def __aexit__(self, *failure: object) -> None:
         await self._resources.aclose()
 
+    def _of_certificate(self) -> Iterator[Metric]:
+        if self._certificate is not None:
+            yield from parts.of_certificate("client", self._certificate.not_after)
+
     def reload(self) -> None:
         """Take up files that were renewed; one that cannot be used changes nothing."""
         renewals = self._gateway.renewals
@@ -173,13 +180,19 @@ class Server:
             renewals["the certificate"] = self._certificate.renew
         if not renewals:
             _log.info("nothing to reload: there is no certificate, and no key in a file")
+        is_whole = True
         for name, renew in renewals.items():
             try:
                 renew()
             except (UnusableCertificate, UnusableKey) as failure:
                 _log.error("%s stays as it was: %s", name, failure)
+                is_whole = False
             else:
                 _log.info("%s was read again", name)
+        if is_whole:
+            self._gateway.reloads.take(self._config)
+        else:
+            self._gateway.reloads.refuse()
 
     async def drain(self) -> None:
         """Accept nothing new, hand back what is held, let the rest run for ``drain_seconds``."""

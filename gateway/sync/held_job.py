@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gateway.sync.kept.results import Results
     from gateway.sync.looks.lessons import Lessons
     from gateway.sync.looks.run_times import TaskKey
+    from gateway.sync.push.lateness import Lateness
     from gateway.sync.results.formats import Format
     from gateway.sync.results.formatter import Formatter
     from gateway.sync.snapshots import Snapshot
@@ -86,7 +87,7 @@ class JobHold:
     is handed to ``following``.
 
     ``answered`` is told the status with which the upstream answers a client; ``lessons`` are taken
-    of each job that was waited for and has ended.
+    of each job that was waited for and has ended; ``lateness`` is told of its answer.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class JobHold:
         formatter: Formatter,
         following: Following,
         lessons: Lessons,
+        lateness: Lateness,
     ) -> None:
         self._results = results
         self._watcher = watcher
@@ -106,6 +108,7 @@ class JobHold:
         self._formatter = formatter
         self._following = following
         self._lessons = lessons
+        self._lateness = lateness
         self._clock = clock
 
     async def hold(
@@ -186,9 +189,13 @@ class JobHold:
                 self._answered(exchange.identity, 200, None)
                 exchange.job_state = read.job.shown_state
                 if read.job.is_finished:
-                    if snapshot is not None and not wanted.access.workflow_id:
-                        self._lessons.take(read.job, snapshot.last_seen.unended_at)
+                    was_awaited = snapshot is not None and not wanted.access.workflow_id
+                    unended_at = 0.0 if snapshot is None else snapshot.last_seen.unended_at
+                    if was_awaited:
+                        self._lessons.take(read.job, unended_at)
                     made = await self._formatter.result(exchange, read.job, wanted.format)
+                    if was_awaited:
+                        self._lateness.answered(read.job, unended_at, exchange.started)
                     return made_here(made, read.fields)
         return None
 

@@ -42,7 +42,8 @@ SOUND: Mapping[str, str] = {
     'gateway_waits_total{verdict="time_up"}': "0+600x120",
     'process_open_fds{worker="1"}': "700x120",
     'process_max_fds{worker="1"}': "1000x120",
-    "gateway_connections_refused_total": "0x120",
+    'gateway_connections_refused_total{reason="descriptors"}': "0x120",
+    'gateway_connections_refused_total{reason="connections_per_address"}': "0+60x120",
     "gateway_buffered_bytes": "1000000x120",
     "gateway_workers": "2x120",
     "gateway_redis_answering": "2x120",
@@ -92,7 +93,11 @@ TROUBLES: list[tuple[str, Mapping[str, str], dict[str, str]]] = [
     ("GatewayWaitsNearLimit", {"gateway_waits_in_flight": "9000x120"}, {}),
     ("GatewayWaitsInVain", {'gateway_waits_total{verdict="ended"}': "0+1x120"}, {}),
     ("GatewayDescriptorsShort", {'process_open_fds{worker="1"}': "900x120"}, {"worker": "1"}),
-    ("GatewayConnectionsRefused", {"gateway_connections_refused_total": "0x57 2x60"}, {}),
+    (
+        "GatewayConnectionsRefused",
+        {'gateway_connections_refused_total{reason="descriptors"}': "0x57 2x60"},
+        {"reason": "descriptors"},
+    ),
     ("GatewayBuffersNearLimit", {"gateway_buffered_bytes": "120000000x120"}, {}),
     (
         "GatewayRedisGone",

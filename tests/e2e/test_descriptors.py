@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 async def refused(gateway: Process) -> float:
     _, page = await once(gateway.admin_url, SCRAPE)
-    return numbers(page.decode())["gateway_connections_refused_total"]
+    return numbers(page.decode())['gateway_connections_refused_total{reason="descriptors"}']
 
 
 async def connecting(gateway: Process, message: bytes) -> socket.socket:

@@ -48,9 +48,15 @@ class Files:
 
 
 def self_signed(
-    folder: Path, name: str = "gateway", *, rsa_bits: int = 0, passphrase: bytes = b""
+    folder: Path,
+    name: str = "gateway",
+    *,
+    rsa_bits: int = 0,
+    passphrase: bytes = b"",
+    days: int = 1,
 ) -> Files:
-    """A new pair of files in ``folder``; ``name`` is the subject's, and theirs.
+    """A new pair of files in ``folder``, good for so many days; ``name`` is the subject's, and
+    theirs.
 
     The key is on an elliptic curve, unless ``rsa_bits`` are given.
     """
@@ -69,7 +75,7 @@ def self_signed(
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName(places), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, SHA256())

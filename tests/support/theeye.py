@@ -22,6 +22,7 @@ from gateway.sync.jobs.result_reader import ResultReader
 from gateway.sync.kept.memory_results import MemoryResults
 from gateway.sync.kept.results import Results
 from gateway.sync.looks.lessons import Lessons
+from gateway.sync.push.lateness import Lateness
 from gateway.sync.results.formatter import Formatter
 from gateway.sync.results.parsing import ParsingThread
 from gateway.sync.watch.watcher import Watcher
@@ -137,6 +138,8 @@ def job_hold(
     following: Following,
     config: SyncConfig,
     answered: Callable[[Identity, int, Response | None], None] = lambda _who, _status, _said: None,
+    *,
+    lateness: Lateness | None = None,
 ) -> JobHold:
     """How a request is held for a job."""
     return JobHold(
@@ -147,6 +150,7 @@ def job_hold(
         formatter=Formatter(ParsingThread(), config),
         following=following,
         lessons=Lessons(watcher.learn),
+        lateness=lateness or Lateness(now, now),
     )
 
 

@@ -12,6 +12,7 @@ from gateway.sync.jobs.reader import Refused
 from gateway.sync.kept.memory_results import MemoryResults
 from gateway.sync.kept.results import Results
 from gateway.sync.looks.lessons import Lessons
+from gateway.sync.push.lateness import Lateness
 from gateway.sync.responses import KnownJob
 from gateway.sync.results.formats import Format
 from gateway.sync.snapshots import Snapshot
@@ -46,7 +47,10 @@ class Holding:
         self.following = Following(
             self.watcher, results, Lessons(self.watcher.learn), now, settings
         )
-        self.jobs = job_hold(results, self.watcher, self.following, settings)
+        self.lateness = Lateness(now, now)
+        self.jobs = job_hold(
+            results, self.watcher, self.following, settings, lateness=self.lateness
+        )
 
     async def hold(
         self, time: HoldTime, snapshot: Snapshot | None = None
@@ -154,3 +158,17 @@ async def test_result_that_is_larger_than_may_be_held_is_looked_for_once_more_at
     await asyncio.sleep(60)
     assert not len(holding.following)
     assert len(upstream.asked) - before <= 5
+
+
+async def test_lateness_of_an_end_that_was_waited_for_is_counted_once() -> None:
+    holding = Holding(TheEye(changes_at=3))
+    await holding.hold(HoldTime(10), just_seen())
+    found = holding.lateness.seconds["poll"]
+    assert sum(found.counts) == 1
+    assert 0 <= found.sum <= 1
+
+
+async def test_job_that_had_ended_when_it_was_first_read_was_late_for_nobody() -> None:
+    holding = Holding(TheEye(changes_at=0))
+    await holding.hold(HoldTime(10))
+    assert sum(holding.lateness.seconds["poll"].counts) == 0

@@ -177,6 +177,10 @@ class Identities:
         """Tell whether it is more than a claim: verified here, or accepted upstream before."""
         return identity.is_verified or identity.token_hash in self._known
 
+    def remembered(self) -> dict[str, int]:
+        """Count the tokens that are, by what is known of them."""
+        return {"accepted": len(self._known), "rejected": len(self._rejected)}
+
     def _rejects(self, hashed: bytes, said: Response) -> None:
         """A token that was good a moment ago is asked about once more before it is refused."""
         if self._known.pop(hashed) is not None and hashed not in self._doubted:

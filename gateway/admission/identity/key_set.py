@@ -56,6 +56,8 @@ class KeySet:
         self._tasks = Tasks()
         self._fetch: asyncio.Task[None] | None = None
         self._fetch_began = -math.inf
+        self._had_at = clock()
+        """When the set was last fetched; at first when that could have begun."""
         self._is_failing: bool | None = None
         self.when_replaced: Callable[[], None] = _nothing
 
@@ -81,6 +83,9 @@ class KeySet:
                 fields=((b"Retry-After", b"%d" % self._gap_seconds),),
             )
         return keys
+
+    def age_seconds(self) -> dict[str, float]:
+        return {"jwks": self._clock() - self._had_at}
 
     async def keep_fresh(self) -> None:
         """Fetch the set at once and then now and then, more often while it cannot be had."""
@@ -121,6 +126,7 @@ class KeySet:
         if self._is_failing is not False:
             _log.info("identity.jwks_url: keys to verify tokens with: %d", len(keys))
         self._is_failing = False
+        self._had_at = self._clock()
         was, self._keys = self._keys, keys
         if any(key not in keys for key in was):
             self.when_replaced()

@@ -42,6 +42,11 @@ class Keys(Protocol):
         """
         raise NotImplementedError
 
+    def age_seconds(self) -> dict[str, float]:
+        """How long ago they were read or fetched, by where they come from (file, jwks); empty where
+        they can get no older."""
+        raise NotImplementedError
+
     async def keep_fresh(self) -> None:
         """Do, until cancelled, what keeps the keys true."""
         raise NotImplementedError
@@ -61,9 +66,10 @@ def keys_of(config: IdentityConfig, clock: Callable[[], float], gap_seconds: flo
     if config.jwks_url:
         return KeySet(config.jwks_url, clock, gap_seconds=gap_seconds)
     if config.public_key_file:
-        return FileKey("identity.public_key_file", partial(_public_key, config.public_key_file))
+        read = partial(_public_key, config.public_key_file)
+        return FileKey("identity.public_key_file", read, clock)
     if config.secret_file:
-        return FileKey("identity.secret_file", partial(_secret_in, config.secret_file))
+        return FileKey("identity.secret_file", partial(_secret_in, config.secret_file), clock)
     return OneKey(_secret(key_files.checked_secret(config.secret.encode())))
 
 
@@ -101,24 +107,34 @@ class OneKey:
     async def named(self, signature: Signature) -> tuple[Key, ...]:
         return self.at_hand(signature)
 
+    def age_seconds(self) -> dict[str, float]:
+        """It comes with the settings."""
+        return {}
+
     async def keep_fresh(self) -> None:
         """It stays as it is."""
 
 
 class FileKey(OneKey):
-    """The key in the file that ``setting`` names, as ``read`` has last found it.
+    """The key in the file that ``setting`` names, as ``read`` has last found it; ``clock`` gives
+    monotonic seconds.
 
     Raises:
         UnusableKey: there is none in it.
     """
 
-    def __init__(self, setting: str, read: Callable[[], Key]) -> None:
+    def __init__(self, setting: str, read: Callable[[], Key], clock: Callable[[], float]) -> None:
         try:
             super().__init__(read())
         except UnusableKey as failure:
             raise UnusableKey(f"{setting}: {failure}") from None
         self.setting = setting
         self._read = read
+        self._clock = clock
+        self._read_at = clock()
+
+    def age_seconds(self) -> dict[str, float]:
+        return {"file": self._clock() - self._read_at}
 
     def renew(self) -> None:
         """Read the file again.
@@ -127,6 +143,7 @@ class FileKey(OneKey):
             UnusableKey: there is no key in it; the last one holds.
         """
         key = self._read()
+        self._read_at = self._clock()
         if key != self._key:
             self._key = key
             self.when_replaced()

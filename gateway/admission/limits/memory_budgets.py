@@ -119,6 +119,13 @@ class MemoryBudgets:
             cell[0] = now + level
         return Verdict(None, level)
 
+    def kept(self) -> dict[str, int]:
+        """Count those in memory, of known and of unknown tokens."""
+        return {
+            "known": sum([len(store) for store in self._known.values()]),
+            "unknown": sum([len(store) for store in self._unknown.values()]),
+        }
+
     def level(self, budget: Budget, now: int) -> int:
         """The used part of a budget, in microseconds (``gcra``)."""
         cell = self._cell(budget)

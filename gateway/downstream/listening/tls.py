@@ -7,6 +7,8 @@ import ssl
 from pathlib import Path
 from typing import Any
 
+from cryptography.x509 import load_pem_x509_certificates
+
 _log = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 2.0
@@ -22,6 +24,8 @@ class UnusableCertificate(Exception):
 
 class Certificate:
     """A chain and its key (PEM), shown to each client that connects; ``context`` is for listeners.
+    ``not_after`` is when the first of the chain ends, in seconds since 1970; None where that cannot
+    be read.
 
     Raises:
         UnusableCertificate
@@ -30,6 +34,7 @@ class Certificate:
     def __init__(self, cert_file: str, key_file: str) -> None:
         self._files = (cert_file, key_file)
         self.context = _Renewable(ssl.PROTOCOL_TLS_SERVER)
+        self.not_after: float | None = None
         self.renew()
 
     def renew(self) -> None:
@@ -39,6 +44,7 @@ class Certificate:
             UnusableCertificate: the one shown so far stays.
         """
         self.context.current = _context(*self._files)
+        self.not_after = _end_of(self._files[0])
 
 
 class _Renewable(ssl.SSLContext):
@@ -68,6 +74,15 @@ def _context(cert_file: str, key_file: str) -> ssl.SSLContext:
     except (OSError, ValueError) as failure:
         raise UnusableCertificate(_reason(cert_file, key_file, failure)) from None
     return context
+
+
+def _end_of(cert_file: str) -> float | None:
+    try:
+        chain = load_pem_x509_certificates(Path(cert_file).read_bytes())
+    except (OSError, ValueError):
+        # Renamed meanwhile, or written in a way that OpenSSL alone forgives.
+        return None
+    return min(each.not_valid_after_utc.timestamp() for each in chain)
 
 
 def _refuse_to_ask() -> str:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+)
 from prometheus_client.utils import floatToGoString
 
 from gateway.durations import Durations
@@ -30,18 +35,24 @@ def single(name: str, value: Value) -> Metric:
 
 def labelled(name: str, values: Mapping[Labels, Value]) -> Metric:
     """The metric of a row, with a value for each combination of labels; durations where it is a
-    histogram.
+    histogram, and any where it is an info.
 
     Raises:
         KeyError: there is no such row.
     """
-    _, kind, labels, meaning = _ROWS[name]
+    row = _ROWS[name]
+    kind, labels, meaning = row.type, row.labels, row.meaning
     if kind == "histogram":
         histogram = HistogramMetricFamily(name, meaning, labels=labels)
         for combination, value in values.items():
             durations = cast("Durations", value)
             histogram.add_metric(combination, _buckets(durations), durations.sum)
         return histogram
+    if kind == "info":
+        info = InfoMetricFamily(name.removesuffix("_info"), meaning, labels=labels)
+        for combination in values:
+            info.add_metric(combination, {})
+        return info
     family: CounterMetricFamily | GaugeMetricFamily
     make = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
     family = make(name, meaning, labels=labels)

@@ -1,12 +1,14 @@
 """One page of metrics for several workers.
 
-What the gateway counts is summed. What describes a process (``process_``, ``python_``) cannot be:
+What the gateway counts is summed; of what cannot be, the row in the table says which worker's
+counts (``Row.over_workers``). What describes a process (``process_``, ``python_``) cannot be:
 it gets a label, ``worker``. A worker that ended leaves its counts here, and one that does not
 answer is taken as it was last: a sum that shrank would look to Prometheus like a restart of all.
 """
 
 from __future__ import annotations
 
+from operator import add
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
@@ -15,6 +17,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from gateway.ops.metrics.rows import METRICS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -22,6 +26,8 @@ EXCHANGED = "application/openmetrics-text; version=1.0.0"
 """The form of workers' pages: it tells every metric's type."""
 _OWN = "gateway_"
 _CUMULATIVE = frozenset({"counter", "histogram"})
+_CHOICES: dict[str, Callable[[float, float], float]] = {"least": min, "greatest": max}
+_CHOSEN = {row.name: _CHOICES[row.over_workers] for row in METRICS if row.over_workers != "sum"}
 
 
 class Totals(Collector):
@@ -49,7 +55,7 @@ class Totals(Collector):
     def retire(self, number: int) -> None:
         """The worker has ended; another one may get its number."""
         counted = [family for family in self._pages.pop(number, ()) if _is_cumulative(family)]
-        self._ended = list(_sums([*self._ended, *counted]))
+        self._ended = list(_merged([*self._ended, *counted]))
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """The page and its content type, in the form that ``Accept`` asks for."""
@@ -57,9 +63,8 @@ class Totals(Collector):
         return encode(self._registry), content_type
 
     def collect(self) -> Iterator[Metric]:
-        yield from self._supervised()
         families = [family for page in self._pages.values() for family in page]
-        yield from _sums([*self._ended, *filter(_is_own, families)])
+        yield from _merged([*self._supervised(), *self._ended, *filter(_is_own, families)])
         yield from _labelled(self._pages)
 
 
@@ -71,19 +76,20 @@ def _is_cumulative(family: Metric) -> bool:
     return _is_own(family) and family.type in _CUMULATIVE
 
 
-def _sums(families: Iterable[Metric]) -> Iterator[Metric]:
-    """One of each name, with the sums of its samples. What only informs is the same in all."""
+def _merged(families: Iterable[Metric]) -> Iterator[Metric]:
+    """One of each name, whose samples are sums, or those chosen; what only informs is all there."""
     merged: dict[str, Metric] = {}
     values: dict[str, dict[tuple[str, frozenset[tuple[str, str]]], float]] = {}
     labels: dict[frozenset[tuple[str, str]], dict[str, str]] = {}
     for family in families:
         merged.setdefault(family.name, family)
-        sums = values.setdefault(family.name, {})
+        found = values.setdefault(family.name, {})
+        choose = max if family.type == "info" else _CHOSEN.get(family.name, add)
         for sample in family.samples:
             key = (sample.name, frozenset(sample.labels.items()))
             labels.setdefault(key[1], sample.labels)
-            added = sums.get(key, 0.0) + sample.value
-            sums[key] = sample.value if family.type == "info" else added
+            known = found.get(key)
+            found[key] = sample.value if known is None else choose(known, sample.value)
     for name, first in merged.items():
         total = _empty(first)
         for (sample_name, pairs), value in values[name].items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.ops.metrics.families import labelled, single
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from gateway.admission.limits.redis_budgets import RedisStats
+    from gateway.durations import Durations
+    from gateway.ops.metrics.reloads import Reloads
     from gateway.sync.cancellation.canceller import CancelReason, CancelVerdict
     from gateway.sync.idempotency.creations import KeyStats
     from gateway.sync.kept.memory_results import StoreStats
@@ -30,8 +32,17 @@ class LimitStats:
     verdicts: Mapping[tuple[str, str], int]
     redis: RedisStats | None = None
     buffered_bytes: int = 0
-    connections_refused: int = 0
-    """Connections that were told that no file descriptor is left for them."""
+    budgets: Mapping[str, int] = field(default_factory=dict)
+    """Budgets in memory of known and of unknown tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityStats:
+    """Tokens remembered, by what is known of them; and the age of the keys that tokens are verified
+    with, by where they come from."""
+
+    tokens: Mapping[str, int]
+    keys_age_seconds: Mapping[str, float]
 
 
 def of_waits(waits: WatcherStats, followed: int, workflow_lists: int = 0) -> Iterator[Metric]:
@@ -59,7 +70,8 @@ def of_upstream(upstream: UpstreamStats) -> Iterator[Metric]:
 def of_limits(limits: LimitStats) -> Iterator[Metric]:
     yield labelled("gateway_limit_verdicts_total", limits.verdicts)
     yield single("gateway_buffered_bytes", limits.buffered_bytes)
-    yield single("gateway_connections_refused_total", limits.connections_refused)
+    kept = {(tokens,): count for tokens, count in limits.budgets.items()}
+    yield labelled("gateway_budgets_kept", kept)
     redis = limits.redis
     if redis is None:
         return
@@ -67,6 +79,41 @@ def of_limits(limits: LimitStats) -> Iterator[Metric]:
     yield single("gateway_redis_failures_total", redis.failures)
     decisions = {("redis",): redis.decisions, ("memory",): redis.fallbacks}
     yield labelled("gateway_budget_decisions_total", decisions)
+
+
+def of_connections(opened: int, refused: Mapping[str, int]) -> Iterator[Metric]:
+    """``opened``: how many are open now; ``refused``: those refused so far, by reason."""
+    yield single("gateway_connections_open", opened)
+    reasons = {(reason,): count for reason, count in refused.items()}
+    yield labelled("gateway_connections_refused_total", reasons)
+
+
+def of_identities(identities: IdentityStats) -> Iterator[Metric]:
+    tokens = {(verdict,): count for verdict, count in identities.tokens.items()}
+    yield labelled("gateway_tokens_kept", tokens)
+    ages = {(source,): seconds for source, seconds in identities.keys_age_seconds.items()}
+    if ages:
+        yield labelled("gateway_identity_keys_age_seconds", ages)
+
+
+def of_notices(seconds: Mapping[str, Durations]) -> Iterator[Metric]:
+    """``seconds``: how long ends took to be noticed and answered, by way."""
+    ways = {(way,): durations for way, durations in seconds.items()}
+    yield labelled("gateway_notice_seconds", ways)
+
+
+def of_certificate(listener: str, not_after: float | None) -> Iterator[Metric]:
+    """``not_after``: the end of the certificate that the listener shows, in seconds since 1970;
+    None where that is not known."""
+    if not_after is not None:
+        yield labelled("gateway_certificate_not_after_seconds", {(listener,): not_after})
+
+
+def of_settings(reloads: Reloads) -> Iterator[Metric]:
+    yield labelled("gateway_config_info", {(reloads.hash,): 1})
+    verdicts = {("taken",): reloads.taken, ("refused",): reloads.refused}
+    yield labelled("gateway_reloads_total", verdicts)
+    yield single("gateway_reload_succeeded", reloads.was_taken)
 
 
 def of_results(kept: StoreStats | None) -> Iterator[Metric]:

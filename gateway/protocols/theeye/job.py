@@ -86,6 +86,16 @@ class Job:
             return None
         return ran.total_seconds()
 
+    @property
+    def ended_at(self) -> float | None:
+        """When a finished job ended, in seconds since 1970 by the upstream's clock, None where it
+        does not tell."""
+        try:
+            ended = datetime.fromisoformat(self.updated)
+            return ended.timestamp() if ended.tzinfo is not None else None
+        except ValueError:
+            return None
+
 
 class _JobBody(msgspec.Struct):
     id: object = None

@@ -129,6 +129,10 @@ class Push:
     def stats(self) -> PushStats:
         return PushStats(self._is_connected, self._matched, self._dropped, self._reliance.missing)
 
+    def was_told(self, job_id: str) -> bool:
+        """Tell whether a message about the job came lately."""
+        return self._reliance.was_hinted(job_id.lower())
+
     def ended(self, job_id: str, unended_at: float) -> None:
         """A job that was waited for has ended, however that was noticed; when the last request
         began that did not find it ended."""

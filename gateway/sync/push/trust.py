@@ -52,6 +52,10 @@ class Reliance:
         """Note that a message came."""
         self._hinted[job_id] = None
 
+    def was_hinted(self, job_id: str) -> bool:
+        """Tell whether a message about the job came lately."""
+        return job_id in self._hinted
+
     def ended(self, job_id: str, unended_at: float) -> None:
         """Note that a job that was waited for was seen to have ended.
 

@@ -404,3 +404,14 @@ async def test_token_is_judged_when_its_key_has_come() -> None:
     assert await gateway.refuses(forged)
     assert (await gateway.identify(ACME)).is_verified
     assert await gateway.refuses(forged)
+
+
+async def test_remembered_tokens_are_counted_by_what_is_known_of_them() -> None:
+    gateway = Gateway(reject_seconds=10)
+    assert gateway.identities.remembered() == {"accepted": 0, "rejected": 0}
+    await gateway.asks(b"good", 200)
+    for token in (b"bad", b"worse"):
+        await gateway.asks(token, 401)
+    assert gateway.identities.remembered() == {"accepted": 1, "rejected": 2}
+    gateway.seconds = 10
+    assert gateway.identities.remembered() == {"accepted": 1, "rejected": 0}

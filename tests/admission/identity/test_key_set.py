@@ -209,3 +209,17 @@ async def test_redirecting_address_is_told_once_with_what_to_do(
         f"identity.jwks_url: no keys to be had: status 308, it redirects to {shown}:"
         " redirects are not followed, name the address where the keys are"
     )
+
+
+async def test_age_of_a_set_is_that_of_the_last_fetch_that_had_one(issuer: Issuer) -> None:
+    keys = issuer.keys()
+    issuer.seconds = 5.0
+    assert keys.age_seconds() == {"jwks": 5.0}
+    await keys.named(K1)
+    assert keys.age_seconds() == {"jwks": 0.0}
+    issuer.content = b"{}"
+    issuer.seconds += GAP_SECONDS
+    with pytest.raises(KeysUnavailable):
+        await keys.named(K2)
+    assert issuer.fetches == 2
+    assert keys.age_seconds() == {"jwks": GAP_SECONDS}

@@ -77,3 +77,25 @@ def test_renewed_file_is_read_again_and_an_unusable_one_changes_nothing(tmp_path
     file.write_text("second" * 10 + "\n")
     keys.renew()
     assert replaced == [held()] == [b"second" * 10]
+
+
+def test_age_of_a_key_is_that_of_the_last_read_that_found_one(tmp_path: Path) -> None:
+    file, clock = tmp_path / "secret", [0.0]
+    file.write_text("first" * 10)
+    config = IdentityConfig(mode="verify", secret_file=str(file))
+    keys = keys_of(config, lambda: clock[0], 10.0)
+    assert isinstance(keys, FileKey)
+    clock[0] = 7.0
+    assert keys.age_seconds() == {"file": 7.0}
+    keys.renew()
+    assert keys.age_seconds() == {"file": 0.0}
+    clock[0], _ = 9.0, file.write_text("")
+    with pytest.raises(UnusableKey):
+        keys.renew()
+    assert keys.age_seconds() == {"file": 2.0}
+
+
+def test_key_of_the_settings_has_no_age() -> None:
+    keys = keys_of(IdentityConfig(mode="verify", secret="s" * 32), lambda: 0.0, 10.0)
+    assert keys is not None
+    assert keys.age_seconds() == {}

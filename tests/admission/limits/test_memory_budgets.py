@@ -124,3 +124,11 @@ def test_as_many_budgets_are_kept_as_allowed() -> None:
         for is_known in (True, False):
             admitted(budgets, [0], budget(b"%d" % number, is_known=is_known))
     assert len(budgets._known[RouteKind.OTHER]) == len(budgets._unknown[RouteKind.OTHER]) == 8
+
+
+def test_those_in_memory_are_counted_by_what_is_known_of_their_tokens() -> None:
+    budgets = MemoryBudgets()
+    for key in (b"1", b"2"):
+        budgets.use((budget(key),), Use.TAKE, 0)
+    budgets.use((budget(b"3", is_known=True),), Use.TAKE, 0)
+    assert budgets.kept() == {"known": 1, "unknown": 2}

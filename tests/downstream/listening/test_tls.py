@@ -7,6 +7,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
 
 from gateway.downstream.listening.tls import Certificate, UnusableCertificate
 from tests.support.certificates import Files, self_signed
@@ -166,3 +167,32 @@ def test_files_that_are_no_pair_are_refused_with_the_reason(tmp_path: Path) -> N
 def test_name_that_no_file_can_have_is_refused() -> None:
     with pytest.raises(UnusableCertificate, match="is no path"):
         Certificate("\0", "\0")
+
+
+def test_end_of_the_certificate_is_that_of_the_first_of_its_chain_to_end(tmp_path: Path) -> None:
+    files, below = self_signed(tmp_path), self_signed(tmp_path, "below", days=3)
+    certificate = Certificate(str(files.cert), str(files.key))
+    [own, next_one] = [
+        x509.load_pem_x509_certificate(each.cert.read_bytes()).not_valid_after_utc.timestamp()
+        for each in (files, below)
+    ]
+    assert certificate.not_after == own < next_one
+    longer = self_signed(tmp_path, "longer", days=9)
+    longer.cert.write_bytes(longer.cert.read_bytes() + below.cert.read_bytes())
+    files.replace(longer)
+    certificate.renew()
+    assert certificate.not_after == next_one
+
+
+def test_certificate_that_openssl_alone_can_read_is_shown_without_a_known_end(
+    tmp_path: Path,
+) -> None:
+    files = self_signed(tmp_path)
+    trailing = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    client = files.trusting()
+    certificate = Certificate(str(files.cert), str(files.key))
+    files.cert.write_bytes(files.cert.read_bytes() + trailing)
+    with pytest.raises(UnusableCertificate):
+        certificate.renew()
+    assert certificate.not_after is not None
+    assert shown(certificate, client, "localhost").version() == "TLSv1.3"

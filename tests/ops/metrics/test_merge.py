@@ -14,10 +14,20 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from gateway.config import Config, LogConfig
 from gateway.durations import ANSWER_SECONDS, Durations
 from gateway.ops.metrics.merge import EXCHANGED, Totals
 from gateway.ops.metrics.metrics import Metrics
-from gateway.ops.metrics.parts import of_access_log, of_upstream, of_waits
+from gateway.ops.metrics.parts import (
+    IdentityStats,
+    of_access_log,
+    of_certificate,
+    of_identities,
+    of_settings,
+    of_upstream,
+    of_waits,
+)
+from gateway.ops.metrics.reloads import Reloads, config_hash
 from gateway.sync.watch.state import WaitVerdict
 from gateway.sync.watch.watcher import WatcherStats
 from gateway.upstream import UpstreamStats
@@ -159,3 +169,51 @@ def test_page_of_real_workers_has_the_form_asked_for(accept: str) -> None:
 def test_page_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="EOF"):
         totals().update(1, "gateway_requests_total 1\n")
+
+
+def worker_page(config: Config, not_after: float, age: float, *, was_refused: bool) -> str:
+    reloads = Reloads(config)
+    if was_refused:
+        reloads.refuse()
+    registry = CollectorRegistry()
+    registry.register(
+        Given(
+            *of_settings(reloads),
+            *of_certificate("client", not_after),
+            *of_identities(IdentityStats({}, {"jwks": age})),
+        )
+    )
+    encode, _ = choose_encoder(EXCHANGED)
+    return encode(registry).decode()
+
+
+def test_what_cannot_be_summed_is_the_worst_of_the_workers() -> None:
+    merged = totals()
+    same = Config()
+    merged.update(1, worker_page(same, 2000.0, 4.0, was_refused=False))
+    merged.update(2, worker_page(same, 1000.0, 9.0, was_refused=True))
+    told = shown(merged)
+    assert told['gateway_certificate_not_after_seconds{listener="client"}'] == 1000
+    assert told['gateway_identity_keys_age_seconds{source="jwks"}'] == 9
+    assert told["gateway_reload_succeeded"] == 0
+    assert told['gateway_reloads_total{verdict="refused"}'] == 1
+    assert told[f'gateway_config_info{{hash="{config_hash(same)}"}}'] == 1
+
+
+def test_workers_with_other_settings_are_seen_by_a_second_hash() -> None:
+    merged = totals()
+    other = Config(log=LogConfig(level="debug"))
+    for number, config in enumerate((Config(), other)):
+        merged.update(number, worker_page(config, 1000.0, 1.0, was_refused=False))
+    hashes = {name for name in shown(merged) if name.startswith("gateway_config_info")}
+    assert len(hashes) == 2
+
+
+def test_what_the_keeper_of_workers_tells_stands_with_what_they_tell() -> None:
+    merged = Totals(lambda: of_certificate("admin", 500.0))
+    merged.update(1, worker_page(Config(), 2000.0, 4.0, was_refused=False))
+    told = shown(merged)
+    assert told['gateway_certificate_not_after_seconds{listener="admin"}'] == 500
+    assert told['gateway_certificate_not_after_seconds{listener="client"}'] == 2000
+    page = merged.render("")[0].decode()
+    assert page.count("# TYPE gateway_certificate_not_after_seconds ") == 1

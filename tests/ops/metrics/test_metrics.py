@@ -5,20 +5,28 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import build
 from gateway.admission.limits.redis_budgets import RedisStats
+from gateway.config import Config
 from gateway.downstream.exchange import Kind
-from gateway.durations import ANSWER_SECONDS, Durations
+from gateway.durations import ANSWER_SECONDS, NOTICE_SECONDS, Durations
 from gateway.ops.metrics.metrics import Metrics
 from gateway.ops.metrics.parts import (
+    IdentityStats,
     LimitStats,
     of_access_log,
     of_cancellations,
+    of_certificate,
+    of_connections,
+    of_identities,
     of_keys,
     of_limits,
+    of_notices,
     of_push,
     of_results,
+    of_settings,
     of_upstream,
     of_waits,
 )
+from gateway.ops.metrics.reloads import Reloads, config_hash
 from gateway.ops.metrics.rows import METRICS
 from gateway.sync.cancellation.canceller import CancelReason, CancelVerdict
 from gateway.sync.idempotency.creations import KeyStats
@@ -46,13 +54,22 @@ def metrics(push: PushStats | None = None, keys: int | None = 7) -> Metrics:
         seconds={"relay": took},
     )
     verdicts = {("create", "refused"): 3, ("other", "admitted"): 9}
-    limits = LimitStats(verdicts, RedisStats(False, 2, 40, 5), 0, 6)
+    limits = LimitStats(verdicts, RedisStats(False, 2, 40, 5), 0, {"known": 2, "unknown": 9})
+    late = Durations(NOTICE_SECONDS)
+    late.add(0.3)
+    reloads = Reloads(Config())
+    reloads.refuse()
     results = StoreStats(4, 5000, {"memory": 6, "redis": 1}, 2)
     return Metrics(
         "1.2.3",
         lambda: of_waits(waits, 13),
         lambda: of_upstream(upstream),
         lambda: of_limits(limits),
+        lambda: of_connections(12, {"descriptors": 6, "connections_per_address": 1}),
+        lambda: of_identities(IdentityStats({"accepted": 5, "rejected": 1}, {"jwks": 40.0})),
+        lambda: of_notices({"push": late}),
+        lambda: of_certificate("client", 1.9e9),
+        lambda: of_settings(reloads),
         lambda: of_access_log(8),
         lambda: of_results(results),
         lambda: of_keys(KeyStats({"first": 3, "replayed": 2, "failed": 1}, keys)),
@@ -150,7 +167,11 @@ def test_metrics_read_what_the_parts_count() -> None:
         ({"limit": "create", "verdict": "refused"}, 3.0),
         ({"limit": "other", "verdict": "admitted"}, 9.0),
     ]
-    assert found["gateway_connections_refused_total"] == [({}, 6.0)]
+    assert found["gateway_buffered_bytes"] == [({}, 0.0)]
+    assert found["gateway_budgets_kept"] == [
+        ({"tokens": "known"}, 2.0),
+        ({"tokens": "unknown"}, 9.0),
+    ]
     assert found["gateway_redis_answering"] == [({}, 0.0)]
     assert found["gateway_redis_failures_total"] == [({}, 2.0)]
     assert found["gateway_budget_decisions_total"] == [
@@ -160,6 +181,38 @@ def test_metrics_read_what_the_parts_count() -> None:
     assert found["gateway_build_info"][0][0]["version"] == "1.2.3"
     assert found["gateway_build_info"][0][0]["build"] == build()
     assert found["process_start_time_seconds"][0][1] > 0
+
+
+def test_metrics_tell_of_connections_and_of_what_is_remembered_of_their_tokens() -> None:
+    found = read(metrics())
+    assert found["gateway_connections_open"] == [({}, 12.0)]
+    assert found["gateway_connections_refused_total"] == [
+        ({"reason": "descriptors"}, 6.0),
+        ({"reason": "connections_per_address"}, 1.0),
+    ]
+    assert found["gateway_tokens_kept"] == [
+        ({"verdict": "accepted"}, 5.0),
+        ({"verdict": "rejected"}, 1.0),
+    ]
+    assert found["gateway_identity_keys_age_seconds"] == [({"source": "jwks"}, 40.0)]
+
+
+def test_metrics_tell_how_late_ends_were_answered() -> None:
+    found = read(metrics())
+    assert found["gateway_notice_seconds_sum"] == [({"way": "push"}, 0.3)]
+    buckets = {labels["le"]: count for labels, count in found["gateway_notice_seconds_bucket"]}
+    assert (buckets["0.25"], buckets["0.5"], buckets["+Inf"]) == (0, 1, 1)
+
+
+def test_metrics_tell_of_settings_and_of_the_certificate() -> None:
+    found = read(metrics())
+    assert found["gateway_config_info"] == [({"hash": config_hash(Config())}, 1.0)]
+    assert found["gateway_reloads_total"] == [
+        ({"verdict": "taken"}, 0.0),
+        ({"verdict": "refused"}, 1.0),
+    ]
+    assert found["gateway_reload_succeeded"] == [({}, 0.0)]
+    assert found["gateway_certificate_not_after_seconds"] == [({"listener": "client"}, 1.9e9)]
 
 
 @pytest.mark.parametrize(("is_connected", "shown"), [(True, 1.0), (False, 0.0)])

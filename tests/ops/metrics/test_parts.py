@@ -1,6 +1,12 @@
 from __future__ import annotations
 
-from gateway.ops.metrics.parts import of_upstream, of_waits
+from gateway.ops.metrics.parts import (
+    IdentityStats,
+    of_certificate,
+    of_identities,
+    of_upstream,
+    of_waits,
+)
 from gateway.ops.metrics.rows import METRICS
 from gateway.sync.watch.watcher import WatcherStats
 from gateway.upstream import UpstreamStats
@@ -17,3 +23,9 @@ def test_parts_that_did_nothing_have_their_metrics_all_the_same() -> None:
         if row.name.startswith(("gateway_upstream_", "gateway_waits_"))
     }
     assert told >= of_both
+
+
+def test_what_there_is_not_has_no_metric() -> None:
+    assert not [*of_certificate("client", None)]
+    told = [family.name for family in of_identities(IdentityStats({"accepted": 0}, {}))]
+    assert told == ["gateway_tokens_kept"]

@@ -151,3 +151,20 @@ def test_run_time_is_that_of_the_upstreams_clock(
     assert parsed is not None
     assert parsed.task_id == "t"
     assert parsed.run_seconds == (None if seconds is None else pytest.approx(seconds))
+
+
+@pytest.mark.parametrize(
+    ("updated", "ended_at"),
+    [
+        ("2023-11-14T22:13:20.500Z", 1_700_000_000.5),
+        ("2023-11-14T22:13:20", None),
+        ("yesterday", None),
+        (17, None),
+    ],
+)
+def test_end_of_a_job_is_what_it_tells_with_a_time_zone(
+    updated: object, ended_at: float | None
+) -> None:
+    parsed = parse_job(finished(last_update=updated))
+    assert parsed is not None
+    assert parsed.ended_at == ended_at

@@ -167,3 +167,11 @@ def test_what_is_remembered_is_bounded(reliance: Reliance, time: Time) -> None:
         reliance.hinted(f"{number:024x}")
         ended(reliance, time, f"{number:024x}")
     assert len(reliance._hinted) == len(reliance._ended) == MAX_JOBS
+
+
+def test_message_is_known_of_for_a_while(reliance: Reliance, time: Time) -> None:
+    assert not reliance.was_hinted(JOB_ID)
+    reliance.hinted(JOB_ID)
+    assert reliance.was_hinted(JOB_ID)
+    time.passes(HINT_SECONDS)
+    assert not reliance.was_hinted(JOB_ID)
