@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,9 +117,19 @@ def room_of(module: str) -> str:
     return "gateway"
 
 
-def imports(path: Path) -> Iterator[tuple[str, bool]]:
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+@cache
+def imports(path: Path) -> tuple[tuple[str, bool], ...]:
     """The gateway's modules that a module imports, and whether only for its types."""
-    tree = ast.parse(path.read_text("utf-8"))
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[tuple[str, bool]]:
+    tree = tree_of(path)
     for_types = {
         inner
         for node in ast.walk(tree)
@@ -232,25 +243,23 @@ def own_names(node: ast.ClassDef) -> set[str]:
     return members
 
 
-TREES = {path: ast.parse(path.read_text("utf-8")) for path in MODULES}
-CLASSES = {
-    node.name: node
-    for tree in TREES.values()
-    for node in ast.walk(tree)
-    if isinstance(node, ast.ClassDef)
-}
+@cache
+def classes() -> dict[str, ast.ClassDef]:
+    """All of the gateway's, by their names."""
+    nodes = (node for path in MODULES for node in ast.walk(tree_of(path)))
+    return {node.name: node for node in nodes if isinstance(node, ast.ClassDef)}
 
 
 def known_names(node: ast.ClassDef) -> set[str]:
     """What a class and those of ours that it extends define."""
-    bases = [CLASSES[name] for base in node.bases if (name := ast.unparse(base)) in CLASSES]
+    bases = [classes()[name] for base in node.bases if (name := ast.unparse(base)) in classes()]
     return own_names(node).union(*map(known_names, bases))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_no_private_name_of_anybody_else_is_used(path: Path) -> None:
     """Ruff's SLF001 holds it where the object is not ``self``."""
-    for node in ast.walk(TREES[path]):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.ImportFrom):
             names = [*(node.module or "").split("."), *[alias.name for alias in node.names]]
             assert not [name for name in names if is_private(name)], ast.unparse(node)
@@ -277,14 +286,14 @@ def test_module_is_short(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_module_says_what_it_is(path: Path) -> None:
-    source = path.read_text("utf-8")
-    assert not source or ast.get_docstring(ast.parse(source))
+    tree = tree_of(path)
+    assert not tree.body or ast.get_docstring(tree)
 
 
 def test_no_two_classes_have_the_same_name() -> None:
     places: dict[str, list[str]] = {}
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.ClassDef):
                 places.setdefault(node.name, []).append(name_of(path))
     assert not {name: found for name, found in places.items() if len(found) > 1}
