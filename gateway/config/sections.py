@@ -140,7 +140,8 @@ class LogConfig(Section, frozen=True, kw_only=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
     """How much the process tells on stderr: debug, info, warning or error."""
     format: Literal["json", "text"] = "json"
-    """Of the access log: "json", an object a line, or "text", key=value."""
+    """Of the access log and of stderr: "json", an object a line, or "text", for people: key=value
+    in the access log. What is wrong with the settings themselves is told in words."""
     access: bool = True
     """false writes no access log. It goes to stdout, a line per request, without tokens and
     secrets: a token stands in it as its hash, which limits.rules can name. Names of organizations

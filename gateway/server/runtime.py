@@ -8,12 +8,15 @@ import ctypes
 import gc
 import logging
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 from gateway import descriptors
+from gateway.ops.log.messages import MessageForm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from types import TracebackType
 
     from gateway.config import Config, LogConfig
 
@@ -28,13 +31,43 @@ SWITCH_SECONDS = 0.0005
 """How long a thread may keep the interpreter's lock from another."""
 
 
-def log_to_stderr(log: LogConfig, who: str = "") -> None:
-    """Say what there is to say on stderr; ``who`` is put before each message."""
-    logging.basicConfig(
-        level=log.level.upper(),
-        format=f"%(asctime)s %(levelname)s %(name)s: {who}%(message)s",
-        stream=sys.stderr,
-    )
+def log_to_stderr(log: LogConfig, worker: int = 0) -> None:
+    """Say what there is to say on stderr, Python's warnings and what nobody catches included;
+    ``worker`` is the number of this process among several. A log that is set up stays as it is.
+    """
+    if logging.getLogger().hasHandlers():
+        return
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(MessageForm(log.format, worker))
+    logging.basicConfig(level=log.level.upper(), handlers=[handler])
+    logging.captureWarnings(True)
+    sys.excepthook = uncaught
+    threading.excepthook = uncaught_in_thread
+    sys.unraisablehook = unraisable
+
+
+def uncaught(
+    kind: type[BaseException], failure: BaseException, where: TracebackType | None
+) -> None:
+    """Tell of an exception that ends the process."""
+    _log.critical("uncaught exception", exc_info=(kind, failure, where))
+
+
+def uncaught_in_thread(told: threading.ExceptHookArgs) -> None:
+    """Tell of an exception that ends a thread."""
+    failure = told.exc_value
+    if failure is not None:
+        name = "a thread" if told.thread is None else told.thread.name
+        where = (type(failure), failure, told.exc_traceback)
+        _log.critical("uncaught exception in %s", name, exc_info=where)
+
+
+def unraisable(told: sys.UnraisableHookArgs) -> None:
+    """Tell of an exception that ends nothing: of a finalizer, say."""
+    failure = told.exc_value
+    if failure is not None:
+        where = (type(failure), failure, told.exc_traceback)
+        _log.error("%s %r", told.err_msg or "exception ignored in", told.object, exc_info=where)
 
 
 def take_descriptors(config: Config) -> None:

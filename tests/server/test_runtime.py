@@ -1,16 +1,25 @@
 from __future__ import annotations
 
+import json
+import logging
+import subprocess
 import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
 
+from gateway.config import LogConfig
 from gateway.server.runtime import (
     KEPT_BYTES,
     MAPPED_BYTES,
     SWITCH_SECONDS,
+    log_to_stderr,
     share_the_interpreter,
     spare_the_allocator,
+    uncaught,
+    uncaught_in_thread,
+    unraisable,
 )
 
 
@@ -30,3 +39,66 @@ def test_a_thread_that_computes_gives_the_interpreter_away_soon() -> None:
         assert sys.getswitchinterval() == pytest.approx(SWITCH_SECONDS)
     finally:
         sys.setswitchinterval(before)
+
+
+UNRULY = """
+import threading, warnings
+from gateway.config import LogConfig
+from gateway.server.runtime import log_to_stderr
+log_to_stderr(LogConfig(format="json"), 2)
+warnings.warn("soon gone", FutureWarning)
+class Leaving:
+    def __del__(self):
+        raise ValueError("of a finalizer")
+Leaving()
+def run():
+    raise ValueError("of a thread")
+thread = threading.Thread(target=run, name="parser")
+thread.start()
+thread.join()
+raise ValueError("at last")
+"""
+
+
+def test_all_that_python_says_is_json_too() -> None:
+    ran = subprocess.run([sys.executable, "-c", UNRULY], capture_output=True, check=False)
+    assert ran.returncode == 1
+    lines = [json.loads(line) for line in ran.stderr.splitlines()]
+    assert {line["worker"] for line in lines} == {2}
+    warned, *failures = lines
+    assert (warned["level"], warned["logger"]) == ("warning", "py.warnings")
+    assert "FutureWarning: soon gone" in warned["message"]
+    told = [(line["level"], line["exception"].rpartition(": ")[2]) for line in failures]
+    assert told == [
+        ("error", "of a finalizer"),
+        ("critical", "of a thread"),
+        ("critical", "at last"),
+    ]
+
+
+def test_log_that_is_set_up_stays_as_it_is() -> None:
+    hook, handlers = sys.excepthook, [*logging.getLogger().handlers]
+    log_to_stderr(LogConfig())
+    assert sys.excepthook is hook
+    assert logging.getLogger().handlers == handlers
+
+
+def test_what_nobody_catches_is_told_with_where_it_came_from(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    failure = ValueError("x")
+    uncaught(ValueError, failure, None)
+    thread = threading.Thread(name="parser")
+    uncaught_in_thread(threading.ExceptHookArgs((ValueError, failure, None, thread)))
+    uncaught_in_thread(threading.ExceptHookArgs((ValueError, failure, None, None)))
+    uncaught_in_thread(threading.ExceptHookArgs((ValueError, None, None, thread)))
+    told = {"exc_type": ValueError, "exc_traceback": None, "err_msg": None, "object": 7}
+    unraisable(SimpleNamespace(**told, exc_value=failure))
+    unraisable(SimpleNamespace(**told, exc_value=None))
+    assert [record.getMessage() for record in caplog.records] == [
+        "uncaught exception",
+        "uncaught exception in parser",
+        "uncaught exception in a thread",
+        "exception ignored in 7",
+    ]
+    assert all(record.exc_info is not None for record in caplog.records)

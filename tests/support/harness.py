@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -221,13 +222,24 @@ def without_what_varies(content: bytes) -> bytes:
     return _TIME.sub(b"TIME", _JOB_ID.sub(b"JOB", content))
 
 
+def readable(line: str) -> str:
+    """A line of stderr as text, where it is JSON."""
+    if not line.startswith("{"):
+        return line
+    told = json.loads(line)
+    who = f"worker {told['worker']}: " if "worker" in told else ""
+    exception = "".join(f"\n    {part}" for part in told.get("exception", "").splitlines())
+    level = told["level"].upper()
+    return f"{told['time']} {level} {told['logger']}: {who}{told['message']}{exception}\n"
+
+
 @dataclass
 class Process:
     """``python -m gateway serve`` as it runs; what it printed is there once it has ended."""
 
     running: asyncio.subprocess.Process
     told: str = ""
-    """What it wrote to stderr."""
+    """What it wrote to stderr; JSON lines as people read them, as ``log.format = "text"`` does."""
     logged: str = ""
     """What it wrote to stdout: the access log."""
     url: str = ""
@@ -241,7 +253,7 @@ class Process:
         async with asyncio.timeout(PATIENCE_SECONDS):
             logged, told = await self.running.communicate()
         self.logged += (logged or b"").decode()
-        self.told += told.decode()
+        self.told += "".join(map(readable, told.decode().splitlines(keepends=True)))
         assert self.running.returncode is not None
         return self.running.returncode
 
@@ -249,7 +261,8 @@ class Process:
         """Wait until it writes a line with ``text`` to stderr: the line."""
         assert self.running.stderr is not None
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while line := (await self.running.stderr.readline()).decode():
+            while written := (await self.running.stderr.readline()).decode():
+                line = readable(written)
                 self.told += line
                 if text in line:
                     return line

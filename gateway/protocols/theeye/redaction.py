@@ -34,8 +34,15 @@ _SEPARATOR = re.compile(r"([?&#;])")
 _SLASH = re.compile(r"[/\\]")
 """Node's ``url.parse`` takes a backslash for a slash."""
 _USERINFO = re.compile(r"([/\\]{2})[^/\\@]*+@")
-_USERINFO_OF_ADDRESS = re.compile(r"(\w+://)\S*@")
+_USERINFO_OF_ADDRESS = re.compile(r"((?<!\w)\w++://)\S*@")
 _PARAMETERS_OF_ADDRESS = re.compile(r"(://[^\s?]*\?)[^\s#]*")
+_BEARER = re.compile(r"(\bbearer\s{1,8})[^\s\"',]+", re.IGNORECASE)
+_SECRET_SEGMENT = re.compile(r"([/\\]secret[/\\]+)[^\s/\\?#\"']+", re.IGNORECASE)
+_SPACES = re.compile(r"(\s+)")
+_ASSIGNED = re.compile(
+    r"""(?<![\w.%-])([\w.%-]++(?:\[[\w.%-]*+\])?(?:=["']?|": ?"|': b?'))[^\s&;,"']++"""
+)
+"""A name with its value, in a query, an argument list or JSON."""
 _NAME_OF_SECRET = re.compile(r"[^a-z]*secret[^a-z]*(?:;.*)?", re.DOTALL)
 """A segment that routers may read as ``secret``."""
 
@@ -49,6 +56,17 @@ def redact(target: str) -> str:
 def redacted_address(text: str) -> str:
     """The text with userinfo and all parameters of URLs hidden, also where they are malformed."""
     return _PARAMETERS_OF_ADDRESS.sub(rf"\1{MASK}", _USERINFO_OF_ADDRESS.sub(rf"\1{MASK}@", text))
+
+
+def redacted_text(text: str) -> str:
+    """A sentence or a traceback with what looks like a secret hidden: the value of ``name=`` where
+    the name speaks of one, what follows ``Bearer`` and ``/secret/``, JWTs, and in URLs what is
+    hidden in an address. Linear in its length."""
+    if "://" in text:
+        text = "".join(map(_redacted_word, _SPACES.split(text)))
+    text = _BEARER.sub(rf"\1{MASK}", text)
+    text = _SECRET_SEGMENT.sub(rf"\1{MASK}", text)
+    return _without_jwt(_ASSIGNED.sub(_masked_value, text))
 
 
 def is_secret_field(name: str, value: str) -> bool:
@@ -132,6 +150,16 @@ def _masked_run(match: re.Match[str]) -> str:
     run = match[0]
     start = run.find(_JWT_START)
     return run[:start] + MASK if start >= 0 and run.count(".", start) >= 2 else run
+
+
+def _redacted_word(word: str) -> str:
+    if "://" not in word:
+        return word
+    return redacted_address(word) if len(word) <= SHOWN_CHARACTERS else MASK
+
+
+def _masked_value(match: re.Match[str]) -> str:
+    return match[1] + MASK if _has_any(_SENSITIVE, _decoded(match[1])) else match[0]
 
 
 def _decoded(text: str) -> str:

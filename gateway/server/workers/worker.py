@@ -65,7 +65,7 @@ async def _work(sock: socket.socket) -> None:
     start = await channel.receive(Start)
     if start is None:
         return
-    log_to_stderr(start.config.log, f"worker {start.number}: ")
+    log_to_stderr(start.config.log, start.number)
     descriptors.ask_for_most()
     spare_the_collector()
     spare_the_allocator()

@@ -2,13 +2,22 @@ from __future__ import annotations
 
 import gc
 import sys
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.protocols.theeye.redaction import SHOWN_CHARACTERS, redact, redacted_address
+from gateway.protocols.theeye.redaction import (
+    SHOWN_CHARACTERS,
+    redact,
+    redacted_address,
+    redacted_text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJvcmciOiJhY21lIn0.c2lnbmF0dXJl"
 
@@ -163,7 +172,7 @@ def test_redaction_caps_what_is_shown() -> None:
     assert shown.endswith("...")
 
 
-def calls_for(target: str) -> int:
+def calls_for(target: str, hide: Callable[[str], str] = redact) -> int:
     """How many functions are called to redact a target."""
     count = 0
 
@@ -175,7 +184,7 @@ def calls_for(target: str) -> int:
     gc.disable()
     sys.setprofile(counted)
     try:
-        redact(target)
+        hide(target)
     finally:
         sys.setprofile(None)
         gc.enable()
@@ -188,6 +197,14 @@ def test_redaction_takes_linear_time_on_hostile_targets(piece: str, start: str) 
     half = start + piece * (8_192 // len(piece))
     whole = start + piece * (16_384 // len(piece))
     assert calls_for(whole) <= 2 * calls_for(half) + 20
+
+
+@pytest.mark.parametrize(
+    "piece", ["eyJ", "a=", "secret=", "://", "a://@", "bearer ", "/secret/", "a[", '":', "a-"]
+)
+def test_redaction_of_text_takes_linear_time(piece: str) -> None:
+    half, whole = (piece * (length // len(piece)) for length in (8_192, 16_384))
+    assert calls_for(whole, redacted_text) <= 2 * calls_for(half, redacted_text) + 20
 
 
 @given(target=st.text(alphabet="/%@?#&;.eyJSsecretabc25", max_size=60))
@@ -205,3 +222,28 @@ def test_short_cut_for_targets_without_parameters_hides_the_same(target: str) ->
 )
 def test_userinfo_and_parameters_of_an_address_are_hidden(address: str, shown: str) -> None:
     assert redacted_address(address) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            'version 1 (plain) listening on http://[::]:6090 (settings "/a/b.toml", workers 4)',
+            'version 1 (plain) listening on http://[::]:6090 (settings "/a/b.toml", workers 4)',
+        ),
+        ("identity.secret_file: no such file", "identity.secret_file: no such file"),
+        ("a Bearer s3cret, b", "a Bearer ***, b"),
+        ("GET /job?access_token=s3cret&x=1", "GET /job?access_token=***&x=1"),
+        ("f(access%5Ftoken=s3cret, limit=6)", "f(access%5Ftoken=***, limit=6)"),
+        ("user[password]=s3cret", "user[password]=***"),
+        ('{"secret": "s3cret", "id": "x"}', '{"secret": "***", "id": "x"}'),
+        ("{'api_key': b's3cret'}", "{'api_key': b'***'}"),
+        ("/task/t1/secret/s3cret/job", "/task/t1/secret/***/job"),
+        ("at redis://:s3cret@host/0 now", "at redis://***@host/0 now"),
+        ("at http://host/x?y=s3cret now", "at http://host/x?*** now"),
+        (f"refused {JWT}", "refused ***"),
+        (f"a\n  b://{'x' * 3000} c", "a\n  *** c"),
+    ],
+)
+def test_text_shows_no_secret_that_it_repeats(text: str, shown: str) -> None:
+    assert redacted_text(text) == shown

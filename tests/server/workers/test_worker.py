@@ -17,7 +17,7 @@ from gateway.ops.operators.health import Readiness
 from gateway.server.workers.channel import Channel, Message, Order, Question, Start, WorkerReply
 from gateway.server.workers.worker import DRAIN_SECONDS, LAST_SECONDS, OUTLIVE_SECONDS, Worker
 from gateway.tasks import Tasks
-from tests.support.harness import connected, once, settings
+from tests.support.harness import connected, once, readable, settings
 from tests.support.virtual_time import now
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ class Running:
         """Its exit status, and what it said."""
         async with asyncio.timeout(15):
             _, told = await self.process.communicate()
-        return self.process.returncode, told.decode()
+        lines = told.decode().splitlines(keepends=True)
+        return self.process.returncode, "".join(map(readable, lines))
 
 
 @asynccontextmanager
