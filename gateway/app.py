@@ -82,6 +82,7 @@ class Gateway:
             upstream=upstream,
             identities=identities,
             is_draining=lambda: self._pipeline.is_draining,
+            is_trusted=forwarding.is_trusted,
             sources=[self._metrics, sync.metrics, *sources],
             observers=observers,
         )

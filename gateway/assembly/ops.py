@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from gateway import __version__
 from gateway.ops.log.access_log import AccessLog
 from gateway.ops.log.notices import LimitNotices
+from gateway.ops.log.sample import leaving_out
 from gateway.ops.log.upstream_watch import UpstreamWatch
 from gateway.ops.metrics import parts
 from gateway.ops.metrics.metrics import Metrics
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
 class OpsParts:
     """``vitals`` are for operators, ``observers`` are told of ended requests, the given ones first.
-    ``sources`` yield the metrics of the other parts. The clocks give seconds: monotonic ones, and
-    those since 1970."""
+    ``is_trusted`` tells whether an address is a trusted proxy's, ``sources`` yield the metrics of
+    the other parts. The clocks give seconds: monotonic ones, and those since 1970."""
 
     def __init__(
         self,
@@ -44,12 +45,20 @@ class OpsParts:
         upstream: Upstream,
         identities: Identities,
         is_draining: Callable[[], bool],
+        is_trusted: Callable[[str], bool],
         sources: Sequence[Callable[[], Iterable[Metric]]],
         observers: Sequence[Observer],
     ) -> None:
         self._flush_seconds = timing.flush_seconds
         self._access_log = log = (
-            AccessLog(sys.stdout, config.log.format, wall_clock) if config.log.access else None
+            AccessLog(
+                sys.stdout,
+                config.log.format,
+                wall_clock,
+                leaves_out=leaving_out(config.log, is_trusted),
+            )
+            if config.log.access
+            else None
         )
         if log is not None:
             sources = [*sources, lambda: parts.of_access_log(log.dropped)]

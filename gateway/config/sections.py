@@ -146,3 +146,8 @@ class LogConfig(Section, frozen=True, kw_only=True):
     """false writes no access log. It goes to stdout, a line per request, without tokens and
     secrets: a token stands in it as its hash, which limits.rules can name. Names of organizations
     and users are in it only with identity.mode "verify"."""
+    sample_relay: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    """The share of successful requests that are only passed through (below 400, no job made) that
+    get a line there: 0.01 is one in a hundred, 0 none. Errors, refusals, waits, and requests
+    that create or cancel a job always get theirs, and metrics count everything. A trace that a
+    trusted proxy names (traceparent) is logged whole or not at all."""

@@ -33,7 +33,8 @@ _MILLISECONDS: Final = tuple(f".{number:03d}Z" for number in range(1000))
 
 
 class AccessLog:
-    """Writes a line for each request observed; ``wall_clock`` gives seconds since 1970.
+    """Writes a line for each request observed, but for those that are said to be left out;
+    ``wall_clock`` gives seconds since 1970.
 
     Its owner calls ``flush`` at least each second, and ``close`` at the end.
     """
@@ -43,6 +44,8 @@ class AccessLog:
         stream: TextIO,
         form: Literal["json", "text"],
         wall_clock: Callable[[], float],
+        *,
+        leaves_out: Callable[[Exchange], bool] | None = None,
         capacity_bytes: int = CAPACITY_BYTES,
         close_milliseconds: int = CLOSE_MILLISECONDS,
     ) -> None:
@@ -55,6 +58,7 @@ class AccessLog:
         self._values = [field.value for field in FIELDS]
         self._nothing = "" if form == "json" else "-"
         self._wall_clock = wall_clock
+        self._leaves_out = leaves_out
         self._capacity_bytes = capacity_bytes
         self._close_milliseconds = close_milliseconds
         self._second = self._millisecond = -1
@@ -68,6 +72,8 @@ class AccessLog:
 
     def observe(self, exchange: Exchange) -> None:
         """Log a request that is over."""
+        if self._leaves_out is not None and self._leaves_out(exchange):
+            return
         line, nothing, place = self._line, self._nothing, 1
         for value in self._values:
             line[place] = value(exchange) or nothing
