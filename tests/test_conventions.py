@@ -197,7 +197,8 @@ def test_long_sleeps_are_found() -> None:
 TESTS = {
     f"{path}::{node.name}": node
     for path, source in SOURCES.items()
-    for node in ast.parse(source).body
+    for outer in ast.parse(source).body
+    for node in (outer.body if isinstance(outer, ast.ClassDef) else [outer])
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
 }
 CITED = re.compile(r"\bRFC (\d+), (\d+(?:\.\d+)*)")
