@@ -12,7 +12,7 @@ from gateway.sync.following.following import Leaver
 from gateway.sync.jobs.reader import Found, Refused
 from gateway.sync.responses import KnownJob, made_here
 from gateway.sync.snapshots import shown
-from gateway.sync.watch.state import WaitVerdict
+from gateway.sync.watch.state import HeldRequest, WaitVerdict
 from gateway.sync.workflows.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class HoldTime:
     """How long the client has waited in earlier requests."""
     looks_last: bool = False
     """The job is read once more when the time is up."""
+    hop: int = 0
+    """How many requests of the wait were before this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +231,7 @@ class JobHold:
                 waited_seconds=time.waited_seconds + time.seconds - remaining,
                 last_seen=snapshot.last_seen if snapshot is not None else None,
                 false_alarms=false_alarms,
+                request=HeldRequest(exchange.identity, exchange.request_id, time.hop),
             )
         finally:
             exchange.held_seconds += self._clock() - began

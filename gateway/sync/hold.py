@@ -126,7 +126,9 @@ class ResultHold:
             else:
                 seconds = 0
         looks_last = parameters.is_last or not holding.redirects
-        time = HoldTime(seconds, parameters.waited_seconds, looks_last=looks_last)
+        time = HoldTime(
+            seconds, parameters.waited_seconds, looks_last=looks_last, hop=parameters.counter
+        )
         held = await self._jobs.hold(exchange, wanted, time, snapshot)
         match held:
             case Refused():

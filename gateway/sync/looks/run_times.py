@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from cachetools import TTLCache
@@ -21,6 +22,8 @@ TaskKey = tuple[str, str]
 """The organization's name and the task's id."""
 
 MAX_TASKS = 1024
+LAST_TASKS = 100
+"""Operators are told of so many."""
 MAX_RUN_SECONDS = 86_400.0
 FORGET_SECONDS = 86_400.0
 """A task of which no run was seen for so long is forgotten."""
@@ -45,6 +48,15 @@ class Usual:
     late: float
 
 
+@dataclass(frozen=True, slots=True)
+class TaskRuns:
+    """What is known of a task: how long its last runs took, in seconds, the last one last."""
+
+    task: TaskKey
+    seconds: tuple[float, ...]
+    usual: Usual | None
+
+
 @dataclass(slots=True)
 class _Runs:
     seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_RUNS))
@@ -57,6 +69,8 @@ class History:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._tasks: TTLCache[TaskKey, _Runs] = TTLCache(MAX_TASKS, FORGET_SECONDS, clock)
+        self._last: dict[TaskKey, None] = {}
+        """Tasks of which a run was learned last, the last one last."""
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -72,6 +86,20 @@ class History:
         runs.seconds.append(max(seconds, _SHORTEST))
         runs.usual = usual(runs.seconds)
         self._tasks[task] = runs
+        self._last.pop(task, None)
+        self._last[task] = None
+        if len(self._last) > LAST_TASKS:
+            del self._last[next(iter(self._last))]
+
+    def last(self, most: int) -> list[TaskRuns]:
+        """The tasks of which a run was learned last, ``LAST_TASKS`` or ``most`` at most, the last
+        one first."""
+        known = ((task, self._tasks.get(task)) for task in islice(reversed(self._last), most))
+        return [
+            TaskRuns(task, tuple(runs.seconds), runs.usual)
+            for task, runs in known
+            if runs is not None
+        ]
 
     def usual(self, task: TaskKey | None) -> Usual | None:
         """Ages at which jobs of this task usually end; None where too little is known."""

@@ -9,6 +9,7 @@ from gateway.sync.looks.cover import SCOUTED, Cover
 from gateway.sync.looks.scouts import UNKNOWN_SECONDS
 from gateway.sync.watch.batches import NEVER, Batch, Batches
 from gateway.sync.watch.ground import Ground
+from gateway.sync.watch.state import JobLook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -153,6 +154,16 @@ class Grounds(Batches):
         ground = self.ground_of(state)
         if ground is not None:
             ground.catch_up(state)
+
+    def look_of(self, state: PollState) -> JobLook:
+        """How a watch's job is looked for."""
+        watch, ground = state.watch, self.ground_of(state)
+        if ground is None:
+            return JobLook(Cover.OWN, watch.unended_at)
+        cover, ids = ground.scouts.cover(watch.job_id), ground.looked_ids
+        is_seen = cover is Cover.LEFT and ids is not None and watch.job_id in ids
+        looked_at = ground.looked_at if is_seen else watch.unended_at
+        return JobLook(cover, max(watch.unended_at, looked_at))
 
     def _may_join(self, state: PollState) -> bool:
         is_shared = not state.watch.is_private and not state.watch.first.access.secret

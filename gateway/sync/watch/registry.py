@@ -44,6 +44,9 @@ class Registry:
         """Times at which jobs may have ended: by a hint, or by a poll that no client awaited."""
         self._wakes = Pacer(MAX_WAKES_PER_SECOND, _WAKES_AT_ONCE)
 
+    def __len__(self) -> int:
+        return len(self._shared) + len(self._private)
+
     def __iter__(self) -> Iterator[Watch]:
         yield from self._shared.values()
         yield from self._private

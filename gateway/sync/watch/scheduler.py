@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from gateway.sync.watch.poll_requests import Poller
     from gateway.sync.watch.registry import Registry
     from gateway.sync.watch.scouting import Request
-    from gateway.sync.watch.state import Waiter, Watch
+    from gateway.sync.watch.state import JobLook, Waiter, Watch
 
 MAX_IN_FLIGHT = 16
 _BURST_SECONDS = 0.25
@@ -95,6 +95,11 @@ class Scheduler:
     def requests(self) -> PollRequests:
         """The counts of what was asked."""
         return self._requests
+
+    def look_of(self, watch: Watch) -> JobLook | None:
+        """How the job is looked for; None where it is not any more."""
+        state = self._states.get(watch)
+        return None if state is None else self._batches.look_of(state)
 
     def add(self, watch: Watch, polled_at: float | None = None, failures: int = 0) -> None:
         """Poll the job from now on; the first time after a gap as its age has it, from now or from

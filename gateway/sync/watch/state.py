@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import asyncio
 
+    from gateway.admission.identity.identities import Identity
     from gateway.sync.jobs.access import JobAccess
+    from gateway.sync.looks.cover import Cover
     from gateway.sync.looks.run_times import TaskKey, Usual
 
 
@@ -57,6 +59,16 @@ class Share(Enum):
     """Another of these: it does not count."""
 
 
+@dataclass(frozen=True, slots=True)
+class HeldRequest:
+    """Whose request is held, as operators are told."""
+
+    identity: Identity
+    request_id: str
+    hop: int = 0
+    """How many requests of the wait were before it."""
+
+
 @dataclass(eq=False, slots=True)
 class Waiter:
     """One request that is held, or a job that is followed for its client."""
@@ -68,6 +80,16 @@ class Waiter:
     is_left: bool = False
     """There is no request: the client has left."""
     share: Share = Share.ALL
+    request: HeldRequest | None = None
+    began: float = 0.0
+    """Time at which this request began to wait, in the clock's seconds."""
+    since: float = 0.0
+    """Time at which the client began to, maybe in an earlier request."""
+
+    @property
+    def counts(self) -> bool:
+        """It is the wait of a client, and the only one of its request that counts."""
+        return not self.is_left and self.share is not Share.FURTHER
 
     @property
     def has_time_up(self) -> bool:
@@ -160,3 +182,25 @@ class PollState:
         if flight is not None:
             flight.polls -= 1
         return flight
+
+
+@dataclass(frozen=True, slots=True)
+class JobLook:
+    """How a job is looked for."""
+
+    cover: Cover
+    unended_at: float
+    """Start of the last request that did not find it ended; minus infinity where there was none."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenWait:
+    """A client that waits, as operators are told. Times are the clock's seconds."""
+
+    job_id: str
+    task: TaskKey | None
+    request: HeldRequest | None
+    since: float
+    began: float
+    look: JobLook | None
+    """None for a job that has ended, and whose client is about to be told."""

@@ -22,20 +22,22 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, TypeVar
 
 from gateway.sync.looks.run_times import History, retry_seconds
 from gateway.sync.watch.registry import Registry
 from gateway.sync.watch.scheduler import Scheduler
-from gateway.sync.watch.state import LastSeen, Share, Waiter, WaitVerdict, Watch
+from gateway.sync.watch.state import LastSeen, OpenWait, Share, Waiter, WaitVerdict, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from gateway.config import SyncConfig
     from gateway.sync.jobs.access import JobAccess
-    from gateway.sync.looks.run_times import TaskKey
+    from gateway.sync.looks.run_times import TaskKey, TaskRuns
     from gateway.sync.watch.poll_requests import Look, Poller
+    from gateway.sync.watch.state import HeldRequest
 
 T = TypeVar("T")
 
@@ -70,6 +72,8 @@ class Watcher:
         self._registry = Registry(clock)
         self._scheduler = Scheduler(poller, self._registry, clock, chance, config)
         self._history = History(clock)
+        self._waiting: dict[Waiter, None] = {}
+        """Clients that wait, each once."""
         self._scopes: set[asyncio.Timeout] = set()
         self._draining = False
         self._blind_until = float("-inf")
@@ -86,6 +90,7 @@ class Watcher:
         false_alarms: int = 0,
         for_client: bool = True,
         share: Share = Share.ALL,
+        request: HeldRequest | None = None,
     ) -> WaitVerdict:
         """Wait until something changes, for at most ``seconds``.
 
@@ -97,6 +102,7 @@ class Watcher:
         job is polled soon, later after each.
         ``for_client``: a request waits; else the job is followed, and does not count.
         ``share``: so that a wait for several jobs counts once.
+        ``request``: what operators are told of who waits.
         """
         now = self._clock()
         job_id = access.job_id.lower()
@@ -117,6 +123,9 @@ class Watcher:
                 watch,
                 is_left=not for_client,
                 share=share,
+                request=request,
+                began=now,
+                since=now - waited_seconds,
             )
             verdict = await self._joined(waiter, seconds, false_alarms)
         if for_client and share is Share.ALL:
@@ -179,6 +188,8 @@ class Watcher:
     async def _joined(self, waiter: Waiter, seconds: float, false_alarms: int) -> WaitVerdict:
         watch = waiter.watch
         watch.waiters[waiter] = None
+        if waiter.counts:
+            self._waiting[waiter] = None
         loop = asyncio.get_running_loop()
         timer = loop.call_later(seconds, waiter.wake, WaitVerdict.TIME_UP)
         try:
@@ -204,6 +215,7 @@ class Watcher:
             last_seen.watched_until = self._clock()
             last_seen.unended_at = max(last_seen.unended_at, watch.unended_at)
         del watch.waiters[waiter]
+        self._waiting.pop(waiter, None)
         if watch not in self._scheduler and waiter.has_time_up and not watch.is_private:
             # It has ended, but this waiter was not to be woken yet.
             self._registry.remember_end(watch)
@@ -238,16 +250,34 @@ class Watcher:
                 waiter.wake(WaitVerdict.DRAINED)
 
     def stats(self) -> WatcherStats:
-        watches = [*self._registry]
-        waiters = sum(
-            not waiter.is_left and waiter.share is not Share.FURTHER
-            for watch in watches
-            for waiter in watch.waiters
-        )
         requests = self._scheduler.requests
         polls = sum(requests.sent.values())
         verdicts, looks = dict(self._verdicts), dict(requests.sent)
-        return WatcherStats(len(watches), waiters, polls, verdicts, looks, requests.strangers)
+        watches, waiters = len(self._registry), len(self._waiting)
+        return WatcherStats(watches, waiters, polls, verdicts, looks, requests.strangers)
+
+    def waits(self, most: int) -> list[OpenWait]:
+        """Who waits: ``most`` at most, half of these since the longest and half since the shortest
+        time, in this order."""
+        waiters = sorted(self._waiting, key=attrgetter("since"))
+        if len(waiters) > most:
+            waiters[most // 2 : len(waiters) - (most - most // 2)] = []
+        return [self._open(waiter) for waiter in waiters]
+
+    def runs(self, most: int) -> list[TaskRuns]:
+        """What is known of tasks' run times: those that ended last, at most so many."""
+        return self._history.last(most)
+
+    def _open(self, waiter: Waiter) -> OpenWait:
+        last_seen = waiter.last_seen
+        return OpenWait(
+            waiter.access.job_id,
+            None if last_seen is None else last_seen.task,
+            waiter.request,
+            waiter.since,
+            waiter.began,
+            self._scheduler.look_of(waiter.watch),
+        )
 
     async def aclose(self) -> None:
         self.drain()

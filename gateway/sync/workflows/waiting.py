@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from gateway.sync.jobs.access import JobAccess
     from gateway.sync.jobs.reader import Found
+    from gateway.sync.watch.state import HeldRequest
     from gateway.sync.watch.watcher import Watcher
 
 FIRST_GAP_SECONDS = 0.05
@@ -74,6 +75,7 @@ async def wait_for(
     last_seen: LastSeen | None,
     false_alarms: int,
     for_client: bool = True,
+    request: HeldRequest | None = None,
 ) -> WaitVerdict:
     """Wait as ``Watcher.wait``, for a job, or for a workflow with what is ``awaited`` of it. Who
     was not shown the job waits by itself. A client counts once, and the gaps between two looks at a
@@ -88,6 +90,7 @@ async def wait_for(
         false_alarms=false_alarms,
         for_client=for_client,
         share=Share.ALL if awaited is None else Share.FIRST,
+        request=request,
     )
     if awaited is None:
         return await own

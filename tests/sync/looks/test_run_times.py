@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 
 from gateway.sync.looks.run_times import (
     FORGET_SECONDS,
+    LAST_TASKS,
     MAX_RUN_SECONDS,
     MAX_TASKS,
     History,
+    TaskRuns,
     Usual,
     retry_seconds,
 )
@@ -104,3 +106,27 @@ def test_client_is_told_to_come_again_when_such_jobs_usually_have_ended(
     age: float, usual_ages: Usual | None, expected: int
 ) -> None:
     assert retry_seconds(age, usual_ages) == expected
+
+
+def test_tasks_that_ended_last_are_told_of() -> None:
+    history = History(lambda: 0.0)
+    for number in range(5):
+        history.learn(("acme", f"task {number}"), "one", number + 1)
+    history.learn(("acme", "task 1"), "another", 9)
+    assert history.last(3) == [
+        TaskRuns(("acme", "task 1"), (2, 9), None),
+        TaskRuns(("acme", "task 4"), (5,), None),
+        TaskRuns(("acme", "task 3"), (4,), None),
+    ]
+    assert len(history.last(100)) == 5
+    assert history.last(0) == []
+
+
+def test_tasks_that_are_told_of_are_bounded_and_not_those_that_are_forgotten() -> None:
+    now = [0.0]
+    history = History(lambda: now[0])
+    for number in range(LAST_TASKS + 50):
+        history.learn(("acme", str(number)), "one", 1)
+    assert len(history.last(10 * LAST_TASKS)) == LAST_TASKS
+    now[0] = FORGET_SECONDS + 1
+    assert history.last(LAST_TASKS) == []

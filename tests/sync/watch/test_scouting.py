@@ -11,6 +11,7 @@ from gateway.sync.jobs.access import JobAccess
 from gateway.sync.jobs.listing import Listing, Unlisted
 from gateway.sync.jobs.outcome import PollOutcome
 from gateway.sync.jobs.ranges import Ended, IdRange, Unranged
+from gateway.sync.looks.cover import Cover
 from gateway.sync.looks.scouts import MAX_FAILURES, REVIEW_SECONDS
 from gateway.sync.watch.poll_requests import Look
 from gateway.sync.watch.state import LastSeen, WaitVerdict
@@ -443,3 +444,17 @@ async def test_scout_whose_list_has_only_strangers_costs_no_more_than_lists_by_i
     assert all(verdict is FOUND and 30 <= at < 34 for verdict, at in ended)
     assert len(upstream.ranges_asked) <= 3
     assert watcher.stats().strangers <= 3 * JOBS
+
+
+async def test_operators_are_told_which_jobs_are_left_to_the_scout() -> None:
+    jobs = job_ids(JOBS)
+    upstream = Watched(dict.fromkeys(jobs, 60.0))
+    watcher = upstream.watcher()
+    async with asyncio.TaskGroup() as group:
+        for one in spread(jobs):
+            group.create_task(watcher.wait(one, 30))
+        await asyncio.sleep(25)
+        looks = [wait.look for wait in watcher.waits(JOBS)]
+    assert {look.cover for look in looks if look is not None} >= {Cover.LEFT}
+    assert all(look is not None and look.unended_at > 10 for look in looks)
+    assert upstream.ranges_asked

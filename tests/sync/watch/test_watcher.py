@@ -3,9 +3,11 @@ from itertools import pairwise
 
 import pytest
 
+from gateway.admission.identity.identities import ANONYMOUS
 from gateway.sync.jobs.access import JobAccess
 from gateway.sync.jobs.outcome import PollOutcome
-from gateway.sync.watch.state import LastSeen, WaitVerdict
+from gateway.sync.looks.cover import Cover
+from gateway.sync.watch.state import HeldRequest, LastSeen, Share, WaitVerdict
 from gateway.sync.watch.watcher import TRUST_SECONDS
 from tests.support.theeye import JOB_ID
 from tests.support.virtual_time import now
@@ -483,3 +485,57 @@ async def test_wait_tells_when_the_job_was_last_found_running(number: int) -> No
     assert {last_seen.unended_at for last_seen in records} <= set(before)
     assert min(last_seen.unended_at for last_seen in records) > 15
     await watcher.aclose()
+
+
+async def test_operators_are_told_who_waits_for_what_since_when_and_how_it_is_looked_for() -> None:
+    watcher = Watched().watcher()
+    request = HeldRequest(ANONYMOUS, "its-id", 2)
+    last_seen = LastSeen(0.0, ("acme", "task"))
+    async with asyncio.TaskGroup() as group:
+        await asyncio.sleep(100)
+        group.create_task(
+            watcher.wait(access(), 20, waited_seconds=30, last_seen=last_seen, request=request)
+        )
+        await asyncio.sleep(10)
+        (wait,) = watcher.waits(10)
+        assert (wait.job_id, wait.task, wait.request) == (JOB_ID, ("acme", "task"), request)
+        assert (wait.since, wait.began) == (70, 100)
+        assert wait.look is not None
+        assert wait.look.cover is Cover.OWN
+        assert 100 < wait.look.unended_at < 110
+    assert watcher.waits(10) == []
+
+
+async def test_of_many_waits_the_oldest_and_the_newest_are_told_and_all_are_counted() -> None:
+    watcher = Watched().watcher()
+    async with asyncio.TaskGroup() as group:
+        for waited in range(20):
+            group.create_task(watcher.wait(access(), 5, waited_seconds=waited))
+        await asyncio.sleep(1)
+        assert watcher.stats().waiters == 20
+        assert [-wait.since for wait in watcher.waits(5)] == [19, 18, 2, 1, 0]
+        assert watcher.waits(0) == []
+        assert len(watcher.waits(20)) == 20
+
+
+async def test_jobs_that_are_followed_and_further_jobs_of_a_workflow_are_no_waits() -> None:
+    watcher = Watched().watcher()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(watcher.wait(access(), 5, for_client=False))
+        group.create_task(watcher.wait(access("b"), 5, share=Share.FIRST))
+        group.create_task(watcher.wait(access("c"), 5, share=Share.FURTHER))
+        await asyncio.sleep(1)
+        assert (watcher.stats().waiters, len(watcher.waits(9))) == (1, 1)
+
+
+async def test_waiter_of_an_ended_job_is_told_of_until_it_reads() -> None:
+    watcher = Watched({JOB_ID: 3.0}).watcher()
+    async with asyncio.TaskGroup() as group:
+        for number in range(60):
+            group.create_task(watcher.wait(access(str(number)), 5))
+        await asyncio.sleep(1)
+        watcher.hint(JOB_ID)
+        await asyncio.sleep(0)
+        left = watcher.waits(100)
+        assert len(left) == watcher.stats().waiters == 10
+        assert {wait.look for wait in left} == {None}
