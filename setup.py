@@ -37,6 +37,8 @@ COMPILED = (
     "gateway/protocols/http/host.py",
     "gateway/proxy/limits.py",
     "gateway/proxy/max_forwards.py",
+    "gateway/ops/glances/callers.py",
+    "gateway/ops/glances/failures.py",
     "gateway/ops/log/access_log.py",
     "gateway/ops/log/fields.py",
     "gateway/ops/metrics/metrics.py",

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 class Gateway:
     """All parts, joined; an ``async with`` block is its life. ``listener`` takes connections as far
-    as there are ``places``, ``vitals`` are for operators, ``observers`` told of ended requests;
-    ``sources`` yield the metrics of what stands around it. Whoever has settings read again tells
-    ``reloads``."""
+    as there are ``places``, ``vitals`` and ``sights`` are for operators, ``observers`` told of
+    ended requests; ``sources`` yield the metrics of what stands around it. Whoever has settings
+    read again tells ``reloads``."""
 
     def __init__(
         self,
@@ -81,6 +81,7 @@ class Gateway:
             wall_clock,
             upstream=upstream,
             identities=identities,
+            watcher=sync.watcher,
             is_draining=lambda: self._pipeline.is_draining,
             is_trusted=forwarding.is_trusted,
             sources=[self._metrics, sync.metrics, *sources],
@@ -111,6 +112,7 @@ class Gateway:
             spare_seconds=timing.spare_seconds,
         )
         self.vitals = ops.vitals
+        self.sights = ops.sights
 
     async def __aenter__(self) -> Self:
         self._sync.start(self._tasks)
@@ -130,6 +132,7 @@ class Gateway:
         """Be no longer ready, hand back every held request, keep no connection for another."""
         self._pipeline.drain()
         self._sync.drain()
+        self.sights.drain()
 
     @property
     def begun(self) -> int:

@@ -45,6 +45,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("sync.cancellation",),
     ("sync.tethers",),
     ("ops.log", "ops.metrics"),
+    ("ops.glances",),
+    ("ops.page",),
     ("ops.operators",),
     ("proxy",),
     ("assembly",),
@@ -78,6 +80,7 @@ WITHOUT_TESTS_OF_THEIR_OWN = {
         f"gateway/ops/metrics/{name}.py": "a table; test_tables.py and test_metrics.py hold it"
         for name in ("row", "rows", "rows_of_parts", "rows_of_requests")
     },
+    "gateway/ops/glances/glance.py": "records; test_lookout.py and test_together.py hold their use",
     "gateway/server/signals.py": "test_server.py, test_parent.py and test_worker.py send signals",
     **{
         f"gateway/config/{name}.py": "types and defaults; tests/cli/test_rendering.py holds them"

@@ -8,6 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from gateway import __version__
+from gateway.ops.glances.callers import Callers
+from gateway.ops.glances.failures import Failures
+from gateway.ops.glances.lookout import Lookout
+from gateway.ops.glances.sights import ProcessSights
 from gateway.ops.log.access_log import AccessLog
 from gateway.ops.log.notices import LimitNotices
 from gateway.ops.log.sample import leaving_out
@@ -26,14 +30,16 @@ if TYPE_CHECKING:
     from gateway.config import Config
     from gateway.config.timing import Timing
     from gateway.proxy.pipeline import Observer
+    from gateway.sync.watch.watcher import Watcher
     from gateway.tasks import Tasks
     from gateway.upstream import Upstream
 
 
 class OpsParts:
-    """``vitals`` are for operators, ``observers`` are told of ended requests, the given ones first.
-    ``is_trusted`` tells whether an address is a trusted proxy's, ``sources`` yield the metrics of
-    the other parts. The clocks give seconds: monotonic ones, and those since 1970."""
+    """``vitals`` and ``sights`` are for operators, ``observers`` are told of ended requests, the
+    given ones first. ``is_trusted`` tells whether an address is a trusted proxy's, ``sources``
+    yield the metrics of the other parts. The clocks give seconds: monotonic ones, and those since
+    1970."""
 
     def __init__(
         self,
@@ -44,6 +50,7 @@ class OpsParts:
         *,
         upstream: Upstream,
         identities: Identities,
+        watcher: Watcher,
         is_draining: Callable[[], bool],
         is_trusted: Callable[[str], bool],
         sources: Sequence[Callable[[], Iterable[Metric]]],
@@ -63,9 +70,12 @@ class OpsParts:
         if log is not None:
             sources = [*sources, lambda: parts.of_access_log(log.dropped)]
         metrics = Metrics(__version__, *sources)
+        callers, failures = Callers(), Failures()
         self.observers: list[Observer] = [
             *observers,
             metrics,
+            callers,
+            failures,
             LimitNotices(identities.accountable),
             *([] if log is None else [log]),
         ]
@@ -76,6 +86,17 @@ class OpsParts:
             upstream.signs, health.probe_unless_fresh, upstream.pool.waiting_since, clock
         )
         self.vitals = ProcessVitals(health, metrics)
+        self.sights = ProcessSights(
+            Lookout(
+                clock,
+                wall_clock,
+                metrics=metrics.families,
+                watcher=watcher,
+                callers=callers,
+                failures=failures,
+                signs=upstream.signs,
+            )
+        )
 
     def start(self, tasks: Tasks) -> None:
         """Begin what goes on until ``tasks`` end."""

@@ -57,7 +57,8 @@ class Metrics:
         Info("gateway_build", "The gateway's version.", registry=registry).info(
             {"version": version, "build": build(), "python": platform.python_version()}
         )
-        for source in (self._of_requests, *sources):
+        self._sources = (self._of_requests, *sources)
+        for source in self._sources:
             registry.register(_Collected(source))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -75,6 +76,11 @@ class Metrics:
         reason = exchange.reason
         if reason:
             self._errors[reason] = self._errors.get(reason, 0) + 1
+
+    def families(self) -> Iterator[Metric]:
+        """Those that are counted here and by the sources, not those of process and Python."""
+        for source in self._sources:
+            yield from source()
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """The page and its content type, in the form that ``Accept`` asks for."""

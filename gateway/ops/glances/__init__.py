@@ -1,0 +1,1 @@
+"""What operators see of one process at one moment, and of several together."""

@@ -1,0 +1,67 @@
+"""Where the operators' page looks: at one process here; ``server.workers`` looks at several."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from gateway.ops.glances.glance import LISTED_WAITS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gateway.ops.glances.glance import Glance, Waits
+    from gateway.ops.glances.lookout import Lookout
+
+
+class Sights(Protocol):
+    """The processes that an operator looks at."""
+
+    @property
+    def processes(self) -> int:
+        """How many there should be."""
+        raise NotImplementedError
+
+    @property
+    def is_draining(self) -> bool:
+        """The gateway is about to end."""
+        raise NotImplementedError
+
+    async def until_draining(self) -> None:
+        """Wait for that."""
+        raise NotImplementedError
+
+    async def glances(self) -> Mapping[int, Glance]:
+        """What each sees that answers, by its number."""
+        raise NotImplementedError
+
+    async def waits(self) -> Sequence[Waits]:
+        """Who waits in each of them, ``LISTED_WAITS`` rows at most."""
+        raise NotImplementedError
+
+
+class ProcessSights:
+    """This process."""
+
+    processes = 1
+
+    def __init__(self, lookout: Lookout) -> None:
+        self._lookout = lookout
+        self._draining = asyncio.Event()
+
+    @property
+    def is_draining(self) -> bool:
+        return self._draining.is_set()
+
+    def drain(self) -> None:
+        """Tell those who look that the gateway is about to end."""
+        self._draining.set()
+
+    async def until_draining(self) -> None:
+        await self._draining.wait()
+
+    async def glances(self) -> dict[int, Glance]:
+        return {1: self._lookout.glance()}
+
+    async def waits(self) -> list[Waits]:
+        return [self._lookout.waits(LISTED_WAITS)]

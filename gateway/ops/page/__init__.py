@@ -1,0 +1,1 @@
+"""The operators' page: its files, and the snapshots that it shows."""
