@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("backoff", "config", "durations"),
     ("alarm", "tasks"),
-    ("descriptors", "redis"),
+    ("descriptors", "redis", "shared"),
     ("protocols.http", "protocols.negotiation", "protocols.tracing"),
     ("protocols.theeye",),
     ("wording",),

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from gateway.config import Config
     from gateway.config.effective import Effective
+    from gateway.downstream.listening.fair_turns import FairTurns
     from gateway.ops.operators.admin import Vitals
     from gateway.proxy.pipeline import Observer
 
@@ -114,8 +115,9 @@ class Server:
     """The gateway with its listeners, as an ``async with`` block.
 
     ``sockets``: bound already and shared with other processes; operators are then answered by
-    another one, which asks ``vitals``, and ``admin_url`` is empty. ``observers`` are told of each
-    request that is over. ``inherited`` sockets are listened on instead of those of the settings.
+    another one, which asks ``vitals``, and ``admin_url`` is empty; connections are taken in
+    ``turns`` with them. ``observers`` are told of each request that is over. ``inherited`` sockets
+    are listened on instead of those of the settings.
     """
 
     def __init__(
@@ -124,9 +126,12 @@ class Server:
         sockets: Sequence[socket] | None = None,
         observers: Sequence[Observer] = (),
         timing: Timing = USUAL,
+        *,
         inherited: Inherited = NOTHING,
+        turns: FairTurns | None = None,
     ) -> None:
         self._config = config = settings.config
+        self._turns = turns
         self._observers = observers
         self._timing = timing
         self._sockets = sockets
@@ -227,5 +232,6 @@ class Server:
             self._gateway.places,
             refuse=listener.refuse,
             on_short=listener.close_idle,
+            turns=self._turns,
             **options,
         )

@@ -23,6 +23,15 @@ def workers_of(gateway: Process) -> list[int]:
     return sorted(map(int, children.split()))
 
 
+def sockets_of(pid: int) -> int:
+    """How many sockets a process has open."""
+    count = 0
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):
+            count += str(path.readlink()).startswith("socket:")
+    return count
+
+
 def state(pid: int) -> str:
     """R, S, T (stopped), Z (ended)..., empty once it is gone."""
     try:

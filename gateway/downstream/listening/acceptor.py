@@ -8,6 +8,8 @@ None without a place, because a process that has no descriptor left can neither 
 nor refuse it, and event loops close what they cannot take; nor can it reach anybody else. So the
 last descriptors are left alone, and who comes meanwhile waits in the kernel. Where no place becomes
 free for ``PATIENCE_SECONDS``, those who wait are let in to be told so, a few at once.
+
+Processes that share a socket take ``FairTurns``, so that each has its share of the connections.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import select
 import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from gateway.downstream.listening.fair_turns import FairTurns
     from gateway.downstream.listening.places import Places
 
     Factory = Callable[[], asyncio.Protocol]
@@ -36,6 +40,8 @@ LOOK_SECONDS = 0.02
 """The gap between two looks whether there is a place again."""
 SWEEP_LOOKS = 50
 """In one of so many looks whoever can is asked to make a place."""
+ASIDE_SECONDS = 0.001
+"""The gap between two looks whether another process has taken what was left to it."""
 PATIENCE_SECONDS = 5.0
 REFUSING = 16
 """Connections that are being refused at once; descriptors are kept for them."""
@@ -49,8 +55,9 @@ class Acceptor:
 
     ``places`` is told when they are short; ``count`` tells how many are taken where the protocols
     do not count themselves there. ``refuse`` makes protocols that say that there is no place;
-    without it all wait. ``on_short`` is called each second while places are short. ``options`` are
-    those of ``connect_accepted_socket``: for TLS.
+    without it all wait. ``on_short`` is called each second while places are short. ``turns`` are
+    those of the processes that share the sockets. ``options`` are those of
+    ``connect_accepted_socket``: for TLS.
     """
 
     def __init__(
@@ -62,6 +69,7 @@ class Acceptor:
         count: Callable[[], int] | None = None,
         refuse: Factory | None = None,
         on_short: Callable[[], None] | None = None,
+        turns: FairTurns | None = None,
         **options: Any,
     ) -> None:
         self._sockets = list(sockets)
@@ -70,12 +78,15 @@ class Acceptor:
         self._count = count
         self._refuse = refuse
         self._on_short = on_short
+        self._turns = turns
         self._options = options
         self._loop = asyncio.get_running_loop()
         self._opening = Tasks()
         """Of connections that are not yet made."""
         self._look: asyncio.TimerHandle | None = None
         """While nobody is let in."""
+        self._aside: asyncio.TimerHandle | None = None
+        """While what waits is left to other processes."""
         self._calm: asyncio.TimerHandle | None = None
         """While a shortage that was told may come back."""
         self._patient_until = 0.0
@@ -97,6 +108,7 @@ class Acceptor:
         done in between.
         """
         self._look_no_more()
+        self._take_no_turns()
         while self._sockets:
             with self._sockets.pop() as sock, suppress(OSError):
                 while self._has_place and self._take(sock, self._factory):
@@ -105,16 +117,30 @@ class Acceptor:
     async def aclose(self) -> None:
         """Listen no more, and give up connections that are not yet made."""
         self._look_no_more()
+        self._take_no_turns()
         while self._sockets:
             self._sockets.pop().close()
         await self._opening.aclose()
 
     def _look_no_more(self) -> None:
-        for timer in (self._look, self._calm):
+        for timer in (self._look, self._calm, self._aside):
             if timer is not None:
                 timer.cancel()
+        self._look_away()
+
+    def _look_away(self) -> None:
+        """Take no connections for now."""
         for sock in self._sockets:
             self._loop.remove_reader(sock)
+
+    def _take_no_turns(self) -> None:
+        self._places.on_change = None
+        if self._turns is not None:
+            self._turns.leave()
+
+    def _tell_others(self, _: object = None) -> None:
+        if self._turns is not None and self._places.on_change is not None:
+            self._turns.tell(self._taken + len(self._opening))
 
     @property
     def has_connections(self) -> bool:
@@ -131,10 +157,37 @@ class Acceptor:
 
     def _let_in(self) -> None:
         self._places.are_short = False
+        if self._turns is not None:
+            self._places.on_change = self._tell_others
+            self._tell_others()
         for sock in self._sockets:
             self._loop.add_reader(sock, self._on_connection, sock)
 
+    def _step_aside(self) -> None:
+        """Leave what waits to the processes that have fewer connections."""
+        self._look_away()
+        self._aside = self._loop.call_later(ASIDE_SECONDS, self._look_aside)
+
+    def _look_aside(self) -> None:
+        self._aside = None
+        assert self._turns is not None
+        waiting = _with_connections(self._sockets)
+        if not waiting:
+            self._turns.settle()
+        elif not self._turns.is_own():
+            self._aside = self._loop.call_later(ASIDE_SECONDS, self._look_aside)
+            return
+        self._let_in()
+        if waiting:
+            self._on_own_connection(waiting[0])
+
     def _on_connection(self, sock: socket.socket) -> None:
+        if self._turns is None or self._turns.is_own():
+            self._on_own_connection(sock)
+        else:
+            self._step_aside()
+
+    def _on_own_connection(self, sock: socket.socket) -> None:
         if not self._has_place:
             self._wait(f"all {self._places.most} places are taken")
             return
@@ -158,7 +211,11 @@ class Acceptor:
             # Another process took it, or it has gone meanwhile.
             return False
         connection.setblocking(False)
-        self._opening.spawn(self._made(connection, factory), name="make a client's connection")
+        made = self._made(connection, factory)
+        opening = self._opening.spawn(made, name="make a client's connection")
+        if self._turns is not None:
+            self._tell_others()
+            opening.add_done_callback(self._tell_others)
         return True
 
     async def _made(self, connection: socket.socket, factory: Factory) -> None:
@@ -170,8 +227,8 @@ class Acceptor:
 
     def _wait(self, reason: str) -> None:
         """Let nobody in until there is a place."""
-        for sock in self._sockets:
-            self._loop.remove_reader(sock)
+        self._look_away()
+        self._take_no_turns()
         if self._calm is None:
             _log.warning("new clients have to wait: %s", reason)
         else:
@@ -206,3 +263,12 @@ class Acceptor:
                     if not self._take(sock, refuse):
                         break
                     self._places.refused += 1
+
+
+def _with_connections(sockets: Sequence[socket.socket]) -> list[socket.socket]:
+    """Those that a connection waits at."""
+    poll = select.poll()
+    for sock in sockets:
+        poll.register(sock, select.POLLIN)
+    ready = {descriptor for descriptor, _ in poll.poll(0)}
+    return [sock for sock in sockets if sock.fileno() in ready]

@@ -50,6 +50,8 @@ class Start(msgspec.Struct):
     sockets: list[int]
     """File descriptors to accept connections on."""
     config: Config
+    segment: int | None = None
+    """The descriptor of the memory that all workers share."""
 
 
 class Message(msgspec.Struct):

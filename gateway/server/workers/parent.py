@@ -31,6 +31,7 @@ from gateway.server.systemd.service import Service
 from gateway.server.workers.channel import Asking, Channel, Message, Order, Question, Start
 from gateway.server.workers.supervisor import Supervisor
 from gateway.server.workers.vitals import WorkersVitals
+from gateway.shared.segment import Segment
 from gateway.sync.keys.stores import NOT_SHARED, is_unshared
 from gateway.tasks import Tasks, first_of
 
@@ -148,12 +149,14 @@ class Workers:
             self._sockets = list(self._inherited.clients) or await bound(listen.host, listen.port)
             stack.callback(self._close_sockets)
             self.url = url_of(self._sockets[0].getsockname(), _scheme(listen))
+            self._segment = Segment.made(self._count)
+            stack.callback(self._segment.close)
             vitals = self._vitals = WorkersVitals()
             self.admin_url = await stack.enter_async_context(
                 admin_listening(vitals, self._config.admin, self._inherited.operators)
             )
             self.supervisor = vitals.supervisor = Supervisor(
-                self._count, self._start, vitals.totals.retire, time.monotonic
+                self._count, self._start, self._retire, time.monotonic
             )
             await stack.enter_async_context(self.supervisor)
             self._resources = stack.pop_all()
@@ -186,7 +189,13 @@ class Workers:
 
     async def _start(self, number: int) -> WorkerProcess:
         told = partial(self._vitals.told, number)
-        return await Process.started(number, self._config, self._sockets, told, python=self._python)
+        return await Process.started(
+            number, self._config, self._sockets, told, segment=self._segment, python=self._python
+        )
+
+    def _retire(self, number: int) -> None:
+        self._segment.clear(number)
+        self._vitals.totals.retire(number)
 
     def _close_sockets(self) -> None:
         for sock in self._sockets:
@@ -216,11 +225,13 @@ class Process:
         sockets: Sequence[socket.socket],
         told: Callable[[WorkerReply], None],
         *,
+        segment: Segment | None = None,
         python: str = sys.executable,
         path: Sequence[str] = sys.path,
     ) -> Process:
         """A new one; its channel is the only thing that ties it to this process. ``told`` is given
-        all that it replies. ``path`` is where ``python`` finds modules.
+        all that it replies. ``segment`` is shared by all. ``path`` is where ``python`` finds
+        modules.
 
         Raises:
             OSError
@@ -228,20 +239,21 @@ class Process:
         ours, theirs = socket.socketpair()
         with theirs:
             descriptors = [sock.fileno() for sock in sockets]
+            memory = [] if segment is None else [segment.descriptor]
             try:
                 process = await asyncio.create_subprocess_exec(
                     # It runs this package, not one that lies in the working directory.
                     *(python, "-P", "-m", "gateway.server.workers.worker", str(theirs.fileno())),
                     stdin=asyncio.subprocess.DEVNULL,
                     env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
-                    pass_fds=[theirs.fileno(), *descriptors],
+                    pass_fds=[theirs.fileno(), *descriptors, *memory],
                     process_group=0,
                 )
             except OSError:
                 ours.close()
                 raise
         channel = await Channel.over(ours)
-        channel.send(Start(number, descriptors, config))
+        channel.send(Start(number, descriptors, config, *memory))
         return cls(process, channel, told)
 
     async def ended(self) -> int:

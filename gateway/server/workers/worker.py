@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,6 +16,7 @@ import msgspec
 from gateway import descriptors
 from gateway.admission.identity.key_files import UnusableKey
 from gateway.config.effective import Effective
+from gateway.downstream.listening.fair_turns import FairTurns
 from gateway.downstream.listening.tls import UnusableCertificate
 from gateway.ops.metrics.merge import EXCHANGED
 from gateway.server.runtime import (
@@ -27,6 +29,7 @@ from gateway.server.runtime import (
 from gateway.server.server import Server
 from gateway.server.signals import on_end, on_reload
 from gateway.server.workers.channel import Channel, Message, Order, Question, Start, WorkerReply
+from gateway.shared.segment import Segment
 from gateway.tasks import Tasks, first_of
 
 if TYPE_CHECKING:
@@ -72,7 +75,11 @@ async def _work(sock: socket.socket) -> None:
     share_the_interpreter()
     sockets = [socket.socket(fileno=number) for number in start.sockets]
     tasks = Tasks()
-    async with Server(Effective(start.config), sockets) as server:
+    turns = None
+    if start.segment is not None:
+        segment = Segment(start.segment)
+        turns = FairTurns(segment.cells, start.number, time.monotonic)
+    async with Server(Effective(start.config), sockets, turns=turns) as server:
         worker = Worker(channel, server, tasks)
         tasks.spawn(worker.obey(), name="obey the supervisor")
         await worker.until_ended()

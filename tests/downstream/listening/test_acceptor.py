@@ -6,12 +6,15 @@ import asyncio
 import os
 import resource
 import socket
+from array import array
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gateway.downstream.listening.acceptor import CALM_SECONDS, PATIENCE_SECONDS, REFUSING, Acceptor
+from gateway.downstream.listening.fair_turns import PATIENCE_SECONDS as TURN_SECONDS
+from gateway.downstream.listening.fair_turns import FairTurns
 from gateway.downstream.listening.places import Places
 from tests.support.replay import until
 
@@ -44,7 +47,9 @@ class Served(asyncio.Protocol):
 
 
 class Door:
-    def __init__(self, most: int, sock: socket.socket, *, tells: bool = True) -> None:
+    def __init__(
+        self, most: int, sock: socket.socket, *, tells: bool = True, turns: FairTurns | None = None
+    ) -> None:
         self.places = Places(most)
         self.let_in: list[asyncio.Transport] = []
         self.shorts = 0
@@ -54,6 +59,7 @@ class Door:
             self.places,
             refuse=(lambda: Served(self, is_refused=True)) if tells else None,
             on_short=self._on_short,
+            turns=turns,
         )
 
     def _on_short(self) -> None:
@@ -61,9 +67,11 @@ class Door:
 
 
 @asynccontextmanager
-async def door(most: int, *, tells: bool = True) -> AsyncIterator[Door]:
+async def door(
+    most: int, *, tells: bool = True, turns: FairTurns | None = None
+) -> AsyncIterator[Door]:
     sock = socket.create_server(("127.0.0.1", 0))
-    opened = Door(most, sock, tells=tells)
+    opened = Door(most, sock, tells=tells, turns=turns)
     opened.acceptor.start()
     try:
         yield opened
@@ -111,6 +119,78 @@ async def test_processes_that_share_a_socket_share_what_comes_at_once() -> None:
             for opened in doors:
                 await opened.acceptor.aclose()
         await until(lambda: not any(opened.places.taken for opened in doors))
+
+
+def among(*connections: int) -> tuple[FairTurns, memoryview]:
+    """The turns of a process that shares its sockets with others, which have so many connections
+    and take none; and the cells of all."""
+    cells = memoryview(array("q", [0, 0] * (1 + len(connections))))
+    for number, count in enumerate(connections, 1):
+        cells[2 * number] = count
+    return FairTurns(cells, 1, asyncio.get_running_loop().time), cells
+
+
+@pytest.mark.virtual_time
+async def test_connection_that_is_anothers_turn_is_left_to_it_but_not_for_long() -> None:
+    turns, cells = among(0)
+    loop = asyncio.get_running_loop()
+    async with door(9, turns=turns) as opened:
+        with clients(address_of(opened), 3) as made:
+            began = loop.time()
+            await until(lambda: heard(made[1]) == b"ok")
+            assert heard(made[2]) == b""
+            await until(lambda: heard(made[2]) == b"ok")
+            assert TURN_SECONDS <= loop.time() - began < 2 * TURN_SECONDS
+            assert cells[0] == 3
+            made[0].close()
+            # The others are told, also where nobody else comes.
+            await until(lambda: cells[0] == 2)
+        await until(lambda: not opened.places.taken)
+    assert cells[0] == -1
+
+
+@pytest.mark.virtual_time
+async def test_who_left_a_connection_to_another_that_took_it_listens_on() -> None:
+    turns, cells = among(0, 9)
+    async with door(9, turns=turns) as opened:
+        address = address_of(opened)
+        with clients(address, 2) as made:
+            await until(lambda: heard(made[1]) == b"ok")
+            looks = cells[1]
+            with clients(address, 1):
+                await until(lambda: cells[1] > looks)
+                [sock] = opened.acceptor._sockets
+                sock.accept()[0].close()
+                await asyncio.sleep(TURN_SECONDS)
+            assert opened.places.taken == 2
+            cells[2] = 9
+            with clients(address, 1) as [last]:
+                await until(lambda: heard(last) == b"ok")
+
+
+@pytest.mark.virtual_time
+async def test_process_without_a_place_is_left_no_connection() -> None:
+    turns, cells = among(9)
+    async with door(1, turns=turns) as opened:
+        with clients(address_of(opened), 2) as made:
+            await until(lambda: opened.places.are_short)
+            assert cells[0] == -1
+            made[0].close()
+            await until(lambda: heard(made[1]) == b"ok")
+            assert cells[0] == 1
+
+
+@pytest.mark.virtual_time
+async def test_who_leaves_a_connection_to_another_and_drains_takes_it() -> None:
+    turns, cells = among(0)
+    async with door(9, turns=turns) as opened:
+        with clients(address_of(opened), 3) as made:
+            await until(lambda: heard(made[1]) == b"ok")
+            assert heard(made[2]) == b""
+            opened.acceptor.drain()
+            await until(lambda: heard(made[2]) == b"ok")
+            assert cells[0] == -1
+        await until(lambda: not opened.places.taken)
 
 
 @pytest.mark.virtual_time
