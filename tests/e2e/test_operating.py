@@ -26,8 +26,10 @@ async def test_start_is_told_with_what_runs(
     async with process_before(orchestrator.url, *arguments) as gateway:
         [line] = [line for line in gateway.told.splitlines() if "listening on" in line]
     assert f"version {__version__} (" in line
+    keys = "memory" if workers == 1 else "off"
     assert line.endswith(
-        f' (upstream {orchestrator.url}, settings "{file}", workers {workers}, limits report)'
+        f' (upstream {orchestrator.url}, settings "{file}", workers {workers}, limits report,'
+        f" TLS off, results memory, keys {keys}, budgets memory)"
     )
 
 

@@ -44,7 +44,7 @@ class Certificate:
             UnusableCertificate: the one shown so far stays.
         """
         self.context.current = _context(*self._files)
-        self.not_after = _end_of(self._files[0])
+        self.not_after = end_of(self._files[0])
 
 
 class _Renewable(ssl.SSLContext):
@@ -76,7 +76,9 @@ def _context(cert_file: str, key_file: str) -> ssl.SSLContext:
     return context
 
 
-def _end_of(cert_file: str) -> float | None:
+def end_of(cert_file: str) -> float | None:
+    """When the first certificate of a chain ends, in seconds since 1970; None where that cannot be
+    read."""
     try:
         chain = load_pem_x509_certificates(Path(cert_file).read_bytes())
     except (OSError, ValueError):
