@@ -9,6 +9,7 @@ from msgspec import structs
 
 from gateway import descriptors
 from gateway.assembly.admission import AdmissionParts
+from gateway.assembly.material import Material
 from gateway.assembly.ops import OpsParts
 from gateway.assembly.sync import SyncParts
 from gateway.config.timing import USUAL, Timing
@@ -47,6 +48,7 @@ class Gateway:
         sources: Sequence[Callable[[], Iterable[Metric]]] = (),
     ) -> None:
         clock, wall_clock = time.monotonic, time.time  # noqa: TID251 - here clocks come from
+        self._config = config
         self._tasks = Tasks()
         self.reloads = Reloads(config)
         allotment = descriptors.allotted(descriptors.limit(), config)
@@ -54,7 +56,7 @@ class Gateway:
         self._upstream = upstream = Upstream(
             structs.replace(config.upstream, max_connections=allotment.upstream), clock
         )
-        forwarding = Forwarding(
+        forwarding = self._forwarding = Forwarding(
             config.listen.trusted_proxies,
             upstream.host,
             preserve_host=config.upstream.preserve_host,
@@ -152,7 +154,30 @@ class Gateway:
     def renewals(self) -> dict[str, Callable[[], None]]:
         """What reads a file again, by the setting that names it; each may raise UnusableKey, and
         has changed nothing then."""
-        return {**self._sync.results.renewals, **self._admission.renewals}
+        identity, sync = self._config.identity, self._config.sync
+        named = [
+            f"identity.{name}"
+            for name in ("public_key_file", "secret_file")
+            if identity.mode == "verify" and not identity.jwks_url and getattr(identity, name)
+        ]
+        sealed = ["sync.seal_key_file"] if sync.result_store == "redis" else []
+        return dict.fromkeys([*named[:1], *sealed], self._renew)
+
+    def _renew(self) -> None:
+        self.reconfigure(self._config, Material.read(self._config))
+
+    def reconfigure(self, config: Config, material: Material) -> None:
+        """Go on by other settings, all at once; what is under way keeps what was decided on it.
+
+        Those that need a restart (``gateway/config/changes.py``) must be as they were.
+        """
+        self._config = config
+        self._forwarding.reconfigure(config.listen.trusted_proxies)
+        self._admission.reconfigure(config, material.key)
+        self._sync.reconfigure(config, material.seal_keys)
+        self._ops.reconfigure(config)
+        self._pipeline.reconfigure(self._ops.observers, secret_routes=config.sync.secret_routes)
+        self.listener.reconfigure(config.listen, config.limits)
 
     def _metrics(self) -> Iterator[Metric]:
         upstream = self._upstream.stats()

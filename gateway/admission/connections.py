@@ -25,6 +25,10 @@ class Connections:
         self.surplus = 0
         """How many were too many so far."""
 
+    def reconfigure(self, most: int) -> None:
+        """Have another bound, for connections to come."""
+        self._most = most
+
     def key(self, address: str) -> str:
         """The key under which a connection is counted; empty where it is not counted."""
         if not self._most or not address or self._is_trusted(address):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gateway.admission.connections import Connections
 from gateway.admission.identity.identities import Identities
-from gateway.admission.identity.keys import FileKey, keys_of
+from gateway.admission.identity.keys import OneKey, is_of_file, keys_of
 from gateway.admission.limits.buffers import BUFFERED_BYTES, Buffers
 from gateway.admission.limits.holds import Holds
 from gateway.admission.limits.memory_budgets import MemoryBudgets
@@ -24,15 +24,16 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
+    from gateway.admission.identity.claims import Key
     from gateway.admission.limits.redis_budgets import RedisBudgets
-    from gateway.config import Config
+    from gateway.config import Config, LimitsConfig
     from gateway.config.timing import Timing
     from gateway.downstream.listening.places import Places
 
 
 class AdmissionParts:
-    """``limits``, ``connections`` and ``keys`` are None where the settings want none. The clocks
-    give seconds: monotonic ones, and those since 1970."""
+    """``keys`` are None where tokens are not verified. The clocks give seconds: monotonic ones, and
+    those since 1970."""
 
     def __init__(
         self,
@@ -43,7 +44,9 @@ class AdmissionParts:
         is_trusted: Callable[[str], bool],
     ) -> None:
         limits = config.limits
-        self._refused = "refused" if limits.mode == "enforce" else "reported"
+        self._mode = limits.mode
+        self._surplus: dict[str, int] = {}
+        """Connections that were too many, by what became of them while another mode was set."""
         self.keys = keys_of(config.identity, clock, timing.key_gap_seconds)
         self.identities = Identities(
             config.identity, self.keys, clock, wall_clock, timing.trial_seconds
@@ -51,42 +54,62 @@ class AdmissionParts:
         self._memory = memory = MemoryBudgets()
         self._shared = _shared_budgets(config, memory, clock)
         self.limits = _limits(config, memory, self._shared, self.identities, clock)
-        self.connections = (
-            None if self.limits is None else Connections(limits.connections_per_address, is_trusted)
-        )
+        self.connections = Connections(_per_address(limits), is_trusted)
         self.buffers = Buffers(limits.buffered_bytes, limits.result_bytes)
         self.checks = Checks(limits.fields_bytes, self.identities, self.limits, clock)
+        self.reconfigure(config)
+
+    def reconfigure(self, config: Config, key: Key | None = None) -> None:
+        """Decide by other settings. What was used of budgets, and the places that are taken, count
+        on; what was decided stays so. ``key`` is what tokens are verified with, if it may be
+        another one."""
+        limits = config.limits
+        if isinstance(keys := self.keys, OneKey) and key is not None:
+            keys.hold(key, is_of_file=is_of_file(config.identity))
+        self.identities.reconfigure(config.identity)
+        self.limits.reconfigure(
+            Rules(limits),
+            most_holds=limits.holds,
+            is_enforced=limits.mode == "enforce",
+            with_fields=limits.headers,
+        )
+        self._surplus = self._surpluses()
+        self._mode = limits.mode
+        self.connections.reconfigure(_per_address(limits))
+        self.buffers.reconfigure(limits.buffered_bytes, limits.result_bytes)
+        self.checks.reconfigure(limits.fields_bytes, is_limiting=limits.mode != "off")
 
     async def aclose(self) -> None:
         if self._shared is not None:
             await self._shared.aclose()
 
-    @property
-    def renewals(self) -> dict[str, Callable[[], None]]:
-        """See ``Gateway.renewals``."""
-        return {keys.setting: keys.renew} if isinstance(keys := self.keys, FileKey) else {}
-
     def metrics(self, places: Places, *, over_share: int) -> Iterator[Metric]:
         """``over_share`` requests were refused for their client's share of the connections
         upstream."""
         yield from parts.of_limits(self._limit_stats(over_share))
-        surplus = 0 if self.connections is None else self.connections.surplus
-        over_address = surplus if self._refused == "refused" else 0
+        over_address = self._surpluses().get("refused", 0)
         refused = {DESCRIPTORS: places.refused, CONNECTIONS: over_address}
         yield from parts.of_connections(places.taken, refused)
         ages = {} if self.keys is None else self.keys.age_seconds()
         yield from parts.of_identities(IdentityStats(self.identities.remembered(), ages))
 
     def _limit_stats(self, over_share: int) -> LimitStats:
-        verdicts = {} if self.limits is None else self.limits.stats()
-        if self.connections is not None and self.connections.surplus:
-            verdicts[CONNECTIONS, self._refused] = self.connections.surplus
+        verdicts = {} if self._mode == "off" else self.limits.stats()
+        for verdict, surplus in self._surpluses().items():
+            verdicts[CONNECTIONS, verdict] = surplus
         if over_share:
             verdicts[SHARE, "refused"] = over_share
         if self.buffers.refused:
             verdicts[BUFFERED_BYTES, "refused"] = self.buffers.refused
         redis = None if self._shared is None else self._shared.stats()
         return LimitStats(verdicts, redis, self.buffers.total, self._memory.kept())
+
+    def _surpluses(self) -> dict[str, int]:
+        """How many connections of an address were too many so far, by what became of them."""
+        verdict = "refused" if self._mode == "enforce" else "reported"
+        others = sum(count for name, count in self._surplus.items() if name != verdict)
+        found = {**self._surplus, verdict: self.connections.surplus - others}
+        return {name: count for name, count in found.items() if count}
 
 
 def _limits(
@@ -95,10 +118,8 @@ def _limits(
     shared: RedisBudgets | None,
     identities: Identities,
     clock: Callable[[], float],
-) -> Limits | None:
+) -> Limits:
     limits = config.limits
-    if limits.mode == "off":
-        return None
     return Limits(
         rules=Rules(limits),
         memory=memory,
@@ -112,10 +133,14 @@ def _limits(
     )
 
 
+def _per_address(limits: LimitsConfig) -> int:
+    return 0 if limits.mode == "off" else limits.connections_per_address
+
+
 def _shared_budgets(
     config: Config, memory: MemoryBudgets, clock: Callable[[], float]
 ) -> RedisBudgets | None:
-    if not config.redis.url or config.limits.mode == "off":
+    if not config.redis.url:
         return None
     from gateway.admission.limits.redis_budgets import RedisBudgets  # noqa: PLC0415 - an extra
 

@@ -36,10 +36,9 @@ if TYPE_CHECKING:
 
 
 class OpsParts:
-    """``vitals`` and ``sights`` are for operators, ``observers`` are told of ended requests, the
-    given ones first. ``is_trusted`` tells whether an address is a trusted proxy's, ``sources``
-    yield the metrics of the other parts. The clocks give seconds: monotonic ones, and those since
-    1970."""
+    """``vitals`` and ``sights`` are for operators. ``is_trusted`` tells whether an address is a
+    trusted proxy's, ``sources`` yield the metrics of the other parts. The clocks give seconds:
+    monotonic ones, and those since 1970."""
 
     def __init__(
         self,
@@ -57,27 +56,22 @@ class OpsParts:
         observers: Sequence[Observer],
     ) -> None:
         self._flush_seconds = timing.flush_seconds
-        self._access_log = log = (
-            AccessLog(
-                sys.stdout,
-                config.log.format,
-                wall_clock,
-                leaves_out=leaving_out(config.log, is_trusted),
-            )
-            if config.log.access
-            else None
+        self._is_trusted = is_trusted
+        self._is_logging = config.log.access
+        self._access_log = AccessLog(
+            sys.stdout,
+            config.log.format,
+            wall_clock,
+            leaves_out=leaving_out(config.log, is_trusted),
         )
-        if log is not None:
-            sources = [*sources, lambda: parts.of_access_log(log.dropped)]
-        metrics = Metrics(__version__, *sources)
+        metrics = Metrics(__version__, *sources, self._of_access_log)
         callers, failures = Callers(), Failures()
-        self.observers: list[Observer] = [
+        self._observers: Sequence[Observer] = [
             *observers,
             metrics,
             callers,
             failures,
             LimitNotices(identities.accountable),
-            *([] if log is None else [log]),
         ]
         health = Health(
             clock=clock, is_draining=is_draining, signs=upstream.signs, probe=upstream.probe
@@ -98,17 +92,30 @@ class OpsParts:
             )
         )
 
+    @property
+    def observers(self) -> Sequence[Observer]:
+        """Those to be told of ended requests, the given ones first."""
+        return [*self._observers, self._access_log] if self._is_logging else self._observers
+
+    def reconfigure(self, config: Config) -> None:
+        """Log in another form from now on, or not at all."""
+        self._is_logging = config.log.access
+        self._access_log.reconfigure(
+            config.log.format, leaves_out=leaving_out(config.log, self._is_trusted)
+        )
+
     def start(self, tasks: Tasks) -> None:
         """Begin what goes on until ``tasks`` end."""
-        if self._access_log is not None:
-            flush = partial(_flush, self._access_log, self._flush_seconds)
-            tasks.keep(flush, name="flush access log")
+        flush = partial(_flush, self._access_log, self._flush_seconds)
+        tasks.keep(flush, name="flush access log")
         tasks.keep(self._watch.run, name="watch the upstream")
 
     def close(self) -> None:
         """Write the last lines."""
-        if self._access_log is not None:
-            self._access_log.close()
+        self._access_log.close()
+
+    def _of_access_log(self) -> Iterable[Metric]:
+        return parts.of_access_log(self._access_log.dropped) if self._is_logging else ()
 
 
 async def _flush(access_log: AccessLog, gap_seconds: float) -> NoReturn:

@@ -11,14 +11,14 @@ from gateway.redis import client as redis_client
 from gateway.sync.cancellation.canceller import Canceller
 from gateway.sync.cancellation.deletion import ResultDeletion
 from gateway.sync.cancellation.job_cancel import JobCancels
-from gateway.sync.create import CreateAndWait, created_job
+from gateway.sync.create import CreateAndWait
 from gateway.sync.created_hold import CreatedHold
 from gateway.sync.following.following import Following
 from gateway.sync.held_job import JobHold
 from gateway.sync.hold import ResultHold
 from gateway.sync.idempotency.creations import KeyedCreations
 from gateway.sync.jobs.client_reads import ClientReads
-from gateway.sync.jobs.creation import Creator
+from gateway.sync.jobs.creation import Creator, created_job
 from gateway.sync.jobs.reader import JobReader
 from gateway.sync.jobs.result_reader import ResultReader
 from gateway.sync.kept.result_store import result_store
@@ -42,7 +42,7 @@ from gateway.sync.workflows.reader import WorkflowReader, by_kind
 from gateway.sync.workflows.shared_lists import SharedLists
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from prometheus_client.metrics_core import Metric
 
@@ -50,10 +50,12 @@ if TYPE_CHECKING:
     from gateway.admission.limits.buffers import Buffers
     from gateway.config import Config
     from gateway.config.timing import Timing
+    from gateway.protocols.theeye.job import Job
     from gateway.proxy.checks import Checks
     from gateway.proxy.forwarding import Forwarding
     from gateway.tasks import Tasks
     from gateway.upstream import Upstream
+    from gateway.upstream.messages.messages import UpstreamResponse
 
 
 class SyncParts:
@@ -77,10 +79,10 @@ class SyncParts:
     ) -> None:
         largest = config.limits.result_bytes
         self._thread = ParsingThread()
-        orchestrator = JobReader(upstream, buffers, self._thread, largest)
+        orchestrator = self._orchestrator = JobReader(upstream, buffers, self._thread, largest)
         self.watcher = Watcher(orchestrator, clock, random.random, config.sync)
         self.push = _push(config, timing, self.watcher, clock)
-        reads = ClientReads(upstream, buffers, largest)
+        reads = self._reads = ClientReads(upstream, buffers, largest)
         of_job = ResultReader(orchestrator, reads).read
         self._workflow_lists = SharedLists(upstream, buffers, wall_clock)
         self._workflows = WorkflowReader(
@@ -109,12 +111,13 @@ class SyncParts:
             config.sync,
             return_seconds=timing.return_seconds,
         )
+        self._formatter = Formatter(self._thread, config.sync)
         jobs = JobHold(
             self.results,
             self.watcher,
             identities.answered,
             clock,
-            formatter=Formatter(self._thread, config.sync),
+            formatter=self._formatter,
             following=self._following,
             lessons=lessons,
             lateness=self._lateness,
@@ -122,7 +125,7 @@ class SyncParts:
         self.keyed = KeyedCreations(
             key_store(config, clock, random.random),
             self.results.of_client,
-            partial(created_job, max_bytes=largest),
+            self._created_job,
             clock,
             timing.fresh_seconds,
         )
@@ -142,25 +145,44 @@ class SyncParts:
             config.sync,
             obstacle=obstacle(config),
         )
-        created_hold = CreatedHold(jobs, self._following, self.watcher, config.sync)
+        created_hold = self._created_hold = CreatedHold(
+            jobs, self._following, self.watcher, config.sync
+        )
+        self._creator = Creator(upstream, forwarding.outbound, buffers, largest)
         self.create = CreateAndWait(
-            Creator(upstream, forwarding.outbound, buffers, largest),
+            self._creator,
             identities.answered,
             place=checks.place,
             hold=created_hold,
             config=config.sync,
             limits=config.limits,
             keyed=self.keyed if self._keeps_keys else None,
-            tying=TetheredCreation(
-                created_hold, self._tethers, partial(created_job, max_bytes=largest)
-            ),
+            tying=TetheredCreation(created_hold, self._tethers, self._created_job),
         )
-        self.hold = TetheredHold(
-            ResultHold(
-                jobs, Snapshots(self.watcher.may_resume, clock), self.watcher, buffers, config.sync
-            ),
-            self._tethers,
-        )
+        snapshots = Snapshots(self.watcher.may_resume, clock)
+        self._result_hold = ResultHold(jobs, snapshots, self.watcher, buffers, config.sync)
+        self.hold = TetheredHold(self._result_hold, self._tethers)
+
+    def reconfigure(self, config: Config, seal_keys: Sequence[bytes] = ()) -> None:
+        """Go on by other settings: with the waits, jobs and results that there are, as far as they
+        fit; what was told to a client holds. ``seal_keys`` are for results in Redis, if they may be
+        other ones."""
+        sync, limits = config.sync, config.limits
+        self._orchestrator.reconfigure(limits.result_bytes)
+        self._reads.reconfigure(limits.result_bytes)
+        self._creator.reconfigure(limits.result_bytes)
+        self.watcher.reconfigure(sync)
+        self._workflows.reconfigure(sync.workflow_quiet_seconds)
+        self.results.reconfigure(sync, seal_keys)
+        self._following.reconfigure(sync)
+        self._formatter.reconfigure(sync)
+        self.keyed.reconfigure(sync)
+        self._keeps_keys = sync.idempotency_seconds > 0
+        self.deletion.reconfigure(sync)
+        self._tethers.reconfigure(sync)
+        self._created_hold.reconfigure(sync)
+        self._result_hold.reconfigure(sync)
+        self.create.reconfigure(sync, limits, self.keyed if self._keeps_keys else None)
 
     def start(self, tasks: Tasks) -> None:
         """Begin what goes on by itself, in ``tasks`` or until ``aclose``."""
@@ -189,6 +211,9 @@ class SyncParts:
         await self._workflows.aclose()
         await self.results.aclose()
         self._thread.close()
+
+    def _created_job(self, reply: UpstreamResponse) -> Job | None:
+        return created_job(reply, self._creator.max_bytes)
 
     def metrics(self) -> Iterator[Metric]:
         yield from parts.of_waits(

@@ -145,6 +145,8 @@ class Connection(asyncio.Protocol):
         if self._keeps and self._reader.failure is None and not self.peer.is_gone:
             self._move(IDLE)
             self._reader.begin()
+            if self._seat.refusal is None:
+                self._keepalive_seconds = self._terms.keepalive_seconds
             self._deadline.set(self._keepalive_seconds)
         else:
             self._end()
@@ -223,6 +225,11 @@ class Connection(asyncio.Protocol):
             self._move(CLOSING)
         self.peer.close()
         self._deadline.set(self._terms.idle_seconds)
+
+    def take_terms(self) -> None:
+        """Keep to the listener's terms as they are by now, but for the time that it is idle in."""
+        terms = self._terms
+        self._reader.bound(terms.target_bytes, terms.fields_bytes)
 
     def close_if_idle(self, seconds: float) -> None:
         """End it if nothing has come of a request for so long."""

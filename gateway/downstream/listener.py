@@ -35,9 +35,10 @@ class ClientListener:
     ) -> None:
         self._tasks = Tasks()
         self._spare_seconds = spare_seconds
+        self._seating = Seating(places, connections, is_enforced=limits.mode == "enforce")
         self._terms = Terms(
             accept,
-            Seating(places, connections, is_enforced=limits.mode == "enforce"),
+            self._seating,
             self._tasks,
             keepalive_seconds=listen.keepalive_seconds,
             idle_seconds=listen.idle_seconds,
@@ -47,6 +48,18 @@ class ClientListener:
         )
         self.connections: set[Connection] = set()
         """Those that are open."""
+
+    def reconfigure(self, listen: ListenConfig, limits: LimitsConfig) -> None:
+        """Have other terms, also on connections that are open: of their next requests."""
+        terms = self._terms
+        terms.keepalive_seconds = listen.keepalive_seconds
+        terms.idle_seconds = listen.idle_seconds
+        terms.floor = listen.min_content_bytes_per_second
+        terms.target_bytes = limits.target_bytes
+        terms.fields_bytes = limits.fields_bytes
+        self._seating.reconfigure(is_enforced=limits.mode == "enforce")
+        for connection in self.connections:
+            connection.take_terms()
 
     def __call__(self) -> Connection:
         return Connection(self._terms, self.connections)

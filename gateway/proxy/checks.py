@@ -40,7 +40,13 @@ class Checks:
         self._fields_bytes = fields_bytes
         self._identities = identities
         self._limits = limits
+        self._is_limiting = limits is not None
         self._clock = clock
+
+    def reconfigure(self, fields_bytes: int, *, is_limiting: bool) -> None:
+        """Have another bound, and limit requests that come from now on, or none of them."""
+        self._fields_bytes = fields_bytes
+        self._is_limiting = is_limiting
 
     def framing(self, client: Client) -> None:
         """Refuse what two parties could read differently (``framing.check``).
@@ -91,7 +97,7 @@ class Checks:
             TooManyRequests: the client has none left.
             ContentTooLarge: its content is known to be too large.
         """
-        if self._limits is None:
+        if self._limits is None or not self._is_limiting:
             return
         client = exchange.client
         exchange.admission = admission = Admission(

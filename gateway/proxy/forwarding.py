@@ -22,7 +22,7 @@ from gateway.protocols.http.host import is_host
 from gateway.proxy.max_forwards import COUNTED, forwarded_once, max_forwards
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from gateway.downstream.request import Client
     from gateway.errors import Field
@@ -40,16 +40,13 @@ class Forwarding:
     def __init__(
         self, trusted_proxies: Iterable[str], upstream_host: bytes, *, preserve_host: bool
     ) -> None:
-        networks = tuple(map(_network, trusted_proxies))
-
-        @lru_cache(maxsize=4096)
-        def is_trusted(address: str) -> bool:
-            found = parsed(address)
-            return found is not None and any(found in network for network in networks)
-
-        self._is_trusted = is_trusted
+        self._is_trusted = _trusting(trusted_proxies)
         self._host = None if preserve_host else upstream_host
         self._ids: list[str] = []
+
+    def reconfigure(self, trusted_proxies: Iterable[str]) -> None:
+        """Believe others, of requests that come from now on."""
+        self._is_trusted = _trusting(trusted_proxies)
 
     def is_trusted(self, address: str) -> bool:
         """Tell whether an address is a trusted proxy's."""
@@ -105,6 +102,17 @@ class Forwarding:
                 fields[at] = (name, sent)
                 return fields
         return [(b"Host", sent), *fields]
+
+
+def _trusting(trusted_proxies: Iterable[str]) -> Callable[[str], bool]:
+    networks = tuple(map(_network, trusted_proxies))
+
+    @lru_cache(maxsize=4096)
+    def is_trusted(address: str) -> bool:
+        found = parsed(address)
+        return found is not None and any(found in network for network in networks)
+
+    return is_trusted
 
 
 def _may_have_claims(names: list[bytes]) -> bool:

@@ -76,6 +76,15 @@ class Limits:
         self._admitted = dict.fromkeys(RouteKind, 0)
         self._verdicts: dict[tuple[str, str], int] = {}
 
+    def reconfigure(
+        self, rules: Rules, *, most_holds: int, is_enforced: bool, with_fields: bool
+    ) -> None:
+        """Decide by other rules; what was used, and the places that are taken, count on."""
+        self._rules = rules
+        self._holds.reconfigure(most_holds)
+        self.is_enforced = is_enforced
+        self._with_fields = with_fields
+
     def admit(self, admission: Admission, identity: Identity, *, may_wait: bool = True) -> None:
         """Decide whether a request of ``identity`` may pass, unless something is to be awaited.
 
@@ -123,13 +132,14 @@ class Limits:
             Overloaded: there is none left.
         """
         policy = self._rules.policy(identity)
-        key = identity.key + policy.suffix
-        if not (job_id and self._holds.resume(key, job_id)):
+        key = self._holds.resume(identity.key, job_id) if job_id else None
+        if key is None:
+            key = identity.key + policy.suffix
             self._check_holds(admission, key, policy.holds)
             if admission.refusal is not None:
                 raise admission.refusal
             self._holds.enter(key)
-        return Place(partial(self._left, key), job_id)
+        return Place(partial(self._left, key, identity.key), job_id)
 
     def settle(
         self,
@@ -181,9 +191,9 @@ class Limits:
             message = "Too many results are being waited for"
             self._refuse(admission, "holds", Overloaded(message, fields=(_RETRY_SOON,)))
 
-    def _left(self, key: bytes, job_id: str) -> None:
+    def _left(self, key: bytes, client: bytes, job_id: str) -> None:
         if job_id:
-            self._holds.keep(key, job_id)
+            self._holds.keep(key, client, job_id)
         else:
             self._holds.leave(key)
 

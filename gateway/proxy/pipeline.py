@@ -106,6 +106,11 @@ class Pipeline:
         """Requests so far."""
         self.is_draining = False
 
+    def reconfigure(self, observers: Sequence[Observer], *, secret_routes: bool) -> None:
+        """Tell others of ended requests, and serve other routes, from now on."""
+        self._observers = [observer.observe for observer in observers]
+        self._secret_routes = secret_routes
+
     def begin(self, client: Client, limit: str = "") -> Exchange:
         """Begin with a request whose head has come; ``limit``: what its connection is over."""
         if self.is_draining or client.method == "CONNECT":

@@ -13,16 +13,14 @@ from gateway.admission.identity.rejection import rejection
 from gateway.admission.limits.holds import Place
 from gateway.downstream.exchange import Kind
 from gateway.errors import ContentTooLarge, Field, Response, TargetTooLong
-from gateway.protocols.http.content_coding import InflatesTooFar, Undecodable, inflated
 from gateway.protocols.http.fields import has, values
 from gateway.protocols.http.fields import value as field_value
 from gateway.protocols.http.idempotency_key import FIELD as KEY_FIELD
 from gateway.protocols.http.idempotency_key import idempotency_key
-from gateway.protocols.theeye.job import parse_job
 from gateway.sync.created_hold import Created
 from gateway.sync.idempotency.creations import Made
 from gateway.sync.jobs.access import result_path
-from gateway.sync.jobs.creation import CreationSending
+from gateway.sync.jobs.creation import CreationSending, created_job, plain_content
 from gateway.sync.jobs.reader import passed
 from gateway.sync.preferred import holding, preferences_of
 from gateway.sync.wait_parameters import (
@@ -98,6 +96,14 @@ class CreateAndWait:
         self._limits = limits
         self._tasks = Tasks()
 
+    def reconfigure(
+        self, config: SyncConfig, limits: LimitsConfig, keyed: KeyedCreations | None
+    ) -> None:
+        """Take requests by other settings; those under way keep the wait that was agreed on."""
+        self._config = config
+        self._limits = limits
+        self._keyed = keyed
+
     async def create(self, exchange: Exchange, route: CreateRoute) -> Response | Passed:
         """
         Raises:
@@ -129,7 +135,7 @@ class CreateAndWait:
         with self._place(exchange) if waits and held_for.waits else Place() as place:
             made = await self._made(exchange, route, key, content.prefix, waits=waits)
             reply = made.reply
-            job = created_job(reply, self._limits.result_bytes)
+            job = created_job(reply, self._creator.max_bytes)
             if job is not None:
                 exchange.job_id, exchange.job_state = job.id, job.state
             if not waits or job is None or (route.by_secret and not job.secret):
@@ -214,7 +220,7 @@ class CreateAndWait:
 
     def _follow(self, exchange: Exchange, route: CreateRoute, reply: UpstreamResponse) -> None:
         """Have the result kept of a job with a key: the client may come again, with the key."""
-        job = created_job(reply, self._limits.result_bytes)
+        job = created_job(reply, self._creator.max_bytes)
         if job is not None and (job.secret or not route.by_secret):
             self._hold.follow(
                 exchange, job, by_secret=route.by_secret, workflow_id=route.workflow_id
@@ -267,7 +273,7 @@ def _flagged(content: bytes, exchange: Exchange, limits: LimitsConfig) -> bool:
     fields = exchange.client.fields
     if len(content) > limits.inspect_bytes or not _is_json(fields):
         return False
-    plain = _plain(content, fields, limits.inspect_bytes)
+    plain = plain_content(content, fields, limits.inspect_bytes)
     if plain is None or plain.lstrip(_SPACE)[:1] != b"{":
         return False
     return any(mark in plain for mark in _FLAG) and content_asks_to_wait(plain)
@@ -280,20 +286,3 @@ def _is_json(fields: Iterable[Field]) -> bool:
         return True
     media_type = given.partition(b";")[0].strip().lower()
     return media_type == b"application/json" or media_type.endswith(b"+json")
-
-
-def created_job(reply: UpstreamResponse, max_bytes: int) -> Job | None:
-    """The job that a reply says was created; None where it says so of none, or in more than
-    ``max_bytes`` once inflated."""
-    if reply.status not in {200, 303}:
-        return None
-    plain = _plain(reply.content, reply.fields, max_bytes)
-    return None if plain is None else parse_job(plain)
-
-
-def _plain(content: bytes, fields: Iterable[Field], max_bytes: int) -> bytes | None:
-    """The content without its coding, None where it cannot be had within ``max_bytes``."""
-    try:
-        return inflated(content, fields, max_bytes)
-    except (Undecodable, InflatesTooFar):
-        return None

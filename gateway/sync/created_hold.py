@@ -14,7 +14,7 @@ from gateway.errors import NO_STORE, GatewayError, Response
 from gateway.protocols.http.fields import without
 from gateway.protocols.http.query import split
 from gateway.protocols.theeye.job import job_fields
-from gateway.sync.following.following import Leaver
+from gateway.sync.following.leaver import Leaver
 from gateway.sync.held_job import HoldTime, JobHold, Unended, Wanted
 from gateway.sync.jobs.access import JobAccess, credentials, job_access, secret_access
 from gateway.sync.jobs.reader import Refused
@@ -61,6 +61,9 @@ class CreatedHold:
         self._jobs = jobs
         self._following = following
         self._watcher = watcher
+        self._config = config
+
+    def reconfigure(self, config: SyncConfig) -> None:
         self._config = config
 
     async def respond(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gateway.admission.identity.rejection import rejection
 from gateway.errors import OTHER_ORGANIZATION
 from gateway.protocols.theeye.cors import cross_origin_fields
-from gateway.sync.following.following import Leaver
+from gateway.sync.following.leaver import Leaver
 from gateway.sync.jobs.reader import Found, Refused
 from gateway.sync.responses import KnownJob, made_here
 from gateway.sync.snapshots import shown

@@ -63,6 +63,11 @@ class ResultHold:
         self._buffers = buffers
         self._config = config
 
+    def reconfigure(self, config: SyncConfig) -> None:
+        """Hold by other settings. A wait that has begun keeps what its address says, a request the
+        time that it is held for."""
+        self._config = config
+
     async def respond(self, exchange: Exchange, route: ResultRoute) -> Response:
         """
         Raises:

@@ -491,7 +491,7 @@ async def test_renewed_key_file_is_taken_up_on_sighup_and_an_unusable_one_is_not
         file.write_text("")
         gateway.signal(signal.SIGHUP)
         line = await gateway.until_told("stays as it was")
-        assert line.endswith("identity.secret_file stays as it was: there is no secret in it\n")
+        assert line.endswith("stays as it was: identity.secret_file: there is no secret in it\n")
         assert await answers(gateway.url) == [200, 401]
         file.write_text(new)
         gateway.signal(signal.SIGHUP)

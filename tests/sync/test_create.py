@@ -17,10 +17,10 @@ from gateway.downstream.exchange import Exchange, Kind
 from gateway.downstream.request import Client
 from gateway.errors import BadGateway, BadRequest, ContentTooLarge, Field, Response, TargetTooLong
 from gateway.protocols.theeye.routes import CreateRoute
-from gateway.sync.create import REPLAYED, CreateAndWait, Passed, created_job
+from gateway.sync.create import REPLAYED, CreateAndWait, Passed
 from gateway.sync.idempotency.creations import KeyedCreations
 from gateway.sync.jobs.access import JobAccess
-from gateway.sync.jobs.creation import Creator
+from gateway.sync.jobs.creation import Creator, created_job
 from gateway.sync.jobs.reader import Read, passed
 from gateway.sync.keys.memory_keys import MemoryKeys
 from gateway.upstream.messages.messages import Purpose, UpstreamResponse

@@ -92,6 +92,19 @@ class Identities:
         self.trials = Trials(trial_seconds)
         if keys is not None:
             keys.when_replaced = self._known.clear
+        self._clock = clock
+
+    def reconfigure(self, config: IdentityConfig) -> None:
+        """Have other bounds of time; what is known of tokens stays as far as it holds by them."""
+        if config.verify_expiry and not self._verify_expiry and self._keys is not None:
+            # It was not noted of them when they expire.
+            self._known.clear()
+        self._verify_expiry = config.verify_expiry
+        if config.reject_seconds == self._rejected.ttl:
+            return
+        former = self._rejected
+        self._rejected = TTLCache(REJECTED_TOKENS, config.reject_seconds, timer=self._clock)
+        self._rejected.update(former)
 
     def identify(
         self, query: Query, fields: Sequence[Field], names: list[bytes], address: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.admission.identity import key_files
@@ -65,20 +64,29 @@ def keys_of(config: IdentityConfig, clock: Callable[[], float], gap_seconds: flo
         return None
     if config.jwks_url:
         return KeySet(config.jwks_url, clock, gap_seconds=gap_seconds)
-    if config.public_key_file:
-        read = partial(_public_key, config.public_key_file)
-        return FileKey("identity.public_key_file", read, clock)
-    if config.secret_file:
-        return FileKey("identity.secret_file", partial(_secret_in, config.secret_file), clock)
-    return OneKey(_secret(key_files.checked_secret(config.secret.encode())))
+    return OneKey(read_key(config), clock, is_of_file=is_of_file(config))
 
 
-def _public_key(path: str) -> Key:
-    return Key("RS256", key_files.public_key(path))
+def is_of_file(config: IdentityConfig) -> bool:
+    """Tell whether the key stands in a file of its own."""
+    return bool(config.public_key_file or config.secret_file)
 
 
-def _secret_in(path: str) -> Key:
-    return _secret(key_files.shared_secret(path))
+def read_key(config: IdentityConfig) -> Key:
+    """The key of the settings, or in the file that they name.
+
+    Raises:
+        UnusableKey: there is none.
+    """
+    name = "public_key_file" if config.public_key_file else "secret_file"
+    try:
+        if config.public_key_file:
+            return Key("RS256", key_files.public_key(config.public_key_file))
+        if config.secret_file:
+            return _secret(key_files.shared_secret(config.secret_file))
+    except UnusableKey as failure:
+        raise UnusableKey(f"identity.{name}: {failure}") from None
+    return _secret(key_files.checked_secret(config.secret.encode()))
 
 
 def _secret(secret: bytes) -> Key:
@@ -92,11 +100,22 @@ def _secret(secret: bytes) -> Key:
 
 
 class OneKey:
-    """A key for every token, whatever id that names."""
+    """A key for every token, whatever id that names. ``is_of_file``: it was read just now from one
+    of its own. ``clock`` gives monotonic seconds."""
 
-    def __init__(self, key: Key) -> None:
-        self._key = key
+    def __init__(self, key: Key, clock: Callable[[], float], *, is_of_file: bool = False) -> None:
+        self._clock = clock
         self.when_replaced: Callable[[], None] = _nothing
+        self._key = key
+        self.hold(key, is_of_file=is_of_file)
+
+    def hold(self, key: Key, *, is_of_file: bool) -> None:
+        """Have this key from now on; what was verified with another one holds no more."""
+        self._is_of_file = is_of_file
+        self._read_at = self._clock()
+        if key != self._key:
+            self._key = key
+            self.when_replaced()
 
     def at_hand(self, signature: Signature) -> tuple[Key, ...]:  # noqa: ARG002 - there is one key
         return (self._key,)
@@ -108,45 +127,10 @@ class OneKey:
         return self.at_hand(signature)
 
     def age_seconds(self) -> dict[str, float]:
-        """It comes with the settings."""
-        return {}
+        return {"file": self._clock() - self._read_at} if self._is_of_file else {}
 
     async def keep_fresh(self) -> None:
         """It stays as it is."""
-
-
-class FileKey(OneKey):
-    """The key in the file that ``setting`` names, as ``read`` has last found it; ``clock`` gives
-    monotonic seconds.
-
-    Raises:
-        UnusableKey: there is none in it.
-    """
-
-    def __init__(self, setting: str, read: Callable[[], Key], clock: Callable[[], float]) -> None:
-        try:
-            super().__init__(read())
-        except UnusableKey as failure:
-            raise UnusableKey(f"{setting}: {failure}") from None
-        self.setting = setting
-        self._read = read
-        self._clock = clock
-        self._read_at = clock()
-
-    def age_seconds(self) -> dict[str, float]:
-        return {"file": self._clock() - self._read_at}
-
-    def renew(self) -> None:
-        """Read the file again.
-
-        Raises:
-            UnusableKey: there is no key in it; the last one holds.
-        """
-        key = self._read()
-        self._read_at = self._clock()
-        if key != self._key:
-            self._key = key
-            self.when_replaced()
 
 
 def _nothing() -> None: ...

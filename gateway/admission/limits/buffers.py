@@ -30,14 +30,18 @@ class Buffers:
     ``largest_bytes``, so that there is nothing that nobody can ever get."""
 
     def __init__(self, most_bytes: int, largest_bytes: int) -> None:
-        self._most = most_bytes
-        self._most_of_one = max(most_bytes // CLIENT_SHARE, min(largest_bytes, most_bytes))
-        self._most_of_large = max(most_bytes - most_bytes // SMALL_SHARE, self._most_of_one)
+        self.reconfigure(most_bytes, largest_bytes)
         self._by_client: Counter[bytes] = Counter()
         self.total = 0
         """Bytes that are taken now."""
         self.refused = 0
         """How often there was no room so far."""
+
+    def reconfigure(self, most_bytes: int, largest_bytes: int) -> None:
+        """Have other bounds; what is taken stays so."""
+        self._most = most_bytes
+        self._most_of_one = max(most_bytes // CLIENT_SHARE, min(largest_bytes, most_bytes))
+        self._most_of_large = max(most_bytes - most_bytes // SMALL_SHARE, self._most_of_one)
 
     def of(self, client: bytes) -> Buffered:
         """Begin with a client's next request, which takes nothing yet; must be released."""

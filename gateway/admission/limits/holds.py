@@ -24,6 +24,7 @@ GRACE_SECONDS = 5.0
 @dataclass(frozen=True, slots=True)
 class _Kept:
     key: bytes
+    client: bytes
     job_id: str
     until: float
 
@@ -31,11 +32,14 @@ class _Kept:
 class Holds:
     """Counts in this process; ``most`` is the bound for all, ``clock`` gives monotonic seconds.
 
-    What is kept is bounded by ``most`` too, for it counts.
+    What is kept is bounded by ``most`` too, for it counts. A place is counted under a ``key``, and
+    kept for a ``client``, who is found again also where other limits hold for it by then.
     """
 
     def __init__(self, most: int, clock: Callable[[], float]) -> None:
         self._most = most
+        self._most_kept = most
+        """More where the bound was lowered while more places were taken: nobody loses one."""
         self._clock = clock
         self._by_key: Counter[bytes] = Counter()
         self._kept: dict[int, _Kept] = {}
@@ -54,6 +58,11 @@ class Holds:
         """There is no place left in all."""
         return self.total >= self._most
 
+    def reconfigure(self, most: int) -> None:
+        """Have another bound; places that are taken, or kept, stay so."""
+        self._most = most
+        self._most_kept = max(most, self.total)
+
     def of(self, key: bytes) -> int:
         """The number of places that one client has."""
         self._expire()
@@ -64,14 +73,12 @@ class Holds:
         self._total += 1
         self._by_key[key] += 1
 
-    def resume(self, key: bytes, job_id: str) -> bool:
-        """Go on in the place that is kept for this client and job, if there is one."""
+    def resume(self, client: bytes, job_id: str) -> bytes | None:
+        """Go on in the place that is kept for this client and job; the key under which it counts,
+        None where there is none."""
         self._expire()
-        numbers = self._by_wait.get((key, job_id))
-        if not numbers:
-            return False
-        self._forget(numbers[0])
-        return True
+        numbers = self._by_wait.get((client, job_id))
+        return self._forget(numbers[0]).key if numbers else None
 
     def leave(self, key: bytes) -> None:
         """Give a place back."""
@@ -80,15 +87,15 @@ class Holds:
         if not self._by_key[key]:
             del self._by_key[key]
 
-    def keep(self, key: bytes, job_id: str) -> None:
+    def keep(self, key: bytes, client: bytes, job_id: str) -> None:
         """Leave a place that the client will come back to, for this job."""
-        if self.total > self._most:
+        if self.total > self._most_kept:
             # Only where limits are not enforced.
             self.leave(key)
             return
         self._number += 1
-        self._kept[self._number] = _Kept(key, job_id, self._clock() + GRACE_SECONDS)
-        self._by_wait.setdefault((key, job_id), []).append(self._number)
+        self._kept[self._number] = _Kept(key, client, job_id, self._clock() + GRACE_SECONDS)
+        self._by_wait.setdefault((client, job_id), []).append(self._number)
 
     def _expire(self) -> None:
         while self._kept:
@@ -98,12 +105,13 @@ class Holds:
             self._forget(number)
             self.leave(kept.key)
 
-    def _forget(self, number: int) -> None:
+    def _forget(self, number: int) -> _Kept:
         kept = self._kept.pop(number)
-        wait = kept.key, kept.job_id
+        wait = kept.client, kept.job_id
         self._by_wait[wait].remove(number)
         if not self._by_wait[wait]:
             del self._by_wait[wait]
+        return kept
 
 
 def _unbounded(job_id: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from gateway.admission.limits.gcra import Rate
@@ -29,17 +30,15 @@ class Policy:
     allowances: Mapping[RouteKind, Allowance]
     holds: int
     suffix: bytes = b""
-    """Sets apart what is counted under a rule: one key may come with tokens of several rules."""
+    """Sets apart what is counted under a rule: one key may come with tokens of several rules. It
+    stays the same wherever the rule stands among others, and whatever it allows."""
 
 
 class Rules:
     """The first rule that matches decides, for whom none does the settings themselves."""
 
     def __init__(self, config: LimitsConfig) -> None:
-        self._rules = [
-            (rule, _policy(config, rule, suffix=b"/%d" % number))
-            for number, rule in enumerate(config.rules)
-        ]
+        self._rules = [(rule, _policy(config, rule, suffix=_suffix(rule))) for rule in config.rules]
         self._usual = _policy(config)
         self.anonymous = _policy(config, share=config.anonymous_share)
         """What clients without a token may do."""
@@ -67,6 +66,13 @@ def _matches(rule: Rule, identity: Identity) -> bool:
             return False
     presented = identity.token_hash.hex() if identity.token_hash is not None else ""
     return rule.token_hash in {None, presented}
+
+
+def _suffix(rule: Rule) -> bytes:
+    """A hash of whom the rule is for."""
+    named = repr((rule.organization, rule.credential, rule.user, rule.token_hash))
+    digest = blake2b(named.encode("utf-8", "surrogatepass"), digest_size=8, person=b"rule")
+    return b"/" + digest.digest()
 
 
 def _policy(

@@ -29,6 +29,10 @@ class Seating:
         self._by_address = by_address
         self._is_enforced = is_enforced
 
+    def reconfigure(self, *, is_enforced: bool) -> None:
+        """Refuse the surplus from now on, or only count it."""
+        self._is_enforced = is_enforced
+
     def take(self, address: str, *, has_place: bool) -> Seat:
         """Count a new connection. Without a place it is there to be told that there is none."""
         if not has_place:

@@ -89,6 +89,11 @@ class RequestReader:
         self.method = NO_METHOD
         """The method that a request was refused for."""
 
+    def bound(self, target_bytes: int, fields_bytes: int) -> None:
+        """Have other bounds, for what is still to be read."""
+        self._target_bytes = target_bytes
+        self._fields_bytes = fields_bytes
+
     def begin(self) -> None:
         """Expect another request, behind one that is complete."""
         assert self.is_complete, "a request ends before the next one begins"

@@ -52,13 +52,11 @@ class AccessLog:
         self._sink = Sink(stream)
         self._line: list[str] = []
         """What stands between the values of a line, with room for them."""
-        for text in template(form).split("%"):
-            self._line += (text, "")
-        del self._line[-1]
         self._values = [field.value for field in FIELDS]
-        self._nothing = "" if form == "json" else "-"
-        self._wall_clock = wall_clock
+        self._nothing = ""
         self._leaves_out = leaves_out
+        self.reconfigure(form, leaves_out=leaves_out)
+        self._wall_clock = wall_clock
         self._capacity_bytes = capacity_bytes
         self._close_milliseconds = close_milliseconds
         self._second = self._millisecond = -1
@@ -69,6 +67,20 @@ class AccessLog:
         self._unreported = 0
         self.dropped = 0
         """Lines lost so far because they could not be written fast enough, or at all."""
+
+    def reconfigure(
+        self,
+        form: Literal["json", "text"],
+        *,
+        leaves_out: Callable[[Exchange], bool] | None = None,
+    ) -> None:
+        """Have another form, and leave out others, from now on."""
+        self._leaves_out = leaves_out
+        self._line = []
+        for text in template(form).split("%"):
+            self._line += (text, "")
+        del self._line[-1]
+        self._nothing = "" if form == "json" else "-"
 
     def observe(self, exchange: Exchange) -> None:
         """Log a request that is over."""

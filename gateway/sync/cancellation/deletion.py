@@ -54,6 +54,9 @@ class ResultDeletion:
         self._answered = answered
         self._config = config
 
+    def reconfigure(self, config: SyncConfig) -> None:
+        self._config = config
+
     async def respond(self, exchange: Exchange, route: CancelRoute) -> Response:
         """Cancel the job, if it has not ended: 202 then, with the job as it stood, and where its
         result is. What the upstream refuses passes as it is.

@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Self
 
 from gateway.config.timing import USUAL
 from gateway.errors import GatewayError, ResponseTooLarge
+from gateway.sync.following.leaver import FollowedJob, Leaver
 from gateway.sync.following.places import FollowedPlaces, Owner
 from gateway.sync.jobs.reader import Found, Refused
 from gateway.sync.kept.result_key import key_of
 from gateway.sync.kept.turns import Turns
 from gateway.sync.watch.state import LastSeen, WaitVerdict
-from gateway.sync.workflows.waiting import Awaited, awaited, wait_for
+from gateway.sync.workflows.waiting import awaited, wait_for
 from gateway.tasks import Tasks
 from gateway.upstream.messages.messages import Heard
 
@@ -46,38 +47,6 @@ MAX_CREDENTIALS_BYTES = 8 * 1024
 READS_AT_ONCE = 4
 """Nobody waits for these, so they are to be no burst for the upstream."""
 _UNAUTHORIZED = 401
-
-
-@dataclass(frozen=True, slots=True)
-class Leaver:
-    """One client's interest in a job, as far as it outlives a request."""
-
-    access: JobAccess
-    holder: bytes | None
-    """For whom the result is kept, None for nobody: then the job is not followed."""
-    output_only: bool
-    """The client takes nothing but the job's output."""
-
-
-@dataclass(eq=False, slots=True)
-class _FollowedJob:
-    key: ResultKey
-    leaver: Leaver
-    last_seen: LastSeen
-    born: float
-    """When the job was first waited for, and when it is given up, in the clock's seconds."""
-    until: float
-    awaited: Awaited | None = None
-    """What a workflow waits for; None until it was read, and for a task's job."""
-    timer: asyncio.TimerHandle | None = None
-    """Until the client might have come again."""
-    task: asyncio.Task[None] | None = None
-
-    def stop(self) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
-        if self.task is not None:
-            self.task.cancel()
 
 
 @dataclass(slots=True)
@@ -106,17 +75,23 @@ class Following:
         self._results = results
         self._lessons = lessons
         self._clock = clock
-        self._seconds = config.follow_seconds if config.result_store != "off" else 0.0
+        self._seconds = _seconds(config)
         self._return_seconds = return_seconds
         self._places = FollowedPlaces(config.follow_jobs)
         self._attended: dict[ResultKey, _Attended] = {}
-        self._followed: dict[ResultKey, _FollowedJob] = {}
+        self._followed: dict[ResultKey, FollowedJob] = {}
         self._turns = Turns(READS_AT_ONCE)
         self._tasks = Tasks()
 
     def __len__(self) -> int:
         """Jobs whose clients have left."""
         return len(self._followed)
+
+    def reconfigure(self, config: SyncConfig) -> None:
+        """Follow fewer jobs, or more; each is followed for as long as it was to be."""
+        self._seconds = _seconds(config)
+        for loser in self._places.reconfigure(config.follow_jobs):
+            self._followed.pop(loser).stop()
 
     def attend(self, leaver: Leaver, waited_seconds: float = 0.0) -> Attendance:
         """A request that waits for a job; its client had waited for so long before."""
@@ -172,12 +147,12 @@ class Following:
         if loser is not None:
             self._followed.pop(loser).stop()
         until = self._clock() + self._seconds
-        one = _FollowedJob(key, leaver, last_seen, born, until)
+        one = FollowedJob(key, leaver, last_seen, born, until)
         self._followed[key] = one
         loop = asyncio.get_running_loop()
         one.timer = loop.call_later(self._return_seconds, self._begin, one)
 
-    def _begin(self, one: _FollowedJob) -> None:
+    def _begin(self, one: FollowedJob) -> None:
         if self._results.has(one.key):
             self._forget(one)
             return
@@ -186,13 +161,13 @@ class Following:
         one.leaver = replace(one.leaver, access=access)
         one.task = self._tasks.spawn(self._follow(one), name="follow a job")
 
-    async def _follow(self, one: _FollowedJob) -> None:
+    async def _follow(self, one: FollowedJob) -> None:
         try:
             await self._until_read(one)
         finally:
             self._forget(one)
 
-    async def _until_read(self, one: _FollowedJob) -> None:
+    async def _until_read(self, one: FollowedJob) -> None:
         access, false_alarms = one.leaver.access, 0
         if access.workflow_id and await self._read_in_turn(one):
             return
@@ -217,11 +192,11 @@ class Following:
             if before is not None and one.awaited is before:
                 one.awaited = before.put_off()
 
-    async def _read_in_turn(self, one: _FollowedJob) -> bool:
+    async def _read_in_turn(self, one: FollowedJob) -> bool:
         async with self._turns.of(one.leaver.access.client):
             return await self._is_over(one)
 
-    async def _is_over(self, one: _FollowedJob) -> bool:
+    async def _is_over(self, one: FollowedJob) -> bool:
         """Read the job; False where it goes on, or nothing is known of it now."""
         read_at = self._clock()
         leaver = one.leaver
@@ -247,17 +222,17 @@ class Following:
                 return True
         return False
 
-    def _give_up_all(self, batch_key: bytes, refused: _FollowedJob) -> None:
+    def _give_up_all(self, batch_key: bytes, refused: FollowedJob) -> None:
         """These credentials are good no more, and the upstream is not to be asked with them."""
         for one in [*self._followed.values()]:
             if one is not refused and one.leaver.access.batch_key == batch_key:
                 self._give_up(one)
 
-    def _give_up(self, one: _FollowedJob) -> None:
+    def _give_up(self, one: FollowedJob) -> None:
         one.stop()
         self._forget(one)
 
-    def _forget(self, one: _FollowedJob) -> None:
+    def _forget(self, one: FollowedJob) -> None:
         if self._followed.get(one.key) is one:
             del self._followed[one.key]
             self._places.give_back(one.key)
@@ -289,6 +264,10 @@ class Attendance:
     ) -> None:
         if self._key is not None:
             self._following.go(self._key, self._leaver, self.last_seen)
+
+
+def _seconds(config: SyncConfig) -> float:
+    return config.follow_seconds if config.result_store != "off" else 0.0
 
 
 def _size(access: JobAccess) -> int:

@@ -30,14 +30,24 @@ class FollowedPlaces:
     """``most`` in all, at least 1."""
 
     def __init__(self, most: int) -> None:
-        self._most = most
-        self._most_of_one = max(1, min(most // CLIENT_SHARE, MAX_JOBS))
+        self._bound(most)
         self._owners: dict[ResultKey, Owner] = {}
         self._jobs: dict[str, dict[bytes, dict[ResultKey, None]]] = {}
         """By organization and client; the oldest first."""
 
     def __len__(self) -> int:
         return len(self._owners)
+
+    def reconfigure(self, most: int) -> list[ResultKey]:
+        """Have so many; the jobs that give theirs up for that."""
+        self._bound(most)
+        losers = []
+        for owner in dict.fromkeys(self._owners.values()):
+            while len(own := self._of(owner)) > self._most_of_one:
+                losers.append(self._lost(next(iter(own))))
+        while len(self._owners) > most:
+            losers.append(self._lost(self._of_most()))
+        return losers
 
     def take(self, key: ResultKey, owner: Owner) -> ResultKey | None:
         """Take a place for a job that has none; the job that gives its own up for that, if any."""
@@ -60,12 +70,26 @@ class FollowedPlaces:
         if not clients:
             del self._jobs[owner.organization]
 
+    def _bound(self, most: int) -> None:
+        self._most = most
+        self._most_of_one = max(1, min(most // CLIENT_SHARE, MAX_JOBS))
+
+    def _lost(self, key: ResultKey) -> ResultKey:
+        self.give_back(key)
+        return key
+
+    def _of(self, owner: Owner) -> dict[ResultKey, None]:
+        """The jobs that have a place for one, the oldest first."""
+        return self._jobs.get(owner.organization, {}).get(owner.client, {})
+
     def _loser(self, owner: Owner) -> ResultKey | None:
-        own = self._jobs.get(owner.organization, {}).get(owner.client, {})
+        own = self._of(owner)
         if len(own) >= self._most_of_one:
             return next(iter(own))
-        if len(self._owners) < self._most:
-            return None
+        return self._of_most() if len(self._owners) >= self._most else None
+
+    def _of_most(self) -> ResultKey:
+        """The job that gives its place up where there are too many in all."""
         clients = self._jobs[max(self._jobs, key=self._count)]
         return next(iter(clients[max(clients, key=lambda client: len(clients[client]))]))
 

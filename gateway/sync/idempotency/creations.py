@@ -30,6 +30,7 @@ from gateway.tasks import Tasks
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.config import SyncConfig
     from gateway.downstream.exchange import Exchange
     from gateway.protocols.theeye.job import Job
     from gateway.protocols.theeye.routes import CreateRoute
@@ -85,6 +86,11 @@ class KeyedCreations:
         self._tasks = Tasks()
         self._firsts = None if store is None else FirstRequests(store, job_of, clock, self._tasks)
         self._verdicts = dict.fromkeys(("first", "replayed", "failed"), 0)
+
+    def reconfigure(self, config: SyncConfig) -> None:
+        """Have other bounds for what is kept."""
+        if self._store is not None:
+            self._store.reconfigure(config)
 
     def stats(self) -> KeyStats:
         return KeyStats(dict(self._verdicts), None if self._store is None else self._store.count)

@@ -22,6 +22,10 @@ class ClientReads:
         self._buffers = buffers
         self._max_bytes = max_bytes
 
+    def reconfigure(self, max_bytes: int) -> None:
+        """Have another bound, for reads to come."""
+        self._max_bytes = max_bytes
+
     async def get(self, access: JobAccess, target: str) -> UpstreamResponse | None:
         """The response; None where the upstream is failing.
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.protocols.http.content_coding import InflatesTooFar, Undecodable, inflated
 from gateway.protocols.http.fields import without
+from gateway.protocols.theeye.job import parse_job
 from gateway.upstream.messages.messages import Heard, Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from gateway.admission.limits.buffers import Buffers
     from gateway.downstream.exchange import Exchange
     from gateway.downstream.request import Client
     from gateway.errors import Field
+    from gateway.protocols.theeye.job import Job
     from gateway.sync.jobs.reader import Requester
     from gateway.upstream.messages.messages import UpstreamResponse
 
@@ -33,6 +36,10 @@ class Creator:
         self.outbound = outbound
         self.buffers = buffers
         self.max_bytes = max_bytes
+
+    def reconfigure(self, max_bytes: int) -> None:
+        """Take longer replies. Not shorter ones only: by then the jobs exist that they tell of."""
+        self.max_bytes = max(self.max_bytes, max_bytes)
 
 
 class CreationSending:
@@ -90,3 +97,20 @@ class CreationSending:
                 exchange.upstream_status, exchange.upstream_seconds = heard.status, heard.seconds
         self._replied(reply)
         return reply
+
+
+def created_job(reply: UpstreamResponse, max_bytes: int) -> Job | None:
+    """The job that a reply says was created; None where it says so of none, or in more than
+    ``max_bytes`` once inflated."""
+    if reply.status not in {200, 303}:
+        return None
+    plain = plain_content(reply.content, reply.fields, max_bytes)
+    return None if plain is None else parse_job(plain)
+
+
+def plain_content(content: bytes, fields: Iterable[Field], max_bytes: int) -> bytes | None:
+    """The content without its coding, None where it cannot be had within ``max_bytes``."""
+    try:
+        return inflated(content, fields, max_bytes)
+    except (Undecodable, InflatesTooFar):
+        return None

@@ -131,6 +131,10 @@ class JobReader:
         self._thread = thread
         self._max_bytes = max_bytes
 
+    def reconfigure(self, max_bytes: int) -> None:
+        """Have another bound, for reads to come."""
+        self._max_bytes = max_bytes
+
     async def read(self, access: JobAccess) -> Read:
         """The job as it stands, at once."""
         return await self._at_once(access, Purpose.READ)

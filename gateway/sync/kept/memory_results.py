@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from gateway.config import SyncConfig
     from gateway.protocols.theeye.job import Job
@@ -43,15 +43,26 @@ class MemoryResults:
 
     def __init__(self, clock: Callable[[], float], config: SyncConfig) -> None:
         self._clock = clock
-        self._seconds = config.result_seconds
-        self._most = config.result_store_bytes
+        self._config = config
         self._entries: OrderedDict[ResultKey, _Entry] = OrderedDict()
         """The one that was put here first stands first; so it is over first, too."""
         self._bytes = self._given = 0
 
+    def reconfigure(self, config: SyncConfig) -> None:
+        """Have other bounds; what is kept goes by them as far as it must."""
+        before, self._config = self._config, config
+        if config.result_seconds != before.result_seconds:
+            later = config.result_seconds - before.result_seconds
+            for key, entry in self._entries.items():
+                self._entries[key] = replace(entry, until=entry.until + later)
+        self._shrink()
+
+    def hold(self, seal_keys: Sequence[bytes]) -> None:
+        """Seal nothing: it does not leave this process."""
+
     def may_keep(self, job: Job) -> bool:
         """Tell whether the job is small enough."""
-        return size(job) <= self._most // SHARE
+        return size(job) <= self._config.result_store_bytes // SHARE
 
     def keep(self, key: ResultKey, job: Job) -> None:
         """Put a job here, in the place of the oldest ones; not where it is too large."""
@@ -59,11 +70,10 @@ class MemoryResults:
         self._drop(key)
         if not self.may_keep(job):
             return
-        entry = _Entry(job, size(job), self._clock() + self._seconds)
+        entry = _Entry(job, size(job), self._clock() + self._config.result_seconds)
         self._entries[key] = entry
         self._bytes += entry.size
-        while self._bytes > self._most:
-            self._drop(next(iter(self._entries)))
+        self._shrink()
 
     def has(self, key: ResultKey) -> bool:
         self._expire()
@@ -82,10 +92,6 @@ class MemoryResults:
         self._expire()
         return StoreStats(len(self._entries), self._bytes, {"memory": self._given})
 
-    @property
-    def renewals(self) -> Mapping[str, Callable[[], None]]:
-        return {}
-
     async def aclose(self) -> None:
         """Leave nothing behind."""
         self._entries.clear()
@@ -98,6 +104,10 @@ class MemoryResults:
             if entry.until > now:
                 return
             self._drop(key)
+
+    def _shrink(self) -> None:
+        while self._bytes > self._config.result_store_bytes:
+            self._drop(next(iter(self._entries)))
 
     def _drop(self, key: ResultKey) -> None:
         entry = self._entries.pop(key, None)

@@ -22,7 +22,7 @@ from gateway.sync.kept.turns import Turns
 from gateway.tasks import Tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Sequence
 
     from gateway.config import SyncConfig
     from gateway.protocols.theeye.job import Job
@@ -60,9 +60,7 @@ class RedisResults:
         self._thread = thread
         self._records = records
         self._seal = seal
-        self._seconds = config.result_seconds
-        self._largest = config.result_store_bytes // SHARE + OVERHEAD_BYTES
-        self._most_queued = config.result_store_bytes // QUEUE_SHARE
+        self._config = config
         self._queue: OrderedDict[ResultKey, Job] = OrderedDict()
         self._queued_bytes = 0
         self._is_writing = False
@@ -70,12 +68,20 @@ class RedisResults:
         self._tasks = Tasks()
         self._unqueued = self._given = 0
 
+    def reconfigure(self, config: SyncConfig) -> None:
+        self._config = config
+        self._memory.reconfigure(config)
+
+    def hold(self, seal_keys: Sequence[bytes]) -> None:
+        self._seal.hold(seal_keys)
+
     def keep(self, key: ResultKey, job: Job) -> None:
         self._memory.keep(key, job)
         if not self._memory.may_keep(job):
             return
         self._take_out(key)
-        if not self._records.may_answer or self._queued_bytes + size(job) > self._most_queued:
+        most_queued = self._config.result_store_bytes // QUEUE_SHARE
+        if not self._records.may_answer or self._queued_bytes + size(job) > most_queued:
             self._unqueued += 1
             return
         self._queue[key] = job
@@ -95,10 +101,6 @@ class RedisResults:
         failures = self._records.failures + self._unqueued
         return replace(kept, given={**kept.given, "redis": self._given}, failures=failures)
 
-    @property
-    def renewals(self) -> Mapping[str, Callable[[], None]]:
-        return {self._seal.setting: self._seal.renew}
-
     async def aclose(self) -> None:
         await self._tasks.aclose(CLOSE_SECONDS)
         await self._records.aclose()
@@ -114,7 +116,8 @@ class RedisResults:
             return None
 
     async def _read(self, key: ResultKey) -> Job | None:
-        sealed = await self._records.get(PREFIX + key.digest, self._largest)
+        largest = self._config.result_store_bytes // SHARE + OVERHEAD_BYTES
+        sealed = await self._records.get(PREFIX + key.digest, largest)
         text = self._seal.opened(sealed, key.context)
         if text is None:
             return None
@@ -132,7 +135,8 @@ class RedisResults:
                 self._take_out(key)
                 record = self._seal.seal(encoded(job), key.context)
                 try:
-                    await self._records.put(PREFIX + key.digest, record, self._seconds)
+                    seconds = self._config.result_seconds
+                    await self._records.put(PREFIX + key.digest, record, seconds)
                 except Unanswered:
                     # It is in memory; the next one may fare better.
                     continue

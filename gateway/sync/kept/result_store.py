@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.sync.kept.memory_results import MemoryResults
-from gateway.sync.kept.seal import Seal
+from gateway.sync.kept.seal import Seal, read_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Sequence
 
-    from gateway.config import Config
+    from gateway.config import Config, SyncConfig
     from gateway.protocols.theeye.job import Job
     from gateway.sync.kept.memory_results import StoreStats
     from gateway.sync.kept.result_key import ResultKey
@@ -36,9 +36,12 @@ class ResultStore(Protocol):
     def stats(self) -> StoreStats:
         raise NotImplementedError
 
-    @property
-    def renewals(self) -> Mapping[str, Callable[[], None]]:
-        """What reads a file again, by the setting that names it; each may raise UnusableKey."""
+    def reconfigure(self, config: SyncConfig) -> None:
+        """Have other bounds; what is kept stays, as far as it fits."""
+        raise NotImplementedError
+
+    def hold(self, seal_keys: Sequence[bytes]) -> None:
+        """Seal with the first of these from now on, and open with all."""
         raise NotImplementedError
 
     async def aclose(self) -> None:
@@ -65,6 +68,6 @@ def result_store(
     from gateway.sync.kept.redis_records import RedisRecords  # noqa: PLC0415 - an extra
     from gateway.sync.kept.redis_results import RedisResults  # noqa: PLC0415
 
-    seal = Seal(sync.seal_key_file)
+    seal = Seal(read_keys(sync.seal_key_file))
     records = RedisRecords(config.redis, clock, chance)
     return RedisResults(memory, records, seal, thread, sync)

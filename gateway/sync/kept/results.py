@@ -17,9 +17,10 @@ from gateway.sync.kept.result_key import holder, key_of
 from gateway.tasks import Tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Sequence
 
     from gateway.admission.identity.identities import Identity
+    from gateway.config import SyncConfig
     from gateway.sync.jobs.access import JobAccess
     from gateway.sync.kept.memory_results import StoreStats
     from gateway.sync.kept.result_key import ResultKey
@@ -66,10 +67,12 @@ class Results:
         """What the store counts, None where there is none."""
         return None if self._store is None else self._store.stats()
 
-    @property
-    def renewals(self) -> Mapping[str, Callable[[], None]]:
-        """As those of the gateway."""
-        return {} if self._store is None else self._store.renewals
+    def reconfigure(self, config: SyncConfig, seal_keys: Sequence[bytes]) -> None:
+        """Have other bounds, and keys, for what is kept."""
+        if self._store is not None:
+            self._store.reconfigure(config)
+            if seal_keys:
+                self._store.hold(seal_keys)
 
     async def of_client(self, access: JobAccess, identity: Identity) -> Read:
         """The job as it stands, or as it was kept for this client."""

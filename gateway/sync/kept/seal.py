@@ -31,29 +31,15 @@ _FORM = "a key is 32 bytes, as 64 hexadecimal digits or in base64"
 
 
 class Seal:
-    """Seals with the first key of the file at ``path``, opens with all of them.
+    """Seals with the first of its keys, opens with all of them; there is one at least."""
 
-    Raises:
-        UnusableKey: it has none.
-    """
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        self.hold(keys)
 
-    setting = "sync.seal_key_file"
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._keys: dict[bytes, AESGCM] = {}
-        """By id; the one that seals stands first."""
-        self._first = b""
-        self.renew()
-
-    def renew(self) -> None:
-        """Read the file again.
-
-        Raises:
-            UnusableKey: there is no key in it; the last ones hold.
-        """
-        keys = read_keys(self._path)
+    def hold(self, keys: Sequence[bytes]) -> None:
+        """Have these keys from now on."""
         self._keys = {_key_id(key): AESGCM(key) for key in keys}
+        """By id."""
         self._first = _key_id(keys[0])
 
     def seal(self, text: bytes, context: bytes) -> bytes:

@@ -58,13 +58,20 @@ class MemoryKeys:
 
     def __init__(self, clock: Callable[[], float], config: SyncConfig) -> None:
         self._clock = clock
-        self._seconds = config.idempotency_seconds
-        self._most_of_one = config.idempotency_keys
-        self._most_bytes = config.idempotency_bytes
+        self._config = config
         self._kept: OrderedDict[KeyName, _KeptKey] = OrderedDict()
         """The one that was claimed first stands first."""
         self._callers: dict[bytes, _Caller] = {}
         self._bytes = 0
+
+    def reconfigure(self, config: SyncConfig) -> None:
+        """Have other bounds; the oldest keys go where there are too many by them."""
+        self._config = config
+        for caller in [*self._callers.values()]:
+            while len(caller.names) > config.idempotency_keys:
+                self._drop(next(iter(caller.names)))
+        while self._bytes > config.idempotency_bytes:
+            self._drop(self._oldest())
 
     @property
     def count(self) -> int:
@@ -109,10 +116,11 @@ class MemoryKeys:
         caller.names[name] = None
         caller.size += kept.size
         self._bytes += kept.size
-        if len(caller.names) > self._most_of_one:
+        if len(caller.names) > self._config.idempotency_keys:
             self._drop(next(iter(caller.names)))
-        while self._bytes > self._most_bytes:
-            is_over = caller.size > self._most_bytes // SHARE
+        most_bytes = self._config.idempotency_bytes
+        while self._bytes > most_bytes:
+            is_over = caller.size > most_bytes // SHARE
             self._drop(next(iter(caller.names)) if is_over else self._oldest())
 
     async def aclose(self) -> None:
@@ -135,7 +143,7 @@ class MemoryKeys:
         )
 
     def _expire(self) -> None:
-        before = self._clock() - self._seconds
+        before = self._clock() - self._config.idempotency_seconds
         while self._kept:
             name, kept = next(iter(self._kept.items()))
             if kept.claimed_at > before:

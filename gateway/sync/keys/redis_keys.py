@@ -65,17 +65,21 @@ class RedisKeys:
         self.count = None
         self._connect_seconds = redis.connect_seconds
         self._answer_seconds = answer_seconds
-        self._seconds = config.idempotency_seconds
-        self._most = config.idempotency_keys
+        self._config = config
         self._unsure: dict[bytes, KeyName] = {}
         """By sender: keys that it may have claimed without being told."""
         self._tasks = Tasks()
         self._is_releasing = False
 
+    def reconfigure(self, config: SyncConfig) -> None:
+        self._config = config
+
     async def claim(self, name: KeyName, fingerprint: bytes, sender: bytes) -> KeyRecord:
         await self._release()
         try:
-            reply = await self._asked(claim(name, fingerprint, sender, self._seconds))
+            reply = await self._asked(
+                claim(name, fingerprint, sender, self._config.idempotency_seconds)
+            )
         except Unanswered as failure:
             if failure.was_asked:
                 self._doubt(name, sender)
@@ -89,10 +93,12 @@ class RedisKeys:
             raise IdempotencyUnavailable("What is kept of this key cannot be read") from None
 
     async def renew(self, name: KeyName, fingerprint: bytes, sender: bytes) -> None:
-        await self._told(renewal(name, fingerprint, sender, self._seconds))
+        seconds = self._config.idempotency_seconds
+        await self._told(renewal(name, fingerprint, sender, seconds))
 
     async def settle(self, name: KeyName, record: KeyRecord, sender: bytes) -> None:
-        await self._told(settlement(name, record, sender, self._seconds, self._most))
+        seconds, most = self._config.idempotency_seconds, self._config.idempotency_keys
+        await self._told(settlement(name, record, sender, seconds, most))
 
     async def aclose(self) -> None:
         await self._tasks.aclose()

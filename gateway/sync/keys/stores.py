@@ -9,7 +9,7 @@ from gateway.sync.keys.memory_keys import MemoryKeys
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.config import Config
+    from gateway.config import Config, SyncConfig
     from gateway.sync.keys.state import KeyName, KeyRecord
 
 NOT_SHARED = (
@@ -31,6 +31,10 @@ class KeyStore(Protocol):
         """How many keys are kept in this process; None where they are kept elsewhere."""
         raise NotImplementedError
 
+    def reconfigure(self, config: SyncConfig) -> None:
+        """Have other bounds; keys that are kept stay, as far as they fit."""
+        raise NotImplementedError
+
     async def claim(self, name: KeyName, fingerprint: bytes, sender: bytes) -> KeyRecord:
         """What is known of the key. If nothing is, the caller is its sender from then on."""
         raise NotImplementedError
@@ -50,16 +54,20 @@ class KeyStore(Protocol):
 
 def is_unshared(config: Config) -> bool:
     """Tell whether keys are wanted, and several workers would each keep their own."""
-    is_alone = config.listen.workers == 1 or bool(config.redis.url)
-    return config.sync.idempotency_seconds > 0 and not is_alone
+    return config.sync.idempotency_seconds > 0 and not _is_alone(config)
 
 
 def key_store(
     config: Config, clock: Callable[[], float], chance: Callable[[], float]
 ) -> KeyStore | None:
-    """The store that the settings ask for; None where keys cannot be kept: ``is_unshared``."""
+    """The store that the settings ask for; None where keys cannot be kept, as several workers would
+    each have their own."""
     if config.redis.url:
         from gateway.sync.keys.redis_keys import RedisKeys  # noqa: PLC0415 - an extra
 
         return RedisKeys(config.redis, clock, chance, config.sync)
-    return None if is_unshared(config) else MemoryKeys(clock, config.sync)
+    return MemoryKeys(clock, config.sync) if _is_alone(config) else None
+
+
+def _is_alone(config: Config) -> bool:
+    return config.listen.workers == 1 or bool(config.redis.url)

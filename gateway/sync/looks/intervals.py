@@ -72,6 +72,10 @@ class Gaps:
         self.is_relaxed = False
         """Ends are told by hints, and polls are only a safety net."""
 
+    def reconfigure(self, config: SyncConfig) -> None:
+        """Have other settings, for gaps to come."""
+        self._config = config
+
     def seconds(
         self,
         age_seconds: float,

@@ -23,8 +23,10 @@ class Formatter:
 
     def __init__(self, thread: ParsingThread, config: SyncConfig) -> None:
         self._thread = thread
-        self._profile = config.profile
-        self._parse_bytes = config.parse_bytes
+        self._config = config
+
+    def reconfigure(self, config: SyncConfig) -> None:
+        self._config = config
 
     async def result(self, exchange: Exchange, job: Job, wanted: Format) -> Response:
         """The response to a result request; from then on ``exchange.buffered`` has its content, and
@@ -39,7 +41,7 @@ class Formatter:
         assert buffered is not None, "whoever asks for a result has made room"
         buffered.become(0)
         buffered.grow(job.held_bytes)
-        arguments = job, wanted, self._profile, self._parse_bytes
+        arguments = job, wanted, self._config.profile, self._config.parse_bytes
         if wanted.is_parsed and len(memoryview(job.output_json)) > AT_ONCE_BYTES:
             response = await self._thread.run(exchange.identity.key, result_response, *arguments)
         else:

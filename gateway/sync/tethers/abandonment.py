@@ -54,6 +54,10 @@ class Abandonment:
         self._abandon_seconds = abandon_seconds
         self._turn = asyncio.Semaphore(AT_ONCE)
 
+    def reconfigure(self, abandon_seconds: float) -> None:
+        """Have another time, for jobs that are judged from now on."""
+        self._abandon_seconds = abandon_seconds
+
     async def judged(self, tether: Tether) -> float | None:
         """Cancel a job that nobody has waited for here, unless somebody does elsewhere.
 

@@ -15,10 +15,13 @@ from enum import Enum, StrEnum, auto
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
+from cachetools import TTLCache
+
 from gateway.sync.jobs.access import credentials
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from gateway.admission.identity.identities import Identity
     from gateway.downstream.exchange import Exchange
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
     from gateway.sync.tethers.wish import Wish
 
 
+MAX_KNOWN: Final = 20_000
+KNOWN_SECONDS: Final = 3600.0
+"""How long it is remembered what is to become of a job, after somebody has asked for it here."""
 MAX_CREDENTIALS_BYTES: Final = 8 * 1024
 """Of a token that is kept in memory."""
 
@@ -174,3 +180,12 @@ def hindrance(exchange: Exchange, *, by_secret: bool) -> str:
     if len(token.query) + sum(len(value) for _, value in token.fields) > MAX_CREDENTIALS_BYTES:
         return f"the token has more than {MAX_CREDENTIALS_BYTES} bytes"
     return ""
+
+
+def remembered(
+    clock: Callable[[], float],
+) -> tuple[TTLCache[str, TetherRecord], TTLCache[str, bool]]:
+    """What is known of jobs: the record of each that is tied, and those that others need not be
+    asked about. A job is tied before anybody is shown it, or never. Who was shown none may have
+    guessed an id that is still to be given."""
+    return TTLCache(MAX_KNOWN, KNOWN_SECONDS, clock), TTLCache(MAX_KNOWN, KNOWN_SECONDS, clock)

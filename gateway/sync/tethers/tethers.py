@@ -11,8 +11,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from cachetools import TTLCache
-
 from gateway.errors import BadRequest, Overloaded
 from gateway.sync.jobs.access import JobAccess, credentials, job_access
 from gateway.sync.tethers.sharing import patience
@@ -25,6 +23,7 @@ from gateway.sync.tethers.tether import (
     creator_hash,
     hindrance,
     holder_of,
+    remembered,
 )
 from gateway.sync.tethers.wish import NO_WISH, Wish, is_wishless, wish_of
 from gateway.tasks import Tasks
@@ -41,9 +40,6 @@ if TYPE_CHECKING:
 
 MAX_TETHERS: Final = 10_000
 """Jobs that are tied here at once. For one more no job is created."""
-MAX_KNOWN: Final = 20_000
-KNOWN_SECONDS: Final = 3600.0
-"""How long it is remembered what is to become of a job, after somebody has asked for it here."""
 CLOSE_SECONDS: Final = 1.0
 """Time for what is being found out when this process ends."""
 _LET_GO: Final = frozenset({Departure.TIMED_OUT, Departure.TOLD})
@@ -71,15 +67,19 @@ class Tethers:
         self._most = most
         self._seconds = patience(config.abandon_seconds, has_others=tidings.has_others)
         self._tethers: dict[str, Tether] = {}
-        self._known: TTLCache[str, TetherRecord] = TTLCache(MAX_KNOWN, KNOWN_SECONDS, clock)
-        self._untied: TTLCache[str, bool] = TTLCache(MAX_KNOWN, KNOWN_SECONDS, clock)
-        """Jobs that others need not be asked about: a job is tied before anybody is shown it, or
-        never. Who was shown none may have guessed an id that is still to be given."""
+        self._known, self._untied = remembered(clock)
         self._tasks = Tasks()
         self._is_draining = False
 
     def __len__(self) -> int:
         return len(self._tethers)
+
+    def reconfigure(self, config: SyncConfig) -> None:
+        """Have other wishes for jobs to come, and another patience with those that are tied."""
+        self._config = config
+        self._seconds = patience(config.abandon_seconds, has_others=self._tidings.has_others)
+        self._abandonment.reconfigure(config.abandon_seconds)
+        self._tidings.reconfigure(config.abandon_seconds)
 
     def wish(self, exchange: Exchange, *, by_secret: bool) -> Wish:
         """What a request wants of the job that it is to create.

@@ -41,6 +41,9 @@ class Tidings:
         self._loop = Tasks()
         self._told = Tasks()
 
+    def reconfigure(self, abandon_seconds: float) -> None:
+        self._gap_seconds = abandon_seconds / RENEWALS
+
     @property
     def has_others(self) -> bool:
         """There may be other processes."""

@@ -12,7 +12,7 @@ from gateway.sync.watch.ground import Ground
 from gateway.sync.watch.state import JobLook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from gateway.config import SyncConfig
     from gateway.sync.jobs.access import JobAccess
@@ -41,6 +41,17 @@ class Grounds(Batches):
     @property
     def grounds(self) -> Iterator[Ground]:
         return iter(self._grounds.values())
+
+    def reconfigure(self, config: SyncConfig, states: Iterable[PollState]) -> None:
+        """Have other settings; ``states`` are all that there are."""
+        had_scouts, self._config = self._config.scouts, config
+        if config.scouts is not had_scouts:
+            for state in [*states]:
+                if state.batch_key is not None:
+                    self.take_out(state)
+                    self.put(state)
+        for ground in self.grounds:
+            self.settle(ground)
 
     def put(self, state: PollState) -> None:
         access = state.watch.first.access

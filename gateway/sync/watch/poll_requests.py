@@ -110,6 +110,10 @@ class PollRequests:
         self.strangers = 0
         """Jobs returned by looks at ranges that nobody waits for."""
 
+    def reconfigure(self, unlisted_seconds: float) -> None:
+        """Have another bound, for requests to come."""
+        self._unlisted_seconds = unlisted_seconds
+
     def may_list(self, state: PollState) -> bool:
         """True where a list can poll the job; none is tried while the upstream fails."""
         key = state.batch_key or b""

@@ -28,7 +28,7 @@ from gateway.alarm import Alarm
 from gateway.sync.jobs.listing import MAX_JOBS, capacity
 from gateway.sync.jobs.outcome import PollOutcome
 from gateway.sync.looks.intervals import Gaps
-from gateway.sync.looks.pacer import Pacer
+from gateway.sync.looks.pacer import paced
 from gateway.sync.watch.batches import NEVER
 from gateway.sync.watch.ground import Ground
 from gateway.sync.watch.grounds import Grounds
@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from gateway.sync.watch.state import JobLook, Waiter, Watch
 
 MAX_IN_FLIGHT = 16
-_BURST_SECONDS = 0.25
-"""The part of a second's budget that may be used at once."""
 _GRANULARITY_SECONDS = 0.001
 """Resolution of the loop's timers: what is due so soon is due now."""
 _AHEAD_SECONDS = 1e6
@@ -74,8 +72,7 @@ class Scheduler:
         self._clock = clock
         self._config = config
         self._gaps = Gaps(chance, config)
-        burst = max(1, round(config.max_polls_per_second * _BURST_SECONDS))
-        self._pacer = Pacer(config.max_polls_per_second, burst)
+        self._pacer = paced(config.max_polls_per_second)
         self._requests = PollRequests(poller, self._pacer, clock, config.max_poll_seconds)
         self._states: dict[Watch, PollState] = {}
         self._batches = Grounds(self._plan, clock, config)
@@ -143,6 +140,16 @@ class Scheduler:
             if state is not None:
                 state.due = state.planned_at = ahead
                 self._batches.expect(state)
+        self._arm()
+
+    def reconfigure(self, config: SyncConfig) -> None:
+        """Poll by other settings; where gaps are shorter by them, they are so at once."""
+        self._config = config
+        self._gaps.reconfigure(config)
+        self._pacer.reconfigure(config.max_polls_per_second)
+        self._requests.reconfigure(config.max_poll_seconds)
+        self._batches.reconfigure(config, self._states.values())
+        self._batches.bring_forward(self._gap)
         self._arm()
 
     def relax(self, *, relaxed: bool) -> None:

@@ -79,6 +79,10 @@ class Watcher:
         self._blind_until = float("-inf")
         self._verdicts: Counter[WaitVerdict] = Counter()
 
+    def reconfigure(self, config: SyncConfig) -> None:
+        """Look at jobs by other settings; those who wait do so on."""
+        self._scheduler.reconfigure(config)
+
     async def wait(
         self,
         access: JobAccess,

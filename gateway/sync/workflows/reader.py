@@ -78,6 +78,9 @@ class WorkflowReader:
             MAX_SHOWN, SHOWN_SECONDS, clock
         )
 
+    def reconfigure(self, quiet_seconds: float) -> None:
+        self._quiet_seconds = quiet_seconds
+
     async def read(self, access: JobAccess, output_only: bool) -> Read:
         """The workflow as it stands.
 

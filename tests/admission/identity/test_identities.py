@@ -68,7 +68,7 @@ class Gateway:
 
 
 def verifying(**config: Any) -> Gateway:
-    return Gateway(OneKey(Key("HS256", SECRET.encode())), **config)
+    return Gateway(OneKey(Key("HS256", SECRET.encode()), lambda: 0.0), **config)
 
 
 async def test_opaque_token_is_keyed_by_its_hash_and_believed_nothing() -> None:
@@ -356,7 +356,7 @@ class Counted(OneKey):
 
 
 async def test_each_token_is_verified_once() -> None:
-    keys = Counted(Key("HS256", SECRET.encode()))
+    keys = Counted(Key("HS256", SECRET.encode()), lambda: 0.0)
     gateway = Gateway(keys)
     for _ in range(3):
         await gateway.identify(ACME)
@@ -367,7 +367,7 @@ async def test_each_token_is_verified_once() -> None:
 
 
 async def test_rejected_token_is_not_verified_again() -> None:
-    keys = Counted(Key("HS256", SECRET.encode()))
+    keys = Counted(Key("HS256", SECRET.encode()), lambda: 0.0)
     gateway = Gateway(keys)
     await gateway.asks(ACME, 401)
     await gateway.asks(ACME, 401)

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from gateway.admission.identity.claims import Signature
 from gateway.admission.identity.key_files import UnusableKey
 from gateway.admission.identity.key_set import KeySet
-from gateway.admission.identity.keys import FileKey, OneKey, keys_of
+from gateway.admission.identity.keys import OneKey, keys_of, read_key
 from gateway.config import IdentityConfig
 from tests.support.tokens import RSA
 
@@ -48,12 +48,12 @@ async def test_settings_say_what_verifies_tokens(
         chosen(secret_file=str(tmp_path / "missing"))
 
 
-def test_renewed_file_is_read_again_and_an_unusable_one_changes_nothing(tmp_path: Path) -> None:
+def test_another_key_replaces_the_last_one_and_the_same_changes_nothing(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("first" * 10)
-    keys = keys_of(IdentityConfig(mode="verify", secret_file=str(file)), lambda: 0.0, 10.0)
-    assert isinstance(keys, FileKey)
-    assert keys.setting == "identity.secret_file"
+    config = IdentityConfig(mode="verify", secret_file=str(file))
+    keys = keys_of(config, lambda: 0.0, 10.0)
+    assert isinstance(keys, OneKey)
     replaced: list[object] = []
 
     def replacing() -> None:
@@ -64,18 +64,10 @@ def test_renewed_file_is_read_again_and_an_unusable_one_changes_nothing(tmp_path
         return key.material
 
     keys.when_replaced = replacing
-    keys.renew()
-    for content in (b"", PEM, b"x" * 100_000):
-        file.write_bytes(content)
-        with pytest.raises(UnusableKey):
-            keys.renew()
-    file.unlink()
-    with pytest.raises(UnusableKey):
-        keys.renew()
-    assert held() == b"first" * 10
+    keys.hold(read_key(config), is_of_file=True)
     assert replaced == []
     file.write_text("second" * 10 + "\n")
-    keys.renew()
+    keys.hold(read_key(config), is_of_file=True)
     assert replaced == [held()] == [b"second" * 10]
 
 
@@ -84,18 +76,24 @@ def test_age_of_a_key_is_that_of_the_last_read_that_found_one(tmp_path: Path) ->
     file.write_text("first" * 10)
     config = IdentityConfig(mode="verify", secret_file=str(file))
     keys = keys_of(config, lambda: clock[0], 10.0)
-    assert isinstance(keys, FileKey)
+    assert isinstance(keys, OneKey)
     clock[0] = 7.0
     assert keys.age_seconds() == {"file": 7.0}
-    keys.renew()
+    keys.hold(read_key(config), is_of_file=True)
     assert keys.age_seconds() == {"file": 0.0}
-    clock[0], _ = 9.0, file.write_text("")
-    with pytest.raises(UnusableKey):
-        keys.renew()
-    assert keys.age_seconds() == {"file": 2.0}
+    keys.hold(read_key(config), is_of_file=False)
+    assert keys.age_seconds() == {}
 
 
 def test_key_of_the_settings_has_no_age() -> None:
     keys = keys_of(IdentityConfig(mode="verify", secret="s" * 32), lambda: 0.0, 10.0)
     assert keys is not None
     assert keys.age_seconds() == {}
+
+
+@pytest.mark.parametrize("content", [b"", PEM, b"x" * 100_000])
+def test_file_without_a_secret_gives_no_key(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes(content)
+    with pytest.raises(UnusableKey, match=r"^identity\.secret_file: "):
+        read_key(IdentityConfig(mode="verify", secret_file=str(file)))

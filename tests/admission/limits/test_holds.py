@@ -37,7 +37,7 @@ def test_nothing_is_kept_of_clients_that_have_no_place() -> None:
     for number in range(1000):
         key = b"%d" % number
         holds.enter(key)
-        holds.keep(key, JOB)
+        holds.keep(key, key, JOB)
         if number % 2:
             assert holds.resume(key, JOB)
             holds.leave(key)
@@ -53,7 +53,7 @@ def test_each_of_several_waiters_on_a_job_has_a_place_of_its_own() -> None:
     holds = Holds(9, clock)
     for _ in range(2):
         holds.enter(b"a")
-        holds.keep(b"a", JOB)
+        holds.keep(b"a", b"a", JOB)
         clock.now += 1
     assert holds.resume(b"a", JOB)
     assert holds.of(b"a") == 2
@@ -69,8 +69,34 @@ def test_nothing_is_kept_beyond_the_bound_where_that_is_not_enforced() -> None:
     for _ in range(5):
         holds.enter(b"a")
     for _ in range(5):
-        holds.keep(b"a", JOB)
+        holds.keep(b"a", b"a", JOB)
     assert holds.total == len(holds._kept) == 2
+
+
+def test_lower_bound_takes_no_place_that_is_in_use_or_kept() -> None:
+    clock = Clock()
+    holds = Holds(3, clock)
+    for _ in range(3):
+        holds.enter(b"a")
+    holds.keep(b"a", b"a", JOB)
+    holds.reconfigure(1)
+    assert holds.are_full
+    holds.keep(b"a", b"a", "other")
+    assert holds.total == 3
+    assert holds.resume(b"a", JOB) == b"a"
+    for _ in range(2):
+        holds.leave(b"a")
+    assert holds.are_full, "the one that is kept is as many as there may be"
+    clock.now += GRACE_SECONDS
+    assert not holds.are_full
+
+
+def test_client_finds_its_place_again_under_the_key_that_it_was_counted_by() -> None:
+    holds = Holds(3, Clock())
+    holds.enter(b"client/rule")
+    holds.keep(b"client/rule", b"client", JOB)
+    assert holds.resume(b"client", JOB) == b"client/rule"
+    assert holds.of(b"client/rule") == 1
 
 
 @given(
@@ -99,14 +125,14 @@ def test_every_place_is_in_use_or_kept_and_none_is_lost(
             in_use[key] += 1
         elif step == "resume":
             mine = [one for one in kept if one[1:] == (key, job_id)]
-            assert holds.resume(key, job_id) is bool(mine)
+            assert holds.resume(key, job_id) == (key if mine else None)
             if mine:
                 kept.remove(mine[0])
                 in_use[key] += 1
         elif in_use[key]:
             in_use[key] -= 1
             if step == "keep":
-                holds.keep(key, job_id)
+                holds.keep(key, key, job_id)
                 kept.append((clock.now + GRACE_SECONDS, key, job_id))
             else:
                 holds.leave(key)

@@ -10,7 +10,8 @@ import pytest
 from gateway.config import SyncConfig
 from gateway.errors import BadGateway, MemoryFull, Response, ResponseTooLarge
 from gateway.protocols.theeye.job import parse_job
-from gateway.sync.following.following import MAX_CREDENTIALS_BYTES, Following, Leaver
+from gateway.sync.following.following import MAX_CREDENTIALS_BYTES, Following
+from gateway.sync.following.leaver import Leaver
 from gateway.sync.jobs.access import Credentials, JobAccess
 from gateway.sync.jobs.outcome import PollOutcome
 from gateway.sync.jobs.reader import Found, Read, Refused

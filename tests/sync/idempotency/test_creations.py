@@ -346,6 +346,8 @@ class Failing:
 
     async def aclose(self) -> None: ...
 
+    def reconfigure(self, config: SyncConfig) -> None: ...
+
     def _check(self) -> None:
         self.attempts += 1
         if self.is_down:

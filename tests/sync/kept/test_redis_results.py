@@ -14,7 +14,7 @@ from gateway.sync.kept.memory_results import MemoryResults
 from gateway.sync.kept.redis_records import RedisRecords
 from gateway.sync.kept.redis_results import LINE_SECONDS, PREFIX, READS_AT_ONCE, RedisResults
 from gateway.sync.kept.result_key import ResultKey
-from gateway.sync.kept.seal import Seal, new_key
+from gateway.sync.kept.seal import Seal, new_key, read_keys
 from gateway.sync.results.parsing import ParsingThread
 from tests.support.theeye import JOB_ID, finished
 
@@ -60,7 +60,7 @@ async def gateway(
     redis = RedisConfig(url=url, answer_seconds=5.0, connect_seconds=5.0)
     records = kind(redis, clock, lambda: 1.0)
     thread = ParsingThread()
-    memory, seal = MemoryResults(clock, sync), Seal(key_file)
+    memory, seal = MemoryResults(clock, sync), Seal(read_keys(key_file))
     made = RedisResults(memory, records, seal, thread, sync, line_seconds=line_seconds)
     try:
         yield made

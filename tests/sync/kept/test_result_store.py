@@ -30,8 +30,8 @@ async def test_store_is_as_the_settings_have_it(tmp_path: Path) -> None:
     assert made(SyncConfig(result_store="off")) is None
     memory = made(SyncConfig())
     assert isinstance(memory, MemoryResults)
-    assert not memory.renewals
+    memory.hold([])
     redis = made(SyncConfig(result_store="redis", seal_key_file=str(key)))
     assert isinstance(redis, RedisResults)
-    redis.renewals["sync.seal_key_file"]()
+    redis.hold([bytes(32)])
     await redis.aclose()

@@ -16,14 +16,9 @@ if TYPE_CHECKING:
 FIRST, SECOND = bytes(range(KEY_BYTES)), bytes(range(200, 200 + KEY_BYTES))
 
 
-def seal(path: Path, *keys: bytes) -> Seal:
-    path.write_text("\n".join(key.hex() for key in keys))
-    return Seal(str(path))
-
-
 @pytest.fixture(scope="module")
-def sealing(tmp_path_factory: pytest.TempPathFactory) -> Seal:
-    return seal(tmp_path_factory.mktemp("seal") / "key", FIRST)
+def sealing() -> Seal:
+    return Seal([FIRST])
 
 
 @given(st.binary(), st.binary(), st.binary())
@@ -55,25 +50,18 @@ def test_equal_texts_are_sealed_differently_and_show_nothing(sealing: Seal) -> N
     assert b"secret" not in one
 
 
-def test_first_key_seals_and_all_open(tmp_path: Path) -> None:
-    former = seal(tmp_path / "former", FIRST)
-    both = seal(tmp_path / "both", SECOND, FIRST)
-    latter = seal(tmp_path / "latter", SECOND)
+def test_first_key_seals_and_all_open() -> None:
+    former, both, latter = Seal([FIRST]), Seal([SECOND, FIRST]), Seal([SECOND])
     assert both.opened(former.seal(b"a", b"c"), b"c") == b"a"
     assert latter.opened(both.seal(b"a", b"c"), b"c") == b"a"
     assert former.opened(both.seal(b"a", b"c"), b"c") is None
 
 
-def test_file_that_was_renewed_counts_and_one_without_a_key_does_not(tmp_path: Path) -> None:
-    path = tmp_path / "key"
-    renewed, former = seal(path, FIRST), seal(tmp_path / "former", FIRST)
-    path.write_text(SECOND.hex())
-    renewed.renew()
-    assert former.opened(renewed.seal(b"a", b"c"), b"c") is None
-    path.write_text("")
-    with pytest.raises(UnusableKey, match="there is no key in it"):
-        renewed.renew()
-    assert seal(tmp_path / "other", SECOND).opened(renewed.seal(b"a", b"c"), b"c") == b"a"
+def test_other_keys_count_from_the_moment_that_they_are_held() -> None:
+    sealing, former = Seal([FIRST]), Seal([FIRST])
+    sealing.hold([SECOND])
+    assert former.opened(sealing.seal(b"a", b"c"), b"c") is None
+    assert Seal([SECOND]).opened(sealing.seal(b"a", b"c"), b"c") == b"a"
 
 
 @pytest.mark.parametrize(
@@ -117,11 +105,11 @@ def test_file_that_has_no_usable_key_is_refused_without_a_word_of_it(
     path = tmp_path / "key"
     path.write_bytes(content)
     with pytest.raises(UnusableKey) as refused:
-        Seal(str(path))
+        read_keys(str(path))
     assert said in str(refused.value)
     assert FIRST.hex()[:8] not in str(refused.value)
 
 
 def test_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnusableKey, match="No such file"):
-        Seal(str(tmp_path / "none"))
+        read_keys(str(tmp_path / "none"))
