@@ -15,6 +15,7 @@ from gateway.ops.glances.sights import ProcessSights
 from gateway.ops.log.access_log import AccessLog
 from gateway.ops.log.notices import LimitNotices
 from gateway.ops.log.sample import leaving_out
+from gateway.ops.log.slowness import Slowness
 from gateway.ops.log.upstream_watch import UpstreamWatch
 from gateway.ops.metrics import parts
 from gateway.ops.metrics.metrics import Metrics
@@ -76,8 +77,13 @@ class OpsParts:
         health = Health(
             clock=clock, is_draining=is_draining, signs=upstream.signs, probe=upstream.probe
         )
+        slow_seconds = config.upstream.slow_seconds
         self._watch = UpstreamWatch(
-            upstream.signs, health.probe_unless_fresh, upstream.pool.waiting_since, clock
+            upstream.signs,
+            health.probe_unless_fresh,
+            upstream.pool.waiting_since,
+            clock,
+            Slowness(lambda: upstream.stats().seconds, slow_seconds, clock),
         )
         self.vitals = ProcessVitals(health, metrics)
         self.sights = ProcessSights(

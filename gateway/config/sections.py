@@ -66,6 +66,10 @@ class UpstreamConfig(Section, frozen=True, kw_only=True):
     """How long the orchestrator may take to begin its answer, and to complete one to the gateway
     itself (creating and reading jobs to wait for); then the client gets 504. Time in which a
     client's content is waited for does not count."""
+    slow_seconds: Annotated[float, Meta(ge=0, le=30)] = 2.0
+    """From when on the orchestrator is said to be slow, on stderr: one in twenty requests that were
+    relayed took so long to be answered in the last minute, or one in twenty that create, read or
+    poll jobs. Nothing else follows from it. 0 says nothing."""
     idle_seconds: Seconds = 60.0
     """How long the orchestrator may pause within an answer; then the client's connection is cut."""
     keepalive_seconds: Seconds = 4.0

@@ -2,6 +2,7 @@
 
 What one request met is no such change: a failure, or a request that is not answered for some
 seconds, only makes this ask the upstream for something by itself, and what comes of that is told.
+That it is slow is a matter of many requests (``slowness``).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from gateway.upstream.signs import Trouble
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from gateway.ops.log.slowness import Slowness
     from gateway.upstream.signs import Signs
 
 _log = logging.getLogger("gateway.upstream")
@@ -42,7 +44,7 @@ def trouble(signs: Signs, now: float) -> Trouble | None:
 
 class UpstreamWatch:
     """``probe`` asks the upstream, seldom; ``waiting_since`` is when the oldest request was sent
-    that is not answered; ``clock`` gives monotonic seconds."""
+    that is not answered; ``clock`` gives monotonic seconds. ``slowness`` is looked at as well."""
 
     def __init__(
         self,
@@ -50,11 +52,13 @@ class UpstreamWatch:
         probe: Callable[[], Awaitable[None]],
         waiting_since: Callable[[], float | None],
         clock: Callable[[], float],
+        slowness: Slowness,
     ) -> None:
         self._signs = signs
         self._probe = probe
         self._waiting_since = waiting_since
         self._clock = clock
+        self._slowness = slowness
         self._told: Trouble | None = None
         self._told_at: float | None = None
         self._began = 0.0
@@ -67,6 +71,7 @@ class UpstreamWatch:
 
     async def look(self) -> None:
         """Tell what has changed."""
+        self._slowness.look()
         if self._signs.failing_since is not None or self._is_in_doubt():
             await self._probe()
         now = self._clock()

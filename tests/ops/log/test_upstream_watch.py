@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from gateway.durations import ANSWER_SECONDS, Durations
+from gateway.ops.log.slowness import Slowness
 from gateway.ops.log.upstream_watch import PATIENCE_SECONDS, QUIET_SECONDS, REFUSALS, UpstreamWatch
 from gateway.upstream.signs import Signs, Trouble
 
@@ -19,11 +21,16 @@ class Stage:
     waiting_since: float | None = None
     probes: int = 0
     signs: Signs = field(default_factory=Signs)
+    seconds: dict[str, Durations] = field(default_factory=dict)
     watch: UpstreamWatch = field(init=False)
 
     def __post_init__(self) -> None:
         self.watch = UpstreamWatch(
-            self.signs, self.probe, lambda: self.waiting_since, lambda: self.now
+            self.signs,
+            self.probe,
+            lambda: self.waiting_since,
+            lambda: self.now,
+            Slowness(lambda: self.seconds, 2.0, lambda: self.now),
         )
 
     async def probe(self) -> None:
@@ -118,3 +125,14 @@ async def test_watch_looks_each_second(caplog: pytest.LogCaptureFixture) -> None
     watching.cancel()
     await asyncio.wait([watching])
     assert stage.probes == 3
+
+
+def test_slow_upstream_is_told_of_beside_its_other_troubles(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stage = Stage(caplog)
+    durations = stage.seconds.setdefault("relay", Durations(ANSWER_SECONDS))
+    for _ in range(100):
+        durations.add(4.0)
+    [line] = stage.told_in(10)
+    assert line.startswith("the upstream is slow")
