@@ -12,7 +12,7 @@ from gateway.ops.metrics.rows import METRICS
 WORDS = frozenset(
     {
         *("absent", "and", "by", "count", "group_left", "histogram_quantile", "ignoring"),
-        *("increase", "max", "on", "or", "rate", "sum"),
+        *("increase", "max", "min", "on", "or", "rate", "sum", "time"),
     }
 )
 """Functions, operators and modifiers that the expressions here may use."""

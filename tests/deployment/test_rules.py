@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from gateway.config import Config
+from gateway.ops.metrics.rows import METRICS
 from tests.deployment.promql import missing
 from tests.support.harness import program
 
@@ -40,6 +41,12 @@ SOUND: Mapping[str, str] = {
     "gateway_waits_in_flight": "1000x120",
     'gateway_waits_total{verdict="ended"}': "0+600x120",
     'gateway_waits_total{verdict="time_up"}': "0+600x120",
+    'gateway_notice_seconds_bucket{way="poll",le="1.0"}': "0+600x120",
+    'gateway_notice_seconds_bucket{way="poll",le="+Inf"}': "0+600x120",
+    'gateway_certificate_not_after_seconds{listener="client"}': "7776000x120",
+    'gateway_identity_keys_age_seconds{source="jwks"}': "290x120",
+    'gateway_identity_keys_age_seconds{source="file"}': "9000000x120",
+    "gateway_reload_succeeded": "1x120",
     'process_open_fds{worker="1"}': "700x120",
     'process_max_fds{worker="1"}': "1000x120",
     'gateway_connections_refused_total{reason="descriptors"}': "0x120",
@@ -92,6 +99,31 @@ TROUBLES: list[tuple[str, Mapping[str, str], dict[str, str]]] = [
     ("GatewayOverloaded", {'gateway_errors_total{reason="MemoryFull"}': "0+30x120"}, {}),
     ("GatewayWaitsNearLimit", {"gateway_waits_in_flight": "9000x120"}, {}),
     ("GatewayWaitsInVain", {'gateway_waits_total{verdict="ended"}': "0+1x120"}, {}),
+    (
+        "GatewayNoticesLate",
+        {
+            'gateway_notice_seconds_bucket{way="poll",le="1.0"}': "0+500x120",
+            'gateway_notice_seconds_bucket{way="poll",le="10.0"}': "0+500x120",
+            'gateway_notice_seconds_bucket{way="poll",le="30.0"}': "0+600x120",
+        },
+        {"way": "poll"},
+    ),
+    (
+        "GatewayCertificateEnds",
+        {'gateway_certificate_not_after_seconds{listener="client"}': "1728000x120"},
+        {"listener": "client"},
+    ),
+    (
+        "GatewayCertificateEndsSoon",
+        {'gateway_certificate_not_after_seconds{listener="client"}': "86400x120"},
+        {"listener": "client"},
+    ),
+    (
+        "GatewayKeysOld",
+        {'gateway_identity_keys_age_seconds{source="jwks"}': "2000x120"},
+        {"source": "jwks"},
+    ),
+    ("GatewayReloadFailed", {"gateway_reload_succeeded": "1x40 0x80"}, {}),
     ("GatewayDescriptorsShort", {'process_open_fds{worker="1"}': "900x120"}, {"worker": "1"}),
     (
         "GatewayConnectionsRefused",
@@ -210,6 +242,18 @@ def test_thresholds_are_eight_tenths_of_the_settings_defaults() -> None:
     limits = Config().limits
     assert RULES["GatewayWaitsNearLimit"]["expr"].endswith(f"> {limits.holds * 8 // 10}")
     assert RULES["GatewayBuffersNearLimit"]["expr"].endswith(f"0.8 * {limits.buffered_bytes}")
+
+
+def test_late_is_twice_the_longest_gap_of_polls() -> None:
+    late = 2 * Config().sync.max_poll_seconds
+    assert RULES["GatewayNoticesLate"]["expr"].endswith(f"> {late:g}")
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_alert_asks_for_what_stays(name: str) -> None:
+    stable = {row.name for row in METRICS if row.stability == "stable"}
+    asked_for = set(re.findall(r"\bgateway_\w+", RULES[name]["expr"])) - {"gateway_build_info"}
+    assert {re.sub(r"_bucket$", "", metric) for metric in asked_for} <= stable
 
 
 def test_settings_that_runbooks_name_exist() -> None:

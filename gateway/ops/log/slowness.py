@@ -96,8 +96,8 @@ class Slowness:
 
 
 def percentile(bounds: Sequence[float], counts: Sequence[int], share: float) -> float:
-    """The time below which that share of the requests stayed, as far as a histogram can tell: evenly
-    between the bounds of its bucket, and the last bound where it is above all. 0 of none."""
+    """The time below which that share of the requests stayed, as a histogram tells it: spread
+    evenly over its bucket, and the last bound where it is above all of them. 0 of none."""
     rank = share * sum(counts)
     below = 0
     for (lower, upper), count in zip(pairwise((0.0, *bounds)), counts, strict=False):
