@@ -12,6 +12,8 @@ import pytest
 
 from gateway.downstream import connection_state
 from gateway.proxy.cycle import FOLLOWERS, CycleState
+from gateway.proxy.tunnels.tunnel import MOVES as TUNNEL_MOVES
+from gateway.proxy.tunnels.tunnel import TunnelState
 from gateway.sync.keys.state import FOLLOWERS as KEY_FOLLOWERS
 from gateway.sync.keys.state import KeyState
 from gateway.sync.tethers.tether import FOLLOWERS as TETHER_FOLLOWERS
@@ -143,6 +145,9 @@ MACHINES = {
     },
     "A job that is tied to its client": {
         state.name: {follower.name for follower in TETHER_FOLLOWERS[state]} for state in TetherState
+    },
+    "A WebSocket's tunnel": {
+        state.name: {follower.name for follower in TUNNEL_MOVES[state]} for state in TunnelState
     },
     "The upstream exchange": of_events(UpstreamExchangeState, EXCHANGE_MOVES),
     "The upstream's response": of_events(ResponseState, RESPONSE_MOVES),

@@ -137,8 +137,9 @@ class Pipeline:
             observe(exchange)
 
     def drain(self) -> None:
-        """Make every response from now on the last on its connection."""
+        """Make every response from now on the last on its connection, and close WebSockets."""
         self.is_draining = True
+        self._websocket.drain()
         for client in self._in_flight:
             client.close_after_response()
 

@@ -1,7 +1,6 @@
 """WebSocket: the upgrade is asked for upstream; once granted, bytes pass both ways as they are.
 
-Frames are not parsed, so subprotocol, extensions, masks and close codes are the two ends' own
-business. Each direction waits for the slower side.
+Subprotocol, extensions, masks and close codes are the two ends' own business.
 """
 
 from __future__ import annotations
@@ -9,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.admission.identity.rejection import MOST_BYTES, rejection
-from gateway.errors import BadGateway, ContentCut
+from gateway.errors import BadGateway
 from gateway.protocols.http.fields import connection_options, list_members, value, values
+from gateway.proxy.tunnels.tunnel import Tunnel
 from gateway.upstream import Outbound, Purpose
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from gateway.downstream.request import Client
     from gateway.proxy.forwarding import Forwarding
     from gateway.upstream import Head, Upstream, UpstreamExchange
-    from gateway.upstream.connections.connection import UpstreamConnection
 
 _UPGRADE = ((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"))
 
@@ -49,6 +48,14 @@ class WebSocketRelay:
         self._forwarding = forwarding
         self._identities = identities
         self._idle_seconds = tunnel_idle_seconds
+        self._tunnels: set[Tunnel] = set()
+        self._is_draining = False
+
+    def drain(self) -> None:
+        """Close every WebSocket with 1001 (RFC 6455, 7.4.1)."""
+        self._is_draining = True
+        for tunnel in list(self._tunnels):
+            tunnel.go_away()
 
     async def relay(self, exchange: Exchange) -> None:
         """Ask upstream for the upgrade, pass its response on, then the bytes of both sides.
@@ -102,46 +109,17 @@ class WebSocketRelay:
                     self._identities.answered(exchange.identity, 401, said)
 
     async def _splice(self, client: Client, response: UpstreamExchange) -> None:
-        connection = response.connection
-        tunnel = _ClientToUpstream(client, connection, self._idle_seconds)
-        connection.when_writable = client.resume_reading
-        client.switch(tunnel.receive)
+        tunnel = Tunnel(client, response.connection, self._idle_seconds)
+        self._tunnels.add(tunnel)
         try:
-            while (chunk := connection.take()) != b"":
-                if chunk is None:
-                    await connection.arrived(self._idle_seconds)
-                else:
-                    client.write(chunk)
-                    await client.drain()
-        except ContentCut:
-            # Either end may just hang up: there is no response left that could be incomplete.
-            pass
+            if self._is_draining:
+                tunnel.go_away()
+            await tunnel.run()
         finally:
-            connection.when_writable = None
-            client.close_after_response()
-            connection.close_gracefully()
+            self._tunnels.discard(tunnel)
 
 
 def _grants(head: Head) -> bool:
     """Tell whether the protocol is the one that was asked for (RFC 9110, 7.8)."""
     protocols = list_members(values(head.fields, b"upgrade"))
     return [protocol.lower() for protocol in protocols] == [b"websocket"]
-
-
-class _ClientToUpstream:
-    """Passes on the client's bytes.
-
-    Each of them keeps the tunnel open for ``idle_seconds``, as the upstream's do.
-    """
-
-    def __init__(self, client: Client, connection: UpstreamConnection, idle_seconds: float) -> None:
-        self._client = client
-        self._connection = connection
-        self._idle_seconds = idle_seconds
-
-    def receive(self, data: bytes) -> None:
-        """Pass on, and take no more from the client while the upstream does not take it."""
-        self._client.bytes_received += len(data)
-        self._connection.extend(self._idle_seconds)
-        if not self._connection.write_nowait(data):
-            self._client.pause_reading()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+import signal
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import ClientSession, WSMsgType, WSServerHandshakeError, web
 from aiohttp.test_utils import TestServer
 
-from tests.support.harness import connected, gateway_before
+from tests.support.harness import connected, gateway_before, process_before
 from tests.support.upstream import Peer, upstream_doing
 
 if TYPE_CHECKING:
@@ -72,6 +73,34 @@ async def test_the_close_code_of_the_client_reaches_the_upstream() -> None:
         async with session.ws_connect(url) as socket:
             await socket.close(code=4001)
         assert await asyncio.wait_for(closed, 2) == 4001
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_rfc_6455_7_4_1_sigterm_closes_with_1001_on_both_sides(workers: str) -> None:
+    async with AsyncExitStack() as stack:
+        app = web.Application()
+        closed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        app["closed"] = closed
+        app.router.add_get("/echo", echo)
+        upstream = await stack.enter_async_context(TestServer(app))
+        url = str(upstream.make_url("")).rstrip("/")
+        gateway = await stack.enter_async_context(
+            process_before(url, "--workers", workers, listen__drain_seconds="60")
+        )
+        session = await stack.enter_async_context(ClientSession())
+        socket = await stack.enter_async_context(
+            session.ws_connect(f"{gateway.url}/echo", compress=15)
+        )
+        # As Socket.IO begins.
+        for data in ("2probe", '42["message","ñ"]'):
+            await socket.send_str(data)
+            assert await socket.receive_str() == data
+        gateway.signal(signal.SIGTERM)
+        last = await socket.receive()
+        assert (last.type, last.data) == (WSMsgType.CLOSE, 1001)
+        assert await asyncio.wait_for(closed, 5) == 1001
+        # Long before the time of the drain.
+        assert await asyncio.wait_for(gateway.ended(), 30) == 0
 
 
 UPGRADE = (

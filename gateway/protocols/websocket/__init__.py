@@ -1,0 +1,1 @@
+"""What RFC 6455 says of frames: pure rules, no sockets."""
