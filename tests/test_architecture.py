@@ -44,7 +44,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("sync",),
     ("sync.cancellation",),
     ("sync.tethers",),
-    ("ops.log", "ops.metrics"),
+    ("ops.access", "ops.log", "ops.metrics"),
     ("ops.glances",),
     ("ops.page",),
     ("ops.operators",),
@@ -56,6 +56,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("server",),
     ("server.workers",),
     ("demo",),
+    ("cli.checking",),
     ("cli",),
     ("__main__",),
 )
@@ -70,6 +71,8 @@ MODULES_IN_A_ROOM = 9
 WITHOUT_TESTS_OF_THEIR_OWN = {
     "gateway/__main__.py": "tests/cli/test_main.py runs it",
     "gateway/downstream/listening/places.py": "counts only; test_acceptor.py holds their use",
+    "gateway/cli/checking/contradiction.py": "a record; tests/cli/test_sources.py holds its use",
+    "gateway/ops/access/refusals.py": "errors; tests/ops/access/test_guard.py raises them",
     "gateway/admission/limits/admission.py": "a record; tests/proxy/test_limits.py holds its use",
     **{
         f"gateway/assembly/{name}.py": "makes parts; tests/test_app.py and tests/e2e hold them"

@@ -22,13 +22,16 @@ from gateway.errors import (
     Unauthorized,
     UnknownToken,
 )
+from gateway.ops.access.refusals import NotFound
 from tests.support.replay import exchanges_of
 
 
 def all_errors() -> list[type[GatewayError]]:
+    """Also those of the admin listener."""
     kinds = [GatewayError]
     for kind in kinds:
         kinds.extend(kind.__subclasses__())
+    assert NotFound in kinds
     return kinds
 
 

@@ -19,8 +19,8 @@ from gateway.ops.log.slowness import Slowness
 from gateway.ops.log.upstream_watch import UpstreamWatch
 from gateway.ops.metrics import parts
 from gateway.ops.metrics.metrics import Metrics
-from gateway.ops.operators.admin import ProcessVitals
 from gateway.ops.operators.health import Health
+from gateway.ops.operators.vitals import ProcessVitals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway import descriptors
+from gateway.ops.access.guard import is_loopback
 from gateway.sync.keys.stores import NOT_SHARED, is_unshared
 from gateway.sync.tethers.sharing import wants_cancelling
 
@@ -31,3 +32,9 @@ def advice(config: Config, most_descriptors: int) -> Iterator[str]:
         )
     if is_unshared(config):
         yield NOT_SHARED
+    admin = config.admin
+    if admin.token_file and not admin.tls_cert_file and not is_loopback(admin.host):
+        yield (
+            "admin.token_file without admin.tls_cert_file: the operators' token goes over the"
+            " network in clear"
+        )

@@ -17,7 +17,7 @@ from msgspec import inspect, structs
 
 from gateway import wording
 from gateway.cli.rendering import shown
-from gateway.cli.validation import Contradiction, contradictions
+from gateway.cli.validation import contradictions
 from gateway.config import Config, Section
 from gateway.config.effective import Effective, SettingsError
 from gateway.config.tree import PREFIX, RENAMED, settings, variable
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from gateway.cli.checking.contradiction import Contradiction
     from gateway.config.tree import Setting
 
 S = TypeVar("S", bound=Section)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import ssl
 from dataclasses import dataclass
 from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
@@ -14,7 +13,8 @@ from yarl import URL
 
 from gateway.admission.identity import key_files
 from gateway.admission.identity.key_files import UnusableKey
-from gateway.downstream.listening.tls import Certificate, UnusableCertificate
+from gateway.cli.checking.contradiction import Contradiction
+from gateway.cli.checking.files import unusable_files
 from gateway.redis import client as redis_client
 from gateway.sync.kept.seal import read_keys
 from gateway.sync.tethers.sharing import obstacle, wants_cancelling
@@ -27,14 +27,6 @@ if TYPE_CHECKING:
 _SOCKET = re.compile(r"unix:/[!-~]+")
 _LOCAL_NAMES = frozenset({"localhost", "ip6-localhost"})
 _VISIBLE = re.compile(r"[!-~]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Contradiction:
-    """A rule that the settings at ``keys`` break."""
-
-    keys: tuple[str, ...]
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +45,8 @@ HERE = Platform(has_redis=find_spec("redis") is not None, has_workers=os.name !=
 def contradictions(config: Config, platform: Platform = HERE) -> Iterator[Contradiction]:
     """All rules broken by settings that are each allowed on their own."""
     yield from _upstream(config)
-    yield from _ca_file(config.upstream.ca_file)
     yield from _listeners(config)
-    yield from _certificate(config.listen.tls_cert_file, config.listen.tls_key_file)
+    yield from unusable_files(config)
     if config.listen.workers != 1 and not platform.has_workers:
         yield Contradiction(("listen.workers",), "listen.workers must be 1 on Windows")
     yield from _trusted_proxies(config.listen.trusted_proxies)
@@ -100,15 +91,6 @@ def _upstream(config: Config) -> Iterator[Contradiction]:
         )
 
 
-def _ca_file(path: str) -> Iterator[Contradiction]:
-    if path:
-        try:
-            ssl.create_default_context(cafile=path)
-        except OSError as failure:
-            reason = failure.strerror or "no certificate in it"
-            yield Contradiction(("upstream.ca_file",), f'upstream.ca_file "{path}": {reason}')
-
-
 def _origin(text: str) -> URL | None:
     try:
         url = URL(text)
@@ -138,17 +120,6 @@ def _listeners(config: Config) -> Iterator[Contradiction]:
             ("admin.port", "listen.port"),
             f"admin.port and listen.port are both {admin.port}, they must differ",
         )
-
-
-def _certificate(cert_file: str, key_file: str) -> Iterator[Contradiction]:
-    keys = ("listen.tls_cert_file", "listen.tls_key_file")
-    if bool(cert_file) is not bool(key_file):
-        yield Contradiction(keys, f"{' and '.join(keys)} go together, one of them is missing")
-    elif cert_file:
-        try:
-            Certificate(cert_file, key_file)
-        except UnusableCertificate as failure:
-            yield Contradiction(keys, f"listen.tls_cert_file, listen.tls_key_file: {failure}")
 
 
 def _trusted_proxies(networks: tuple[str, ...]) -> Iterator[Contradiction]:

@@ -134,10 +134,21 @@ class RedisConfig(Section, frozen=True, kw_only=True):
 
 class AdminConfig(Section, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
-    """The address of /live, /ready and /metrics. They ask for no credential: let nobody but your
-    operators reach it. In a container it must be 0.0.0.0 for probes to reach it."""
+    """The address of the operators' listener. Its /live, /ready and /metrics ask for no credential:
+    let nobody but your operators reach it. In a container it must be 0.0.0.0 for probes to reach
+    it."""
     port: Port = 6091
     """Must differ from listen.port; 0 takes any free port."""
+    token_file: str = ""
+    """A file with the token that operators show, `Authorization: Bearer`, for all but /live, /ready
+    and /metrics: 22 characters at least, such as `openssl rand -hex 32` makes. Browsers get a form
+    for it. Empty: only requests from this machine may use the rest. SIGHUP reads it again."""
+    tls_cert_file: str = ""
+    """The certificate that operators, probes and scrapers are shown: PEM, as
+    listen.tls_cert_file. Without it the token goes over the network in clear. Empty: plain HTTP.
+    SIGHUP reads it and its key again."""
+    tls_key_file: str = ""
+    """That certificate's key: PEM, not encrypted."""
 
 
 class LogConfig(Section, frozen=True, kw_only=True):

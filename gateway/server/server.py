@@ -18,6 +18,8 @@ from gateway.downstream.listening.tls import CLOSE_SECONDS as TLS_CLOSE_SECONDS
 from gateway.downstream.listening.tls import Certificate, UnusableCertificate
 from gateway.ops.metrics import parts
 from gateway.ops.operators.admin import admin_listening
+from gateway.ops.operators.vitals import vital_routes
+from gateway.server.renewals import renew_all
 from gateway.server.runtime import (
     log_to_stderr,
     run,
@@ -33,7 +35,7 @@ from gateway.server.systemd.service import Service
 from gateway.tasks import Tasks, first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, MutableMapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
     from socket import socket
     from typing import Self
 
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from gateway.config import Config
     from gateway.config.effective import Effective
     from gateway.downstream.listening.fair_turns import FairTurns
-    from gateway.ops.operators.admin import Vitals
+    from gateway.ops.operators.vitals import Vitals
     from gateway.proxy.pipeline import Observer
 
 _log = logging.getLogger("gateway")
@@ -142,6 +144,8 @@ class Server:
             Certificate(listen.tls_cert_file, listen.tls_key_file) if listen.tls_cert_file else None
         )
         self.admin_url = ""
+        self._of_operators: Mapping[str, Callable[[], object]] = {}
+        """What their listener can read again."""
 
     @property
     def vitals(self) -> Vitals:
@@ -154,9 +158,12 @@ class Server:
                 Gateway(self._config, self._observers, self._timing, [self._of_certificate])
             )
             if self._sockets is None:
-                self.admin_url = await stack.enter_async_context(
-                    admin_listening(self.vitals, self._config.admin, self._inherited.operators)
+                admin = await stack.enter_async_context(
+                    admin_listening(
+                        vital_routes(self.vitals), self._config.admin, self._inherited.operators
+                    )
                 )
+                self.admin_url, self._of_operators = admin.url, admin.renewals
             stack.push_async_callback(self._gateway.listener.shutdown, CLOSE_SECONDS)
             stack.callback(self._gateway.cut)
             listen = self._config.listen
@@ -180,21 +187,15 @@ class Server:
 
     def reload(self) -> None:
         """Take up files that were renewed; one that cannot be used changes nothing."""
-        renewals = self._gateway.renewals
+        renewals: dict[str, Callable[[], object]] = {
+            **self._gateway.renewals,
+            **self._of_operators,
+        }
         if self._certificate is not None:
             renewals["the certificate"] = self._certificate.renew
         if not renewals:
             _log.info("nothing to reload: there is no certificate, and no key in a file")
-        is_whole = True
-        for name, renew in renewals.items():
-            try:
-                renew()
-            except (UnusableCertificate, UnusableKey) as failure:
-                _log.error("%s stays as it was: %s", name, failure)
-                is_whole = False
-            else:
-                _log.info("%s was read again", name)
-        if is_whole:
+        if renew_all(renewals):
             self._gateway.reloads.take(self._config)
         else:
             self._gateway.reloads.refuse()

@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from gateway.cli.advice import advice
-from gateway.config import Config, LimitsConfig, ListenConfig, RedisConfig, SyncConfig
+from gateway.config import AdminConfig, Config, LimitsConfig, ListenConfig, RedisConfig, SyncConfig
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,23 @@ def test_gateway_that_knows_its_own_clients_only_is_told_of(
 ) -> None:
     said = [*advice(Config(sync=sync, redis=redis), sys.maxsize)]
     assert any("counts its own clients only" in line for line in said) is warns
+
+
+@pytest.mark.parametrize(
+    ("host", "token", "certificate", "warns"),
+    [
+        ("0.0.0.0", "token", "", True),
+        ("0.0.0.0", "token", "cert", False),
+        ("0.0.0.0", "", "", False),
+        ("127.0.0.1", "token", "", False),
+    ],
+)
+def test_operators_token_that_goes_over_the_network_in_clear_is_told_of(
+    host: str, token: str, certificate: str, warns: bool
+) -> None:
+    admin = AdminConfig(host=host, token_file=token, tls_cert_file=certificate)
+    said = [*advice(Config(admin=admin), sys.maxsize)]
+    assert any("in clear" in line for line in said) is warns
 
 
 def test_too_few_file_descriptors_are_told_of() -> None:

@@ -1,133 +1,175 @@
-"""The operators' listener: health, metrics, and an index that names them."""
+"""The operators' listener: routes, who may ask for them, and TLS where it has a certificate."""
 
 from __future__ import annotations
 
+import logging
+import secrets
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-import msgspec
 from aiohttp import web
 
 from gateway.downstream.listening.acceptor import Acceptor
 from gateway.downstream.listening.places import Places
 from gateway.downstream.listening.sockets import bound, url_of
+from gateway.downstream.listening.tls import CLOSE_SECONDS as TLS_CLOSE_SECONDS
+from gateway.downstream.listening.tls import Certificate
+from gateway.errors import ContentTooLarge, GatewayError, response_of
+from gateway.ops.access.guard import Guard
+from gateway.ops.access.refusals import MethodNotAllowed, NotFound, OperatorTokenNeeded
+from gateway.ops.access.sessions import OperatorSessions
+from gateway.ops.access.token import OperatorToken
+from gateway.ops.operators.login import FORM_SECONDS, login_form, login_routes, visit_of
+from gateway.ops.operators.routes import NO_STORE, Audience, index
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from socket import socket
 
     from gateway.config import AdminConfig
-    from gateway.ops.metrics.metrics import Metrics
-    from gateway.ops.operators.health import Health, Readiness
+    from gateway.ops.operators.routes import OperatorRoute
 
-_INDEX = """\
-/live     200 while the process runs, and all its workers do
-/ready    200, or 503 with the reason why no traffic should come here
-/metrics  for Prometheus
-"""
-_FIELDS = {"Cache-Control": "no-store"}
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_log = logging.getLogger("gateway")
 CLOSE_SECONDS = 1.0
+HANDSHAKE_SECONDS = 10.0
 CONNECTIONS = 16
 """The most of operators at once; others wait. Descriptors are kept for so many."""
-
-
-class Vitals(Protocol):
-    """What operators ask for."""
-
-    async def liveness(self) -> str:
-        """Why it does not live as it should, empty if it does."""
-        raise NotImplementedError
-
-    async def readiness(self) -> Readiness:
-        """Whether traffic should come here."""
-        raise NotImplementedError
-
-    async def metrics(self, accept: str) -> tuple[bytes, str]:
-        """The page and its content type, in the form that ``Accept`` asks for."""
-        raise NotImplementedError
+CONTENT_BYTES = 16 * 1024
+"""The most that a request may bring."""
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessVitals:
-    """Those of this process, which lives as long as it answers."""
+class AdminListener:
+    """A listener that answers."""
 
-    health: Health
-    counted: Metrics
-
-    async def liveness(self) -> str:
-        return ""
-
-    async def readiness(self) -> Readiness:
-        return await self.health.readiness()
-
-    async def metrics(self, accept: str) -> tuple[bytes, str]:
-        return self.counted.render(accept)
+    url: str
+    renewals: Mapping[str, Callable[[], object]]
+    """What reads a file again, by what is in it; each may raise UnusableKey or UnusableCertificate,
+    and has changed nothing then."""
 
 
-class _Status(msgspec.Struct):
-    status: str
-    seconds: float | msgspec.UnsetType = msgspec.UNSET
-
-
-def admin_app(vitals: Vitals) -> web.Application:
-    """What answers on ``admin.host``:``admin.port``."""
-
-    async def index(_: web.Request) -> web.Response:
-        return web.Response(text=_INDEX, headers=_FIELDS)
-
-    async def live(_: web.Request) -> web.Response:
-        reason = await vitals.liveness()
-        return _answer(503, _Status(reason)) if reason else _answer(200, _Status("live"))
-
-    async def ready(_: web.Request) -> web.Response:
-        readiness = await vitals.readiness()
-        if readiness.reason:
-            seconds = round(readiness.seconds, 3) or msgspec.UNSET
-            return _answer(503, _Status(readiness.reason, seconds))
-        return _answer(200, _Status("ready"))
-
-    async def read_metrics(request: web.Request) -> web.Response:
-        page, content_type = await vitals.metrics(request.headers.get("Accept", ""))
-        return web.Response(body=page, headers={**_FIELDS, "Content-Type": content_type})
-
-    app = web.Application()
-    app.router.add_get("/", index)
-    app.router.add_get("/live", live)
-    app.router.add_get("/ready", ready)
-    app.router.add_get("/metrics", read_metrics)
+def admin_app(
+    routes: Sequence[OperatorRoute],
+    guard: Guard,
+    sessions: OperatorSessions,
+    form_seconds: float = FORM_SECONDS,
+) -> web.Application:
+    """What answers on ``admin.host``:``admin.port``: the ``routes``, a list of them at ``/`` if
+    nothing else stands there, and the form for the token, which has to arrive within
+    ``form_seconds``."""
+    table = [*routes, *login_routes(guard, sessions, form_seconds)]
+    if all(route.path != "/" for route in routes):
+        table.append(index(table))
+    app = web.Application(client_max_size=CONTENT_BYTES, middlewares=[_in_theeyes_shape])
+    for route in table:
+        add = partial(app.router.add_route, route.method)
+        (app.router.add_get if route.method == "GET" else add)(route.path, _for(route, guard))
     return app
 
 
 @asynccontextmanager
 async def admin_listening(
-    vitals: Vitals, admin: AdminConfig, inherited: Sequence[socket] = ()
-) -> AsyncIterator[str]:
-    """Within the block, operators are answered at the URL that it gives: on ``inherited`` sockets
-    if there are any, else where ``admin`` says.
+    routes: Sequence[OperatorRoute],
+    admin: AdminConfig,
+    inherited: Sequence[socket] = (),
+    clock: Callable[[], float] = time.monotonic,
+) -> AsyncIterator[AdminListener]:
+    """Within the block, operators are answered: on ``inherited`` sockets if there are any, else
+    where ``admin`` says.
 
     Raises:
         OSError: the address cannot be had.
+        UnusableKey: there is no token in its file that would do.
+        UnusableCertificate
     """
-    runner = web.AppRunner(admin_app(vitals), access_log=None, shutdown_timeout=CLOSE_SECONDS)
+    token = OperatorToken(admin.token_file) if admin.token_file else None
+    sessions = OperatorSessions(clock)
+    guard = Guard(token, sessions, admin.host, clock)
+    renewals: dict[str, Callable[[], object]] = {}
+    if token is not None:
+        renewals["admin.token_file"] = partial(_renew_token, token, sessions)
+    options: dict[str, Any] = {}
+    if admin.tls_cert_file:
+        certificate = Certificate(admin.tls_cert_file, admin.tls_key_file)
+        renewals["admin.tls_cert_file"] = certificate.renew
+        options = {
+            "ssl": certificate.context,
+            "ssl_handshake_timeout": HANDSHAKE_SECONDS,
+            "ssl_shutdown_timeout": TLS_CLOSE_SECONDS,
+        }
+    runner = web.AppRunner(
+        admin_app(routes, guard, sessions), access_log=None, shutdown_timeout=CLOSE_SECONDS
+    )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
         server = runner.server
         assert server is not None
         sockets = inherited or await bound(admin.host, admin.port)
-        url = url_of(sockets[0].getsockname())
+        url = url_of(sockets[0].getsockname(), "https" if options else "http")
         acceptor = Acceptor(
-            sockets, server, Places(CONNECTIONS), count=lambda: len(server.connections)
+            sockets,
+            server,
+            Places(CONNECTIONS),
+            count=lambda: len(server.connections),
+            **options,
         )
         stack.push_async_callback(acceptor.aclose)
         acceptor.start()
-        yield url
+        yield AdminListener(url, renewals)
 
 
-def _answer(status: int, body: _Status) -> web.Response:
+def _renew_token(token: OperatorToken, sessions: OperatorSessions) -> None:
+    if token.renew():
+        # They were begun with the former one.
+        sessions.end_all()
+
+
+def _for(route: OperatorRoute, guard: Guard) -> Handler:
+    """The route's handler, for its audience."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            if route.audience is Audience.OPERATORS:
+                guard.admit(visit_of(request))
+            return await route.answer(request)
+        except OperatorTokenNeeded as failure:
+            if "text/html" not in request.headers.get("Accept", ""):
+                raise
+            fields = {name.decode(): value.decode() for name, value in failure.fields}
+            return login_form(failure.status, **fields)
+
+    return answer
+
+
+@web.middleware
+async def _in_theeyes_shape(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except GatewayError as failure:
+        return _refused(failure)
+    except web.HTTPMethodNotAllowed as failure:
+        allowed = ", ".join(sorted(failure.allowed_methods)).encode()
+        return _refused(MethodNotAllowed(fields=((b"Allow", allowed),)))
+    except web.HTTPRequestEntityTooLarge:
+        return _refused(ContentTooLarge.than(CONTENT_BYTES))
+    except web.HTTPNotFound:
+        return _refused(NotFound())
+    except (web.HTTPException, ConnectionError):
+        raise
+    except Exception:
+        _log.exception("an operator could not be answered")
+        return _refused(GatewayError())
+
+
+def _refused(failure: GatewayError) -> web.Response:
+    response = response_of(failure, secrets.token_hex(16))
+    fields = [(name.decode(), value.decode()) for name, value in response.fields]
     return web.Response(
-        status=status,
-        body=msgspec.json.encode(body),
-        headers={**_FIELDS, "Content-Type": "application/json"},
+        status=response.status, body=response.content, headers=[*NO_STORE.items(), *fields]
     )

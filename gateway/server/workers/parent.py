@@ -21,9 +21,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gateway.admission.identity.key_files import UnusableKey
 from gateway.downstream.listening.sockets import bound, url_of
+from gateway.downstream.listening.tls import UnusableCertificate
 from gateway.ops.operators.admin import admin_listening
+from gateway.ops.operators.vitals import vital_routes
 from gateway.server import runtime, server
+from gateway.server.renewals import renew_all
 from gateway.server.signals import on_end, on_reload
 from gateway.server.start_line import start_line
 from gateway.server.systemd.activation import NOTHING, Inherited
@@ -71,7 +75,7 @@ def serve(
     try:
         service = Service.of(environment, os.getpid())
         return asyncio.run(_until_signalled(settings, count, python, service))
-    except OSError as failure:
+    except (OSError, UnusableCertificate, UnusableKey) as failure:
         _log.error("cannot listen: %s", failure)
         return 1
 
@@ -152,9 +156,10 @@ class Workers:
             self._segment = Segment.made(self._count)
             stack.callback(self._segment.close)
             vitals = self._vitals = WorkersVitals()
-            self.admin_url = await stack.enter_async_context(
-                admin_listening(vitals, self._config.admin, self._inherited.operators)
+            admin = await stack.enter_async_context(
+                admin_listening(vital_routes(vitals), self._config.admin, self._inherited.operators)
             )
+            self.admin_url, self._of_operators = admin.url, admin.renewals
             self.supervisor = vitals.supervisor = Supervisor(
                 self._count, self._start, self._retire, time.monotonic
             )
@@ -166,7 +171,8 @@ class Workers:
         await self._resources.aclose()
 
     def reload(self) -> None:
-        """Let all workers take up files that were renewed."""
+        """Let all workers take up files that were renewed, and do the same."""
+        renew_all(self._of_operators)
         self.supervisor.order(Order.RELOAD)
 
     async def hung(self) -> str:

@@ -35,7 +35,7 @@ from gateway.tasks import Tasks, first_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.ops.operators.admin import Vitals
+    from gateway.ops.operators.vitals import Vitals
 
 _log = logging.getLogger("gateway")
 OUTLIVE_SECONDS = 5.0

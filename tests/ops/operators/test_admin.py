@@ -1,87 +1,160 @@
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING
 
 import pytest
+from aiohttp import ClientSession, web
 
-from gateway.ops.metrics.metrics import Metrics
-from gateway.ops.metrics.parts import of_waits
-from gateway.ops.operators.admin import ProcessVitals, admin_app
-from gateway.ops.operators.health import Health
-from gateway.sync.watch.watcher import WatcherStats
-from gateway.upstream.signs import Signs, Trouble
+from gateway.admission.identity.key_files import UnusableKey
+from gateway.config import AdminConfig
+from gateway.downstream.listening.tls import UnusableCertificate
+from gateway.errors import BadRequest
+from gateway.ops.operators.admin import CONTENT_BYTES, admin_listening
+from gateway.ops.operators.routes import Audience, OperatorRoute
+from tests.support.certificates import self_signed
+from tests.support.operators import TOKEN, app_of, route
 
 if TYPE_CHECKING:
-    from aiohttp.test_utils import TestClient
-    from aiohttp.web import Application, Request
+    from pathlib import Path
+
     from pytest_aiohttp.plugin import AiohttpClient
 
-    Client = TestClient[Request, Application]
+ROUTES = [route("GET", "/live", Audience.EVERYBODY), route("GET", "/config")]
 
 
-async def client(
-    aiohttp_client: AiohttpClient, *, draining: bool = False, reachable: bool = True
-) -> Client:
-    signs = Signs()
-
-    async def probe(_: float) -> bool:
-        if reachable:
-            signs.reached(10.0)
-        else:
-            signs.failed(7.5, Trouble.UNREACHABLE)
-        return reachable
-
-    health = Health(
-        clock=lambda: 10.0,
-        is_draining=lambda: draining,
-        signs=signs,
-        probe=probe,
-    )
-    metrics = Metrics("1", lambda: of_waits(WatcherStats(3, 2, 1, {}), 0))
-    return await aiohttp_client(admin_app(ProcessVitals(health, metrics)))
+@pytest.fixture
+def token_file(tmp_path: Path) -> Path:
+    file = tmp_path / "token"
+    file.write_text(f"{TOKEN}\n")
+    return file
 
 
 @pytest.mark.parametrize(
-    ("draining", "reachable", "status", "body"),
+    ("line", "status", "code", "allow"),
     [
-        (False, True, 200, {"status": "ready"}),
-        (True, True, 503, {"status": "draining"}),
-        (False, False, 503, {"status": "upstream unreachable", "seconds": 2.5}),
+        ("GET /elsewhere", 404, "NotFound", None),
+        ("POST /config", 405, "MethodNotAllowed", "GET, HEAD"),
+        ("DELETE /login", 405, "MethodNotAllowed", "GET, HEAD, POST"),
     ],
 )
-async def test_ready_answers_with_the_reason_when_no_traffic_should_come(
-    aiohttp_client: AiohttpClient,
-    draining: bool,
-    reachable: bool,
-    status: int,
-    body: dict[str, object],
+async def test_what_there_is_not_is_refused_in_theeyes_shape(
+    aiohttp_client: AiohttpClient, line: str, status: int, code: str, allow: str | None
 ) -> None:
-    asked = await client(aiohttp_client, draining=draining, reachable=reachable)
-    response = await asked.get("/ready")
+    """RFC 9110, 15.5.6: a 405 has an Allow."""
+    asked = await aiohttp_client(app_of(ROUTES))
+    response = await asked.request(*line.split())
     assert response.status == status
-    assert await response.json() == body
-    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers.get("Allow") == allow
+    told = await response.json()
+    assert (told["statusCode"], told["code"]) == (status, code)
+    assert len(told["requestId"]) == 32
 
 
-async def test_live_answers_200_when_draining_without_an_upstream(
+@pytest.mark.parametrize(
+    ("failure", "status", "code"),
+    [(BadRequest("so not"), 400, "BadRequest"), (KeyError("secret"), 500, "Internal")],
+)
+async def test_failures_are_answered_in_theeyes_shape(
+    aiohttp_client: AiohttpClient, failure: Exception, status: int, code: str
+) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        raise failure
+
+    failing = OperatorRoute("GET", "/x", Audience.EVERYBODY, "fails", answer)
+    response = await (await aiohttp_client(app_of([failing]))).get("/x")
+    told = await response.json()
+    assert (response.status, told["code"]) == (status, code)
+    assert "secret" not in told["message"]
+
+
+async def test_content_that_is_large_is_refused(
+    aiohttp_client: AiohttpClient, token_file: Path
+) -> None:
+    asked = await aiohttp_client(app_of(ROUTES, token_file))
+    form = {"token": "x" * CONTENT_BYTES}
+    assert (await asked.post("/login", data=form)).status == 413
+
+
+async def test_operators_routes_need_the_token_and_others_do_not(
+    aiohttp_client: AiohttpClient, token_file: Path
+) -> None:
+    asked = await aiohttp_client(app_of(ROUTES, token_file))
+    assert (await asked.get("/live")).status == 200
+    for path in ("/config", "/"):
+        refused = await asked.get(path)
+        assert refused.status == 401
+        assert refused.headers["WWW-Authenticate"].startswith("Bearer ")
+        assert (await refused.json())["code"] == "OperatorTokenNeeded"
+        shown = {"Authorization": f"Bearer {TOKEN}"}
+        assert (await asked.get(path, headers=shown)).status == 200
+
+
+async def test_operators_routes_without_a_token_are_for_this_machine(
     aiohttp_client: AiohttpClient,
 ) -> None:
-    asked = await client(aiohttp_client, draining=True, reachable=False)
-    response = await asked.get("/live")
-    assert (response.status, await response.json()) == (200, {"status": "live"})
+    asked = await aiohttp_client(app_of(ROUTES))
+    assert (await asked.get("/config")).status == 200
+    refused = await asked.get("/config", headers={"Host": "rebound.example"})
+    assert refused.status == 403
+    told = await refused.json()
+    assert told["code"] == "OperatorsOnly"
+    assert "admin.token_file" in told["message"]
+    assert (await asked.get("/live", headers={"Host": "rebound.example"})).status == 200
 
 
-async def test_metrics_answer_in_the_form_asked_for(aiohttp_client: AiohttpClient) -> None:
-    asked = await client(aiohttp_client)
-    plain = await asked.get("/metrics")
-    assert plain.content_type == "text/plain"
-    assert "gateway_build_info" in await plain.text()
-    open_metrics = await asked.get("/metrics", headers={"Accept": "application/openmetrics-text"})
-    assert open_metrics.content_type == "application/openmetrics-text"
+async def test_renewed_token_replaces_the_former_one_and_ends_its_sessions(
+    token_file: Path,
+) -> None:
+    admin = AdminConfig(port=0, token_file=str(token_file))
+    former, newer = ({"Authorization": f"Bearer {token}"} for token in (TOKEN, TOKEN[::-1]))
+    async with admin_listening(ROUTES, admin) as listener, ClientSession(listener.url) as client:
+        # Cookies of addresses are not kept.
+        async with client.post("/login", data={"token": TOKEN}, allow_redirects=False) as begun:
+            (cookie,) = begun.cookies.values()
+        session = {"Cookie": f"{cookie.key}={cookie.value}"}
+
+        async def statuses() -> list[int]:
+            found = []
+            for shown in (former, newer, session):
+                async with client.get("/config", headers=shown) as response:
+                    found.append(response.status)
+            return found
+
+        renew = listener.renewals["admin.token_file"]
+        assert await statuses() == [200, 401, 200]
+        renew()
+        assert await statuses() == [200, 401, 200]
+        token_file.write_text("short")  # noqa: ASYNC240 - a few bytes
+        with pytest.raises(UnusableKey):
+            renew()
+        assert await statuses() == [200, 401, 200]
+        token_file.write_text(TOKEN[::-1])  # noqa: ASYNC240 - a few bytes
+        renew()
+        assert await statuses() == [401, 200, 401]
 
 
-async def test_index_names_every_page(aiohttp_client: AiohttpClient) -> None:
-    asked = await client(aiohttp_client)
-    index = await (await asked.get("/")).text()
-    assert {line.split()[0] for line in index.splitlines()} == {"/live", "/ready", "/metrics"}
-    assert (await asked.get("/elsewhere")).status == 404
+async def test_listener_with_a_certificate_speaks_tls_and_takes_up_a_renewed_one(
+    tmp_path: Path,
+) -> None:
+    files = self_signed(tmp_path)
+    admin = AdminConfig(port=0, tls_cert_file=str(files.cert), tls_key_file=str(files.key))
+    async with admin_listening(ROUTES, admin) as listener:
+        assert listener.url.startswith("https://127.0.0.1:")
+
+        async def status(trusting: ssl.SSLContext) -> int:
+            async with (
+                ClientSession() as client,
+                client.get(f"{listener.url}/live", ssl=trusting) as response,
+            ):
+                return response.status
+
+        assert await status(files.trusting()) == 200
+        renewed = self_signed(tmp_path, "renewed")
+        files.replace(renewed)
+        listener.renewals["admin.tls_cert_file"]()
+        assert await status(renewed.trusting()) == 200
+        files.cert.write_text("none")
+        with pytest.raises(UnusableCertificate):
+            listener.renewals["admin.tls_cert_file"]()
+        assert await status(renewed.trusting()) == 200
