@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 from asyncio.subprocess import PIPE, STDOUT
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from gateway.admission.identity.token import token_hash
+from gateway.ops.metrics.merge import EXCHANGED
+from gateway.ops.metrics.rows import METRICS
+from tests.support.certificates import self_signed
 from tests.support.harness import Process, connected, curl, once, process_before, program
-from tests.support.tokens import UNKNOWN
+from tests.support.issuer import Issuer, issuing
+from tests.support.tokens import RSA, UNKNOWN, signed_by
 from tests.support.upstream import Peer, upstream_doing
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
     from gateway.demo.orchestrator import Orchestrator
+    from tests.support.redis_server import RedisServer
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 GONE = "http://127.0.0.1:1"
@@ -197,20 +207,58 @@ async def test_log_tells_a_failing_upstream_from_a_refusal() -> None:
     assert 'gateway_upstream_seconds_count{purpose="relay"} 1.0' in page
 
 
+@pytest.fixture
+async def issuer() -> AsyncIterator[Issuer]:
+    async with issuing() as issuer:
+        yield issuer
+
+
+IN_MEMORY = {"gateway_idempotency_keys"}
+"""Not where Redis keeps them."""
+OF_WORKERS = {"gateway_workers", "gateway_workers_replaced_total"}
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
-async def test_prometheus_own_tool_finds_nothing_wrong_with_the_metrics(
-    workers: str, orchestrator: Orchestrator
+async def test_page_has_all_metrics_and_prometheus_own_tool_finds_nothing_wrong_with_it(
+    workers: str,
+    orchestrator: Orchestrator,
+    redis_server: RedisServer,
+    issuer: Issuer,
+    tmp_path: Path,
 ) -> None:
-    async with process_before(orchestrator.url, "--workers", workers) as gateway:
-        for _ in range(3):
-            await once(gateway.url, get("/nowhere"))
+    files, seal_key = self_signed(tmp_path), tmp_path / "seal.key"
+    seal_key.write_text("0123456789abcdef" * 4)
+    everything = {
+        **files.variables,
+        "identity__mode": "verify",
+        "identity__jwks_url": issuer.url,
+        "redis__url": redis_server.url,
+        "sync__result_store": "redis",
+        "sync__seal_key_file": str(seal_key),
+    }
+    job = orchestrator.create("held")
+    token = signed_by("k1", RSA, org_uuid="acme").decode()
+    async with process_before(orchestrator.url, "--workers", workers, **everything) as gateway:
+        for target in ("/nowhere", f"/job/{job.id}/result?limit=1&counter=1"):
+            await once(gateway.url, get(target, token), files.trusting())
         page = await metrics_of(gateway)
+        (shown,) = await curl("--header", f"Accept: {EXCHANGED}", f"{gateway.admin_url}/metrics")
     tool = await asyncio.create_subprocess_exec(
         *(program("promtool"), "check", "metrics"), stdin=PIPE, stdout=PIPE, stderr=STDOUT
     )
     said, _ = await tool.communicate(page.encode())
-    complaints = [line for line in said.decode().splitlines() if line.startswith("gateway_")]
-    assert not complaints, complaints
+    assert (said, tool.returncode) == (b"", 0)
+    assert shown["Content-Type"].startswith("application/openmetrics-text")
+    openmetrics = list(
+        text_string_to_metric_families(shown.content.decode())  # type: ignore[no-untyped-call]
+    )
+    told = {family.name for family in openmetrics}
+    assert len(told) == len(openmetrics)
+    absent = IN_MEMORY if workers == "2" else IN_MEMORY | OF_WORKERS
+    rows = [row for row in METRICS if row.name not in absent]
+    assert {re.sub(r"_(total|info)$", "", row.name) for row in rows} <= told
+    for kind in ("HELP", "TYPE"):
+        assert {row.name for row in rows} <= set(re.findall(rf"(?m)^# {kind} (\w+) ", page))
 
 
 async def readiness_of(gateway: Process) -> tuple[int, dict[str, Any]]:
