@@ -9,7 +9,6 @@ from msgspec import structs
 
 from gateway import descriptors
 from gateway.assembly.admission import AdmissionParts
-from gateway.assembly.material import Material
 from gateway.assembly.ops import OpsParts
 from gateway.assembly.sync import SyncParts
 from gateway.config.timing import USUAL, Timing
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
+    from gateway.admission.identity.claims import Key
     from gateway.config import Config
 
 
@@ -48,7 +48,6 @@ class Gateway:
         sources: Sequence[Callable[[], Iterable[Metric]]] = (),
     ) -> None:
         clock, wall_clock = time.monotonic, time.time  # noqa: TID251 - here clocks come from
-        self._config = config
         self._tasks = Tasks()
         self.reloads = Reloads(config)
         allotment = descriptors.allotted(descriptors.limit(), config)
@@ -150,31 +149,19 @@ class Gateway:
         """Give up what is still being answered; no client can take it for complete."""
         self._pipeline.cut()
 
-    @property
-    def renewals(self) -> dict[str, Callable[[], None]]:
-        """What reads a file again, by the setting that names it; each may raise UnusableKey, and
-        has changed nothing then."""
-        identity, sync = self._config.identity, self._config.sync
-        named = [
-            f"identity.{name}"
-            for name in ("public_key_file", "secret_file")
-            if identity.mode == "verify" and not identity.jwks_url and getattr(identity, name)
-        ]
-        sealed = ["sync.seal_key_file"] if sync.result_store == "redis" else []
-        return dict.fromkeys([*named[:1], *sealed], self._renew)
-
-    def _renew(self) -> None:
-        self.reconfigure(self._config, Material.read(self._config))
-
-    def reconfigure(self, config: Config, material: Material) -> None:
+    def reconfigure(
+        self, config: Config, *, key: Key | None = None, seal_keys: Sequence[bytes] = ()
+    ) -> None:
         """Go on by other settings, all at once; what is under way keeps what was decided on it.
 
-        Those that need a restart (``gateway/config/changes.py``) must be as they were.
+        Those that need a restart (``gateway/config/changes.py``) must be as they were. ``key`` is
+        what tokens are verified with, ``seal_keys`` what results in Redis are sealed with, as they
+        stand in their files now.
         """
-        self._config = config
+        self.reloads.take(config)
         self._forwarding.reconfigure(config.listen.trusted_proxies)
-        self._admission.reconfigure(config, material.key)
-        self._sync.reconfigure(config, material.seal_keys)
+        self._admission.reconfigure(config, key)
+        self._sync.reconfigure(config, seal_keys)
         self._ops.reconfigure(config)
         self._pipeline.reconfigure(self._ops.observers, secret_routes=config.sync.secret_routes)
         self.listener.reconfigure(config.listen, config.limits)

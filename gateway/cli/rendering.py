@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gateway import wording
 from gateway.config import Config
+from gateway.config.changes import needs_restart
 from gateway.config.tree import settings
 from gateway.protocols.theeye.redaction import MASK
 
@@ -24,6 +25,7 @@ _HEAD = """\
 # An environment variable wins over this file: GATEWAY_SYNC__MAX_HOLD_SECONDS=30.
 # `theeye-sync-gateway check --config FILE` shows the settings in force and all problems;
 # `theeye-sync-gateway settings` prints this.
+# SIGHUP takes up other settings while the gateway runs, but for those that need a restart.
 """
 _COLUMNS = 98
 
@@ -57,7 +59,8 @@ def reference() -> str:
             lines.append(f"[{section}]")
             if about := explanation(config, section):
                 lines += [*_comment(about), ""]
-        lines += _comment(explanation(config, key))
+        about = explanation(config, key)
+        lines += _comment(f"{about} Needs a restart." if needs_restart(key) else about)
         lines.append(f"{name} = {shown(setting.default, setting)}")
     return "\n".join(lines) + "\n"
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from gateway.config.tree import Setting
 
 S = TypeVar("S", bound=Section)
+_OF_CERTIFICATES = ("tls_cert_file", "tls_key_file")
+"""Two files that are renewed one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +68,21 @@ def load(
         except msgspec.DecodeError as error:
             problems += [f"{item.where}: {problem}" for problem in _unfit(item, setting, error)]
             rejected.add(item.key)
-    config = _with(Config(), values)
+    config, may_pass = _with(Config(), values), not problems
     for contradiction in contradictions(config):
         if rejected.isdisjoint(contradiction.keys):
             where = next((origins[key] for key in contradiction.keys if key in origins), "defaults")
             problems.append(_located(where, contradiction))
+            may_pass = may_pass and all(
+                key.endswith(_OF_CERTIFICATES) for key in contradiction.keys
+            )
     if problems:
-        raise SettingsError(problems)
-    return Effective(config, origins, path, partial(load, path, environ, arguments))
+        raise SettingsError(problems, may_pass=may_pass)
+    return Effective(config, origins, path, partial(load, path, environ, arguments), _problems)
+
+
+def _problems(config: Config) -> list[str]:
+    return [contradiction.message for contradiction in contradictions(config)]
 
 
 def _from_file(

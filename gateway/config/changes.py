@@ -25,6 +25,9 @@ RESTART = frozenset(
         "listen.workers",
         "admin.host",
         "admin.port",
+        "admin.token_file",
+        "admin.tls_cert_file",
+        "admin.tls_key_file",
         # Who a client is must not change in the middle of its requests.
         "identity.mode",
         "identity.jwks_url",

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 
 class SettingsError(Exception):
-    """The settings cannot be used; ``problems`` has one sentence for each reason."""
+    """The settings cannot be used; ``problems`` has one sentence for each reason. ``may_pass``: all
+    of them may be over in a moment, as while files are renewed that go together."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
+    def __init__(self, problems: Sequence[str], *, may_pass: bool = False) -> None:
         self.problems = list(problems)
+        self.may_pass = may_pass
         super().__init__("; ".join(self.problems))
 
 
@@ -34,6 +36,13 @@ class Effective:
     """The settings file; None where there are only variables and arguments."""
     load: Callable[[], Effective] | None = field(default=None, compare=False, repr=False)
     """Reads all of them; None where they come from nowhere."""
+
+    check: Callable[[Config], Sequence[str]] | None = field(default=None, compare=False, repr=False)
+    """Tells what contradicts in settings that are each allowed; None where nobody looks."""
+
+    def problems(self, config: Config) -> Sequence[str]:
+        """What keeps these settings from being used, a sentence for each reason."""
+        return () if self.check is None else self.check(config)
 
     def again(self) -> Effective:
         """The settings as they stand at this moment where these came from.

@@ -149,6 +149,11 @@ class AdminConfig(Section, frozen=True, kw_only=True):
     SIGHUP reads it and its key again."""
     tls_key_file: str = ""
     """That certificate's key: PEM, not encrypted."""
+    watch_seconds: Annotated[float, Meta(ge=0, le=3600)] = 0.0
+    """How often the settings file, and the files that settings name, are looked at: where one of
+    them is another one, and the same in two looks, all are read again as SIGHUP has it. 0 looks
+    never, so that an edit counts when you say so. 10 is for certificates, keys and settings that
+    others renew: cert-manager, Vault, a volume of Kubernetes."""
 
 
 class LogConfig(Section, frozen=True, kw_only=True):

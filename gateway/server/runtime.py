@@ -46,6 +46,15 @@ def log_to_stderr(log: LogConfig, worker: int = 0) -> None:
     sys.unraisablehook = unraisable
 
 
+def log_by(log: LogConfig) -> None:
+    """Say as much as that from now on, and in that form."""
+    root = logging.getLogger()
+    root.setLevel(log.level.upper())
+    for handler in root.handlers:
+        if isinstance(handler.formatter, MessageForm):
+            handler.formatter.reconfigure(log.format)
+
+
 def uncaught(
     kind: type[BaseException], failure: BaseException, where: TracebackType | None
 ) -> None:

@@ -9,6 +9,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gateway import descriptors
 from gateway.admission.identity.key_files import UnusableKey
 from gateway.app import Gateway
 from gateway.config.timing import USUAL, Timing
@@ -19,8 +20,11 @@ from gateway.downstream.listening.tls import Certificate, UnusableCertificate
 from gateway.ops.metrics import parts
 from gateway.ops.operators.admin import admin_listening
 from gateway.ops.operators.vitals import vital_routes
-from gateway.server.renewals import renew_all
+from gateway.server.reload.prepared import Prepared, renewed
+from gateway.server.reload.reloader import Reloader
+from gateway.server.reload.route import reload_route
 from gateway.server.runtime import (
+    log_by,
     log_to_stderr,
     run,
     share_the_interpreter,
@@ -36,6 +40,7 @@ from gateway.tasks import Tasks, first_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+    from contextlib import AbstractContextManager
     from socket import socket
     from typing import Self
 
@@ -85,13 +90,11 @@ async def _until_signalled(settings: Effective, service: Service) -> None:
     signalled: asyncio.Queue[int] = asyncio.Queue()
     on_end(signalled.put_nowait)
     tasks = Tasks()
-    async with Server(settings, inherited=service.sockets) as server:
-
-        def reload() -> None:
-            with service.notifier.reloading():
-                server.reload()
-
-        on_reload(reload)
+    async with Server(
+        settings, inherited=service.sockets, reloading=service.notifier.reloading
+    ) as server:
+        on_reload(partial(server.reloader.reload_soon, "SIGHUP"))
+        server.reloader.watch()
         line = start_line(
             config, settings.file, workers=1, url=server.url, admin_url=server.admin_url
         )
@@ -99,9 +102,10 @@ async def _until_signalled(settings: Effective, service: Service) -> None:
         service.notifier.ready(f"listening on {server.url}")
         tasks.keep(partial(service.keep_alive, server.vitals.liveness), name="watchdog")
         await signalled.get()
-        draining = f"draining for at most {config.listen.drain_seconds:g} s"
+        await server.reloader.aclose()
+        draining = f"draining for at most {server.config.listen.drain_seconds:g} s"
         _log.info("%s; a second signal ends it", draining)
-        service.notifier.stopping(draining, longest_end(config))
+        service.notifier.stopping(draining, longest_end(server.config))
         await first_of(server.drain(), signalled.get())
         await tasks.aclose()
     _log.info("stopped")
@@ -119,7 +123,8 @@ class Server:
     ``sockets``: bound already and shared with other processes; operators are then answered by
     another one, which asks ``vitals``, and ``admin_url`` is empty; connections are taken in
     ``turns`` with them. ``observers`` are told of each request that is over. ``inherited`` sockets
-    are listened on instead of those of the settings.
+    are listened on instead of those of the settings. Within the block of ``reloading`` settings are
+    read again.
     """
 
     def __init__(
@@ -131,8 +136,11 @@ class Server:
         *,
         inherited: Inherited = NOTHING,
         turns: FairTurns | None = None,
+        reloading: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
-        self._config = config = settings.config
+        self.config = config = settings.config
+        """That which is in force."""
+        self.reloader = Reloader(settings, self, reloading=reloading)
         self._turns = turns
         self._observers = observers
         self._timing = timing
@@ -155,18 +163,20 @@ class Server:
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
             self._gateway = await stack.enter_async_context(
-                Gateway(self._config, self._observers, self._timing, [self._of_certificate])
+                Gateway(self.config, self._observers, self._timing, [self._of_certificate])
             )
             if self._sockets is None:
                 admin = await stack.enter_async_context(
                     admin_listening(
-                        vital_routes(self.vitals), self._config.admin, self._inherited.operators
+                        [*vital_routes(self.vitals), reload_route(self.reloader.reload)],
+                        self.config.admin,
+                        self._inherited.operators,
                     )
                 )
                 self.admin_url, self._of_operators = admin.url, admin.renewals
             stack.push_async_callback(self._gateway.listener.shutdown, CLOSE_SECONDS)
             stack.callback(self._gateway.cut)
-            listen = self._config.listen
+            listen = self.config.listen
             sockets = self._sockets or self._inherited.clients
             sockets = sockets or await bound(listen.host, listen.port)
             self.url = url_of(
@@ -175,6 +185,7 @@ class Server:
             self._acceptor = self._accepting(sockets)
             stack.push_async_callback(self._acceptor.aclose)
             self._acceptor.start()
+            stack.push_async_callback(self.reloader.aclose)
             self._resources = stack.pop_all()
         return self
 
@@ -185,26 +196,36 @@ class Server:
         if self._certificate is not None:
             yield from parts.of_certificate("client", self._certificate.not_after)
 
-    def reload(self) -> None:
-        """Take up files that were renewed; one that cannot be used changes nothing."""
-        renewals: dict[str, Callable[[], object]] = {
-            **self._gateway.renewals,
-            **self._of_operators,
-        }
-        if self._certificate is not None:
-            renewals["the certificate"] = self._certificate.renew
-        if not renewals:
-            _log.info("nothing to reload: there is no certificate, and no key in a file")
-        if renew_all(renewals):
-            self._gateway.reloads.take(self._config)
-        else:
-            self._gateway.reloads.refuse()
+    async def take(self, config: Config) -> None:
+        """Go on by other settings.
+
+        Raises:
+            SettingsError: a file cannot be used; nothing is changed.
+        """
+        prepared = Prepared.read(config)
+        renewed(self._of_operators)
+        self.go_on(prepared)
+
+    def go_on(self, prepared: Prepared) -> None:
+        """Go on by these, all at once; what is under way does not notice."""
+        config = prepared.config
+        if self._certificate is not None and prepared.certificate is not None:
+            self._certificate.become(prepared.certificate)
+        self._gateway.reconfigure(config, key=prepared.key, seal_keys=prepared.seal_keys)
+        log_by(config.log)
+        former, self.config = self.config, config
+        shortage = descriptors.shortage(descriptors.limit(), config)
+        if shortage != descriptors.shortage(descriptors.limit(), former):
+            _log.warning("%s", shortage or "there are enough file descriptors for the settings")
+
+    def refused(self) -> None:
+        self._gateway.reloads.refuse()
 
     async def drain(self) -> None:
         """Accept nothing new, hand back what is held, let the rest run for ``drain_seconds``."""
         self._acceptor.drain()
         self._gateway.drain()
-        await self.until_quiet(self._config.listen.drain_seconds)
+        await self.until_quiet(self.config.listen.drain_seconds)
 
     async def until_quiet(self, seconds: float) -> None:
         """Wait until nobody is connected, or nothing has been asked for a while: a client may have

@@ -1,13 +1,22 @@
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import Config
-from gateway.config.changes import changes, differences, needs_restart, value_of
+from gateway.config.changes import (
+    RESTART,
+    RESTART_TABLES,
+    changes,
+    differences,
+    needs_restart,
+    value_of,
+)
 from tests.support.settings import KNOWN, chosen, other
 
 
@@ -101,3 +110,10 @@ def test_settings_that_stand_for_each_other_change_together_or_not_at_all(
     made = changes(Chosen(before).config, Chosen(after).config)
     assert made.changed == changed
     assert bool(made.waiting) is not bool(changed)
+
+
+def test_settings_that_need_a_restart_are_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs/operations.md").read_text()
+    [line] = re.findall(r"(?m)^- \*\*What needs a restart\*\*.*$", text)
+    said = {*re.findall(r"`(\w+\.\w+)`", line)} | {*re.findall(r"`\[(\w+)\]`", line)}
+    assert said == RESTART | RESTART_TABLES

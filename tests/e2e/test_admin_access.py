@@ -71,6 +71,6 @@ async def test_operators_show_their_token_over_tls_and_sighup_takes_up_another(
         token.write_text(TOKEN[::-1])
         files.replace(self_signed(tmp_path, "renewed"))
         gateway.signal(signal.SIGHUP)
-        await gateway.until_told("admin.tls_cert_file was read again")
+        await gateway.until_told("read again: admin.token_file, admin.tls_cert_file")
         assert await status("--oauth2-bearer", TOKEN) == 401
         assert await status("--oauth2-bearer", TOKEN[::-1]) == 200

@@ -490,12 +490,12 @@ async def test_renewed_key_file_is_taken_up_on_sighup_and_an_unusable_one_is_not
         assert await answers(gateway.url) == [200, 401]
         file.write_text("")
         gateway.signal(signal.SIGHUP)
-        line = await gateway.until_told("stays as it was")
-        assert line.endswith("stays as it was: identity.secret_file: there is no secret in it\n")
+        line = await gateway.until_told("all stays as it was")
+        assert line.endswith(f'identity.secret_file "{file}": there is no secret in it\n')
         assert await answers(gateway.url) == [200, 401]
         file.write_text(new)
         gateway.signal(signal.SIGHUP)
-        await gateway.until_told("identity.secret_file was read again")
+        await gateway.until_told("read again: identity.secret_file")
         assert await answers(gateway.url) == [401, 200]
         gateway.signal(signal.SIGTERM)
         assert await gateway.ended() == 0

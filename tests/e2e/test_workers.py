@@ -216,8 +216,7 @@ async def test_renewed_certificate_is_taken_up_by_every_worker(tmp_path: Path) -
         before = files.trusting()
         files.replace(self_signed(tmp_path, "renewed"))
         gateway.signal(signal.SIGHUP)
-        for _ in workers_of(gateway):
-            await gateway.until_told("the certificate was read again")
+        await gateway.until_told("read again: listen.tls_cert_file, listen.tls_key_file")
         for worker in workers_of(gateway):
             async with only(worker, gateway):
                 assert (await once(gateway.url, RELAYED, files.trusting()))[1] == b"ok"
@@ -243,13 +242,12 @@ async def test_renewed_key_file_is_taken_up_by_every_worker(tmp_path: Path) -> N
         process_before(script.url, "--workers", "2", **given) as gateway,
     ):
         for content, told, expected in (
-            ("", "stays as it was", [200, 401]),
-            (new, "identity.secret_file was read again", [401, 200]),
+            ("", "all stays as it was", [200, 401]),
+            (new, "read again: identity.secret_file", [401, 200]),
         ):
             file.write_text(content)
             gateway.signal(signal.SIGHUP)
-            for _ in workers_of(gateway):
-                await gateway.until_told(told)
+            await gateway.until_told(told)
             for worker in workers_of(gateway):
                 async with only(worker, gateway):
                     heads = [(await once(gateway.url, message))[0] for message in messages]

@@ -46,6 +46,12 @@ class Certificate:
         self.context.current = _context(*self._files)
         self.not_after = end_of(self._files[0])
 
+    def become(self, other: Certificate) -> None:
+        """Show another one, for connections to come."""
+        self._files = other._files
+        self.context.current = other.context.current
+        self.not_after = other.not_after
+
 
 class _Renewable(ssl.SSLContext):
     """Makes connections of the context that is current when they come.

@@ -32,8 +32,12 @@ class MessageForm(logging.Formatter):
 
     def __init__(self, form: Literal["json", "text"], worker: int = 0) -> None:
         super().__init__()
-        self._written = _json_line if form == "json" else _text_lines
         self._worker = worker
+        self.reconfigure(form)
+
+    def reconfigure(self, form: Literal["json", "text"]) -> None:
+        """Have another form, for messages to come."""
+        self._written = _json_line if form == "json" else _text_lines
 
     def format(self, record: logging.LogRecord) -> str:
         return self._written(record, self._worker)

@@ -34,10 +34,18 @@ class Question(StrEnum):
     READY = "ready"
     METRICS = "metrics"
     """Answered unasked, too, at the worker's end."""
+    PREPARE = "prepare"
+    """Why the worker cannot go on by the settings that come with it: a ``Refusal``. Else it can at
+    once."""
+    TAKE = "take"
+    """The same, once it goes on by them."""
 
 
 class Order(StrEnum):
     RELOAD = "reload"
+    """Go on by the settings that come with it, without an answer."""
+    REFUSED = "refused"
+    """Others were wanted, and could not be used."""
     DRAIN = "drain"
     """End once nothing is being answered."""
     STOP = "stop"
@@ -59,6 +67,16 @@ class Message(msgspec.Struct):
 
     question: Question | None = None
     order: Order | None = None
+    config: Config | None = None
+    """The settings that either is about."""
+
+
+class Refusal(msgspec.Struct):
+    """What settings cannot be used for; empty where they can."""
+
+    problems: list[str] = []
+    may_pass: bool = False
+    """It may be over in a moment."""
 
 
 class WorkerReply(msgspec.Struct):
@@ -115,14 +133,16 @@ class Asking:
         self._open: dict[Question, asyncio.Future[msgspec.Raw | None]] = {}
         self._has_ended = False
 
-    async def ask(self, question: Question, seconds: float) -> msgspec.Raw | None:
+    async def ask(
+        self, question: Question, seconds: float, config: Config | None = None
+    ) -> msgspec.Raw | None:
         """The answer, None where none comes in time."""
         if self._has_ended:
             return None
         response = self._open.get(question)
         if response is None:
             response = self._open[question] = asyncio.get_running_loop().create_future()
-            self._channel.send(Message(question=question))
+            self._channel.send(Message(question=question, config=config))
         await asyncio.wait([response], timeout=seconds)
         return response.result() if response.done() else None
 

@@ -3,8 +3,6 @@
 They share one listening socket, which this process holds: whichever worker is free accepts, and a
 connection that waits to be accepted survives the worker it would have gone to. With SO_REUSEPORT
 each worker has a queue of its own, which stands still while that one is busy and is lost with it.
-
-Workers are started as programs, not forked: this process runs an event loop, threads maybe.
 """
 
 from __future__ import annotations
@@ -12,27 +10,34 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
 import sys
 import time
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from gateway.admission.identity.key_files import UnusableKey
+from gateway.config.effective import SettingsError
 from gateway.downstream.listening.sockets import bound, url_of
 from gateway.downstream.listening.tls import UnusableCertificate
 from gateway.ops.operators.admin import admin_listening
 from gateway.ops.operators.vitals import vital_routes
 from gateway.server import runtime, server
-from gateway.server.renewals import renew_all
+from gateway.server.reload.prepared import renewed
+from gateway.server.reload.reloader import Reloader
+from gateway.server.reload.route import reload_route
 from gateway.server.signals import on_end, on_reload
 from gateway.server.start_line import start_line
 from gateway.server.systemd.activation import NOTHING, Inherited
 from gateway.server.systemd.service import Service
-from gateway.server.workers.channel import Asking, Channel, Message, Order, Question, Start
+from gateway.server.workers.channel import (
+    Order,
+    Question,
+    Refusal,
+)
+from gateway.server.workers.process import Process
 from gateway.server.workers.supervisor import Supervisor
 from gateway.server.workers.vitals import WorkersVitals
 from gateway.shared.segment import Segment
@@ -40,14 +45,16 @@ from gateway.sync.keys.stores import NOT_SHARED, is_unshared
 from gateway.tasks import Tasks, first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, MutableMapping, Sequence
+    from collections.abc import Callable, Collection, MutableMapping
+    from contextlib import AbstractContextManager
 
     from gateway.config import Config, ListenConfig
     from gateway.config.effective import Effective
-    from gateway.server.workers.channel import WorkerReply
     from gateway.server.workers.supervisor import WorkerProcess
 
 _log = logging.getLogger("gateway")
+PREPARE_SECONDS = 10.0
+"""What a worker gets to read the files of other settings in."""
 END_SECONDS = 5.0
 """What workers get beyond the time they have for what they do."""
 _AFFINITY: Callable[[int], Collection[int]] | None = getattr(os, "sched_getaffinity", None)
@@ -96,13 +103,11 @@ async def _until_signalled(settings: Effective, count: int, python: str, service
 
     on_end(signalled)
     tasks = Tasks()
-    async with Workers(settings, count, python, service.sockets) as workers:
-
-        def reload() -> None:
-            with service.notifier.reloading():
-                workers.reload()
-
-        on_reload(reload)
+    async with Workers(
+        settings, count, python, service.sockets, service.notifier.reloading
+    ) as workers:
+        on_reload(partial(workers.reloader.reload_soon, "SIGHUP"))
+        workers.reloader.watch()
         await first_of(workers.supervisor.until_started(), first.wait())
         if workers.supervisor.has_started:
             line = start_line(
@@ -112,9 +117,10 @@ async def _until_signalled(settings: Effective, count: int, python: str, service
             service.notifier.ready(f"listening on {workers.url}, {count} workers")
             tasks.keep(partial(service.keep_alive, workers.hung), name="watchdog")
             await first.wait()
-            draining = f"draining for at most {config.listen.drain_seconds:g} s"
+            await workers.reloader.aclose()
+            draining = f"draining for at most {workers.config.listen.drain_seconds:g} s"
             _log.info("%s; a second signal ends it", draining)
-            service.notifier.stopping(draining, server.longest_end(config))
+            service.notifier.stopping(draining, server.longest_end(workers.config))
             await first_of(workers.drain(), second.wait())
             await tasks.aclose()
         has_failed = workers.supervisor.has_failed
@@ -140,24 +146,32 @@ class Workers:
         count: int,
         python: str = sys.executable,
         inherited: Inherited = NOTHING,
+        reloading: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        self._config = settings.config
+        self.config = settings.config
+        """That which is in force."""
+        self.reloader = Reloader(settings, self, reloading=reloading)
         self._count = count
         self._python = python
         self._inherited = inherited
         self._resources = AsyncExitStack()
 
     async def __aenter__(self) -> Workers:
-        listen = self._config.listen
+        listen = self.config.listen
         async with AsyncExitStack() as stack:
             self._sockets = list(self._inherited.clients) or await bound(listen.host, listen.port)
             stack.callback(self._close_sockets)
+            stack.push_async_callback(self.reloader.aclose)
             self.url = url_of(self._sockets[0].getsockname(), _scheme(listen))
             self._segment = Segment.made(self._count)
             stack.callback(self._segment.close)
             vitals = self._vitals = WorkersVitals()
             admin = await stack.enter_async_context(
-                admin_listening(vital_routes(vitals), self._config.admin, self._inherited.operators)
+                admin_listening(
+                    [*vital_routes(vitals), reload_route(self.reloader.reload)],
+                    self.config.admin,
+                    self._inherited.operators,
+                )
             )
             self.admin_url, self._of_operators = admin.url, admin.renewals
             self.supervisor = vitals.supervisor = Supervisor(
@@ -170,10 +184,36 @@ class Workers:
     async def __aexit__(self, *failure: object) -> None:
         await self._resources.aclose()
 
-    def reload(self) -> None:
-        """Let all workers take up files that were renewed, and do the same."""
-        renew_all(self._of_operators)
-        self.supervisor.order(Order.RELOAD)
+    async def take(self, config: Config) -> None:
+        """Have all workers go on by other settings, those too that are started later.
+
+        Raises:
+            SettingsError: one of them cannot, so none does.
+        """
+        running = dict(self.supervisor.running)
+        answers = await asyncio.gather(
+            *(worker.ask(Question.PREPARE, PREPARE_SECONDS, config) for worker in running.values())
+        )
+        refusals = [
+            _refusal(number, answer)
+            for (number, worker), answer in zip(running.items(), answers, strict=True)
+            # One that has ended meanwhile has a successor that is told below, or at its start.
+            if self.supervisor.running.get(number) is worker
+        ]
+        if problems := [problem for refusal in refusals for problem in refusal.problems]:
+            may_pass = all(refusal.may_pass for refusal in refusals if refusal.problems)
+            raise SettingsError([*dict.fromkeys(problems)], may_pass=may_pass)
+        renewed(self._of_operators)
+        self.config = config
+        runtime.log_by(config.log)
+        # Whoever does not answer any more ends, and begins again with these.
+        workers = list(self.supervisor.running.values())
+        await asyncio.gather(
+            *(worker.ask(Question.TAKE, PREPARE_SECONDS, config) for worker in workers)
+        )
+
+    def refused(self) -> None:
+        self.supervisor.order(Order.REFUSED)
 
     async def hung(self) -> str:
         """Which workers run and do not answer, empty if none."""
@@ -182,7 +222,7 @@ class Workers:
     async def drain(self) -> None:
         """Accept nothing new and let every worker end once it is done."""
         self._close_sockets()
-        await self._end(Order.DRAIN, self._config.listen.drain_seconds)
+        await self._end(Order.DRAIN, self.config.listen.drain_seconds)
 
     async def stop(self) -> None:
         """Let every worker end at once."""
@@ -190,14 +230,18 @@ class Workers:
 
     async def _end(self, order: Order, seconds: float) -> None:
         # A job that is being created is waited for, as in a single process.
-        creating = self._config.upstream.response_seconds
+        creating = self.config.upstream.response_seconds
         await self.supervisor.end(order, seconds + creating + END_SECONDS)
 
     async def _start(self, number: int) -> WorkerProcess:
-        told = partial(self._vitals.told, number)
-        return await Process.started(
-            number, self._config, self._sockets, told, segment=self._segment, python=self._python
+        told, config = partial(self._vitals.told, number), self.config
+        process = await Process.started(
+            number, config, self._sockets, told, segment=self._segment, python=self._python
         )
+        if self.config is not config:
+            # They were changed while it was started.
+            process.order(Order.RELOAD, self.config)
+        return process
 
     def _retire(self, number: int) -> None:
         self._segment.clear(number)
@@ -208,75 +252,10 @@ class Workers:
             sock.close()
 
 
-class Process:
-    """A worker as its supervisor has it."""
-
-    def __init__(
-        self,
-        process: asyncio.subprocess.Process,
-        channel: Channel,
-        told: Callable[[WorkerReply], None],
-    ) -> None:
-        self._process = process
-        self._channel = channel
-        self._asking = Asking(channel, told)
-        self._tasks = Tasks()
-        self._tasks.keep(self._asking.run, name=f"answers of process {process.pid}")
-
-    @classmethod
-    async def started(
-        cls,
-        number: int,
-        config: Config,
-        sockets: Sequence[socket.socket],
-        told: Callable[[WorkerReply], None],
-        *,
-        segment: Segment | None = None,
-        python: str = sys.executable,
-        path: Sequence[str] = sys.path,
-    ) -> Process:
-        """A new one; its channel is the only thing that ties it to this process. ``told`` is given
-        all that it replies. ``segment`` is shared by all. ``path`` is where ``python`` finds
-        modules.
-
-        Raises:
-            OSError
-        """
-        ours, theirs = socket.socketpair()
-        with theirs:
-            descriptors = [sock.fileno() for sock in sockets]
-            memory = [] if segment is None else [segment.descriptor]
-            try:
-                process = await asyncio.create_subprocess_exec(
-                    # It runs this package, not one that lies in the working directory.
-                    *(python, "-P", "-m", "gateway.server.workers.worker", str(theirs.fileno())),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
-                    pass_fds=[theirs.fileno(), *descriptors, *memory],
-                    process_group=0,
-                )
-            except OSError:
-                ours.close()
-                raise
-        channel = await Channel.over(ours)
-        channel.send(Start(number, descriptors, config, *memory))
-        return cls(process, channel, told)
-
-    async def ended(self) -> int:
-        status = await self._process.wait()
-        await self._tasks.aclose(END_SECONDS)
-        self._channel.close()
-        return status
-
-    async def ask(self, question: Question, seconds: float) -> msgspec.Raw | None:
-        return await self._asking.ask(question, seconds)
-
-    def order(self, order: Order) -> None:
-        self._channel.send(Message(order=order))
-
-    def kill(self) -> None:
-        with suppress(ProcessLookupError):
-            self._process.kill()
+def _refusal(number: int, answer: msgspec.Raw | None) -> Refusal:
+    if answer is None:
+        return Refusal([f"worker {number} does not answer"])
+    return msgspec.json.decode(answer, type=Refusal)
 
 
 def _scheme(listen: ListenConfig) -> str:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     import msgspec
 
+    from gateway.config import Config
+
 _log = logging.getLogger("gateway")
 FIRST_GAP_SECONDS = 0.1
 LONGEST_GAP_SECONDS = 30.0
@@ -37,11 +39,13 @@ class WorkerProcess(Protocol):
         """Wait for its end: the exit status, or the negative signal."""
         raise NotImplementedError
 
-    async def ask(self, question: Question, seconds: float) -> msgspec.Raw | None:
+    async def ask(
+        self, question: Question, seconds: float, config: Config | None = None
+    ) -> msgspec.Raw | None:
         """The answer, None where none comes in time."""
         raise NotImplementedError
 
-    def order(self, order: Order) -> None:
+    def order(self, order: Order, config: Config | None = None) -> None:
         """Tell it to do something."""
         raise NotImplementedError
 
@@ -110,10 +114,10 @@ class Supervisor:
         """Wait until it is known of all workers whether they start."""
         await asyncio.wait(self._started)
 
-    def order(self, order: Order) -> None:
+    def order(self, order: Order, config: Config | None = None) -> None:
         """Tell all workers."""
         for worker in self.running.values():
-            worker.order(order)
+            worker.order(order, config)
 
     async def end(self, order: Order, seconds: float) -> None:
         """Tell all workers to end, replace none, and wait so long until they have ended."""

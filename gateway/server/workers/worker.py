@@ -15,10 +15,11 @@ import msgspec
 
 from gateway import descriptors
 from gateway.admission.identity.key_files import UnusableKey
-from gateway.config.effective import Effective
+from gateway.config.effective import Effective, SettingsError
 from gateway.downstream.listening.fair_turns import FairTurns
 from gateway.downstream.listening.tls import UnusableCertificate
 from gateway.ops.metrics.merge import EXCHANGED
+from gateway.server.reload.prepared import Prepared
 from gateway.server.runtime import (
     log_to_stderr,
     run,
@@ -28,13 +29,22 @@ from gateway.server.runtime import (
 )
 from gateway.server.server import Server
 from gateway.server.signals import on_end, on_reload
-from gateway.server.workers.channel import Channel, Message, Order, Question, Start, WorkerReply
+from gateway.server.workers.channel import (
+    Channel,
+    Message,
+    Order,
+    Question,
+    Refusal,
+    Start,
+    WorkerReply,
+)
 from gateway.shared.segment import Segment
 from gateway.tasks import Tasks, first_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.config import Config
     from gateway.ops.operators.vitals import Vitals
 
 _log = logging.getLogger("gateway")
@@ -108,6 +118,8 @@ class Worker:
         self._server = server
         self._tasks = tasks
         self._alarm = alarm
+        self._prepared: Prepared | None = None
+        """What it can go on with, until it is told to."""
         self._leaving = asyncio.Event()
         self._stopping = asyncio.Event()
 
@@ -115,7 +127,8 @@ class Worker:
         """Until nothing is left to be done, or must be."""
         # Only a supervisor can stop it at once: signals come to all processes of a group.
         on_end(lambda _: self._leaving.set())
-        on_reload(self._server.reload)
+        # Its supervisor has got it, too, and says whether anything changes.
+        on_reload(lambda: None)
         await self._leaving.wait()
         await first_of(self._server.drain(), self._stopping.wait())
 
@@ -123,11 +136,13 @@ class Worker:
         """Answer and follow the supervisor, and outlive it a little where it ends."""
         try:
             while (message := await self._channel.receive(Message)) is not None:
-                if message.question is not None:
+                if message.config is not None:
+                    self._heed(message, message.config)
+                elif message.question is not None:
                     response = self._answer(message.question)
                     self._tasks.spawn(response, name=f"answer {message.question.value}")
-                if message.order is Order.RELOAD:
-                    self._server.reload()
+                if message.order is Order.REFUSED:
+                    self._server.refused()
                 if message.order is Order.DRAIN:
                     self._leaving.set()
                 if message.order is Order.STOP:
@@ -136,6 +151,26 @@ class Worker:
         finally:
             self._leaving.set()
             self._stopping.set()
+
+    def _heed(self, message: Message, config: Config) -> None:
+        """Prepare for other settings, or go on by them. Who cannot do what the others have done
+        ends, and is replaced by one that begins with them."""
+        try:
+            is_new = self._prepared is None or self._prepared.config != config
+            if is_new or message.question is Question.PREPARE:
+                self._prepared = Prepared.read(config)
+        except SettingsError as failure:
+            refusal = Refusal(failure.problems, failure.may_pass)
+            if message.question is not Question.PREPARE:
+                _log.error("cannot go on by other settings: %s", failure)
+                self._leaving.set()
+        else:
+            refusal = Refusal()
+            if message.question is not Question.PREPARE and self._prepared is not None:
+                self._server.go_on(self._prepared)
+                self._prepared = None
+        if message.question is not None:
+            self._channel.send(_replied(message.question, refusal))
 
     async def _outlive(self) -> None:
         """Nobody replaces this process or tells it to end: serve on while there is something to do,
@@ -155,8 +190,11 @@ class Worker:
 
 
 async def _reply(vitals: Vitals, question: Question) -> WorkerReply:
-    content = msgspec.json.encode(await _content(vitals, question))
-    return WorkerReply(question, msgspec.Raw(content))
+    return _replied(question, await _content(vitals, question))
+
+
+def _replied(question: Question, content: object) -> WorkerReply:
+    return WorkerReply(question, msgspec.Raw(msgspec.json.encode(content)))
 
 
 async def _content(vitals: Vitals, question: Question) -> Any:

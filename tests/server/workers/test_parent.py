@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from pathlib import Path
 
 import pytest
 
 from gateway.config.effective import Effective
-from gateway.downstream.listening.sockets import bound
-from gateway.server.workers.channel import Order, Question
-from gateway.server.workers.parent import Process, serve, usable_processors
+from gateway.server.workers.parent import serve, usable_processors
 from tests.support.harness import process_before, settings
 from tests.support.processes import workers_of
 
@@ -49,24 +46,3 @@ def test_workers_that_cannot_start_end_it_with_status_1(
     assert serve(Effective(config), python=program) == 1
     assert caplog.messages[-1] == "a worker did not start"
     assert [text for text in caplog.messages if "do not share idempotency keys" in text]
-
-
-async def test_workers_run_this_package_not_one_in_the_working_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "gateway").mkdir()
-    (tmp_path / "gateway/__init__.py").write_text("raise SystemExit(99)")
-    monkeypatch.chdir(tmp_path)
-    config = settings("http://127.0.0.1:9")
-    sockets = await bound("127.0.0.1", 0)
-    path = [*filter(None, sys.path), str(ROOT)]
-    process = await Process.started(1, config, sockets, lambda _: None, path=path)
-    try:
-        assert await process.ask(Question.LIVE, 15) is not None
-        process.order(Order.STOP)
-        assert await process.ended() == 0
-    finally:
-        process.kill()
-        await process.ended()
-        for sock in sockets:
-            sock.close()

@@ -21,6 +21,8 @@ from tests.support.virtual_time import now
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.config import Config
+
 pytestmark = pytest.mark.virtual_time
 
 
@@ -41,12 +43,16 @@ class Fake:
     async def ended(self) -> int:
         return await asyncio.shield(self._status)
 
-    async def ask(self, question: Question, seconds: float) -> msgspec.Raw | None:
+    async def ask(
+        self, question: Question, seconds: float, config: Config | None = None
+    ) -> msgspec.Raw | None:
+        assert config is None
         assert question is Question.LIVE
         await asyncio.wait([self._status], timeout=0 if self._answers else seconds)
         return None if self._status.done() or not self._answers else msgspec.Raw(b'""')
 
-    def order(self, order: Order) -> None:
+    def order(self, order: Order, config: Config | None = None) -> None:
+        assert config is None
         self.orders.append(order)
         if order is Order.STOP:
             self.end()

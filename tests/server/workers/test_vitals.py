@@ -19,6 +19,8 @@ from tests.test_app import numbers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.config import Config
+
 pytestmark = pytest.mark.virtual_time
 
 READY = Readiness()
@@ -45,7 +47,10 @@ class Fake:
         await self._ended.wait()
         return 0
 
-    async def ask(self, question: Question, seconds: float) -> msgspec.Raw | None:
+    async def ask(
+        self, question: Question, seconds: float, config: Config | None = None
+    ) -> msgspec.Raw | None:
+        assert config is None
         if self.readiness is None:
             await asyncio.sleep(seconds)
             return None
@@ -58,7 +63,8 @@ class Fake:
         self._told(reply)
         return reply.content
 
-    def order(self, order: Order) -> None:
+    def order(self, order: Order, config: Config | None = None) -> None:
+        assert config is None
         assert order is Order.DRAIN
 
     def kill(self) -> None:

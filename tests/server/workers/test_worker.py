@@ -14,7 +14,15 @@ import pytest
 
 from gateway.downstream.listening.sockets import bound, url_of
 from gateway.ops.operators.health import Readiness
-from gateway.server.workers.channel import Channel, Message, Order, Question, Start, WorkerReply
+from gateway.server.workers.channel import (
+    Channel,
+    Message,
+    Order,
+    Question,
+    Refusal,
+    Start,
+    WorkerReply,
+)
 from gateway.server.workers.worker import DRAIN_SECONDS, LAST_SECONDS, OUTLIVE_SECONDS, Worker
 from gateway.tasks import Tasks
 from tests.support.harness import connected, once, readable, settings
@@ -36,8 +44,8 @@ class Running:
         self.channel = channel
         self.url = url
 
-    async def ask(self, question: Question, kind: Any) -> Any:
-        self.channel.send(Message(question))
+    async def ask(self, question: Question, kind: Any, config: Config | None = None) -> Any:
+        self.channel.send(Message(question, config=config))
         async with asyncio.timeout(15):
             reply = await self.channel.receive(WorkerReply)
         assert reply is not None
@@ -117,8 +125,6 @@ class Busy:
         self.is_draining = True
         await asyncio.sleep(3600)
 
-    def reload(self) -> None: ...
-
 
 class Ended:
     """The channel of a supervisor that has ended."""
@@ -188,13 +194,35 @@ async def test_signals_repeated_to_the_whole_group_let_it_finish() -> None:
 async def test_what_a_worker_says_has_its_number() -> None:
     async with worker(settings(NOWHERE, log={"level": "info"})) as running:
         await running.ask(Question.LIVE, str)
-        running.channel.send(Message(order=Order.RELOAD))
-        running.channel.send(Message(order=Order.STOP))
+        identity = {"mode": "verify", "secret_file": "/missing"}
+        wrong = settings(NOWHERE, identity=identity)
+        refusal = await running.ask(Question.PREPARE, Refusal, wrong)
+        assert refusal.problems == ["identity.secret_file: No such file or directory"]
+        running.channel.send(Message(order=Order.REFUSED))
+        page = await running.ask(Question.METRICS, str)
+        assert 'gateway_reloads_total{verdict="refused"} 1.0' in page
+        running.channel.send(Message(order=Order.RELOAD, config=wrong))
         status, told = await running.ended()
     assert status == 0
     assert told.endswith(
-        "INFO gateway: worker 3: nothing to reload: there is no certificate, and no key in a file\n"
+        "ERROR gateway: worker 3: cannot go on by other settings:"
+        " identity.secret_file: No such file or directory\n"
     )
+
+
+async def test_worker_goes_on_by_other_settings_when_it_is_told_so() -> None:
+    async with worker(settings(NOWHERE)) as running:
+        await running.ask(Question.LIVE, str)
+        other = settings(NOWHERE, limits={"target_bytes": 1024})
+        target = b"GET /" + b"a" * 2000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+        assert await running.ask(Question.PREPARE, Refusal, other) == Refusal()
+        assert (await once(running.url, target))[0].startswith(b"HTTP/1.1 502 ")
+        assert await running.ask(Question.TAKE, Refusal, other) == Refusal()
+        assert (await once(running.url, target))[0].startswith(b"HTTP/1.1 414 ")
+        running.process.send_signal(signal.SIGHUP)
+        assert await running.ask(Question.LIVE, str) == ""
+        running.channel.send(Message(order=Order.STOP))
+        assert await running.ended() == (0, "")
 
 
 async def test_certificate_that_has_become_unusable_is_told() -> None:

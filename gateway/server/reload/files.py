@@ -1,0 +1,97 @@
+"""The files that settings stand in, and those that settings name: which of them are other ones."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+from gateway.config.changes import RESTART_TABLES, value_of
+from gateway.config.tree import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
+
+    from gateway.config import Config
+    from gateway.config.effective import Effective
+
+SETTINGS = "the settings file"
+OFF_SECONDS = 5.0
+"""The gap between two looks whether files are to be watched."""
+_NAMES_A_FILE = "_file"
+
+
+class Stamp(NamedTuple):
+    """What tells a file from the one that was there before, behind all symbolic links: Kubernetes
+    renews a volume by another link."""
+
+    path: str
+    device: int
+    inode: int
+    size: int
+    modified: int
+    """In nanoseconds since 1970."""
+
+
+Stamps = dict[str, Stamp | None]
+"""By the dotted key of the setting that names the file, or ``SETTINGS``; None where it cannot be
+looked at."""
+
+
+def named_files(config: Config) -> Mapping[str, str]:
+    """The files that a reload reads again, by the settings that name them."""
+    keys = [key for key in settings() if key.endswith(_NAMES_A_FILE)]
+    return {
+        key: path
+        for key in keys
+        if key.partition(".")[0] not in RESTART_TABLES and (path := str(value_of(config, key)))
+    }
+
+
+def stamps(effective: Effective) -> Stamps:
+    """The files as they are at this moment."""
+    found = {key: _stamp(path) for key, path in named_files(effective.config).items()}
+    if effective.file is not None:
+        found[SETTINGS] = _stamp(effective.file)
+    return found
+
+
+def _stamp(path: str | Path) -> Stamp | None:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return Stamp(str(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+class FileWatch:
+    """Calls ``on_change`` when files are other ones than were ``seen`` at the last reload, and the
+    same in two looks: so that none is taken that is still being written. ``gap_seconds`` tells the
+    time between two looks, 0 for none."""
+
+    def __init__(
+        self,
+        gap_seconds: Callable[[], float],
+        seen: Callable[[], Stamps],
+        now: Callable[[], Stamps],
+        on_change: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._gap_seconds = gap_seconds
+        self._seen = seen
+        self._now = now
+        self._on_change = on_change
+
+    async def run(self) -> NoReturn:
+        """Look until cancelled."""
+        before: Stamps | None = None
+        while True:
+            gap = self._gap_seconds()
+            await asyncio.sleep(gap or OFF_SECONDS)
+            if not gap:
+                before = None
+                continue
+            found = self._now()
+            if found != self._seen() and found == before:
+                await self._on_change()
+            before = found
