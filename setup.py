@@ -20,6 +20,7 @@ COMPILED = (
     "gateway/admission/limits/memory_budgets.py",
     "gateway/admission/limits/admission.py",
     "gateway/admission/limits/gcra.py",
+    "gateway/admission/shared/budgets.py",
     "gateway/admission/identity/identities.py",
     "gateway/protocols/http/framing.py",
     "gateway/admission/limits/rules.py",

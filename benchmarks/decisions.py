@@ -1,4 +1,4 @@
-"""What a decision of the limits takes, in memory and in Redis."""
+"""What a decision of the limits takes: in memory, in memory that workers share, and in Redis."""
 
 from __future__ import annotations
 
@@ -23,11 +23,14 @@ from gateway.admission.limits.holds import Holds
 from gateway.admission.limits.memory_budgets import Budget, MemoryBudgets, Use
 from gateway.admission.limits.redis_budgets import RedisBudgets
 from gateway.admission.limits.rules import Rules
+from gateway.admission.shared.budgets import SharedBudgets
 from gateway.config import IdentityConfig, KindLimits, LimitsConfig, RedisConfig
 from gateway.protocols.http.fields import lowered
 from gateway.protocols.http.query import NO_QUERY
 from gateway.protocols.theeye.routes import RouteKind, classify
 from gateway.proxy.limits import Limits
+from gateway.shared.locks import Locks
+from gateway.shared.segment import Segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,6 +51,7 @@ def main() -> int:
     count = parser.parse_args().count
     memory = _in_memory(count)
     print(f"a decision in memory, {TOKENS} tokens: {memory:.2f} µs")
+    print(f"a decision in memory that workers share: {_in_shared_memory(count):.2f} µs")
     for with_fields in (False, True):
         admitted = _identified_and_admitted(count, with_fields=with_fields)
         told = ", with RateLimit fields" if with_fields else ""
@@ -83,6 +87,14 @@ def _budgets() -> list[tuple[Budget, ...]]:
 def _in_memory(count: int) -> float:
     memory, budgets = MemoryBudgets(), _budgets()
     return _microseconds(lambda n: memory.use(budgets[n % TOKENS], Use.TAKE, 1000 * n), count)
+
+
+def _in_shared_memory(count: int) -> float:
+    segment, budgets = Segment.made(1), _budgets()
+    shared = SharedBudgets(
+        segment.budgets, segment.secret, Locks(segment.descriptor, time.monotonic)
+    )
+    return _microseconds(lambda n: shared.use(budgets[n % TOKENS], Use.TAKE, 1000 * n), count)
 
 
 def _identified_and_admitted(count: int, *, with_fields: bool) -> float:

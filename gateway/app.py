@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from gateway.admission.identity.claims import Key
+    from gateway.admission.shared.budgets import SharedBudgets
     from gateway.config import Config
 
 
@@ -38,7 +39,7 @@ class Gateway:
     """All parts, joined; an ``async with`` block is its life. ``listener`` takes connections as far
     as there are ``places``, ``vitals`` and ``sights`` are for operators, ``observers`` told of
     ended requests; ``sources`` yield the metrics of what stands around it. Whoever has settings
-    read again tells ``reloads``."""
+    read again tells ``reloads``. ``budgets`` are those of several processes, if there are any."""
 
     def __init__(
         self,
@@ -46,6 +47,8 @@ class Gateway:
         observers: Sequence[Observer] = (),
         timing: Timing = USUAL,
         sources: Sequence[Callable[[], Iterable[Metric]]] = (),
+        *,
+        budgets: SharedBudgets | None = None,
     ) -> None:
         clock, wall_clock = time.monotonic, time.time  # noqa: TID251 - here clocks come from
         self._tasks = Tasks()
@@ -61,7 +64,7 @@ class Gateway:
             preserve_host=config.upstream.preserve_host,
         )
         self._admission = admission = AdmissionParts(
-            config, timing, clock, wall_clock, forwarding.is_trusted
+            config, timing, clock, wall_clock, forwarding.is_trusted, budgets=budgets
         )
         identities = admission.identities
         self._sync = sync = SyncParts(

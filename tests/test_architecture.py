@@ -29,6 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("admission",),
     ("admission.identity",),
     ("admission.limits",),
+    ("admission.shared",),
     ("upstream.messages",),
     ("upstream.connections",),
     ("upstream",),

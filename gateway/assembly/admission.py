@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from gateway.admission.identity.claims import Key
     from gateway.admission.limits.redis_budgets import RedisBudgets
+    from gateway.admission.shared.budgets import SharedBudgets
     from gateway.config import Config, LimitsConfig
     from gateway.config.timing import Timing
     from gateway.downstream.listening.places import Places
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 class AdmissionParts:
     """``keys`` are None where tokens are not verified. The clocks give seconds: monotonic ones, and
-    those since 1970."""
+    those since 1970. ``budgets`` are those of several processes, None for a process's own."""
 
     def __init__(
         self,
@@ -42,6 +43,8 @@ class AdmissionParts:
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
         is_trusted: Callable[[str], bool],
+        *,
+        budgets: SharedBudgets | None = None,
     ) -> None:
         limits = config.limits
         self._mode = limits.mode
@@ -51,7 +54,7 @@ class AdmissionParts:
         self.identities = Identities(
             config.identity, self.keys, clock, wall_clock, timing.trial_seconds
         )
-        self._memory = memory = MemoryBudgets()
+        self._memory = memory = budgets or MemoryBudgets()
         self._shared = _shared_budgets(config, memory, clock)
         self.limits = _limits(config, memory, self._shared, self.identities, clock)
         self.connections = Connections(_per_address(limits), is_trusted)
@@ -114,7 +117,7 @@ class AdmissionParts:
 
 def _limits(
     config: Config,
-    memory: MemoryBudgets,
+    memory: MemoryBudgets | SharedBudgets,
     shared: RedisBudgets | None,
     identities: Identities,
     clock: Callable[[], float],
@@ -138,7 +141,7 @@ def _per_address(limits: LimitsConfig) -> int:
 
 
 def _shared_budgets(
-    config: Config, memory: MemoryBudgets, clock: Callable[[], float]
+    config: Config, memory: MemoryBudgets | SharedBudgets, clock: Callable[[], float]
 ) -> RedisBudgets | None:
     if not config.redis.url:
         return None

@@ -96,8 +96,8 @@ class LimitsConfig(Section, frozen=True, kw_only=True):
       holds = 1000
     """
     create: KindLimits = KindLimits(per_second=20.0, burst=40, content_bytes=MIB)
-    """Requests that create a job, waited for or not; over a limit no job is made. Workers and other
-    gateways count for themselves unless redis.url is set."""
+    """Requests that create a job, waited for or not; over a limit no job is made. Workers of one
+    gateway count together; several gateways do so if redis.url is set."""
     result: KindLimits = KindLimits(per_second=50.0, burst=100, content_bytes=MIB)
     """Requests for a job's result, or to cancel the job. Following a redirect of this
     gateway is free: a request with a counter above 0 that was held for a second or longer."""

@@ -23,7 +23,8 @@ class ListenConfig(Section, frozen=True, kw_only=True):
     workers: Annotated[int, Meta(ge=0, le=256)] = 1
     """How many processes answer clients; each uses one core at most. 0 takes one for each core that
     may be used (quotas of containers do not count). Each has connections to the orchestrator of its
-    own: bounds such as upstream.max_connections are those of each worker."""
+    own: bounds such as upstream.max_connections are those of each worker. Clients have one budget
+    for all of them."""
     trusted_proxies: tuple[str, ...] = ()
     """Networks whose X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host and X-Request-Id are
     believed, such as ["10.0.0.0/8"]. None by default. Whoever is in them can claim any client

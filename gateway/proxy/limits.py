@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gateway.admission.limits.memory_budgets import MemoryBudgets, Verdict
     from gateway.admission.limits.redis_budgets import RedisBudgets
     from gateway.admission.limits.rules import Rules
+    from gateway.admission.shared.budgets import SharedBudgets
     from gateway.errors import Field, GatewayError
     from gateway.protocols.http.query import Query
 
@@ -43,7 +44,8 @@ _RETRY_SOON: Field = (b"Retry-After", b"1")
 
 
 class Limits:
-    """Keeps budgets and places in ``memory`` and ``holds``, the budgets in ``shared`` too if given.
+    """Keeps budgets and places in ``memory`` and ``holds``, the budgets in ``shared`` too if given:
+    workers share the former, gateways the latter.
 
     ``is_accepted``: whether the upstream is known to take the token of a client; ``trials``:
     which of the others are being asked about; ``anonymous``: who asks from an address without
@@ -54,7 +56,7 @@ class Limits:
         self,
         *,
         rules: Rules,
-        memory: MemoryBudgets,
+        memory: MemoryBudgets | SharedBudgets,
         shared: RedisBudgets | None,
         holds: Holds,
         is_accepted: Callable[[Identity], bool],

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
+    from gateway.admission.shared.budgets import SharedBudgets
     from gateway.config import Config
     from gateway.config.effective import Effective
     from gateway.downstream.listening.fair_turns import FairTurns
@@ -122,9 +123,9 @@ class Server:
 
     ``sockets``: bound already and shared with other processes; operators are then answered by
     another one, which asks ``vitals``, and ``admin_url`` is empty; connections are taken in
-    ``turns`` with them. ``observers`` are told of each request that is over. ``inherited`` sockets
-    are listened on instead of those of the settings. Within the block of ``reloading`` settings are
-    read again.
+    ``turns`` with them, and ``budgets`` are one for all. ``observers`` are told of each request
+    that is over. ``inherited`` sockets are listened on instead of those of the settings. Within the
+    block of ``reloading`` settings are read again.
     """
 
     def __init__(
@@ -136,12 +137,14 @@ class Server:
         *,
         inherited: Inherited = NOTHING,
         turns: FairTurns | None = None,
+        budgets: SharedBudgets | None = None,
         reloading: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
         self.config = config = settings.config
         """That which is in force."""
         self.reloader = Reloader(settings, self, reloading=reloading)
         self._turns = turns
+        self._budgets = budgets
         self._observers = observers
         self._timing = timing
         self._sockets = sockets
@@ -163,7 +166,13 @@ class Server:
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
             self._gateway = await stack.enter_async_context(
-                Gateway(self.config, self._observers, self._timing, [self._of_certificate])
+                Gateway(
+                    self.config,
+                    self._observers,
+                    self._timing,
+                    [self._of_certificate],
+                    budgets=self._budgets,
+                )
             )
             if self._sockets is None:
                 admin = await stack.enter_async_context(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from os import kill
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,14 +13,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.harness import curl, process_before
-from tests.support.processes import sockets_of, workers_of
+from tests.support.harness import connected, curl, once, process_before
+from tests.support.processes import sockets_of, standing_still, workers_of
 from tests.support.replay import until
+from tests.support.upstream import upstream_answering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.harness import Process
+    from tests.support.harness import Process, RawClient
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/fd").exists(), reason="this system does not tell a process's sockets"
@@ -28,6 +29,15 @@ pytestmark = pytest.mark.skipif(
 NOWHERE = "http://127.0.0.1:9"
 COUNT = 64
 REPETITIONS = 20
+BURST = 20
+LIMITED = {
+    "limits__mode": "enforce",
+    "limits__anonymous_share": "1.0",
+    "limits__other__per_second": "0.01",
+    "limits__other__burst": str(BURST),
+}
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+WITH_TOKEN = b"GET /api HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer token\r\n\r\n"
 
 
 @contextmanager
@@ -114,3 +124,45 @@ async def test_new_worker_gets_its_share_of_the_connections_that_come_after_it()
     del share[other]
     # The older one has kept half of the first connections.
     assert COUNT / 2 <= min(share.values()) <= COUNT
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+async def test_one_token_has_one_budget_at_all_workers(workers: int) -> None:
+    async with (
+        upstream_answering(OK) as script,
+        process_before(script.url, "--workers", str(workers), **LIMITED) as gateway,
+        AsyncExitStack() as stack,
+    ):
+        shares = Shares(gateway)
+        clients = [await stack.enter_async_context(connected(gateway.url)) for _ in range(16)]
+        assert min(await shares.of(len(clients))) > 0
+        statuses: list[int] = []
+
+        async def ask(client: RawClient) -> None:
+            for _ in range(4):
+                await client.send(WITH_TOKEN)
+                head, _ = await client.answer()
+                statuses.append(int(head.split()[1]))
+
+        async with asyncio.TaskGroup() as group:
+            for client in clients:
+                group.create_task(ask(client))
+    assert (statuses.count(200), statuses.count(429)) == (BURST, 4 * len(clients) - BURST)
+
+
+async def test_what_a_killed_worker_has_let_pass_counts_on() -> None:
+    async with (
+        upstream_answering(OK) as script,
+        process_before(script.url, "--workers", "2", **LIMITED) as gateway,
+    ):
+        killed, other = workers_of(gateway)
+        async with standing_still([other]):
+            for _ in range(BURST - 1):
+                assert (await once(gateway.url, WITH_TOKEN))[1] == b"ok"
+        kill(killed, signal.SIGKILL)
+        await gateway.until_told("another one starts")
+        assert (await once(gateway.url, WITH_TOKEN))[1] == b"ok"
+        await until_live(gateway)
+        for _ in range(10):
+            head, _ = await once(gateway.url, WITH_TOKEN)
+            assert head.startswith(b"HTTP/1.1 429 ")

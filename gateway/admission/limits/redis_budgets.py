@@ -1,8 +1,9 @@
 """Budgets that several gateways share, in Redis: one script a decision, by the server's clock.
 
 Nothing fails because Redis does. While it is down, slow or decides nothing, decisions are made from
-what this process has counted by itself, and no request waits (``RedisLink``). A Redis that lost its
-memory is told how much this process knows to be used: a restart is no refill.
+what this process has counted by itself, or with the other workers of its gateway, and no request
+waits (``RedisLink``). A Redis that lost its memory is told how much this process knows to be used:
+a restart is no refill.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.admission.limits.memory_budgets import Use
 from gateway.admission.limits.redis_script import call
@@ -22,7 +23,7 @@ from gateway.tasks import Tasks
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gateway.admission.limits.memory_budgets import Budget, MemoryBudgets, Verdict
+    from gateway.admission.limits.memory_budgets import Budget, Verdict
     from gateway.admission.limits.redis_script import ScriptCall
     from gateway.config import RedisConfig
 
@@ -51,6 +52,18 @@ class _Question:
             self.answer.set_result(verdict)
 
 
+class BudgetsAtHand(Protocol):
+    """Budgets that can be used without waiting."""
+
+    def use(self, budgets: Sequence[Budget], use: Use, now: int) -> Verdict:
+        """Decide on one request."""
+        raise NotImplementedError
+
+    def level(self, budget: Budget, now: int) -> int:
+        """The used part of a budget, in microseconds."""
+        raise NotImplementedError
+
+
 class RedisBudgets:
     """``memory`` keeps count of all that is taken here. ``clock`` gives monotonic seconds,
     ``chance`` numbers from 0 to 1. The gaps between attempts to connect grow from the first one.
@@ -61,7 +74,7 @@ class RedisBudgets:
     def __init__(
         self,
         config: RedisConfig,
-        memory: MemoryBudgets,
+        memory: BudgetsAtHand,
         clock: Callable[[], float],
         chance: Callable[[], float],
         *,
@@ -75,7 +88,7 @@ class RedisBudgets:
             config,
             clock,
             chance,
-            fails="Redis does not decide (%s): each process keeps its own budgets until it does",
+            fails="Redis does not decide (%s): budgets are this gateway's own until it does",
             works="Redis decides again: budgets are shared",
             first_gap_seconds=first_gap_seconds,
             max_gap_seconds=max_gap_seconds,

@@ -71,7 +71,7 @@ OF_PARTS: tuple[Row, ...] = (
         ("tokens",),
         "may change",
         "Budgets kept in memory, of tokens that the orchestrator has accepted and of others"
-        " (known, unknown).",
+        " (known, unknown); only without workers, which share a table that does not grow.",
     ),
     Row(
         "gateway_tokens_kept",

@@ -15,6 +15,7 @@ import msgspec
 
 from gateway import descriptors
 from gateway.admission.identity.key_files import UnusableKey
+from gateway.admission.shared.budgets import SharedBudgets
 from gateway.config.effective import Effective, SettingsError
 from gateway.downstream.listening.fair_turns import FairTurns
 from gateway.downstream.listening.tls import UnusableCertificate
@@ -38,6 +39,7 @@ from gateway.server.workers.channel import (
     Start,
     WorkerReply,
 )
+from gateway.shared.locks import Locks
 from gateway.shared.segment import Segment
 from gateway.tasks import Tasks, first_of
 
@@ -85,11 +87,7 @@ async def _work(sock: socket.socket) -> None:
     share_the_interpreter()
     sockets = [socket.socket(fileno=number) for number in start.sockets]
     tasks = Tasks()
-    turns = None
-    if start.segment is not None:
-        segment = Segment(start.segment)
-        turns = FairTurns(segment.cells, start.number, time.monotonic)
-    async with Server(Effective(start.config), sockets, turns=turns) as server:
+    async with Server(Effective(start.config), sockets, **_shared(start)) as server:
         worker = Worker(channel, server, tasks)
         tasks.spawn(worker.obey(), name="obey the supervisor")
         await worker.until_ended()
@@ -99,6 +97,18 @@ async def _work(sock: socket.socket) -> None:
     channel.send(await _reply(vitals, Question.METRICS))
     await channel.flush(FLUSH_SECONDS)
     channel.close()
+
+
+def _shared(start: Start) -> dict[str, Any]:
+    """What a server has in common with those of the other workers."""
+    if start.segment is None:
+        return {}
+    segment, clock = Segment(start.segment), time.monotonic
+    locks = Locks(segment.descriptor, clock)
+    return {
+        "turns": FairTurns(segment.cells, start.number, clock),
+        "budgets": SharedBudgets(segment.budgets, segment.secret, locks),
+    }
 
 
 class Worker:

@@ -1,0 +1,1 @@
+"""Budgets that the workers of one gateway share."""
