@@ -24,7 +24,7 @@ PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test clients deployment compiled lowest lint format bench waits lock sbom image release clean
+.PHONY: help demo test clients deployment compiled lowest lint format bench waits lock sbom picture image release clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -75,6 +75,9 @@ lock: $(VENV)/.dev ## Renew the lock files from pyproject.toml (ARGS=--upgrade f
 
 sbom: $(VENV)/.dev $(DEPLOYMENT)/.done ## Write dist/*.cdx.json: all that the gateway stands on (CycloneDX)
 	@$(BIN)/python -m tools.release --bill --tools $(DEPLOYMENT)
+
+picture: $(VENV)/.dev ## Take docs/operators-page.png, of the operators' page under load
+	@$(BIN)/python -m tools.picture
 
 image: ## Run the steps of the Dockerfile in a chroot of Debian, as root, and tell the sizes
 	@python3 -m tools.image

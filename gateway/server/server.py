@@ -19,6 +19,7 @@ from gateway.downstream.listening.tls import CLOSE_SECONDS as TLS_CLOSE_SECONDS
 from gateway.downstream.listening.tls import Certificate, UnusableCertificate
 from gateway.ops.metrics import parts
 from gateway.ops.operators.admin import admin_listening
+from gateway.ops.operators.page import page_routes
 from gateway.ops.operators.vitals import vital_routes
 from gateway.server.reload.prepared import Prepared, renewed
 from gateway.server.reload.reloader import Reloader
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from gateway.config import Config
     from gateway.config.effective import Effective
     from gateway.downstream.listening.fair_turns import FairTurns
+    from gateway.ops.glances.sights import ProcessSights
     from gateway.ops.operators.vitals import Vitals
     from gateway.proxy.pipeline import Observer
 
@@ -163,6 +165,11 @@ class Server:
         """What operators ask for."""
         return self._gateway.vitals
 
+    @property
+    def sights(self) -> ProcessSights:
+        """What operators see of this process."""
+        return self._gateway.sights
+
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
             self._gateway = await stack.enter_async_context(
@@ -175,13 +182,16 @@ class Server:
                 )
             )
             if self._sockets is None:
+                routes = [
+                    *vital_routes(self.vitals),
+                    *page_routes(self.sights),
+                    reload_route(self.reloader.reload),
+                ]
                 admin = await stack.enter_async_context(
-                    admin_listening(
-                        [*vital_routes(self.vitals), reload_route(self.reloader.reload)],
-                        self.config.admin,
-                        self._inherited.operators,
-                    )
+                    admin_listening(routes, self.config.admin, self._inherited.operators)
                 )
+                # Who looks is not waited for.
+                stack.callback(self.sights.drain)
                 self.admin_url, self._of_operators = admin.url, admin.renewals
             stack.push_async_callback(self._gateway.listener.shutdown, CLOSE_SECONDS)
             stack.callback(self._gateway.cut)

@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 class Sights(Protocol):
     """The processes that an operator looks at."""
 
-    @property
-    def processes(self) -> int:
-        """How many there should be."""
-        raise NotImplementedError
+    processes: int
+    """How many there should be."""
 
     @property
     def is_draining(self) -> bool:
@@ -46,7 +44,7 @@ class ProcessSights:
     processes = 1
 
     def __init__(self, lookout: Lookout) -> None:
-        self._lookout = lookout
+        self.lookout = lookout
         self._draining = asyncio.Event()
 
     @property
@@ -61,7 +59,7 @@ class ProcessSights:
         await self._draining.wait()
 
     async def glances(self) -> dict[int, Glance]:
-        return {1: self._lookout.glance()}
+        return {1: self.lookout.glance()}
 
     async def waits(self) -> list[Waits]:
-        return [self._lookout.waits(LISTED_WAITS)]
+        return [self.lookout.waits(LISTED_WAITS)]

@@ -23,6 +23,7 @@ from gateway.ops.access.refusals import MethodNotAllowed, NotFound, OperatorToke
 from gateway.ops.access.sessions import OperatorSessions
 from gateway.ops.access.token import OperatorToken
 from gateway.ops.operators.login import FORM_SECONDS, login_form, login_routes, visit_of
+from gateway.ops.operators.page import page_or
 from gateway.ops.operators.routes import NO_STORE, Audience, index
 
 if TYPE_CHECKING:
@@ -59,12 +60,11 @@ def admin_app(
     sessions: OperatorSessions,
     form_seconds: float = FORM_SECONDS,
 ) -> web.Application:
-    """What answers on ``admin.host``:``admin.port``: the ``routes``, a list of them at ``/`` if
-    nothing else stands there, and the form for the token, which has to arrive within
+    """What answers on ``admin.host``:``admin.port``: the ``routes``, at ``/`` a list of them or
+    the page that stands on them, and the form for the token, which has to arrive within
     ``form_seconds``."""
     table = [*routes, *login_routes(guard, sessions, form_seconds)]
-    if all(route.path != "/" for route in routes):
-        table.append(index(table))
+    table.append(page_or(index(table).answer))
     app = web.Application(client_max_size=CONTENT_BYTES, middlewares=[_in_theeyes_shape])
     for route in table:
         add = partial(app.router.add_route, route.method)

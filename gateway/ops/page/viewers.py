@@ -113,10 +113,6 @@ class Viewers:
                 self._task.cancel()
                 self._showing = self._task = None
 
-    async def aclose(self) -> None:
-        """End all streams."""
-        await self._tasks.aclose()
-
 
 def _event(name: str, content: object) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(content))

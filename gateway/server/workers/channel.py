@@ -34,6 +34,10 @@ class Question(StrEnum):
     READY = "ready"
     METRICS = "metrics"
     """Answered unasked, too, at the worker's end."""
+    GLANCE = "glance"
+    """What operators see of it at this moment."""
+    WAITS = "waits"
+    """Who waits in it."""
     PREPARE = "prepare"
     """Why the worker cannot go on by the settings that come with it: a ``Refusal``. Else it can at
     once."""

@@ -23,6 +23,7 @@ from gateway.config.effective import SettingsError
 from gateway.downstream.listening.sockets import bound, url_of
 from gateway.downstream.listening.tls import UnusableCertificate
 from gateway.ops.operators.admin import admin_listening
+from gateway.ops.operators.page import page_routes
 from gateway.ops.operators.vitals import vital_routes
 from gateway.server import runtime, server
 from gateway.server.reload.prepared import renewed
@@ -38,6 +39,7 @@ from gateway.server.workers.channel import (
     Refusal,
 )
 from gateway.server.workers.process import Process
+from gateway.server.workers.sights import WorkersSights
 from gateway.server.workers.supervisor import Supervisor
 from gateway.server.workers.vitals import WorkersVitals
 from gateway.shared.segment import Segment
@@ -166,13 +168,16 @@ class Workers:
             self._segment = Segment.made(self._count)
             stack.callback(self._segment.close)
             vitals = self._vitals = WorkersVitals()
+            sights = self._sights = WorkersSights(self._count, vitals.ask)
+            routes = [
+                *vital_routes(vitals),
+                *page_routes(sights),
+                reload_route(self.reloader.reload),
+            ]
             admin = await stack.enter_async_context(
-                admin_listening(
-                    [*vital_routes(vitals), reload_route(self.reloader.reload)],
-                    self.config.admin,
-                    self._inherited.operators,
-                )
+                admin_listening(routes, self.config.admin, self._inherited.operators)
             )
+            stack.callback(sights.drain)
             self.admin_url, self._of_operators = admin.url, admin.renewals
             self.supervisor = vitals.supervisor = Supervisor(
                 self._count, self._start, self._retire, time.monotonic
@@ -229,6 +234,7 @@ class Workers:
         await self._end(Order.STOP, 0.0)
 
     async def _end(self, order: Order, seconds: float) -> None:
+        self._sights.drain()
         # A job that is being created is waited for, as in a single process.
         creating = self.config.upstream.response_seconds
         await self.supervisor.end(order, seconds + creating + END_SECONDS)

@@ -36,14 +36,14 @@ class WorkersVitals:
         self.totals = Totals(self._supervised)
 
     async def liveness(self) -> str:
-        answers = await self._ask(Question.LIVE)
+        answers = await self.ask(Question.LIVE)
         silent = [str(number) for number in self.supervisor.numbers if number not in answers]
         return f"no answer of worker {', '.join(silent)}" if silent else ""
 
     async def hung(self) -> str:
         """Which workers run and do not answer, empty if none: those that ended are replaced."""
         running = list(self.supervisor.running.items())
-        answers = await self._ask(Question.LIVE)
+        answers = await self.ask(Question.LIVE)
         silent = [
             str(number)
             for number, worker in running
@@ -71,7 +71,7 @@ class WorkersVitals:
         return found
 
     async def metrics(self, accept: str) -> tuple[bytes, str]:
-        await self._ask(Question.METRICS)
+        await self.ask(Question.METRICS)
         return self.totals.render(accept)
 
     def told(self, number: int, reply: WorkerReply) -> None:
@@ -79,7 +79,7 @@ class WorkersVitals:
         if reply.to is Question.METRICS:
             self.totals.update(number, msgspec.json.decode(reply.content, type=str))
 
-    async def _ask(self, question: Question) -> dict[int, msgspec.Raw]:
+    async def ask(self, question: Question) -> dict[int, msgspec.Raw]:
         """The answers of those that answered, and still run."""
         running = dict(self.supervisor.running)
         answers = await asyncio.gather(*(w.ask(question, ANSWER_SECONDS) for w in running.values()))

@@ -19,6 +19,7 @@ from gateway.admission.shared.budgets import SharedBudgets
 from gateway.config.effective import Effective, SettingsError
 from gateway.downstream.listening.fair_turns import FairTurns
 from gateway.downstream.listening.tls import UnusableCertificate
+from gateway.ops.glances.glance import LISTED_WAITS
 from gateway.ops.metrics.merge import EXCHANGED
 from gateway.server.reload.prepared import Prepared
 from gateway.server.runtime import (
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.config import Config
-    from gateway.ops.operators.vitals import Vitals
 
 _log = logging.getLogger("gateway")
 OUTLIVE_SECONDS = 5.0
@@ -91,10 +91,9 @@ async def _work(sock: socket.socket) -> None:
         worker = Worker(channel, server, tasks)
         tasks.spawn(worker.obey(), name="obey the supervisor")
         await worker.until_ended()
-        vitals = server.vitals
     await tasks.aclose()
     # What was counted since it was last asked.
-    channel.send(await _reply(vitals, Question.METRICS))
+    channel.send(await _reply(server, Question.METRICS))
     await channel.flush(FLUSH_SECONDS)
     channel.close()
 
@@ -196,18 +195,19 @@ class Worker:
         await asyncio.sleep(until - asyncio.get_running_loop().time())
 
     async def _answer(self, question: Question) -> None:
-        self._channel.send(await _reply(self._server.vitals, question))
+        self._channel.send(await _reply(self._server, question))
 
 
-async def _reply(vitals: Vitals, question: Question) -> WorkerReply:
-    return _replied(question, await _content(vitals, question))
+async def _reply(server: Server, question: Question) -> WorkerReply:
+    return _replied(question, await _content(server, question))
 
 
 def _replied(question: Question, content: object) -> WorkerReply:
     return WorkerReply(question, msgspec.Raw(msgspec.json.encode(content)))
 
 
-async def _content(vitals: Vitals, question: Question) -> Any:
+async def _content(server: Server, question: Question) -> Any:
+    vitals, sights = server.vitals, server.sights
     match question:
         case Question.LIVE:
             return await vitals.liveness()
@@ -216,6 +216,10 @@ async def _content(vitals: Vitals, question: Question) -> Any:
         case Question.METRICS:
             page, _ = await vitals.metrics(EXCHANGED)
             return page.decode()
+        case Question.GLANCE:
+            return sights.lookout.glance()
+        case Question.WAITS:
+            return sights.lookout.waits(LISTED_WAITS)
 
 
 if __name__ == "__main__":

@@ -139,16 +139,6 @@ async def test_viewer_that_is_slow_gets_the_last_snapshot_too() -> None:
     assert seen == [False, True]
 
 
-async def test_closing_ends_all_streams() -> None:
-    everybody = viewers(Ticking())
-    async with asyncio.TaskGroup() as group:
-        looks = [group.create_task(looked(everybody, 60.0)) for _ in range(2)]
-        await asyncio.sleep(1)
-        await everybody.aclose()
-    assert now() == 1
-    assert {len(look.result()) for look in looks} == {1}
-
-
 async def test_fault_ends_the_streams_and_the_next_viewer_begins_anew(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
