@@ -41,3 +41,16 @@ def test_trusted_proxies_and_sockets_without_an_address_are_not_counted() -> Non
 
 def test_bound_of_zero_is_none() -> None:
     assert connections(0).key("192.0.2.7") == ""
+
+
+def test_other_bound_counts_for_connections_to_come() -> None:
+    counted = connections(3)
+    key = counted.key("192.0.2.7")
+    assert [counted.opened(key) for _ in range(3)] == [0, 0, 0]
+    counted.reconfigure(1)
+    assert counted.opened(key) == 3
+    counted.reconfigure(0)
+    assert counted.key("192.0.2.7") == ""
+    for _ in range(4):
+        counted.closed(key)
+    assert not counted._open

@@ -9,7 +9,14 @@ import pytest
 
 from gateway.config.timing import Timing
 from gateway.downstream.listening.sockets import url_of
-from tests.support.harness import RawClient, connected, gateway_before, gateway_timed, once
+from tests.support.harness import (
+    RawClient,
+    connected,
+    gateway_before,
+    gateway_timed,
+    once,
+    settings,
+)
 from tests.support.replay import until
 from tests.support.upstream import Peer, upstream_answering, upstream_doing
 
@@ -272,3 +279,60 @@ async def test_where_places_are_short_who_is_about_to_come_back_keeps_its_connec
         head, content = await client.answer()
         assert content == b"ok"
         assert b"\r\nConnection: close\r\n" in head
+
+
+async def test_other_terms_count_on_open_connections_from_their_next_request_on() -> None:
+    long = b"GET /" + b"a" * 1500 + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+    ok = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    async with (
+        upstream_answering(ok) as script,
+        gateway_before(script.url) as server,
+        connected(server.url) as client,
+    ):
+        await client.send(long)
+        assert (await client.answer())[1] == b"ok"
+        shorter = settings(
+            script.url, limits={"target_bytes": 1024}, listen={"keepalive_seconds": 0.02}
+        )
+        await server.take(shorter)
+        await asyncio.sleep(0.04)
+        await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await client.answer())[1] == b"ok", "it is kept as long as it was to be"
+        assert await client.until_closed() == b"", "and after this request as the settings have it"
+        head, _ = await once(server.url, long)
+        assert head.startswith(b"HTTP/1.1 414 ")
+
+
+async def test_limits_can_be_switched_off_and_on_under_way() -> None:
+    arrived, release = asyncio.Event(), asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        await peer.request()
+        arrived.set()
+        await release.wait()
+        await peer.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    get = b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer unknown\r\n\r\n"
+    async with (
+        upstream_doing(serve) as script,
+        gateway_before(script.url, limits={"mode": "enforce"}) as server,
+        connected(server.url) as first,
+        connected(server.url) as second,
+    ):
+        await first.send(get)
+        await arrived.wait()
+        # It waits for what the first one tells of the token.
+        await second.send(get)
+        await asyncio.sleep(0.02)
+        await server.take(settings(script.url, limits={"mode": "off"}))
+        release.set()
+        assert (await first.answer())[1] == b"ok"
+        assert (await second.answer())[1] == b"ok"
+        await server.take(
+            settings(script.url, limits={"mode": "enforce", "connections_per_address": 1})
+        )
+        async with connected(server.url) as third, connected(server.url) as fourth:
+            await third.send(get)
+            await fourth.send(get)
+            heads = {(await third.answer())[0][:12], (await fourth.answer())[0][:12]}
+        assert b"HTTP/1.1 429" in heads

@@ -26,8 +26,8 @@ GET = b"GET /api HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 RELOADS = 20
-WAITING = 60
-RELAYING = 20
+WAITING = 200
+RELAYING = 40
 SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 
 

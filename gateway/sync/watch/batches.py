@@ -115,6 +115,12 @@ class Batches:
         batch.free_at = free_at
         self.retime(batch)
 
+    def free_by(self, at: float) -> None:
+        """Let no batch have to wait longer than until then."""
+        for batch in [*self]:
+            if batch.free_at > at:
+                self.sent(batch, at)
+
     def retime(self, batch: Batch) -> None:
         """Let the batch be due when the first of its watches is."""
         batch.due = NEVER

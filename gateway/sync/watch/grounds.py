@@ -52,6 +52,7 @@ class Grounds(Batches):
                     self.put(state)
         for ground in self.grounds:
             self.settle(ground)
+        self.free_by(self._clock() + config.min_poll_seconds)
 
     def put(self, state: PollState) -> None:
         access = state.watch.first.access

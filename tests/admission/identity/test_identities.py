@@ -415,3 +415,23 @@ async def test_remembered_tokens_are_counted_by_what_is_known_of_them() -> None:
     assert gateway.identities.remembered() == {"accepted": 1, "rejected": 2}
     gateway.seconds = 10
     assert gateway.identities.remembered() == {"accepted": 1, "rejected": 0}
+
+
+async def test_other_times_count_for_tokens_that_are_refused_already() -> None:
+    gateway = Gateway(reject_seconds=10)
+    await gateway.asks(ACME, 401)
+    gateway.identities.reconfigure(IdentityConfig(reject_seconds=10))
+    gateway.identities.reconfigure(IdentityConfig(reject_seconds=20))
+    gateway.seconds = 19
+    assert await gateway.refuses(ACME)
+    gateway.identities.reconfigure(IdentityConfig(reject_seconds=0))
+    assert not await gateway.refuses(ACME)
+
+
+async def test_verified_token_is_judged_again_once_its_expiry_counts() -> None:
+    gateway = verifying()
+    expired = signed(SECRET, org_uuid="acme", exp=1)
+    gateway.seconds = 2
+    assert (await gateway.identify(expired)).is_verified
+    gateway.identities.reconfigure(IdentityConfig(mode="verify", verify_expiry=True))
+    assert await gateway.refuses(expired)

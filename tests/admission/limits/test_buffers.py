@@ -98,3 +98,15 @@ def test_bytes_are_neither_lost_nor_exceeded(steps: list[tuple[int, str, int]]) 
         one.release()
     assert buffers.total == 0
     assert not buffers._by_client, "nothing is kept of a client that has nothing"
+
+
+def test_what_is_taken_stays_so_under_a_lower_bound() -> None:
+    buffers = Buffers(MOST, LARGEST)
+    taken = buffers.of(b"a")
+    taken.grow(2 * MIB)
+    buffers.reconfigure(MIB, MIB)
+    assert buffers.total == 2 * MIB
+    with pytest.raises(MemoryFull):
+        buffers.of(b"b").grow(1)
+    taken.release()
+    buffers.of(b"b").grow(KIB)

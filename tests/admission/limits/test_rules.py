@@ -107,3 +107,12 @@ def test_tokens_of_one_user_under_different_rules_are_counted_apart() -> None:
     rules = Rules(LimitsConfig(rules=(Rule(token_hash=HASH.hex(), holds=7),)))
     other = identity(token_hash=token_hash(b"another"))
     assert rules.policy(identity()).suffix != rules.policy(other).suffix
+
+
+def test_what_is_counted_under_a_rule_is_so_wherever_it_stands_and_whatever_it_allows() -> None:
+    def suffix(*rules: Rule) -> bytes:
+        return Rules(LimitsConfig(rules=rules)).policy(identity()).suffix
+
+    first = suffix(Rule(user="bot", holds=1))
+    assert suffix(Rule(user="somebody", holds=1), Rule(user="bot", holds=7)) == first
+    assert first != suffix(Rule(credential="integration")) != b""

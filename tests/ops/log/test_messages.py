@@ -146,3 +146,10 @@ def test_no_message_shows_a_token(form: Form, said: str) -> None:
     for made in (record("refused: %s", said), record("failed", failure=failed(said))):
         assert "s3cret" not in written(form, made)
         assert "c2lnbmF0dXJl" not in written(form, made)
+
+
+def test_form_can_be_another_one_for_messages_to_come() -> None:
+    form = MessageForm("json", 3)
+    assert json.loads(form.format(record("one")))["worker"] == 3
+    form.reconfigure("text")
+    assert form.format(record("two")).endswith("WARNING gateway.part: worker 3: two")

@@ -85,3 +85,13 @@ def test_places_are_bounded_and_nobody_loses_one_to_who_has_more(
         owners[one] = owner
         assert len(places) == len(owners) <= most
         assert before[owner] < max(1, most // 4) or loser is not None
+
+
+def test_fewer_places_are_given_up_by_who_has_most_of_them() -> None:
+    places = FollowedPlaces(40)
+    few, many = taken(places, GLOBEX, 2), taken(places, ACME, 10)
+    assert places.reconfigure(16) == many[:6]
+    assert places.reconfigure(8) == many[6:8]
+    assert places.reconfigure(3) == [few[0], many[8]]
+    assert len(places) == 2
+    assert places.reconfigure(40) == []

@@ -93,3 +93,18 @@ async def test_store_tells_what_it_has_without_giving_it() -> None:
     await asyncio.sleep(11)
     assert not kept.has(key(1))
     assert kept.stats().given == {"memory": 0}
+
+
+async def test_smaller_bounds_let_the_oldest_results_go_and_longer_ones_keep_them() -> None:
+    kept = memory(result_store_bytes=100 * KIB, result_seconds=10.0)
+    for number in range(8):
+        kept.keep(key(number), job(number, output=["x" * 8 * KIB]))
+    entries = kept.stats().entries
+    kept.reconfigure(SyncConfig(result_store_bytes=50 * KIB, result_seconds=20.0))
+    assert 0 < kept.stats().entries < entries
+    assert kept.stats().bytes <= 50 * KIB
+    assert kept.has(key(7))
+    await asyncio.sleep(15)
+    assert kept.has(key(7))
+    kept.reconfigure(SyncConfig(result_store_bytes=50 * KIB, result_seconds=12.0))
+    assert kept.stats().entries == 0

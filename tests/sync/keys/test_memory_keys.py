@@ -148,3 +148,23 @@ async def test_flood_of_many_callers_is_bounded_and_the_oldest_go_first(clock: C
     assert await state(store, name(0)) is KeyState.SENDING
     assert await state(store, name(3000, b"%016d" % 3000)) is KeyState.CREATED
     assert await state(store, name(1, b"%016d" % 1)) is KeyState.ABSENT
+
+
+async def test_smaller_bounds_let_the_oldest_keys_go_but_none_under_way(clock: Clock) -> None:
+    store = keys(clock)
+    await store.claim(name(0), PRINT, b"s")
+    for number in range(1, 11):
+        await settled(store, name(number))
+    store.reconfigure(SyncConfig(idempotency_keys=3))
+    assert store.count == 4
+    assert await state(store, name(0)) is KeyState.SENDING
+    assert await state(store, name(10)) is KeyState.CREATED
+    large = KeyRecord(KeyState.CREATED, PRINT, b"x" * MIB)
+    store.reconfigure(SyncConfig())
+    for number in range(11, 15):
+        await settled(store, name(number, b"%016d" % number), large)
+    store.reconfigure(SyncConfig(idempotency_bytes=2 * MIB))
+    assert store.size <= 2 * MIB
+    clock.now += 100
+    store.reconfigure(SyncConfig(idempotency_seconds=50.0))
+    assert await state(store, name(14, b"%016d" % 14)) is KeyState.ABSENT

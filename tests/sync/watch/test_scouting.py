@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import pytest
 
+from gateway.config import SyncConfig
 from gateway.sync.jobs.access import JobAccess
 from gateway.sync.jobs.listing import Listing, Unlisted
 from gateway.sync.jobs.outcome import PollOutcome
@@ -16,6 +17,7 @@ from gateway.sync.looks.scouts import MAX_FAILURES, REVIEW_SECONDS
 from gateway.sync.watch.poll_requests import Look
 from gateway.sync.watch.state import LastSeen, WaitVerdict
 from gateway.sync.watch.watcher import Watcher
+from gateway.tasks import Tasks
 from tests.support.virtual_time import now
 from tests.support.watched import Request, Watched, access, is_empty, job_ids, waits
 
@@ -458,3 +460,23 @@ async def test_operators_are_told_which_jobs_are_left_to_the_scout() -> None:
     assert {look.cover for look in looks if look is not None} >= {Cover.LEFT}
     assert all(look is not None and look.unended_at > 10 for look in looks)
     assert upstream.ranges_asked
+
+
+async def test_scouts_are_switched_on_and_off_while_all_wait() -> None:
+    jobs = job_ids(400)
+    upstream = Watched(dict.fromkeys(jobs, 100.0))
+    watcher = upstream.watcher(scouts=False)
+    tasks = Tasks()
+    waiting = tasks.spawn(waits(watcher, spread(jobs), 200), name="wait")
+    await asyncio.sleep(30)
+    assert upstream.ranges_asked == []
+    watcher.reconfigure(SyncConfig())
+    await asyncio.sleep(30)
+    assert upstream.ranges_asked
+    watcher.reconfigure(SyncConfig(scouts=False))
+    await asyncio.sleep(5)
+    asked = len(upstream.ranges_asked)
+    ended = await waiting
+    assert len(upstream.ranges_asked) == asked
+    assert all(verdict is WaitVerdict.ENDED for verdict, _ in ended)
+    assert is_empty(watcher)

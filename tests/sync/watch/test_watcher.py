@@ -4,11 +4,13 @@ from itertools import pairwise
 import pytest
 
 from gateway.admission.identity.identities import ANONYMOUS
+from gateway.config import SyncConfig
 from gateway.sync.jobs.access import JobAccess
 from gateway.sync.jobs.outcome import PollOutcome
 from gateway.sync.looks.cover import Cover
 from gateway.sync.watch.state import HeldRequest, LastSeen, Share, WaitVerdict
 from gateway.sync.watch.watcher import TRUST_SECONDS
+from gateway.tasks import Tasks
 from tests.support.theeye import JOB_ID
 from tests.support.virtual_time import now
 from tests.support.watched import Watched, access, is_empty, job_ids, of
@@ -539,3 +541,19 @@ async def test_waiter_of_an_ended_job_is_told_of_until_it_reads() -> None:
         left = watcher.waits(100)
         assert len(left) == watcher.stats().waiters == 10
         assert {wait.look for wait in left} == {None}
+
+
+async def test_shorter_gaps_count_at_once_for_who_waits_already() -> None:
+    [job] = job_ids(1)
+    upstream = Watched({job: 100.0})
+    watcher = upstream.watcher(poll_share_of_age=1.0, min_poll_seconds=50.0, max_poll_seconds=60.0)
+    tasks = Tasks()
+    waiting = tasks.spawn(watcher.wait(access("a", job), 200.0), name="wait")
+    await asyncio.sleep(90)
+    asked = len(upstream.requests)
+    watcher.reconfigure(SyncConfig(min_poll_seconds=0.5, max_poll_seconds=1.0))
+    await asyncio.sleep(9)
+    assert len(upstream.requests) >= asked + 5
+    assert await waiting is WaitVerdict.ENDED
+    assert now() < 102
+    await watcher.aclose()
