@@ -249,6 +249,15 @@ async def until(condition: Callable[[], bool]) -> None:
     raise TimeoutError
 
 
+async def until_found(condition: Callable[[], Awaitable[object]]) -> None:
+    """The same for what has to be asked for: until the answer is true, or not zero."""
+    for _ in range(2000):
+        if await condition():
+            return
+        await asyncio.sleep(0.02)
+    raise TimeoutError
+
+
 async def ask(url: str, message: bytes) -> Response:
     """Sends a request as it is and reads the response off the wire."""
     address = urlsplit(url)
