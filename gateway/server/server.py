@@ -159,6 +159,7 @@ class Server:
         self.admin_url = ""
         self._of_operators: Mapping[str, Callable[[], object]] = {}
         """What their listener can read again."""
+        self._shown_to_operators: Certificate | None = None
 
     @property
     def vitals(self) -> Vitals:
@@ -177,7 +178,7 @@ class Server:
                     self.config,
                     self._observers,
                     self._timing,
-                    [self._of_certificate],
+                    [self._of_certificates],
                     budgets=self._budgets,
                 )
             )
@@ -193,6 +194,7 @@ class Server:
                 # Who looks is not waited for.
                 stack.callback(self.sights.drain)
                 self.admin_url, self._of_operators = admin.url, admin.renewals
+                self._shown_to_operators = admin.certificate
             stack.push_async_callback(self._gateway.listener.shutdown, CLOSE_SECONDS)
             stack.callback(self._gateway.cut)
             listen = self.config.listen
@@ -211,9 +213,10 @@ class Server:
     async def __aexit__(self, *failure: object) -> None:
         await self._resources.aclose()
 
-    def _of_certificate(self) -> Iterator[Metric]:
-        if self._certificate is not None:
-            yield from parts.of_certificate("client", self._certificate.not_after)
+    def _of_certificates(self) -> Iterator[Metric]:
+        shown = {"client": self._certificate, "admin": self._shown_to_operators}
+        ends = {name: each.not_after for name, each in shown.items() if each is not None}
+        yield from parts.of_certificates(ends)
 
     async def take(self, config: Config) -> None:
         """Go on by other settings.

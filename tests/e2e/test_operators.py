@@ -46,8 +46,8 @@ async def lines_of(gateway: Process) -> list[dict[str, Any]]:
     return [json.loads(line) for line in gateway.logged.splitlines()]
 
 
-async def metrics_of(gateway: Process) -> str:
-    (shown,) = await curl(f"{gateway.admin_url}/metrics")
+async def metrics_of(gateway: Process, *options: str) -> str:
+    (shown,) = await curl(*options, f"{gateway.admin_url}/metrics")
     return shown.content.decode()
 
 
@@ -230,6 +230,8 @@ async def test_page_has_all_metrics_and_prometheus_own_tool_finds_nothing_wrong_
     seal_key.write_text("0123456789abcdef" * 4)
     everything = {
         **files.variables,
+        "admin__tls_cert_file": str(files.cert),
+        "admin__tls_key_file": str(files.key),
         "identity__mode": "verify",
         "identity__jwks_url": issuer.url,
         "redis__url": redis_server.url,
@@ -241,13 +243,18 @@ async def test_page_has_all_metrics_and_prometheus_own_tool_finds_nothing_wrong_
     async with process_before(orchestrator.url, "--workers", workers, **everything) as gateway:
         for target in ("/nowhere", f"/job/{job.id}/result?limit=1&counter=1"):
             await once(gateway.url, get(target, token), files.trusting())
-        page = await metrics_of(gateway)
-        (shown,) = await curl("--header", f"Accept: {EXCHANGED}", f"{gateway.admin_url}/metrics")
+        trusting = ("--cacert", str(files.cert))
+        page = await metrics_of(gateway, *trusting)
+        (shown,) = await curl(
+            *trusting, "--header", f"Accept: {EXCHANGED}", f"{gateway.admin_url}/metrics"
+        )
     tool = await asyncio.create_subprocess_exec(
         *(program("promtool"), "check", "metrics"), stdin=PIPE, stdout=PIPE, stderr=STDOUT
     )
     said, _ = await tool.communicate(page.encode())
     assert (said, tool.returncode) == (b"", 0)
+    for listener in ("client", "admin"):
+        assert f'gateway_certificate_not_after_seconds{{listener="{listener}"}} 1' in page
     assert shown["Content-Type"].startswith("application/openmetrics-text")
     openmetrics = list(
         text_string_to_metric_families(shown.content.decode())  # type: ignore[no-untyped-call]

@@ -102,11 +102,12 @@ def of_notices(seconds: Mapping[str, Durations]) -> Iterator[Metric]:
     yield labelled("gateway_notice_seconds", ways)
 
 
-def of_certificate(listener: str, not_after: float | None) -> Iterator[Metric]:
-    """``not_after``: the end of the certificate that the listener shows, in seconds since 1970;
-    None where that is not known."""
-    if not_after is not None:
-        yield labelled("gateway_certificate_not_after_seconds", {(listener,): not_after})
+def of_certificates(not_after: Mapping[str, float | None]) -> Iterator[Metric]:
+    """``not_after``: the ends of the certificates that listeners show, in seconds since 1970; None
+    where there is none, or it is not known."""
+    known = {(listener,): end for listener, end in not_after.items() if end is not None}
+    if known:
+        yield labelled("gateway_certificate_not_after_seconds", known)
 
 
 def of_settings(reloads: Reloads) -> Iterator[Metric]:

@@ -52,6 +52,7 @@ class AdminListener:
     renewals: Mapping[str, Callable[[], object]]
     """What reads a file again, by what is in it; each may raise UnusableKey or UnusableCertificate,
     and has changed nothing then."""
+    certificate: Certificate | None = None
 
 
 def admin_app(
@@ -94,6 +95,7 @@ async def admin_listening(
     if token is not None:
         renewals["admin.token_file"] = partial(_renew_token, token, sessions)
     options: dict[str, Any] = {}
+    certificate: Certificate | None = None
     if admin.tls_cert_file:
         certificate = Certificate(admin.tls_cert_file, admin.tls_key_file)
         renewals["admin.tls_cert_file"] = certificate.renew
@@ -121,7 +123,7 @@ async def admin_listening(
         )
         stack.push_async_callback(acceptor.aclose)
         acceptor.start()
-        yield AdminListener(url, renewals)
+        yield AdminListener(url, renewals, certificate)
 
 
 def _renew_token(token: OperatorToken, sessions: OperatorSessions) -> None:

@@ -179,6 +179,7 @@ class Workers:
             )
             stack.callback(sights.drain)
             self.admin_url, self._of_operators = admin.url, admin.renewals
+            vitals.certificate = admin.certificate
             self.supervisor = vitals.supervisor = Supervisor(
                 self._count, self._start, self._retire, time.monotonic
             )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gateway.ops.metrics import parts
 from gateway.ops.metrics.families import single
 from gateway.ops.metrics.merge import Totals
 from gateway.ops.operators.health import PROBE_SECONDS, Readiness
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
+    from gateway.downstream.listening.tls import Certificate
     from gateway.server.workers.channel import WorkerReply
     from gateway.server.workers.supervisor import Supervisor
 
@@ -34,6 +36,8 @@ class WorkersVitals:
 
     def __init__(self) -> None:
         self.totals = Totals(self._supervised)
+        self.certificate: Certificate | None = None
+        """What operators are shown, if any."""
 
     async def liveness(self) -> str:
         answers = await self.ask(Question.LIVE)
@@ -92,3 +96,5 @@ class WorkersVitals:
     def _supervised(self) -> Iterator[Metric]:
         yield single("gateway_workers", len(self.supervisor.running))
         yield single("gateway_workers_replaced_total", self.supervisor.replaced)
+        end = None if self.certificate is None else self.certificate.not_after
+        yield from parts.of_certificates({"admin": end})

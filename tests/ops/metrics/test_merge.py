@@ -21,7 +21,7 @@ from gateway.ops.metrics.metrics import Metrics
 from gateway.ops.metrics.parts import (
     IdentityStats,
     of_access_log,
-    of_certificate,
+    of_certificates,
     of_identities,
     of_settings,
     of_upstream,
@@ -179,7 +179,7 @@ def worker_page(config: Config, not_after: float, age: float, *, was_refused: bo
     registry.register(
         Given(
             *of_settings(reloads),
-            *of_certificate("client", not_after),
+            *of_certificates({"client": not_after}),
             *of_identities(IdentityStats({}, {"jwks": age})),
         )
     )
@@ -210,7 +210,7 @@ def test_workers_with_other_settings_are_seen_by_a_second_hash() -> None:
 
 
 def test_what_the_keeper_of_workers_tells_stands_with_what_they_tell() -> None:
-    merged = Totals(lambda: of_certificate("admin", 500.0))
+    merged = Totals(lambda: of_certificates({"admin": 500.0}))
     merged.update(1, worker_page(Config(), 2000.0, 4.0, was_refused=False))
     told = shown(merged)
     assert told['gateway_certificate_not_after_seconds{listener="admin"}'] == 500

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from gateway.ops.metrics.parts import (
     IdentityStats,
-    of_certificate,
+    of_certificates,
     of_identities,
     of_upstream,
     of_waits,
@@ -26,6 +26,6 @@ def test_parts_that_did_nothing_have_their_metrics_all_the_same() -> None:
 
 
 def test_what_there_is_not_has_no_metric() -> None:
-    assert not [*of_certificate("client", None)]
+    assert not [*of_certificates({"client": None})]
     told = [family.name for family in of_identities(IdentityStats({"accepted": 0}, {}))]
     assert told == ["gateway_tokens_kept"]
