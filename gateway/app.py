@@ -11,12 +11,13 @@ from gateway import descriptors
 from gateway.assembly.admission import AdmissionParts
 from gateway.assembly.ops import OpsParts
 from gateway.assembly.sync import SyncParts
+from gateway.assembly.traces import trace_parts
 from gateway.config.timing import USUAL, Timing
 from gateway.downstream.listener import ClientListener
 from gateway.downstream.listening.places import Places
 from gateway.ops.metrics import parts
 from gateway.ops.metrics.reloads import Reloads
-from gateway.proxy.cycle import cycles_on
+from gateway.proxy.cycle import cycles_on, traced_cycles_on
 from gateway.proxy.forwarding import Forwarding
 from gateway.proxy.pipeline import Observer, Pipeline
 from gateway.proxy.relay import Relay
@@ -24,6 +25,7 @@ from gateway.proxy.websocket import WebSocketRelay
 from gateway.sync.preflight import Preflights
 from gateway.tasks import Tasks
 from gateway.upstream import Upstream
+from gateway.upstream.traced import TracedUpstream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -67,12 +69,14 @@ class Gateway:
             config, timing, clock, wall_clock, forwarding.is_trusted, budgets=budgets
         )
         identities = admission.identities
+        self._traces = traces = trace_parts(config, clock, wall_clock, forwarding.is_trusted)
         self._sync = sync = SyncParts(
             config,
             timing,
             clock,
             wall_clock,
-            upstream=upstream,
+            upstream=upstream if traces is None else TracedUpstream(upstream),
+            waits=None if traces is None else traces.tracer.waits,
             forwarding=forwarding,
             identities=identities,
             checks=admission.checks,
@@ -88,8 +92,11 @@ class Gateway:
             watcher=sync.watcher,
             is_draining=lambda: self._pipeline.is_draining,
             is_trusted=forwarding.is_trusted,
-            sources=[self._metrics, sync.metrics, *sources],
-            observers=observers,
+            sources=[
+                *(self._metrics, sync.metrics, *sources),
+                *(() if traces is None else (traces.metrics,)),
+            ],
+            observers=observers if traces is None else [*observers, traces.recorder],
         )
         relay = Relay(upstream, forwarding, identities)
         self._pipeline = Pipeline(
@@ -108,7 +115,11 @@ class Gateway:
             secret_routes=config.sync.secret_routes,
         )
         self.listener = ClientListener(
-            cycles_on(self._pipeline),
+            (
+                cycles_on(self._pipeline)
+                if traces is None
+                else traced_cycles_on(self._pipeline, traces.tracer)
+            ),
             config.listen,
             config.limits,
             admission.connections,
@@ -131,6 +142,8 @@ class Gateway:
         await self._admission.aclose()
         self._upstream.close()
         self._ops.close()
+        if self._traces is not None:
+            await self._traces.aclose()
 
     def drain(self) -> None:
         """Be no longer ready, hand back every held request, keep no connection for another."""

@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("protocols.http", "protocols.negotiation", "protocols.tracing", "protocols.websocket"),
     ("protocols.theeye",),
     ("wording",),
+    ("tracing",),
     ("admission",),
     ("admission.identity",),
     ("admission.limits",),
@@ -48,7 +49,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("ops.access", "ops.log", "ops.metrics"),
     ("ops.glances",),
     ("ops.page",),
-    ("ops.operators",),
+    ("ops.operators", "ops.traces"),
     ("proxy.tunnels",),
     ("proxy",),
     ("assembly",),
@@ -77,7 +78,7 @@ WITHOUT_TESTS_OF_THEIR_OWN = {
     "gateway/admission/limits/admission.py": "a record; tests/proxy/test_limits.py holds its use",
     **{
         f"gateway/assembly/{name}.py": "makes parts; tests/test_app.py and tests/e2e hold them"
-        for name in ("admission", "ops", "sync")
+        for name in ("admission", "ops", "sync", "traces")
     },
     "gateway/proxy/checks.py": "joins parts; tests/e2e/test_identity.py and test_limits.py hold it",
     "gateway/proxy/refusals.py": "tests/e2e/test_attacks.py and test_limits.py read the responses",
@@ -86,6 +87,8 @@ WITHOUT_TESTS_OF_THEIR_OWN = {
         for name in ("row", "rows", "rows_of_parts", "rows_of_requests")
     },
     "gateway/ops/glances/glance.py": "records; test_lookout.py and test_together.py hold their use",
+    "gateway/ops/traces/spans.py": "a record; tests/ops/traces/test_recorder.py holds its use",
+    "gateway/tracing/facts.py": "records; tests/tracing/test_tracer.py holds their use",
     "gateway/server/signals.py": "test_server.py, test_parent.py and test_worker.py send signals",
     **{
         f"gateway/config/{name}.py": "types and defaults; tests/cli/test_rendering.py holds them"

@@ -53,16 +53,17 @@ if TYPE_CHECKING:
     from gateway.protocols.theeye.job import Job
     from gateway.proxy.checks import Checks
     from gateway.proxy.forwarding import Forwarding
+    from gateway.sync.jobs.reader import Requester
     from gateway.tasks import Tasks
-    from gateway.upstream import Upstream
+    from gateway.tracing.waits import TracedWaits
     from gateway.upstream.messages.messages import UpstreamResponse
 
 
 class SyncParts:
     """``create`` and ``hold`` take the requests that wait, ``deletion`` those that cancel a job;
-    ``watcher`` knows the jobs waited for,
-    ``results`` those that ended, ``keyed`` what was created with a key; ``push`` is None where the
-    settings want none. ``clock`` gives monotonic seconds, ``wall_clock`` those since 1970."""
+    ``watcher`` knows the jobs waited for, ``results`` those that ended, ``keyed`` what was created
+    with a key; ``push`` is None where the settings want none. ``waits``: the traced ones, None
+    where nothing is traced. ``clock`` gives monotonic seconds, ``wall_clock`` those since 1970."""
 
     def __init__(
         self,
@@ -71,7 +72,8 @@ class SyncParts:
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
         *,
-        upstream: Upstream,
+        upstream: Requester,
+        waits: TracedWaits | None,
         forwarding: Forwarding,
         identities: Identities,
         checks: Checks,
@@ -79,12 +81,14 @@ class SyncParts:
     ) -> None:
         largest = config.limits.result_bytes
         self._thread = ParsingThread()
-        orchestrator = self._orchestrator = JobReader(upstream, buffers, self._thread, largest)
+        orchestrator = self._orchestrator = JobReader(
+            upstream, buffers, self._thread, largest, waits
+        )
         self.watcher = Watcher(orchestrator, clock, random.random, config.sync)
         self.push = _push(config, timing, self.watcher, clock)
         reads = self._reads = ClientReads(upstream, buffers, largest)
         of_job = ResultReader(orchestrator, reads).read
-        self._workflow_lists = SharedLists(upstream, buffers, wall_clock)
+        self._workflow_lists = SharedLists(upstream, buffers, wall_clock, waits)
         self._workflows = WorkflowReader(
             reads,
             buffers,

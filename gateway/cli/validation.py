@@ -15,6 +15,7 @@ from gateway.admission.identity import key_files
 from gateway.admission.identity.key_files import UnusableKey
 from gateway.cli.checking.contradiction import Contradiction
 from gateway.cli.checking.files import unusable_files
+from gateway.ops.traces import settings as trace_settings
 from gateway.redis import client as redis_client
 from gateway.sync.kept.seal import read_keys
 from gateway.sync.tethers.sharing import obstacle, wants_cancelling
@@ -37,9 +38,15 @@ class Platform:
     """The extra "redis" is installed."""
     has_workers: bool
     """Sockets can be handed to other processes."""
+    has_otel: bool = True
+    """The extra "otel" is installed."""
 
 
-HERE = Platform(has_redis=find_spec("redis") is not None, has_workers=os.name != "nt")
+HERE = Platform(
+    has_redis=find_spec("redis") is not None,
+    has_workers=os.name != "nt",
+    has_otel=find_spec("opentelemetry") is not None,
+)
 
 
 def contradictions(config: Config, platform: Platform = HERE) -> Iterator[Contradiction]:
@@ -54,6 +61,8 @@ def contradictions(config: Config, platform: Platform = HERE) -> Iterator[Contra
     yield from _redis(config.redis, platform)
     yield from _result_store(config.sync, config.redis)
     yield from _cancelling(config)
+    for key, message in trace_settings.problems(config.traces, has_otel=platform.has_otel):
+        yield Contradiction((key,), message)
     yield from _rules(config.limits.rules, verifies=config.identity.mode == "verify")
     if config.limits.buffered_bytes < config.limits.result_bytes:
         yield Contradiction(

@@ -13,6 +13,7 @@ from gateway.config.sections import (
     ListenConfig,
     LogConfig,
     RedisConfig,
+    TracesConfig,
     UpstreamConfig,
 )
 from gateway.config.sync import SyncConfig
@@ -32,6 +33,7 @@ __all__ = [
     "Rule",
     "Section",
     "SyncConfig",
+    "TracesConfig",
     "UpstreamConfig",
 ]
 
@@ -45,3 +47,4 @@ class Config(Section, frozen=True, kw_only=True):
     redis: RedisConfig = RedisConfig()
     admin: AdminConfig = AdminConfig()
     log: LogConfig = LogConfig()
+    traces: TracesConfig = TracesConfig()

@@ -36,7 +36,7 @@ RESTART = frozenset(
     }
 )
 """Settings that count from the next start on. Those of ``RESTART_TABLES`` do, too."""
-RESTART_TABLES = frozenset({"upstream", "redis"})
+RESTART_TABLES = frozenset({"upstream", "redis", "traces"})
 """Their connections are made by them, and are in use."""
 _TLS = ("listen.tls_cert_file", "listen.tls_key_file")
 _KEYS = tuple(

@@ -172,3 +172,29 @@ class LogConfig(Section, frozen=True, kw_only=True):
     get a line there: 0.01 is one in a hundred, 0 none. Errors, refusals, waits, and requests
     that create or cancel a job always get theirs, and metrics count everything. A trace that a
     trusted proxy names (traceparent) is logged whole or not at all."""
+
+
+class TracesConfig(Section, frozen=True, kw_only=True):
+    endpoint: str = ""
+    """Where spans of requests are sent to: a collector's whole address for traces by OTLP over
+    HTTP, such as http://collector:4318/v1/traces. Empty: none are made, and a client's traceparent
+    goes on as it came. Needs the extra "otel": requirements.lock and the container image have it.
+    """
+    service_name: str = "theeye-sync-gateway"
+    """What the gateway is called in traces."""
+    sample_ratio: Annotated[float, Meta(ge=0, le=1)] = 0.1
+    """The part of requests that is traced, of those about which nobody has decided; of the requests
+    of one trace all or none. Each traced one costs time and, in the collector, room: 1 traces all.
+    """
+    believed: Literal["proxies", "everybody", "nobody"] = "proxies"
+    """Whose traceparent decides whether a request is traced: that of listen.trusted_proxies,
+    everybody's, or nobody's. Whoever is believed can have all of its requests traced. For others
+    sample_ratio decides; their trace goes on all the same."""
+    headers_file: str = ""
+    """A file with the fields that the collector wants, one "Name: value" a line, for example
+    "Authorization: Bearer ...". Only this process should be able to read it."""
+    queue_spans: Annotated[int, Meta(ge=1, le=1_000_000)] = 4096
+    """How many spans wait for the collector, in each worker; one takes about 2 KiB. Where it is too
+    slow, or gone, further ones are dropped, and counted."""
+    timeout_seconds: Annotated[float, Meta(ge=0.1, le=60)] = 10.0
+    """How long the collector may take to accept spans. Requests never wait for it."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gateway.admission.limits.buffers import Buffered
     from gateway.downstream.request import Client
     from gateway.protocols.theeye.routes import PreflightRoute, Route
+    from gateway.tracing.tracer import RequestTrace
 
 
 class Kind(StrEnum):
@@ -75,6 +76,7 @@ class Exchange:
         "started",
         "status",
         "target",
+        "trace",
         "upstream_seconds",
         "upstream_status",
     )
@@ -118,6 +120,8 @@ class Exchange:
         """The limit that was reached, empty if none was."""
         self.buffered: Buffered | None = None
         """What it takes of the memory for jobs and results; released when it is over."""
+        self.trace: RequestTrace | None = None
+        """What its spans are made from; None where it is not traced."""
 
     def refuse(self, reason: str) -> None:
         """The gateway does not let it pass."""

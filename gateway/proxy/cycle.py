@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gateway.downstream.request import Client
     from gateway.downstream.terms import Accept
     from gateway.proxy.pipeline import Pipeline
+    from gateway.tracing.tracer import Tracer
     from gateway.upstream import UpstreamExchange
 
 CONTENT_CUT = "ContentCut"
@@ -227,5 +228,16 @@ def cycles_on(pipeline: Pipeline) -> Accept:
     # In half the instructions of a partial, for it is compiled.
     def accept(client: Client, refusal: GatewayError | None, limit: str) -> Cycle:
         return Cycle(pipeline, client, refusal, limit)
+
+    return accept
+
+
+def traced_cycles_on(pipeline: Pipeline, tracer: Tracer) -> Accept:
+    """The same; those that the tracer takes are traced."""
+
+    def accept(client: Client, refusal: GatewayError | None, limit: str) -> Cycle:
+        cycle = Cycle(pipeline, client, refusal, limit)
+        cycle.exchange.trace = tracer.begin(client.fields, client.names, client.address)
+        return cycle
 
     return accept

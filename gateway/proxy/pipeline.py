@@ -222,6 +222,8 @@ class Pipeline:
             kind, exchange.kind = exchange.kind, _REFUSED
             await self._checks.finish(exchange)
             exchange.kind = kind
+        if exchange.trace is not None:
+            exchange.trace.admit()
         if exchange.kind is _WEBSOCKET:
             await self._websocket.relay(exchange)
             return None

@@ -60,7 +60,12 @@ class Relay:
             _RELAY,
             holder=accountable.key,
         )
-        return self._upstream.exchange(outbound, (content or client) if client.has_content else b"")
+        forwarded = self._upstream.exchange(
+            outbound, (content or client) if client.has_content else b""
+        )
+        if exchange.trace is not None:
+            exchange.trace.relays(outbound, forwarded)
+        return forwarded
 
     def pass_whole(self, exchange: Exchange, forwarded: UpstreamExchange) -> bool:
         """Write the response to the client if it is complete; else nothing was done.

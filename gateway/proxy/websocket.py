@@ -75,6 +75,8 @@ class WebSocketRelay:
             holder=accountable.key,
         )
         forwarded = self._upstream.exchange(outbound)
+        if exchange.trace is not None:
+            exchange.trace.relays(outbound, forwarded)
         try:
             await self._pass(exchange, forwarded)
         finally:

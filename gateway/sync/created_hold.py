@@ -120,6 +120,7 @@ class CreatedHold:
         """None where a failure is to be told at the result's address."""
         try:
             access = self._access(exchange, created)
+            access.heard.trace = exchange.trace
             format_ = result_format(exchange.query, self._config.profile)
             wanted = Wanted(access, format_, holder(access, exchange.identity))
             time = HoldTime(holding.seconds, looks_last=not holding.redirects)

@@ -222,17 +222,23 @@ class JobHold:
         false_alarms: int,
     ) -> WaitVerdict:
         began = self._clock()
+        awaited = snapshot.awaited if snapshot is not None else None
+        waiting = wait_for(
+            self._watcher,
+            wanted.access,
+            awaited,
+            remaining,
+            waited_seconds=time.waited_seconds + time.seconds - remaining,
+            last_seen=snapshot.last_seen if snapshot is not None else None,
+            false_alarms=false_alarms,
+            request=HeldRequest(exchange.identity, exchange.request_id, time.hop),
+        )
         try:
-            return await wait_for(
-                self._watcher,
-                wanted.access,
-                snapshot.awaited if snapshot is not None else None,
-                remaining,
-                waited_seconds=time.waited_seconds + time.seconds - remaining,
-                last_seen=snapshot.last_seen if snapshot is not None else None,
-                false_alarms=false_alarms,
-                request=HeldRequest(exchange.identity, exchange.request_id, time.hop),
-            )
+            if exchange.trace is None:
+                return await waiting
+            also = awaited.job_id if awaited is not None else ""
+            with exchange.trace.holding(wanted.access.job_id, also):
+                return await waiting
         finally:
             exchange.held_seconds += self._clock() - began
 

@@ -88,6 +88,7 @@ class ResultHold:
                 preferences_of(client), self._config, otherwise_seconds=parameters.hold_seconds
             )
             access = self._access(exchange, route)
+            access.heard.trace = exchange.trace
             wanted = Wanted(
                 access,
                 result_format(exchange.query, self._config.profile),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 KNOWN = settings()
-_TEXTS = ("verify", "text", "redis", "cancel", "4.15", "debug", "report", "changed")
+_TEXTS = ("verify", "text", "redis", "cancel", "4.15", "debug", "report", "nobody", "changed")
 
 
 def chosen(values: Mapping[str, object]) -> Config:

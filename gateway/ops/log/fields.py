@@ -66,6 +66,8 @@ def _user(exchange: Exchange) -> str:
 
 
 def _trace_id(exchange: Exchange) -> str:
+    if exchange.trace is not None:
+        return exchange.trace.span.trace_id
     client = exchange.client
     if not has(client.names, b"traceparent"):
         return ""
@@ -87,7 +89,12 @@ FIELDS: Final[tuple[LogField, ...]] = (
         "`X-Request-Id`, as the orchestrator is told it too",
         lambda exchange: shown_word(exchange.request_id),
     ),
-    LogField("trace_id", "text", "the trace that a valid `traceparent` names", _trace_id),
+    LogField(
+        "trace_id",
+        "text",
+        "the trace that a valid `traceparent` names, or that the gateway began",
+        _trace_id,
+    ),
     LogField(
         "kind",
         "text",

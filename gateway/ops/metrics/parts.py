@@ -153,3 +153,8 @@ def of_cancellations(
 
 def of_access_log(lines_dropped: int) -> Iterator[Metric]:
     yield single("gateway_access_log_lines_dropped_total", lines_dropped)
+
+
+def of_spans(*, exported: int, failed: int, dropped: int) -> Iterator[Metric]:
+    results = {("exported",): exported, ("failed",): failed, ("dropped",): dropped}
+    yield labelled("gateway_spans_total", results)

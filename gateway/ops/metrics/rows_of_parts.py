@@ -131,6 +131,14 @@ OF_PARTS: tuple[Row, ...] = (
         "Lines that the access log could not write fast enough, or at all.",
     ),
     Row(
+        "gateway_spans_total",
+        "counter",
+        ("result",),
+        "stable",
+        "Spans of traces by what became of them (exported, failed: the collector did not take them,"
+        " dropped: the queue was full); only with traces.endpoint.",
+    ),
+    Row(
         "gateway_certificate_not_after_seconds",
         "gauge",
         ("listener",),

@@ -83,6 +83,7 @@ class ResultDeletion:
                 self._config.default_customer,
                 workflow_id=route.workflow_id,
             )
+            access.heard.trace = exchange.trace
             location = next_location(access.path, exchange.query, 0, self._config)
             response = self._response(exchange, await self._ending(exchange, access), location)
         except GatewayError as error:

@@ -75,6 +75,7 @@ class Repetitions:
             if given is None:
                 raise IdempotencyUnknown(NOBODY_KNOWS)
             return _again(given, exchange)
+        access.heard.trace = exchange.trace
         try:
             read = await self._read(access, exchange.identity)
         except ResponseTooLarge:

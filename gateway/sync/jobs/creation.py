@@ -57,7 +57,7 @@ class CreationSending:
         self._exchange = exchange
         self._content = content
         self._replied = replied
-        self._heard = Heard()
+        self._heard = Heard(exchange.trace)
 
     @property
     def was_sent(self) -> bool:

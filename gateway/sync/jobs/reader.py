@@ -28,7 +28,7 @@ from gateway.sync.jobs.ranges import (
     range_understood,
 )
 from gateway.sync.jobs.refusal import is_gone, is_refusal
-from gateway.upstream.messages.messages import Purpose
+from gateway.upstream.messages.messages import Heard, Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from gateway.sync.jobs.access import JobAccess
     from gateway.sync.jobs.ranges import IdRange
     from gateway.sync.results.parsing import ParsingThread
-    from gateway.upstream.messages.messages import Heard, UpstreamResponse
+    from gateway.tracing.waits import TracedWaits
+    from gateway.upstream.messages.messages import UpstreamResponse
 
 AT_ONCE_BYTES = 256 * 1024
 """A larger job with surrogates is read in a thread. Others are read at once, in 2 ms for each MiB;
@@ -121,15 +122,22 @@ def passed(reply: UpstreamResponse) -> Response:
 
 class JobReader:
     """Reads jobs; raises ResponseTooLarge where one has more than ``max_bytes``, MemoryFull where
-    ``buffers`` have no room for it, and Overloaded where too much is waiting for ``thread``."""
+    ``buffers`` have no room for it, and Overloaded where too much is waiting for ``thread``.
+    ``waits``: the traced ones, None where nothing is traced."""
 
     def __init__(
-        self, upstream: Requester, buffers: Buffers, thread: ParsingThread, max_bytes: int
+        self,
+        upstream: Requester,
+        buffers: Buffers,
+        thread: ParsingThread,
+        max_bytes: int,
+        waits: TracedWaits | None = None,
     ) -> None:
         self._upstream = upstream
         self._buffers = buffers
         self._thread = thread
         self._max_bytes = max_bytes
+        self._waits = waits
 
     def reconfigure(self, max_bytes: int) -> None:
         """Have another bound, for reads to come."""
@@ -175,6 +183,7 @@ class JobReader:
                     purpose=Purpose.POLL,
                     max_bytes=max_response_bytes(len(accesses)),
                     make_room=held.grow,
+                    heard=polling(self._waits, accesses),
                 )
             except ResponseTooLarge:
                 return Unlisted.TOO_MUCH
@@ -193,12 +202,17 @@ class JobReader:
                     purpose=Purpose.POLL,
                     max_bytes=MAX_RANGE_BYTES,
                     make_room=held.grow,
+                    heard=self._polling_within(ids),
                 )
             except ResponseTooLarge:
                 return Unranged.TOO_MUCH
             except GatewayError:
                 return Unranged.FAILING
             return range_understood(reply.status, reply.content, ids)
+
+    def _polling_within(self, ids: IdRange) -> Heard | None:
+        waits = self._waits
+        return None if waits is None else Heard(waits.look_within(ids.oldest, ids.newest))
 
     async def _at_once(self, access: JobAccess, purpose: Purpose) -> Read:
         if not access.secret:
@@ -219,7 +233,9 @@ class JobReader:
                     purpose=purpose,
                     max_bytes=self._max_bytes,
                     make_room=held.grow,
-                    heard=access.heard if purpose is Purpose.READ else None,
+                    heard=(
+                        access.heard if purpose is Purpose.READ else polling(self._waits, [access])
+                    ),
                 )
             except (ResponseTooLarge, MemoryFull):
                 raise
@@ -228,6 +244,13 @@ class JobReader:
             if len(reply.content) < AT_ONCE_BYTES or not has_surrogates(reply.content):
                 return understood(reply, access)
             return await self._thread.run(access.client, understood, reply, access)
+
+
+def polling(waits: TracedWaits | None, accesses: Sequence[JobAccess]) -> Heard | None:
+    """What a poll of these jobs tells of itself, to the traces of those who wait."""
+    if waits is None:
+        return None
+    return Heard(waits.look(access.job_id.lower() for access in accesses))
 
 
 def understood(reply: UpstreamResponse, access: JobAccess) -> Read:

@@ -21,7 +21,7 @@ from gateway.errors import GatewayError, ResponseTooLarge
 from gateway.protocols.theeye.job import is_job_id
 from gateway.sync.jobs.refusal import TRY_LATER
 from gateway.sync.workflows.graph import Graph, parse_graph
-from gateway.upstream.messages.messages import Purpose, UpstreamResponse
+from gateway.upstream.messages.messages import Heard, Purpose, UpstreamResponse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -187,6 +187,7 @@ class Graphs:
                         purpose=Purpose.READ,
                         max_bytes=MAX_GRAPH_BYTES,
                         make_room=held.grow,
+                        heard=Heard(access.heard.trace),
                     )
             except ResponseTooLarge:
                 return UpstreamResponse(413, b"", [], b"")

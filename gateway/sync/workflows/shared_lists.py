@@ -28,7 +28,7 @@ from gateway.sync.workflows.task_jobs import (
     task_jobs_target,
 )
 from gateway.tasks import Tasks
-from gateway.upstream.messages.messages import Purpose
+from gateway.upstream.messages.messages import Heard, Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from gateway.errors import Field
     from gateway.sync.jobs.access import JobAccess
     from gateway.sync.jobs.reader import Requester
+    from gateway.tracing.waits import TracedWaits
 
 SPACING_SECONDS = 0.05
 """The least time between two looks with the same credentials, while somebody waits for one."""
@@ -60,14 +61,20 @@ _Looking = asyncio.Future[WorkflowLook | Unlisted]
 
 
 class SharedLists:
-    """``wall_clock`` gives seconds since 1970, where the upstream does not tell its own time."""
+    """``wall_clock`` gives seconds since 1970, where the upstream does not tell its own time;
+    ``waits``: the traced ones, None where nothing is traced."""
 
     def __init__(
-        self, upstream: Requester, buffers: Buffers, wall_clock: Callable[[], float]
+        self,
+        upstream: Requester,
+        buffers: Buffers,
+        wall_clock: Callable[[], float],
+        waits: TracedWaits | None = None,
     ) -> None:
         self._upstream = upstream
         self._buffers = buffers
         self._wall_clock = wall_clock
+        self._waits = waits
         self._queues: dict[bytes, dict[JobAccess, _Looking]] = {}
         """Who waits for the next lists, by ``JobAccess.batch_key``; no longer than clients do."""
         self._tasks = Tasks()
@@ -142,6 +149,12 @@ class SharedLists:
             for access in accesses
         }
 
+    def _heard(self, accesses: Sequence[JobAccess]) -> Heard | None:
+        """For the traces of those whose workflows these are."""
+        if self._waits is None:
+            return None
+        return Heard(self._waits.serve(access.heard.trace for access in accesses))
+
     async def _list(self, accesses: Sequence[JobAccess], target: str) -> WorkflowLook | Unlisted:
         self.sent += 1
         with self._buffers.of(accesses[0].client) as held:
@@ -154,6 +167,7 @@ class SharedLists:
                         purpose=Purpose.POLL,
                         max_bytes=max_response_bytes(len(accesses)),
                         make_room=held.grow,
+                        heard=self._heard(accesses),
                     )
             except ResponseTooLarge:
                 return Unlisted.TOO_MUCH

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gateway.errors import Field
 from gateway.protocols.http.fields import end_to_end
+
+if TYPE_CHECKING:
+    from gateway.tracing.facts import SendingTrace
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 """Methods that may be sent twice (RFC 9110, 9.2.2)."""
@@ -122,11 +125,15 @@ class UpstreamResponse:
 
 
 class Heard:
-    """Status and time of the upstream in requests that are made for one of a client's."""
+    """Status and time of the upstream in requests that are made for one of a client's.
 
-    __slots__ = ("seconds", "status", "was_sent")
+    ``trace``: whose spans they are; None where they are not traced.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("seconds", "status", "trace", "was_sent")
+
+    def __init__(self, trace: SendingTrace | None = None) -> None:
+        self.trace = trace
         self.status = 0
         """The last response's; 0 where there is none."""
         self.seconds = 0.0

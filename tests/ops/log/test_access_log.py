@@ -16,6 +16,7 @@ from gateway.downstream.exchange import Exchange, Kind, Outcome
 from gateway.ops.log.access_log import PIECE_BYTES, AccessLog
 from gateway.ops.log.fields import FIELDS
 from tests.support.records import exchange
+from tests.support.traced import NotedSpans, traced, tracer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -180,6 +181,12 @@ def test_log_hides_a_token_in_the_name_of_a_program(said: str) -> None:
 def test_log_names_no_trace_where_none_is_named_rightly(lines: list[bytes]) -> None:
     line = logged(exchange(fields=[(b"traceparent", line) for line in lines]))
     assert json.loads(line)["trace_id"] == ""
+
+
+def test_log_names_the_trace_that_the_gateway_began() -> None:
+    trace = traced(tracer(NotedSpans()))
+    line = logged(exchange(trace=trace))
+    assert json.loads(line)["trace_id"] == trace.span.trace_id
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from gateway.ops.metrics.parts import (
     of_push,
     of_results,
     of_settings,
+    of_spans,
     of_upstream,
     of_waits,
 )
@@ -71,6 +72,7 @@ def metrics(push: PushStats | None = None, keys: int | None = 7) -> Metrics:
         lambda: of_certificates({"client": 1.9e9}),
         lambda: of_settings(reloads),
         lambda: of_access_log(8),
+        lambda: of_spans(exported=4, failed=2, dropped=1),
         lambda: of_results(results),
         lambda: of_keys(KeyStats({"first": 3, "replayed": 2, "failed": 1}, keys)),
         lambda: of_cancellations({(CancelReason.REQUEST, CancelVerdict.CANCELLED): 5}, 3),
@@ -131,6 +133,11 @@ def test_metrics_tell_how_long_the_upstream_took_and_what_the_log_lost() -> None
     assert (buckets["0.25"], buckets["0.5"], buckets["60.0"], buckets["+Inf"]) == (0, 1, 1, 2)
     assert found["gateway_upstream_seconds_sum"] == [({"purpose": "relay"}, 70.3)]
     assert found["gateway_access_log_lines_dropped_total"] == [({}, 8.0)]
+    assert found["gateway_spans_total"] == [
+        ({"result": "exported"}, 4.0),
+        ({"result": "failed"}, 2.0),
+        ({"result": "dropped"}, 1.0),
+    ]
 
 
 def test_metrics_keep_time_held_apart_from_time_handling() -> None:

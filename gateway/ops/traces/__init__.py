@@ -1,0 +1,1 @@
+"""Spans of what was noted of traced requests, and their way to a collector."""
