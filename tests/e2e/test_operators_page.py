@@ -10,6 +10,7 @@ import pytest
 from tests.support.browser import browsing
 from tests.support.harness import once, process_before, program
 from tests.support.load import loading
+from tests.support.operators import TOKEN
 from tests.support.tokens import SECRET, signed
 
 if TYPE_CHECKING:
@@ -158,6 +159,29 @@ async def test_page_says_that_the_gateway_drains_and_that_it_is_gone(
         await tab.until(f"{state} === 'draining'")
         assert await gateway.ended() == 0
         await tab.until("document.querySelector('#state').textContent.includes('last heard of')")
+
+
+async def test_page_comes_after_the_token_was_given_and_not_before(
+    orchestrator: Orchestrator, chromium: str, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text(TOKEN)
+    async with (
+        process_before(orchestrator.url, admin__token_file=str(token)) as gateway,
+        browsing(chromium, tmp_path / "profile") as tab,
+    ):
+        await tab.go(f"{gateway.admin_url}/")
+        await tab.until("document.querySelector('#token') !== null")
+        assert await tab.value("document.querySelector('#state')") is None
+        await tab.value(f"document.querySelector('#token').value = '{TOKEN}'")
+        await tab.value("document.querySelector('button').click()")
+        await tab.until("document.querySelector('#state')?.dataset.state === 'live'")
+        # The session ends, and the stream with the gateway's answer to the next one.
+        await tab.value("fetch('logout', {method: 'POST'}).then(() => undefined)")
+        await tab.value("document.querySelector('#pause').click()")
+        await tab.value("document.querySelector('#pause').click()")
+        await tab.until("document.querySelector('#state').dataset.state === 'token'")
+        assert not await tab.value("document.querySelector('#login').hidden")
 
 
 async def test_organization_of_a_verified_token_is_shown_as_text(
