@@ -48,6 +48,20 @@ def instruction(name: str) -> str:
     return line.removeprefix(f"{name} ")
 
 
+def test_wheel_has_all_files_of_the_package() -> None:
+    (patterns,) = tomllib.loads(text("pyproject.toml"))["tool"]["setuptools"][
+        "package-data"
+    ].values()
+    package = ROOT / "gateway"
+    others = [
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*")
+        if path.is_file() and path.suffix not in {".py", ".pyc", ".so"}
+    ]
+    assert "ops/page/static/page.js" in others
+    assert [name for name in others if not any(fnmatch.fnmatch(name, p) for p in patterns)] == []
+
+
 def test_image_runs_as_a_numeric_user_that_is_not_root() -> None:
     user, group = instruction("USER").split(":")
     assert int(user) > 0
