@@ -89,6 +89,7 @@ WITHOUT_TESTS_OF_THEIR_OWN = {
     "gateway/ops/glances/glance.py": "records; test_lookout.py and test_together.py hold their use",
     "gateway/ops/traces/spans.py": "a record; tests/ops/traces/test_recorder.py holds its use",
     "gateway/tracing/facts.py": "records; tests/tracing/test_tracer.py holds their use",
+    "gateway/server/offer.py": "a list; tests/e2e/test_admin_access.py asks for each of them",
     "gateway/server/signals.py": "test_server.py, test_parent.py and test_worker.py send signals",
     **{
         f"gateway/config/{name}.py": "types and defaults; tests/cli/test_rendering.py holds them"

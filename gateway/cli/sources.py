@@ -17,6 +17,7 @@ from msgspec import inspect, structs
 
 from gateway import wording
 from gateway.cli.rendering import shown
+from gateway.cli.secret_files import read_secrets
 from gateway.cli.validation import contradictions
 from gateway.config import Config, Section
 from gateway.config.effective import Effective, SettingsError
@@ -68,6 +69,9 @@ def load(
         except msgspec.DecodeError as error:
             problems += [f"{item.where}: {problem}" for problem in _unfit(item, setting, error)]
             rejected.add(item.key)
+    for key, problem in read_secrets(values, origins):
+        problems.append(problem)
+        rejected.add(key)
     config, may_pass = _with(Config(), values), not problems
     for contradiction in contradictions(config):
         if rejected.isdisjoint(contradiction.keys):

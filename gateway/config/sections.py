@@ -120,7 +120,10 @@ class RedisConfig(Section, frozen=True, kw_only=True):
     each client, and keep Idempotency-Keys for each other. If it is the one that TheEye publishes
     to, the ends of jobs are told by it, and the orchestrator is asked less. redis://host:port/0,
     rediss:// with TLS, unix:///path. Empty: none. Needs the extra "redis": requirements.lock and
-    the container image have it."""
+    the container image have it. If there is a password in it rather give the next one."""
+    url_file: str = ""
+    """A file that has that address and nothing else; a line break at its end does not count. It is
+    read with the settings."""
     connect_seconds: Annotated[float, Meta(ge=0.001, le=60)] = 2.0
     """How long connecting to it may take, with logging in and subscribing. Requests do not wait for
     it. If this is less than a few round trips take, Redis is never used."""

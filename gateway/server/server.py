@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,10 @@ from gateway.downstream.listening.tls import CLOSE_SECONDS as TLS_CLOSE_SECONDS
 from gateway.downstream.listening.tls import Certificate, UnusableCertificate
 from gateway.ops.metrics import parts
 from gateway.ops.operators.admin import admin_listening
-from gateway.ops.operators.page import page_routes
-from gateway.ops.operators.vitals import vital_routes
+from gateway.ops.operators.drain import drain_route
+from gateway.server.offer import routes_of
 from gateway.server.reload.prepared import Prepared, renewed
 from gateway.server.reload.reloader import Reloader
-from gateway.server.reload.route import reload_route
 from gateway.server.runtime import (
     log_by,
     log_to_stderr,
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from gateway.config.effective import Effective
     from gateway.downstream.listening.fair_turns import FairTurns
     from gateway.ops.glances.sights import ProcessSights
+    from gateway.ops.operators.routes import OperatorRoute
     from gateway.ops.operators.vitals import Vitals
     from gateway.proxy.pipeline import Observer
 
@@ -94,7 +95,10 @@ async def _until_signalled(settings: Effective, service: Service) -> None:
     on_end(signalled.put_nowait)
     tasks = Tasks()
     async with Server(
-        settings, inherited=service.sockets, reloading=service.notifier.reloading
+        settings,
+        inherited=service.sockets,
+        verbs=[drain_route(partial(signalled.put_nowait, signal.SIGTERM))],
+        reloading=service.notifier.reloading,
     ) as server:
         on_reload(partial(server.reloader.reload_soon, "SIGHUP"))
         server.reloader.watch()
@@ -126,8 +130,8 @@ class Server:
     ``sockets``: bound already and shared with other processes; operators are then answered by
     another one, which asks ``vitals``, and ``admin_url`` is empty; connections are taken in
     ``turns`` with them, and ``budgets`` are one for all. ``observers`` are told of each request
-    that is over. ``inherited`` sockets are listened on instead of those of the settings. Within the
-    block of ``reloading`` settings are read again.
+    that is over. ``inherited`` sockets are listened on instead of those of the settings. ``verbs``
+    are what operators can have done. Within the block of ``reloading`` settings are read again.
     """
 
     def __init__(
@@ -138,6 +142,7 @@ class Server:
         timing: Timing = USUAL,
         *,
         inherited: Inherited = NOTHING,
+        verbs: Sequence[OperatorRoute] = (),
         turns: FairTurns | None = None,
         budgets: SharedBudgets | None = None,
         reloading: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
@@ -145,6 +150,7 @@ class Server:
         self.config = config = settings.config
         """That which is in force."""
         self.reloader = Reloader(settings, self, reloading=reloading)
+        self._verbs = verbs
         self._turns = turns
         self._budgets = budgets
         self._observers = observers
@@ -183,11 +189,7 @@ class Server:
                 )
             )
             if self._sockets is None:
-                routes = [
-                    *vital_routes(self.vitals),
-                    *page_routes(self.sights),
-                    reload_route(self.reloader.reload),
-                ]
+                routes = routes_of(self.vitals, self.sights, self.reloader, self._verbs)
                 admin = await stack.enter_async_context(
                     admin_listening(routes, self.config.admin, self._inherited.operators)
                 )

@@ -130,7 +130,8 @@ def test_all_problems_are_named_at_once_with_place_value_and_what_is_allowed(fil
             'GATEWAY_LISTEN__TRUSTED_PROXIES: listen.trusted_proxies: "nonsense" is no IP network,'
             " such as 10.0.0.0/8 or 192.0.2.7",
             'GATEWAY_LOG__ACCESS: "yes" is not true or false',
-            "GATEWAY_LOG_LEVEL: unknown; did you mean GATEWAY_LOG__LEVEL?",
+            "GATEWAY_LOG_LEVEL: unknown; did you mean GATEWAY_LOG__LEVEL or"
+            " GATEWAY_LOG__SAMPLE_RELAY?",
         ]
     )
 

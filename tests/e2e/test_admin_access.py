@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 from typing import TYPE_CHECKING
@@ -45,6 +46,48 @@ async def test_other_machine_gets_nothing_of_operators_without_a_token() -> None
         for url in (f"{elsewhere}/live", f"{elsewhere}/metrics", f"{here}/"):
             (answered,) = await curl(url)
             assert answered.status == 200
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_operators_see_settings_and_tasks_and_end_the_gateway(
+    tmp_path: Path, workers: str
+) -> None:
+    url, settings = tmp_path / "redis-url", tmp_path / "gateway.toml"
+    url.write_text("redis://:hunter2@127.0.0.1:9/0\n")
+    settings.write_text("[upstream]\nmax_connections = 9\n")
+    arguments = ("--workers", workers, "--config", str(settings))
+    async with process_before(UPSTREAM, *arguments, redis__url_file=str(url)) as gateway:
+        (told,) = await curl(f"{gateway.admin_url}/config")
+        assert b"hunter2" not in told.content
+        config = json.loads(told.content)
+        assert config["file"] == str(settings)
+        for key, value, origin in (
+            ("upstream.max_connections", 9, f"{settings}: upstream.max_connections"),
+            ("upstream.url", UPSTREAM, "GATEWAY_UPSTREAM__URL"),
+            ("listen.workers", int(workers), "--workers"),
+            ("sync.profile", "4.6", "default"),
+        ):
+            assert config["settings"][key] == {"value": value, "origin": origin}
+        (told,) = await curl(f"{gateway.admin_url}/tasks")
+        processes = json.loads(told.content)["processes"]
+        single, several = ["gateway"], ["supervisor", "worker 1", "worker 2"]
+        assert list(processes) == (single if workers == "1" else several)
+        for process in processes.values():
+            assert process["count"] == sum(place["number"] for place in process["tasks"])
+        (refused,) = await curl(
+            "--header",
+            "Origin: http://evil.example",
+            "--request",
+            "POST",
+            f"{gateway.admin_url}/drain",
+        )
+        assert refused.status == 403
+        (accepted,) = await curl("--request", "POST", f"{gateway.admin_url}/drain")
+        assert accepted.status == 202
+        assert await gateway.ended() == 0
+    assert "draining for at most" in gateway.told
+    assert "stopped" in gateway.told
+    assert "hunter2" not in gateway.told
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

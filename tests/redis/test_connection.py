@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 from redis.exceptions import ResponseError
 
@@ -10,7 +11,8 @@ from tests.support.upstream import Peer, upstream_doing
 
 
 async def opened(url: str, **settings: float) -> RedisConnection:
-    made = RedisConnection(RedisConfig(url=url, **{"connect_seconds": 5.0, **settings}))
+    given = {"url": url, "connect_seconds": 5.0, **settings}
+    made = RedisConnection(msgspec.convert(given, RedisConfig))
     await made.open()
     return made
 

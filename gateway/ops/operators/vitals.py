@@ -9,10 +9,12 @@ import msgspec
 from aiohttp import web
 
 from gateway.ops.operators.routes import NO_STORE, Audience, OperatorRoute, told
+from gateway.ops.operators.task_dump import own_tasks
 
 if TYPE_CHECKING:
     from gateway.ops.metrics.metrics import Metrics
     from gateway.ops.operators.health import Health, Readiness
+    from gateway.ops.operators.task_dump import TaskDump
 
 
 class Vitals(Protocol):
@@ -28,6 +30,10 @@ class Vitals(Protocol):
 
     async def metrics(self, accept: str) -> tuple[bytes, str]:
         """The page and its content type, in the form that ``Accept`` asks for."""
+        raise NotImplementedError
+
+    async def tasks(self) -> dict[str, TaskDump]:
+        """The tasks of each process that answers, by what the process is."""
         raise NotImplementedError
 
 
@@ -46,6 +52,9 @@ class ProcessVitals:
 
     async def metrics(self, accept: str) -> tuple[bytes, str]:
         return self.counted.render(accept)
+
+    async def tasks(self) -> dict[str, TaskDump]:
+        return {"gateway": own_tasks()}
 
 
 class _Status(msgspec.Struct):

@@ -43,6 +43,8 @@ class Question(StrEnum):
     once."""
     TAKE = "take"
     """The same, once it goes on by them."""
+    TASKS = "tasks"
+    """What it does at this moment."""
 
 
 class Order(StrEnum):

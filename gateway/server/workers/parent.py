@@ -23,12 +23,11 @@ from gateway.config.effective import SettingsError
 from gateway.downstream.listening.sockets import bound, url_of
 from gateway.downstream.listening.tls import UnusableCertificate
 from gateway.ops.operators.admin import admin_listening
-from gateway.ops.operators.page import page_routes
-from gateway.ops.operators.vitals import vital_routes
+from gateway.ops.operators.drain import drain_route
 from gateway.server import runtime, server
+from gateway.server.offer import routes_of
 from gateway.server.reload.prepared import renewed
 from gateway.server.reload.reloader import Reloader
-from gateway.server.reload.route import reload_route
 from gateway.server.signals import on_end, on_reload
 from gateway.server.start_line import start_line
 from gateway.server.systemd.activation import NOTHING, Inherited
@@ -47,11 +46,12 @@ from gateway.sync.keys.stores import NOT_SHARED, is_unshared
 from gateway.tasks import Tasks, first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, MutableMapping
+    from collections.abc import Callable, Collection, MutableMapping, Sequence
     from contextlib import AbstractContextManager
 
     from gateway.config import Config, ListenConfig
     from gateway.config.effective import Effective
+    from gateway.ops.operators.routes import OperatorRoute
     from gateway.server.workers.supervisor import WorkerProcess
 
 _log = logging.getLogger("gateway")
@@ -105,8 +105,14 @@ async def _until_signalled(settings: Effective, count: int, python: str, service
 
     on_end(signalled)
     tasks = Tasks()
+    verbs = [drain_route(first.set)]
     async with Workers(
-        settings, count, python, service.sockets, service.notifier.reloading
+        settings,
+        count,
+        python,
+        service.sockets,
+        reloading=service.notifier.reloading,
+        verbs=verbs,
     ) as workers:
         on_reload(partial(workers.reloader.reload_soon, "SIGHUP"))
         workers.reloader.watch()
@@ -137,6 +143,7 @@ async def _until_signalled(settings: Effective, count: int, python: str, service
 class Workers:
     """The workers with the operators' listener, as an ``async with`` block. ``python`` is the
     program that runs them. ``inherited`` sockets are listened on instead of those of the settings.
+    ``verbs`` are what operators can have done.
 
     Raises:
         OSError: an address cannot be had.
@@ -148,11 +155,14 @@ class Workers:
         count: int,
         python: str = sys.executable,
         inherited: Inherited = NOTHING,
+        *,
         reloading: Callable[[], AbstractContextManager[None]] = nullcontext,
+        verbs: Sequence[OperatorRoute] = (),
     ) -> None:
         self.config = settings.config
         """That which is in force."""
         self.reloader = Reloader(settings, self, reloading=reloading)
+        self._verbs = verbs
         self._count = count
         self._python = python
         self._inherited = inherited
@@ -169,11 +179,7 @@ class Workers:
             stack.callback(self._segment.close)
             vitals = self._vitals = WorkersVitals()
             sights = self._sights = WorkersSights(self._count, vitals.ask)
-            routes = [
-                *vital_routes(vitals),
-                *page_routes(sights),
-                reload_route(self.reloader.reload),
-            ]
+            routes = routes_of(vitals, sights, self.reloader, self._verbs)
             admin = await stack.enter_async_context(
                 admin_listening(routes, self.config.admin, self._inherited.operators)
             )

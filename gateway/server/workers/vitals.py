@@ -11,6 +11,7 @@ from gateway.ops.metrics import parts
 from gateway.ops.metrics.families import single
 from gateway.ops.metrics.merge import Totals
 from gateway.ops.operators.health import PROBE_SECONDS, Readiness
+from gateway.ops.operators.task_dump import TaskDump, own_tasks
 from gateway.server.workers.channel import Question
 
 if TYPE_CHECKING:
@@ -77,6 +78,14 @@ class WorkersVitals:
     async def metrics(self, accept: str) -> tuple[bytes, str]:
         await self.ask(Question.METRICS)
         return self.totals.render(accept)
+
+    async def tasks(self) -> dict[str, TaskDump]:
+        answers = await self.ask(Question.TASKS)
+        of_workers = {
+            f"worker {number}": msgspec.json.decode(content, type=TaskDump)
+            for number, content in sorted(answers.items())
+        }
+        return {"supervisor": own_tasks(), **of_workers}
 
     def told(self, number: int, reply: WorkerReply) -> None:
         """A worker has replied; at its end it does so unasked."""

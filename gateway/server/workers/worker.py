@@ -21,6 +21,7 @@ from gateway.downstream.listening.fair_turns import FairTurns
 from gateway.downstream.listening.tls import UnusableCertificate
 from gateway.ops.glances.glance import LISTED_WAITS
 from gateway.ops.metrics.merge import EXCHANGED
+from gateway.ops.operators.task_dump import own_tasks
 from gateway.server.reload.prepared import Prepared
 from gateway.server.runtime import (
     log_to_stderr,
@@ -220,6 +221,8 @@ async def _content(server: Server, question: Question) -> Any:
             return sights.lookout.glance()
         case Question.WAITS:
             return sights.lookout.waits(LISTED_WAITS)
+        case Question.TASKS:
+            return own_tasks()
 
 
 if __name__ == "__main__":

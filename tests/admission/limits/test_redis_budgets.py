@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from gateway.admission.limits.gcra import SECOND, Rate
@@ -329,7 +330,7 @@ async def far_away(redis: Scripted, **settings: float) -> AsyncIterator[RedisBud
     """On virtual time, with the handshake that a password and a database need."""
     async with upstream_doing(redis.serve) as script:
         url = script.url.replace("http://", "redis://:word@") + "/3"
-        config = RedisConfig(url=url, **settings)
+        config = msgspec.convert({"url": url, **settings}, RedisConfig)
         shared = RedisBudgets(config, MemoryBudgets(), now, lambda: 0.5)
         yield shared
         await shared.aclose()
