@@ -58,7 +58,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("server",),
     ("server.workers",),
     ("demo",),
-    ("cli.checking",),
+    ("cli.checking", "cli.trying"),
     ("cli",),
     ("__main__",),
 )

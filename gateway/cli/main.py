@@ -13,8 +13,10 @@ from gateway.admission.identity.token import token_hash
 from gateway.cli.advice import advice
 from gateway.cli.programs import PROGRAMS, Programs
 from gateway.cli.rendering import reference, to_toml
+from gateway.cli.schema import schema
 from gateway.cli.sources import Given, load
 from gateway.cli.token_input import NoToken, read_token
+from gateway.cli.trying.finding import Verdict
 from gateway.config.effective import SettingsError
 from gateway.sync.kept.seal import new_key
 
@@ -53,9 +55,9 @@ def main(arguments: Sequence[str] | None = None, programs: Programs = PROGRAMS) 
         case "serve":
             return _serve(options, programs)
         case "check":
-            return _check(options)
+            return _check(options, programs)
         case "settings":
-            print(reference(), end="")
+            print(schema() if options.schema else reference(), end="")
         case "demo":
             return programs.demo(options.listen, options.check)
         case "hash-token":
@@ -96,14 +98,15 @@ def _serve(options: argparse.Namespace, programs: Programs) -> int:
     return (programs.serve if is_single else programs.serve_with_workers)(settings)
 
 
-def _check(options: argparse.Namespace) -> int:
+def _check(options: argparse.Namespace, programs: Programs) -> int:
     settings = _settings(options.config)
     if settings is None:
         return 1
-    print(to_toml(settings.config), end="")
+    found = programs.connect(settings.config) if options.connect else []
+    print("\n".join(map(str, found)) + "\n" if found else to_toml(settings.config), end="")
     for warning in advice(settings.config, descriptors.most()):
         print(f"{PROGRAM}: warning: {warning}", file=sys.stderr)
-    return 0
+    return int(any(finding.verdict is Verdict.FAILED for finding in found))
 
 
 def _hash_token() -> int:
@@ -142,7 +145,14 @@ def _parser() -> argparse.ArgumentParser:
         "check",
         "print the settings in force, secrets masked, or all problems; exit 1 if there are any",
     )
-    _command(commands, "settings", "print a settings file with all defaults and what they do")
+    settings = _command(
+        commands, "settings", "print a settings file with all defaults and what they do"
+    )
+    settings.add_argument(
+        "--schema",
+        action="store_true",
+        help="print the JSON Schema of that file instead, for editors",
+    )
     _command(
         commands,
         "hash-token",
@@ -152,6 +162,12 @@ def _parser() -> argparse.ArgumentParser:
     demo = _command(commands, "demo", "run the gateway in front of an embedded orchestrator")
     for command in (serve, check):
         command.add_argument("--config", type=Path, metavar="FILE", help="a TOML settings file")
+    check.add_argument(
+        "--connect",
+        action="store_true",
+        help="try the orchestrator, Redis, keys and certificates instead, a line for each with what"
+        " to do; exit 1 if one of them fails",
+    )
     serve.add_argument("--upstream", metavar="URL", help="the orchestrator (upstream.url)")
     for command in (serve, demo):
         command.add_argument(

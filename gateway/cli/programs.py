@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.cli.trying.finding import Finding
+    from gateway.config import Config
     from gateway.config.effective import Effective
 
 
@@ -29,15 +31,23 @@ def _demo(listen: tuple[str, int] | None, check: bool) -> int:
     return demo(listen, check)
 
 
+def _connect(config: Config) -> list[Finding]:
+    from gateway.cli.trying.tries import try_all  # noqa: PLC0415
+
+    return try_all(config)
+
+
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """Each runs until it is told to end, and returns the process's exit status."""
+    """Those that return an exit status, the process's, run until they are told to end."""
 
     serve: Callable[[Effective], int] = _serve
     """The gateway as one process."""
     serve_with_workers: Callable[[Effective], int] = _serve_with_workers
     demo: Callable[[tuple[str, int] | None, bool], int] = _demo
     """The demonstration: where it listens, and whether it only makes its calls."""
+    connect: Callable[[Config], list[Finding]] = _connect
+    """Tries what the settings name, and does not run on."""
 
 
 PROGRAMS = Programs()

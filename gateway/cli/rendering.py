@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from gateway.config.tree import Setting
 
 _HEAD = """\
+#:schema ./gateway.schema.json
+#
 # Every setting with its default. Copy what you change; the rest may be left out.
 # An environment variable wins over this file: GATEWAY_SYNC__MAX_HOLD_SECONDS=30.
 # `theeye-sync-gateway check --config FILE` shows the settings in force and all problems;

@@ -111,7 +111,7 @@ class KeySet:
     async def _fetched(self) -> None:
         try:
             async with asyncio.timeout(self._fetch_seconds):
-                keys = keys_in(await _content(self._url))
+                keys = await fetched_keys(self._url)
         except NoKeys as failure:
             self._failed(str(failure))
         except TimeoutError:
@@ -135,6 +135,16 @@ class KeySet:
         if not self._is_failing:
             _log.warning("identity.jwks_url: no keys to be had: %s", reason)
         self._is_failing = True
+
+
+async def fetched_keys(url: str) -> tuple[Key, ...]:
+    """The keys that are published there; whoever asks knows how long to be patient.
+
+    Raises:
+        NoKeys: what answers there gives none.
+        ClientError, OSError, ValueError: it cannot be asked.
+    """
+    return keys_in(await _content(url))
 
 
 async def _content(url: str) -> bytes:

@@ -1,0 +1,1 @@
+"""Trying what the settings name: the orchestrator, Redis, keys and certificates."""
