@@ -15,7 +15,7 @@ INSTALL := install --no-deps --require-hashes --requirement
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-strip-extras --no-header \
 	--no-emit-index-url --no-emit-find-links
 # What is about the project's files, not about the gateway.
-NOT_PACKAGING := $(addprefix --ignore tests/,test_packaging.py test_locks.py test_documents.py deployment)
+NOT_PACKAGING := $(addprefix --ignore tests/,test_packaging.py test_locks.py test_documents.py test_texts.py deployment)
 # Most tests compute, so two at a time halve what a run takes on two cores; ARGS="-n 0" runs one.
 SIDE_BY_SIDE := --numprocesses 2 --dist worksteal
 

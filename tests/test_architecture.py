@@ -74,6 +74,7 @@ WITHOUT_TESTS_OF_THEIR_OWN = {
     "gateway/__main__.py": "tests/cli/test_main.py runs it",
     "gateway/downstream/listening/places.py": "counts only; test_acceptor.py holds their use",
     "gateway/cli/checking/contradiction.py": "a record; tests/cli/test_sources.py holds its use",
+    "gateway/cli/parser.py": "tests/cli/test_main.py gives it arguments, tests/test_texts.py too",
     "gateway/ops/access/refusals.py": "errors; tests/ops/access/test_guard.py raises them",
     "gateway/admission/limits/admission.py": "a record; tests/proxy/test_limits.py holds its use",
     **{

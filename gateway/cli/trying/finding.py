@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Verdict(StrEnum):
+class Grade(StrEnum):
     """How a try went."""
 
     OK = "ok"
@@ -22,7 +22,7 @@ class Finding:
     """``what`` is the setting that was tried. Nothing in it is secret."""
 
     what: str
-    verdict: Verdict
+    verdict: Grade
     said: str
     hint: str = ""
     """What to do; empty where nothing has to be."""
@@ -51,4 +51,4 @@ def of_failure(what: str, failure: Exception, *, ca_setting: str = "") -> Findin
             said, hint = reason, "is this its address?"
         case _:
             said, hint = type(failure).__name__, ""
-    return Finding(what, Verdict.FAILED, said, hint)
+    return Finding(what, Grade.FAILED, said, hint)

@@ -9,7 +9,7 @@ from aiohttp import ClientError
 
 from gateway.admission.identity.jwks import NoKeys
 from gateway.admission.identity.key_set import fetched_keys
-from gateway.cli.trying.finding import Finding, Verdict, of_failure
+from gateway.cli.trying.finding import Finding, Grade, of_failure
 from gateway.downstream.listening.tls import end_of
 from gateway.protocols.theeye.redaction import redacted_address
 
@@ -30,20 +30,20 @@ async def try_keys(config: IdentityConfig, seconds: float) -> list[Finding]:
         return []
     if not config.jwks_url:
         name = next((name for name in _FILES if getattr(config, name)), "secret")
-        return [Finding(f"identity.{name}", Verdict.OK, "can be used")]
+        return [Finding(f"identity.{name}", Grade.OK, "can be used")]
     what = f"identity.jwks_url {redacted_address(config.jwks_url)}"
     try:
         async with asyncio.timeout(seconds):
             keys = await fetched_keys(config.jwks_url)
     except NoKeys as failure:
         hint = "is this the address of a key set (RFC 7517)?"
-        return [Finding(what, Verdict.FAILED, str(failure), hint)]
+        return [Finding(what, Grade.FAILED, str(failure), hint)]
     except ClientError as failure:
         cause = getattr(failure, "os_error", None) or getattr(failure, "certificate_error", None)
         return [of_failure(what, cause or failure)]
     except (OSError, ValueError) as failure:
         return [of_failure(what, failure)]
-    return [Finding(what, Verdict.OK, f"{len(keys)} keys")]
+    return [Finding(what, Grade.OK, f"{len(keys)} keys")]
 
 
 def try_certificates(config: Config, now: float) -> Iterator[Finding]:
@@ -58,7 +58,7 @@ def try_certificates(config: Config, now: float) -> Iterator[Finding]:
         days = (end - now) / DAY_SECONDS
         what = f"{section}.tls_cert_file"
         if days < 0:
-            yield Finding(what, Verdict.FAILED, f"it ended {-days:.1f} days ago", "renew it")
+            yield Finding(what, Grade.FAILED, f"it ended {-days:.1f} days ago", "renew it")
         else:
-            verdict, hint = (Verdict.NOTE, "renew it") if days < SOON_DAYS else (Verdict.OK, "")
+            verdict, hint = (Grade.NOTE, "renew it") if days < SOON_DAYS else (Grade.OK, "")
             yield Finding(what, verdict, f"it ends in {days:.1f} days", hint)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import ResponseError
 
-from gateway.cli.trying.finding import Finding, Verdict
+from gateway.cli.trying.finding import Finding, Grade
 from gateway.protocols.theeye.redaction import redacted_address
 from gateway.redis.connection import RedisConnection, Unusable
 from gateway.redis.eviction import eviction_policy
@@ -34,14 +34,14 @@ async def try_redis(config: RedisConfig, seconds: float) -> list[Finding]:
         [ran] = await connection.replies([_SCRIPT], seconds, (ResponseError,))
     except Unusable as failure:
         hint = "does it run, is this its address, and are user and password right?"
-        return [Finding(what, Verdict.FAILED, str(failure), hint)]
+        return [Finding(what, Grade.FAILED, str(failure), hint)]
     finally:
         await connection.close()
     return [
         _of_times(what, connected, answered, config.answer_seconds),
-        Finding("redis.url scripts", Verdict.FAILED, str(ran), _COMMANDS)
+        Finding("redis.url scripts", Grade.FAILED, str(ran), _COMMANDS)
         if isinstance(ran, Exception)
-        else Finding("redis.url scripts", Verdict.OK, "are run"),
+        else Finding("redis.url scripts", Grade.OK, "are run"),
         await _of_eviction(config),
     ]
 
@@ -50,8 +50,8 @@ def _of_times(what: str, connected: float, answered: float, patience: float) -> 
     said = f"connected in {connected * 1000:.1f} ms, answers in {answered * 1000:.1f} ms"
     if answered > patience:
         hint = f"redis.answer_seconds is {patience:g}: it is too slow, or too far away, to be used"
-        return Finding(what, Verdict.NOTE, said, hint)
-    return Finding(what, Verdict.OK, said)
+        return Finding(what, Grade.NOTE, said, hint)
+    return Finding(what, Grade.OK, said)
 
 
 async def _of_eviction(config: RedisConfig) -> Finding:
@@ -59,8 +59,8 @@ async def _of_eviction(config: RedisConfig) -> Finding:
     try:
         policy = await eviction_policy(config)
     except Unusable as failure:
-        return Finding(what, Verdict.NOTE, f"cannot be asked ({failure})", _COMMANDS)
+        return Finding(what, Grade.NOTE, f"cannot be asked ({failure})", _COMMANDS)
     if policy in {"", "noeviction"}:
-        return Finding(what, Verdict.OK, policy or "is not told")
+        return Finding(what, Grade.OK, policy or "is not told")
     hint = "set noeviction: else idempotency keys may be forgotten, and jobs be made twice"
-    return Finding(what, Verdict.NOTE, policy, hint)
+    return Finding(what, Grade.NOTE, policy, hint)

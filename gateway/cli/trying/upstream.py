@@ -6,7 +6,7 @@ import asyncio
 import re
 from typing import TYPE_CHECKING
 
-from gateway.cli.trying.finding import Finding, Verdict, of_failure
+from gateway.cli.trying.finding import Finding, Grade, of_failure
 from gateway.protocols.theeye.redaction import redacted_address
 from gateway.upstream.address import Address
 
@@ -44,9 +44,9 @@ async def try_upstream(config: UpstreamConfig, seconds: float) -> Finding:
     found = _STATUS.match(line)
     if found is None:
         hint = "does something else listen there, or does it want https://?"
-        return Finding(what, Verdict.FAILED, "what answers there speaks no HTTP/1.1", hint)
+        return Finding(what, Grade.FAILED, "what answers there speaks no HTTP/1.1", hint)
     status = found[1].decode()
     if status.startswith("5"):
         hint = "look at the orchestrator's own log"
-        return Finding(what, Verdict.FAILED, f"GET /api is answered with {status}", hint)
-    return Finding(what, Verdict.OK, f"GET /api is answered with {status}, {taken}")
+        return Finding(what, Grade.FAILED, f"GET /api is answered with {status}", hint)
+    return Finding(what, Grade.OK, f"GET /api is answered with {status}, {taken}")

@@ -5,12 +5,12 @@ import ssl
 
 import pytest
 
-from gateway.cli.trying.finding import Finding, Verdict, of_failure
+from gateway.cli.trying.finding import Finding, Grade, of_failure
 
 
 def test_finding_is_a_line_with_what_to_do_below_it() -> None:
-    assert str(Finding("a", Verdict.OK, "answers")) == "ok     a: answers"
-    told = str(Finding("a", Verdict.FAILED, "is silent", "start it"))
+    assert str(Finding("a", Grade.OK, "answers")) == "ok     a: answers"
+    told = str(Finding("a", Grade.FAILED, "is silent", "start it"))
     assert told == "FAILED a: is silent\n       start it"
 
 
@@ -34,7 +34,7 @@ def untrusted() -> ssl.SSLCertVerificationError:
 )
 def test_each_failure_has_a_reason_and_a_hint(failure: Exception, said: str, hint: str) -> None:
     found = of_failure("x", failure, ca_setting="upstream.ca_file")
-    assert found.verdict is Verdict.FAILED
+    assert found.verdict is Grade.FAILED
     assert said in found.said
     assert hint in found.hint
     assert "secret" not in str(found)

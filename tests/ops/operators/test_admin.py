@@ -38,10 +38,10 @@ def token_file(tmp_path: Path) -> Path:
         ("DELETE /login", 405, "MethodNotAllowed", "GET, HEAD, POST"),
     ],
 )
-async def test_what_there_is_not_is_refused_in_theeyes_shape(
+async def test_rfc_9110_15_5_6_what_there_is_not_is_refused_in_theeyes_shape(
     aiohttp_client: AiohttpClient, line: str, status: int, code: str, allow: str | None
 ) -> None:
-    """RFC 9110, 15.5.6: a 405 has an Allow."""
+    """A 405 has an Allow."""
     asked = await aiohttp_client(app_of(ROUTES))
     response = await asked.request(*line.split())
     assert response.status == status

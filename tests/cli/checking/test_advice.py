@@ -5,7 +5,7 @@ import sys
 import pytest
 from msgspec import structs
 
-from gateway.cli.advice import advice
+from gateway.cli.checking.advice import advice
 from gateway.config import AdminConfig, Config, LimitsConfig, ListenConfig, RedisConfig, SyncConfig
 
 
