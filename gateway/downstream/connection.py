@@ -87,8 +87,7 @@ class Connection(asyncio.Protocol):
                 self._pass_on(self._content)
         self._deadline.lift()
         places = terms.seating.places
-        client = Client(head, self._content, self.peer, places, terms.idle_seconds)
-        self._client = client
+        self._client = client = Client(head, self._content, self.peer, places, terms.idle_seconds)
         self._cycle = cycle = terms.accept(client, seat.refusal or failure, seat.limit)
         if cycle.begin_at_once(self._on_progress):
             self._move(RELAYING)
@@ -203,8 +202,7 @@ class Connection(asyncio.Protocol):
     def _go_on(self) -> None:
         self._goes_on = False
         if self._wants_more and self.peer.has_unread:
-            data, at = self.peer.take()
-            self._read(data, at)
+            self._read(*self.peer.take())
 
     # --- its end
 
@@ -231,10 +229,15 @@ class Connection(asyncio.Protocol):
         terms = self._terms
         self._reader.bound(terms.target_bytes, terms.fields_bytes)
 
+    @property
+    def is_idle(self) -> bool:
+        """Nothing has come of a request."""
+        return self.state == IDLE and not self.peer.has_unread and not self._reader.has_begun
+
     def close_if_idle(self, seconds: float) -> None:
         """End it if nothing has come of a request for so long."""
-        is_idle = self.state == IDLE and not self.peer.has_unread and not self._reader.has_begun
-        if is_idle and self._loop.time() >= self._deadline.at - self._keepalive_seconds + seconds:
+        until = self._deadline.at - self._keepalive_seconds + seconds
+        if self.is_idle and self._loop.time() >= until:
             self._end()
 
     def _on_due(self) -> None:

@@ -11,6 +11,8 @@ from gateway.downstream.terms import Accept, Terms
 from gateway.tasks import Tasks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from gateway.admission.connections import Connections
     from gateway.config import LimitsConfig, ListenConfig
     from gateway.downstream.listening.places import Places
@@ -77,6 +79,24 @@ class ClientListener:
         """Close connections that are kept and have not been used for a while."""
         for connection in list(self.connections):
             connection.close_if_idle(self._spare_seconds)
+
+    def hand_over(self, store: Callable[[Sequence[int]], bool]) -> None:
+        """Give idle connections to ``store``, by their descriptors, and let go of them if it has
+        taken them; what clients send meanwhile stays in the kernel."""
+        found = {
+            connection.peer.descriptor: connection.peer
+            for connection in self.connections
+            if connection.is_idle
+        }
+        found.pop(-1, None)
+        for peer in found.values():
+            peer.pause_reading()
+        is_stored = store(list(found))
+        for peer in found.values():
+            if is_stored:
+                peer.abort()
+            else:
+                peer.resume_reading()
 
     async def shutdown(self, seconds: float) -> None:
         """End all connections: what was written may be sent for so long."""

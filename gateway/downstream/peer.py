@@ -151,6 +151,16 @@ class Peer:
 
     # --- its end
 
+    @property
+    def descriptor(self) -> int:
+        """Of its socket, for another process to go on with; -1 where none can: there is TLS, or
+        something is still to be sent."""
+        transport = self.transport
+        if transport is None or self.scheme != "http" or self.is_sending or transport.is_closing():
+            return -1
+        number: int = transport.get_extra_info("socket").fileno()
+        return number
+
     def half_close(self) -> bool:
         """Send no more; whether that was possible, and what the client sends is still read."""
         transport = self.transport

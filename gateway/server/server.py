@@ -114,6 +114,7 @@ async def _until_signalled(settings: Effective, service: Service) -> None:
         _log.info("%s; a second signal ends it", draining)
         service.notifier.stopping(draining, longest_end(server.config))
         await first_of(server.drain(), signalled.get())
+        server.hand_over(service.notifier.store)
         await tasks.aclose()
     _log.info("stopped")
 
@@ -209,6 +210,7 @@ class Server:
             stack.push_async_callback(self._acceptor.aclose)
             self._acceptor.start()
             stack.push_async_callback(self.reloader.aclose)
+            self._acceptor.adopt(self._inherited.connections)
             self._resources = stack.pop_all()
         return self
 
@@ -250,6 +252,10 @@ class Server:
         self._acceptor.drain()
         self._gateway.drain()
         await self.until_quiet(self.config.listen.drain_seconds)
+
+    def hand_over(self, store: Callable[[Sequence[int]], bool]) -> None:
+        """Leave the connections on which nothing is asked to the next process."""
+        self._gateway.listener.hand_over(store)
 
     async def until_quiet(self, seconds: float) -> None:
         """Wait until nobody is connected, or nothing has been asked for a while: a client may have

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gateway.config.timing import Timing
 from gateway.downstream.listening.sockets import url_of
+from tests.support.certificates import self_signed
 from tests.support.harness import (
     RawClient,
     connected,
@@ -20,6 +24,11 @@ from tests.support.harness import (
 from tests.support.replay import until
 from tests.support.upstream import Peer, upstream_answering, upstream_doing
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 CHUNKED = b" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -336,3 +345,53 @@ async def test_limits_can_be_switched_off_and_on_under_way() -> None:
             await fourth.send(get)
             heads = {(await third.answer())[0][:12], (await fourth.answer())[0][:12]}
         assert b"HTTP/1.1 429" in heads
+
+
+@pytest.mark.parametrize("is_taken", [True, False])
+async def test_connections_on_which_nothing_is_asked_are_given_away_and_no_others(
+    is_taken: bool,
+) -> None:
+    given: list[int] = []
+
+    def store(descriptors: Sequence[int]) -> bool:
+        given.extend(map(os.dup, descriptors))
+        return is_taken
+
+    async with (
+        upstream_answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") as script,
+        gateway_before(script.url) as server,
+        connected(server.url) as idle,
+        connected(server.url) as begun,
+    ):
+        await idle.send(GET)
+        assert (await idle.answer())[1] == b"ok"
+        await begun.send(GET[:9])
+        await asyncio.sleep(0.02)
+        server.hand_over(store)
+        [number] = given
+        with socket.socket(fileno=number) as sock:
+            sock.setblocking(False)
+            await idle.send(GET)
+            if is_taken:
+                assert await asyncio.get_running_loop().sock_recv(sock, 1000) == GET
+            else:
+                assert (await idle.answer())[1] == b"ok"
+            await begun.send(GET[9:])
+            assert (await begun.answer())[1] == b"ok"
+
+
+async def test_connection_of_tls_cannot_be_given_away(tmp_path: Path) -> None:
+    given: list[int] = []
+
+    def store(descriptors: Sequence[int]) -> bool:
+        given.extend(descriptors)
+        return True
+
+    files = self_signed(tmp_path)
+    listen = {"tls_cert_file": str(files.cert), "tls_key_file": str(files.key)}
+    async with (
+        gateway_before("http://127.0.0.1:9", listen=listen) as server,
+        connected(server.url, files.trusting()),
+    ):
+        server.hand_over(store)
+    assert given == []

@@ -46,7 +46,7 @@ async def test_sockets_are_taken_and_stay_open_while_processes_come_and_go(
         # There is no process, and the kernel keeps what comes.
         async with connected(unit.url) as early, connected(unit.admin_url) as operator:
             await early.send(STATUS)
-            await operator.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await operator.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             async with unit.started(orchestrator.url, "--workers", workers) as gateway:
                 for client in (early, operator):
                     head, _ = await client.answer()
@@ -59,6 +59,29 @@ async def test_sockets_are_taken_and_stay_open_while_processes_come_and_go(
                 gateway.signal(signal.SIGTERM)
                 assert await gateway.ended() == 0
                 assert f"listening on {unit.url}, for operators on {unit.admin_url}" in gateway.told
+
+
+async def test_idle_connection_is_left_to_the_next_process(
+    orchestrator: Orchestrator, unit: Unit
+) -> None:
+    async with connected(unit.url) as client, connected(unit.url) as silent:
+        for _ in range(2):
+            async with unit.started(orchestrator.url) as gateway:
+                await client.send(STATUS)
+                head, _ = await client.answer()
+                assert head.startswith(b"HTTP/1.1 200 ")
+                assert b"\r\nConnection: close\r\n" not in head
+                gateway.signal(signal.SIGTERM)
+                assert await gateway.ended() == 0
+        # There is no process.
+        await client.send(STATUS)
+        async with unit.started(orchestrator.url) as gateway:
+            head, _ = await client.answer()
+            assert head.startswith(b"HTTP/1.1 200 ")
+            gateway.signal(signal.SIGTERM)
+            assert await gateway.ended() == 0
+        async with unit.started(orchestrator.url, "--workers", "2"):
+            assert await silent.until_closed() == b""
 
 
 @WORKERS
@@ -99,7 +122,7 @@ def test_sockets_that_are_of_no_use_end_the_start_with_status_1(workers: str) ->
         env={**os.environ, "GATEWAY_UPSTREAM__URL": "http://127.0.0.1:9"},
     )
     assert ended.returncode == 1
-    assert "LISTEN_FDS is no number up to 64" in ended.stderr
+    assert "LISTEN_FDS is no number up to 2048" in ended.stderr
 
 
 async def test_systemd_itself_hands_its_sockets_over(orchestrator: Orchestrator) -> None:

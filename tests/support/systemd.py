@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
+LOOK_SECONDS = 0.01
 HANDING_OVER = """
 import ctypes, fcntl, os, sys
 ctypes.CDLL(None).prctl(65, 1, 0, 0, 0)  # MemoryDenyWriteExecute=, on Linux 6.3 and newer
 given, *command = sys.argv[1:]
 moved = [fcntl.fcntl(int(number), fcntl.F_DUPFD_CLOEXEC, 100) for number in given.split(",")]
+for number in given.split(","):
+    os.set_inheritable(int(number), False)
 for number, source in enumerate(moved, 3):
     os.dup2(source, number)
 os.environ["LISTEN_PID"] = os.environ["WATCHDOG_PID"] = str(os.getpid())
@@ -36,13 +39,16 @@ class Told:
         self.address = path
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._sock.setblocking(False)
+        self.stored: list[int] = []
+        """The descriptors that came along."""
         self._sock.bind(f"\0{path[1:]}" if path.startswith("@") else path)
 
     async def next(self) -> dict[str, str]:
         """The next message: the assignments in it."""
         async with asyncio.timeout(PATIENCE_SECONDS):
-            data = await asyncio.get_running_loop().sock_recv(self._sock, 4096)
-        return _assignments(data)
+            while (message := next(self.all(), None)) is None:  # noqa: ASYNC110 - of a socket
+                await asyncio.sleep(LOOK_SECONDS)
+        return message
 
     async def until(self, assignment: str) -> dict[str, str]:
         """The next message that has it, without those before it."""
@@ -55,10 +61,18 @@ class Told:
         """What has come."""
         with suppress(BlockingIOError):
             while True:
-                yield _assignments(self._sock.recv(4096))
+                data, descriptors, _, _ = socket.recv_fds(self._sock, 4096, 1000)
+                self.stored += descriptors
+                yield _assignments(data)
 
     def close(self) -> None:
         self._sock.close()
+        self.drop()
+
+    def drop(self) -> None:
+        """Close what is stored."""
+        while self.stored:
+            os.close(self.stored.pop())
 
 
 def _assignments(data: bytes) -> dict[str, str]:
@@ -90,7 +104,10 @@ class Unit:
         given = {f"GATEWAY_{name.upper()}": value for name, value in variables.items()}
         if self._watchdog_seconds:
             given["WATCHDOG_USEC"] = f"{self._watchdog_seconds * 1e6:.0f}"
-        numbers = [self.clients.fileno(), self.operators.fileno()]
+        for _ in self.told.all():
+            """Of the process before, which has stored what it leaves."""
+        numbers = [self.clients.fileno(), self.operators.fileno(), *self.told.stored]
+        names = ["clients", "admin", *["kept"] * len(self.told.stored)]
         command = [sys.executable, "-m", "gateway", "serve", "--upstream", upstream_url, *arguments]
         running = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", HANDING_OVER, ",".join(map(str, numbers)), *command),
@@ -101,11 +118,12 @@ class Unit:
             env={
                 **{k: v for k, v in os.environ.items() if not k.startswith(("GATEWAY_", "COV"))},
                 "LISTEN_FDS": str(len(numbers)),
-                "LISTEN_FDNAMES": "clients:admin",
+                "LISTEN_FDNAMES": ":".join(names),
                 "NOTIFY_SOCKET": self.told.address,
                 **given,
             },
         )
+        self.told.drop()
         try:
             await self.told.until("READY=1")
             yield Process(running, url=self.url, admin_url=self.admin_url)

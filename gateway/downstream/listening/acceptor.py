@@ -101,6 +101,15 @@ class Acceptor:
                 sock.listen(BACKLOG)
         self._let_in()
 
+    def adopt(self, connections: Sequence[socket.socket]) -> None:
+        """Go on with connections that another process has accepted, as far as there are places. Of
+        TLS none can be: its state is lost with a process."""
+        for connection in connections:
+            if self._has_place and not self._options:
+                self._make(connection, self._factory)
+            else:
+                connection.close()
+
     def drain(self) -> None:
         """Take what has come, as far as there are places, and listen no more.
 
@@ -210,13 +219,16 @@ class Acceptor:
                 raise
             # Another process took it, or it has gone meanwhile.
             return False
+        self._make(connection, factory)
+        return True
+
+    def _make(self, connection: socket.socket, factory: Factory) -> None:
         connection.setblocking(False)
         made = self._made(connection, factory)
         opening = self._opening.spawn(made, name="make a client's connection")
         if self._turns is not None:
             self._tell_others()
             opening.add_done_callback(self._tell_others)
-        return True
 
     async def _made(self, connection: socket.socket, factory: Factory) -> None:
         try:

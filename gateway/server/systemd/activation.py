@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,18 +17,22 @@ if TYPE_CHECKING:
 
 FIRST = 3
 """The file descriptor of the first one; the others follow it."""
-MOST = 64
+MOST = 2048
 OPERATORS = "admin"
 """The name (``FileDescriptorName=``) of those for operators; all others are for clients."""
+CONNECTION = "kept"
+"""The name of clients' connections that an earlier process has left (``FDSTORE=1``)."""
+_TCP = {socket.AF_INET, socket.AF_INET6}
 _PID, _COUNT, _NAMES = _VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 
 
 @dataclass(frozen=True, slots=True)
 class Inherited:
-    """Listening sockets of TCP."""
+    """Listening sockets of TCP, and connections on which no request is under way."""
 
     clients: Sequence[socket.socket] = ()
     operators: Sequence[socket.socket] = ()
+    connections: Sequence[socket.socket] = ()
 
 
 NOTHING = Inherited()
@@ -49,9 +54,13 @@ def inherited(environment: MutableMapping[str, str], pid: int, first: int = FIRS
         raise _unusable(f"LISTEN_FDNAMES has {len(names)} names for {count} descriptors")
     clients: list[socket.socket] = []
     operators: list[socket.socket] = []
+    connections: list[socket.socket] = []
     for number, name in enumerate(names, first):
-        (operators if name == OPERATORS else clients).append(_listening(number))
-    return Inherited(clients, operators)
+        if name == CONNECTION:
+            connections.append(_taken(number))
+        else:
+            (operators if name == OPERATORS else clients).append(_listening(number))
+    return Inherited(clients, operators, [sock for sock in connections if _is_connected(sock)])
 
 
 def _number(text: str) -> int:
@@ -61,13 +70,26 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _listening(number: int) -> socket.socket:
+def _taken(number: int) -> socket.socket:
     try:
         os.set_inheritable(number, False)
-        sock = socket.socket(fileno=number)
+        return socket.socket(fileno=number)
     except OSError as failure:
         raise _unusable(f"descriptor {number}: {(failure.strerror or '').lower()}") from None
-    is_tcp = sock.family in {socket.AF_INET, socket.AF_INET6} and sock.type == socket.SOCK_STREAM
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    """Tell whether a client is there, and close it if none is."""
+    with suppress(OSError):
+        if sock.family in _TCP and sock.getpeername():
+            return True
+    sock.close()
+    return False
+
+
+def _listening(number: int) -> socket.socket:
+    sock = _taken(number)
+    is_tcp = sock.family in _TCP and sock.type == socket.SOCK_STREAM
     if not is_tcp or not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         sock.detach()
         raise _unusable(

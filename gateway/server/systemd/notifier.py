@@ -5,16 +5,21 @@ from __future__ import annotations
 import logging
 import socket
 import time
+from array import array
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from gateway.server.systemd.activation import CONNECTION
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 _log = logging.getLogger(__name__)
 SEND_SECONDS = 0.5
 """How long a manager that takes nothing is waited for."""
 STATUS_CHARACTERS = 500
+_AT_ONCE = 250
+"""Descriptors in a message; Linux takes 253."""
 
 
 class Notifier:
@@ -53,17 +58,29 @@ class Notifier:
         """The watchdog may wait on."""
         self._send("WATCHDOG=1")
 
-    def _send(self, *lines: str) -> None:
+    def store(self, descriptors: Sequence[int]) -> bool:
+        """Leave them to the next process of this service; whether the manager was told. It keeps as
+        many as it has room for (``FileDescriptorStoreMax=``).
+        """
+        batches = [descriptors[at : at + _AT_ONCE] for at in range(0, len(descriptors), _AT_ONCE)]
+        lines = ("FDSTORE=1", f"FDNAME={CONNECTION}")
+        return all(self._send(*lines, descriptors=batch) for batch in batches)
+
+    def _send(self, *lines: str, descriptors: Sequence[int] = ()) -> bool:
         if not self._address:
-            return
+            return False
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
                 sock.settimeout(SEND_SECONDS)
-                sock.sendto("\n".join(lines).encode(), self._address)
+                rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))
+                ancillary = [rights] if descriptors else []
+                sock.sendmsg(["\n".join(lines).encode()], ancillary, 0, self._address)
         except OSError as failure:
             if not self._has_failed:
                 self._has_failed = True
                 _log.warning("the service manager cannot be told: %s", failure)
+            return False
+        return True
 
 
 def _status(text: str) -> str:

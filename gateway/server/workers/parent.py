@@ -83,6 +83,9 @@ def serve(
         _log.warning("%s", NOT_SHARED)
     try:
         service = Service.of(environment, os.getpid())
+        for connection in service.sockets.connections:
+            # One process has left them to one.
+            connection.close()
         return asyncio.run(_until_signalled(settings, count, python, service))
     except (OSError, UnusableCertificate, UnusableKey) as failure:
         _log.error("cannot listen: %s", failure)

@@ -24,7 +24,7 @@ public class LoopingHttpClient {
                 .POST(BodyPublishers.ofString("[]")).build(),
             preferring(create, given[1]).POST(BodyPublishers.ofString("[]")).build());
         List<Thread> threads = new ArrayList<>();
-        for (int pause : new int[] {1, 50, 300}) {
+        for (int pause : new int[] {1, 50, 1200}) {
             threads.add(new Thread(() -> loop(client, calls, given, pause)));
         }
         threads.forEach(Thread::start);

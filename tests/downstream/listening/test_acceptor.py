@@ -299,3 +299,27 @@ async def test_what_has_come_is_taken_before_the_socket_is_closed() -> None:
             await until(lambda: opened.places.taken == 50)
             assert {heard(client) for client in made[:50]} == {b"ok"}
         await until(lambda: not opened.places.taken)
+
+
+async def test_connections_that_another_process_has_accepted_are_gone_on_with_as_places_allow() -> (
+    None
+):
+    async with door(1) as opened:
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            clients = [socket.create_connection(other.getsockname()) for _ in range(2)]
+            opened.acceptor.adopt([other.accept()[0] for _ in clients])
+        for client, said in zip(clients, (b"ok", b""), strict=True):
+            reader, writer = await asyncio.open_connection(sock=client)
+            assert await reader.read(2) == said
+            writer.close()
+
+
+async def test_connections_of_others_are_closed_where_there_is_tls() -> None:
+    listening = socket.create_server(("127.0.0.1", 0))
+    acceptor = Acceptor([listening], asyncio.Protocol, Places(1), ssl=None)
+    acceptor.start()
+    ours, theirs = socket.socketpair()
+    acceptor.adopt([theirs])
+    assert ours.recv(1) == b""
+    ours.close()
+    await acceptor.aclose()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.server.systemd.activation import NOTHING, inherited
+from gateway.server.systemd.activation import NOTHING, Inherited, inherited
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,13 +91,32 @@ def test_nothing_is_taken_that_was_meant_for_another_process(environment: dict[s
 
 
 def test_nothing_is_there_where_none_are_handed_over() -> None:
-    assert inherited(given(0), 1, FIRST) == NOTHING.__class__([], [])
+    assert inherited(given(0), 1, FIRST) == Inherited([], [], [])
 
 
-@pytest.mark.parametrize("count", ["", "-1", "x", "65", "1" * 5000, "\u0661"])
+def test_connections_that_were_left_are_taken_while_the_client_is_there(stack: ExitStack) -> None:
+    listener = stack.enter_context(listening())
+    client = stack.enter_context(socket.create_connection(listener.getsockname()))
+    left, _ = listener.accept()
+    gone = socket.socket()
+    unix, other = socket.socketpair()
+    stack.enter_context(other)
+    handed_over(stack, listening(), left, gone, unix)
+    found = inherited(given(4, "web:kept:kept:kept"), 1, FIRST)
+    assert [sock.fileno() for sock in found.clients] == [FIRST]
+    [connection] = found.connections
+    assert connection.getpeername() == client.getsockname()
+    assert not connection.get_inheritable()
+    for sock in (*found.clients, connection):
+        sock.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(FIRST + 2)
+
+
+@pytest.mark.parametrize("count", ["", "-1", "x", "2049", "1" * 5000, "\u0661"])
 def test_number_that_is_none_is_told(count: str) -> None:
     environment = given(count)
-    with pytest.raises(OSError, match="LISTEN_FDS is no number up to 64"):
+    with pytest.raises(OSError, match="LISTEN_FDS is no number up to 2048"):
         inherited(environment, 1, FIRST)
     assert environment == OTHERS
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,6 +38,18 @@ def test_each_change_is_a_message(told: Told) -> None:
         {"WATCHDOG": "1"},
         {"STOPPING": "1", "EXTEND_TIMEOUT_USEC": "32500000", "STATUS": "draining"},
     ]
+
+
+def test_descriptors_are_stored_under_a_name(told: Told) -> None:
+    with socket.socket() as sock:
+        assert Notifier(told.address).store([sock.fileno()] * 300)
+    named = {"FDSTORE": "1", "FDNAME": "kept"}
+    assert list(told.all()) == [named, named]
+    assert len(told.stored) == 300
+
+
+def test_nothing_is_stored_where_nobody_is_told() -> None:
+    assert not Notifier("").store([0])
 
 
 def test_reload_that_fails_ends_all_the_same(told: Told) -> None:
