@@ -72,6 +72,7 @@ class Exchange:
         "query",
         "reason",
         "request_id",
+        "rid",
         "route",
         "started",
         "status",
@@ -86,6 +87,8 @@ class Exchange:
     ) -> None:
         self.client = client
         self.request_id = request_id
+        self.rid = ""
+        """The id of the first request of its wait, as its address has it; anybody can write one."""
         self.address = address
         """The client's own address, also behind a trusted proxy."""
         self.started = started
@@ -126,6 +129,11 @@ class Exchange:
     def refuse(self, reason: str) -> None:
         """The gateway does not let it pass."""
         self.reason, self.outcome = reason, Outcome.REFUSED
+
+    @property
+    def wait_id(self) -> str:
+        """The id that the address of the wait's next request carries."""
+        return self.rid or self.request_id
 
     @property
     def handling_seconds(self) -> float:

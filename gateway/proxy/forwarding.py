@@ -63,15 +63,20 @@ class Forwarding:
 
     def request_id(self, client: Client) -> str:
         """The id a trusted proxy gave the request, else a new one."""
-        if has(client.names, b"x-request-id") and self.is_trusted(client.address):
-            inbound = value(client.fields, b"x-request-id")
-            if inbound and _REQUEST_ID.fullmatch(inbound):
-                return inbound.decode("ascii")
+        if has(client.names, b"x-request-id") and (given := self.given_id(client)):
+            return given
         if not self._ids:
             # One system call for many.
             digits = os.urandom(16 * _IDS_AT_ONCE).hex()
             self._ids = [digits[at : at + 32] for at in range(0, len(digits), 32)]
         return self._ids.pop()
+
+    def given_id(self, client: Client) -> str:
+        """The id a trusted proxy gave the request, empty without one."""
+        inbound = value(client.fields, b"x-request-id")
+        if not inbound or not self.is_trusted(client.address):
+            return ""
+        return inbound.decode("ascii") if _REQUEST_ID.fullmatch(inbound) else ""
 
     def outbound(self, client: Client, request_id: str) -> list[Field]:
         """The field lines to send upstream, those that frame the content included."""

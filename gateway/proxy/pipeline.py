@@ -9,7 +9,7 @@ from gateway.errors import Response
 from gateway.protocols.http.fields import first, has, value
 from gateway.protocols.http.query import split
 from gateway.protocols.http.target import origin_form
-from gateway.protocols.theeye.cors import exposing, is_preflight
+from gateway.protocols.theeye.cors import is_preflight
 from gateway.protocols.theeye.routes import (
     PREFLIGHT,
     CancelRoute,
@@ -22,9 +22,10 @@ from gateway.protocols.theeye.routes import (
 )
 from gateway.proxy.checks import is_pending
 from gateway.proxy.max_forwards import COUNTED, final_response, max_forwards
-from gateway.proxy.refusals import reworded
+from gateway.proxy.refusals import identified, own, reworded
 from gateway.proxy.relay import Resumed
 from gateway.proxy.websocket import asks_for_websocket
+from gateway.sync.wait_parameters import take_rid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -158,7 +159,8 @@ class Pipeline:
 
         1. framing: one message to every reader, and fields within their bound
         2. target: in origin form
-        3. classification: the sync mode's route, whether TheEye looks at the token, the rate
+        3. classification: the sync mode's route, whether TheEye looks at the token, the rate; the
+           id of its wait
         4. identity: whose token it is; what must not reach the upstream ends here
         5. upgrade: to WebSocket, or none
         6. limits: rate and content; preflights are free
@@ -176,6 +178,8 @@ class Pipeline:
         exchange.target = origin_form(client.method, client.target, client.host)
         path, exchange.query = split(exchange.target)
         match = classify(client.method, path)
+        if path.endswith("/result") and (rid := take_rid(exchange, path)):
+            self._join(exchange, match.route, rid)
         checks.identify(exchange, match)
         is_websocket = has(client.names, b"upgrade") and _upgrades(client)
         is_counted = client.method in COUNTED
@@ -228,7 +232,8 @@ class Pipeline:
             await self._websocket.relay(exchange)
             return None
         if exchange.kind is _REFUSED:
-            return final_response(client.method, exchange.target, client.fields)
+            final = final_response(client.method, exchange.target, client.fields)
+            return identified(exchange, final)
         match exchange.route:
             case ResultRoute() | CancelRoute() as route:
                 return await self._result(exchange, route)
@@ -237,7 +242,7 @@ class Pipeline:
             case CreateRoute() as route:
                 created = await self._create.create(exchange, route)
                 if isinstance(created, Response):
-                    return _exposed(client, created) if exchange.job_id else created
+                    return own(exchange, created) if exchange.job_id else created
                 resumed = Resumed(created.prefix, client)
                 forwarded = self.relay.forwarded(exchange, resumed)
         await self.relay.relay(exchange, forwarded or self.relay.forwarded(exchange))
@@ -248,7 +253,7 @@ class Pipeline:
             response = await self._held(exchange, route)
         else:
             response = await self._deletion.respond(exchange, route)
-        return _exposed(exchange.client, reworded(exchange, response))
+        return own(exchange, reworded(exchange, response))
 
     async def _held(self, exchange: Exchange, route: ResultRoute) -> Response:
         job_id = route.job_id.lower()
@@ -257,6 +262,13 @@ class Pipeline:
             if value(response.fields, b"location") is not None:
                 place.keep(job_id)
             return response
+
+    def _join(self, exchange: Exchange, route: Route | None, rid: str) -> None:
+        """Go by the id of the wait that the request says it belongs to."""
+        if route is not None and self._is_served(route):
+            exchange.rid = rid
+            # A proxy's own logs have the id that it gave.
+            exchange.request_id = self._forwarding.given_id(exchange.client) or rid
 
     def _is_own(self, client: Client, path: str) -> bool:
         """Tell whether a preflight is of a request for one of the gateway's own routes."""
@@ -279,11 +291,3 @@ def _upgrades(client: Client) -> bool:
     # The client may go on in the protocol it asked for.
     client.close_after_response()
     return False
-
-
-def _exposed(client: Client, response: Response) -> Response:
-    """The response, readable for a script of another origin; who is none of those sends no
-    ``Origin`` and gets it as it is."""
-    if not has(client.names, b"origin"):
-        return response
-    return Response(response.status, response.content, exposing(response.fields), response.reason)

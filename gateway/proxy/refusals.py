@@ -1,4 +1,4 @@
-"""The responses to requests that fail, or are refused here."""
+"""The responses to requests that fail, or are refused here; what all responses of ours have."""
 
 from __future__ import annotations
 
@@ -53,11 +53,28 @@ def response_to(exchange: Exchange, failure: GatewayError) -> Response:
     client = exchange.client
     response = errors.response_of(failure, exchange.request_id, as_problem=accepts_problem(client))
     first = carried_fields(value(client.fields, b"origin"), response.fields)
-    last: tuple[Field, ...] = ()
-    if not isinstance(failure, UnknownToken):
-        first, last = exposing(first), (VARY,)
-    fields = (*first, *without(response.fields, b"server"), *last)
-    return Response(response.status, response.content, fields, response.reason)
+    rest = without(response.fields, b"server")
+    if isinstance(failure, UnknownToken):
+        # The upstream's own, said again.
+        return Response(response.status, response.content, (*first, *rest), response.reason)
+    fields = (*exposing(first), *rest, VARY)
+    return identified(exchange, Response(response.status, response.content, fields))
+
+
+def own(exchange: Exchange, response: Response) -> Response:
+    """A response of the gateway's own, with the request's id, and readable for a script of another
+    origin; who is none of those sends no ``Origin``."""
+    if has(exchange.client.names, b"origin"):
+        fields = exposing(response.fields)
+        response = Response(response.status, response.content, fields, response.reason)
+    return identified(exchange, response)
+
+
+def identified(exchange: Exchange, response: Response) -> Response:
+    """A response of the gateway's own with the request's id, which the log has, too."""
+    kept = without(response.fields, b"x-request-id")
+    named = (b"X-Request-Id", exchange.request_id.encode("ascii"))
+    return Response(response.status, response.content, (*kept, named), response.reason)
 
 
 def reworded(exchange: Exchange, response: Response) -> Response:

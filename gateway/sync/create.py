@@ -31,6 +31,8 @@ from gateway.sync.wait_parameters import (
     fitted_query,
     hold_parameters,
     result_location,
+    with_rid,
+    without_rid,
 )
 from gateway.tasks import Tasks
 
@@ -235,8 +237,9 @@ class CreateAndWait:
             path = result_path(job.id, workflow_id=route.workflow_id)
             customer = exchange.identity.customer
         parameters = fitted(hold_parameters(exchange.query, self._config), self._config)
-        query = fitted_query(exchange.query, parameters)
+        query, _ = without_rid(fitted_query(exchange.query, parameters))
         location = job_location(path, query, job, customer, self._config)
+        location = with_rid(location, exchange.wait_id)
         return Created(reply, job, location, route.by_secret, route.workflow_id)
 
     async def aclose(self, grace_seconds: float) -> None:

@@ -24,6 +24,7 @@ from gateway.sync.wait_parameters import (
     hold_parameters,
     next_location,
     result_location,
+    with_rid,
 )
 
 if TYPE_CHECKING:
@@ -154,28 +155,34 @@ class ResultHold:
             # Off to another process, to the same request again.
             exchange.outcome = Outcome.DRAINED
             location = drained_location(access.path, query, self._config)
-            return see_other(location, held.carried)
+            return see_other(with_rid(location, exchange.wait_id), held.carried)
         if parameters.is_last:
             exchange.reason = TIME_UP
-            return self._timed_out(access, parameters, query, held)
+            return self._timed_out(exchange, access, parameters, query, held)
         if held.snapshot is not None:
             self._snapshots.keep(access, held.snapshot)
         counter = parameters.counter + 1
         location = next_location(access.path, query, counter, self._config)
-        return see_other(location, held.carried)
+        return see_other(with_rid(location, exchange.wait_id), held.carried)
 
     def _timed_out(
-        self, access: JobAccess, parameters: HoldParameters, query: Query, held: Unended
+        self,
+        exchange: Exchange,
+        access: JobAccess,
+        parameters: HoldParameters,
+        query: Query,
+        held: Unended,
     ) -> Response:
         """The end of a wait; the job goes on."""
         status = self._config.timeout_status
         if status != TIMEOUT_AS_ACCEPTED:
             return timed_out(status, held.known, held.carried)
         age_seconds = parameters.waited_seconds + parameters.hold_seconds
+        location = next_location(access.path, query, 0, self._config)
         response = accepted(
             shortened(held.known),
             (JSON_CONTENT,),
-            location=next_location(access.path, query, 0, self._config),
+            location=with_rid(location, exchange.wait_id),
             retry_seconds=self._watcher.retry_seconds(held.task, age_seconds),
         )
         return made_here(response, held.carried)
@@ -197,10 +204,11 @@ class ResultHold:
         buffered.become(0)
         buffered.grow(len(content))
         age_seconds = parameters.waited_seconds + exchange.held_seconds
+        location = result_location(access.path, exchange.query, self._config)
         response = accepted(
             content,
             (JSON_CONTENT,),
-            location=result_location(access.path, exchange.query, self._config),
+            location=with_rid(location, exchange.wait_id),
             retry_seconds=self._watcher.retry_seconds(held.task, age_seconds),
             preferred=holding.fields(has_result=False),
         )

@@ -39,7 +39,9 @@ class Preflights:
             response = await _response(forwarded)
         except (BadGateway, ContentCut, GatewayTimeout, Overloaded):
             origin = value(exchange.client.fields, b"origin")
-            return Response(204, fields=understanding(cross_origin_fields(origin), method))
+            fields = understanding(cross_origin_fields(origin), method)
+            named = (b"X-Request-Id", exchange.request_id.encode("ascii"))
+            return Response(204, fields=(*fields, named))
         finally:
             exchange.upstream_status = forwarded.status
             exchange.upstream_seconds = forwarded.seconds

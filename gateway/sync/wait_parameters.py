@@ -1,9 +1,11 @@
-"""What a query says of a wait: whether one is asked for, how long, and where to ask next."""
+"""What a query says of a wait: whether one is asked for, how long, where to ask next, and the id
+by which all its requests are found in the log."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -12,11 +14,13 @@ from gateway.config import MAX_COUNT
 from gateway.errors import BadRequest
 from gateway.protocols.http.query import MAX_PAIRS, Query
 from gateway.protocols.theeye.ecma_json import without_lone_surrogates
+from gateway.protocols.theeye.routes import ResultRoute, route_asked_for
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from gateway.config import SyncConfig
+    from gateway.downstream.exchange import Exchange
 
 ADDED_PAIRS = 8
 """Room for what a Location adds to a query."""
@@ -25,6 +29,9 @@ _SHOWN_CHARACTERS = 32
 _DRAINED = "drained"
 """How often a process that was about to stop has sent the client on. Nobody reads it: it makes each
 address of a chain of redirects another one, for clients take the same one twice for a loop."""
+
+_RID: Final = "rid"
+_RID_FORM: Final = re.compile(r"[0-9A-Za-z._:=@~-]{1,128}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +178,40 @@ def drained_location(path: str, query: Query, config: SyncConfig) -> str:
     parts = [part for part in given_parts if part not in raw]
     parts.insert(given_parts.index(found[0].raw), counted)
     return _completed(path, "&".join(parts), {pair.key for pair in query.pairs}, config)
+
+
+def without_rid(query: Query) -> tuple[Query, str]:
+    """Split a query of a result's address into what the wait says in it and the wait's id: that of
+    its first request. The id is empty where none is given, several are, or one that no gateway has
+    written; a query that names none is returned itself.
+
+    Anybody can write one. It is for the log, and decides nothing.
+    """
+    if _RID not in query.raw and "%" not in query.raw:
+        return query, ""
+    found = [pair for pair in query.pairs if pair.key == _RID]
+    if not found:
+        return query, ""
+    raw = {pair.raw for pair in found}
+    rest = Query("&".join(part for part in query.raw.split("&") if part not in raw))
+    given = found[0].value
+    return rest, given if len(found) == 1 and _RID_FORM.fullmatch(given) else ""
+
+
+def take_rid(exchange: Exchange, path: str) -> str:
+    """Take the wait's id out of what is asked for and sent upstream, if that is a result."""
+    query, rid = without_rid(exchange.query)
+    if query is exchange.query or not isinstance(route_asked_for("GET", path), ResultRoute):
+        return ""
+    exchange.query = query
+    exchange.target = f"{path}?{query.raw}" if query.raw else path
+    return rid
+
+
+def with_rid(location: str, rid: str) -> str:
+    """The address of a result, which has a query, with the id of its wait. An id that would have to
+    be encoded there is left out: its proxy gives the next request one as well."""
+    return f"{location}&{_RID}={rid}" if _RID_FORM.fullmatch(rid) else location
 
 
 def _completed(path: str, raw_query: str, keys: Collection[str], config: SyncConfig) -> str:

@@ -19,6 +19,7 @@ from tests.support.harness import (
     curl,
     gateway_before,
     gateway_timed,
+    nameless,
     once,
     process_before,
 )
@@ -109,7 +110,7 @@ async def test_repetition_that_waits_is_led_to_the_same_result(
     keyed = ("--header", f'Idempotency-Key: "{KEY}"', *call)
     (first, result), (second, again) = [await curl(*keyed) for _ in range(2)]
     assert (first.status, second.status) == (303, 303)
-    assert first["Location"] == second["Location"]
+    assert nameless(first["Location"]) == nameless(second["Location"])
     assert first.all("Idempotent-Replayed") == []
     assert second["Idempotent-Replayed"] == "true"
     assert (result.status, result.content) == (again.status, again.content)

@@ -18,6 +18,7 @@ from tests.support.harness import (
     Shown,
     curl,
     gateway_before,
+    nameless,
     pasted,
     without_what_varies,
 )
@@ -139,7 +140,7 @@ async def test_documented_calls_that_wait_answer_the_output(user: User, command:
     assert (created.status, created.reason) == (303, "See Other")
     job_id = created["x-theeye-job-id"]
     flag = "&wait_result=true" if command is BY_QUERY else ""
-    assert created["location"] == (
+    assert nameless(created["location"]) == (
         f"/job/{job_id}/result?access_token={user.token}{flag}&counter=0&limit=10&timeout=5"
     )
     assert (result.status, result.content) == (200, OUTPUT)
@@ -160,8 +161,9 @@ async def test_documented_call_of_one_minute_answers_what_the_task_printed(
         "X-TheEye-Job-Id",
         "X-TheEye-Job-State",
         "Cache-Control",
+        "X-Request-Id",
     ]
-    assert created["location"] == (
+    assert nameless(created["location"]) == (
         f"/job/{created['x-theeye-job-id']}/result?access_token={user.token}"
         "&limit=6&timeout=10&wait_result=true&parse&counter=0"
     )
@@ -247,7 +249,7 @@ async def test_token_in_a_field_stays_out_of_the_location_and_serves_the_wait(
         *("--request", "POST", "--header", f"Authorization: Bearer {user.token}"),
     )
     assert user.token not in str(created.fields)
-    assert created["location"].endswith(
+    assert nameless(created["location"]).endswith(
         "/result?wait_result=true&parse&counter=0&limit=10&timeout=5"
     )
     assert (result.status, result.content) == (200, HELLO)
@@ -279,7 +281,7 @@ async def test_opaque_token_is_told_the_organization_in_the_location(
 ) -> None:
     user = User(orchestrator, server, "acme-opaque")
     created, result = await user.create("instant", "wait_result=true&parse")
-    assert created["location"].endswith("&customer=acme")
+    assert nameless(created["location"]).endswith("&customer=acme")
     assert (result.status, result.content) == (200, HELLO)
     assert (await user.result(orchestrator.create("instant"))).status == 404
 
@@ -424,8 +426,8 @@ async def test_hops_count_up_until_the_limit_answers_408_with_the_job(
     assert [created.status, hop.status, timed_out.status] == [303, 303, 408]
     location = f"/job/{created['x-theeye-job-id']}/result?access_token={user.token}"
     query = "&wait_result=true&a=%C3%B1&limit=2&timeout=1"
-    assert created["location"] == f"{location}{query}&counter=0"
-    assert hop["location"] == f"{location}{query}&counter=1"
+    assert nameless(created["location"]) == f"{location}{query}&counter=0"
+    assert nameless(hop["location"]) == f"{location}{query}&counter=1"
     job = next(iter(orchestrator.jobs))
     told = {"id": job.id, "lifecycle": "ready", "state": "in_progress"}
     assert json.loads(timed_out.content) == {
@@ -520,6 +522,7 @@ async def test_response_chosen_by_the_task_is_filtered_in_the_newest_profile(
         "Cache-Control",
         "X-TheEye-Job-Id",
         "X-TheEye-Job-State",
+        "X-Request-Id",
         "Content-Length",
         "Date",
     ]

@@ -39,6 +39,7 @@ CROSS_ORIGIN = [
     "Access-Control-Allow-Credentials",
     "Access-Control-Allow-Headers",
 ]
+_RID = re.compile(r"&rid=([0-9a-f]{32})$")
 _JOB_ID = re.compile(rb"[0-9a-f]{8}78d0df5c09[0-9a-f]{6}")
 _TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -215,6 +216,18 @@ async def once(url: str, message: bytes, tls: SSLContext | None = None) -> tuple
     async with connected(url, tls) as client:
         await client.send(message)
         return await client.answer()
+
+
+def wait_id(address: str) -> str:
+    """The id of its wait in the address of a result, at its end."""
+    found = _RID.search(address)
+    assert found, address
+    return found[1]
+
+
+def nameless(address: str) -> str:
+    """The address of a result without the id of its wait, which it must have."""
+    return address.removesuffix(f"&rid={wait_id(address)}")
 
 
 def without_what_varies(content: bytes) -> bytes:

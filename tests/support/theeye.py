@@ -25,6 +25,7 @@ from gateway.sync.looks.lessons import Lessons
 from gateway.sync.push.lateness import Lateness
 from gateway.sync.results.formatter import Formatter
 from gateway.sync.results.parsing import ParsingThread
+from gateway.sync.wait_parameters import without_rid
 from gateway.sync.watch.watcher import Watcher
 from gateway.upstream.messages.messages import Heard, Purpose, UpstreamResponse
 from tests.support.client import client
@@ -171,7 +172,8 @@ def exchange(
     customer: str = "acme",
 ) -> Exchange:
     made = Exchange(client(method, target, fields, content=pieces), "r", "192.0.2.1", 0.0)
-    made.target, made.query = target, split(target)[1]
+    # As the pipeline does it for requests for results.
+    made.target, (made.query, made.rid) = target, without_rid(split(target)[1])
     made.identity = identity_of(customer)
     return made
 

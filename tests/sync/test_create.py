@@ -48,6 +48,8 @@ GZIP = (b"Content-Encoding", b"gzip")
 FLAG = b'{"wait_result":true}'
 CREATED = reply(job(lifecycle="ready"))
 DEFAULTS = "counter=0&limit=10&timeout=5"
+RID = "&rid=r"
+"""The id of the request."""
 LIMITS = LimitsConfig(inspect_bytes=2048, result_bytes=8192)
 
 
@@ -121,7 +123,7 @@ async def test_created_job_becomes_a_303_with_the_same_body_and_fields() -> None
             JSON,
             (b"X-A", b"b"),
             (b"Content-Length", b"%d" % len(CREATED.content)),
-            (b"Location", f"/job/{JOB_ID}/result?wait_result=true&a=%20&{DEFAULTS}".encode()),
+            (b"Location", f"/job/{JOB_ID}/result?wait_result=true&a=%20&{DEFAULTS}{RID}".encode()),
             (b"X-TheEye-Job-Id", JOB_ID.encode()),
             (b"X-TheEye-Job-State", b"in_progress"),
             (b"Cache-Control", b"no-store"),
@@ -138,7 +140,8 @@ async def test_newer_upstreams_own_redirect_is_replaced() -> None:
     native = reply(CREATED.content, 303, (b"Location", b"/job/x/result?timeout=10"))
     response = await create(post("wait_result=true&timeout=3"), TheEye(native))
     assert (
-        location(response) == f"/job/{JOB_ID}/result?wait_result=true&timeout=3&counter=0&limit=10"
+        location(response)
+        == f"/job/{JOB_ID}/result?wait_result=true&timeout=3&counter=0&limit=10{RID}"
     )
 
 
@@ -192,7 +195,7 @@ async def test_location_names_the_organization_when_the_token_does_not(
     name = "a&cme" if appended else "acme"
     created = post(query, customer=customer)
     response = await create(created, TheEye(reply(job(customer_name=name))))
-    assert location(response) == f"/job/{JOB_ID}/result?{query}&{DEFAULTS}{appended}"
+    assert location(response) == f"/job/{JOB_ID}/result?{query}&{DEFAULTS}{appended}{RID}"
 
 
 @pytest.mark.parametrize("content", [FLAG, b'\n{"task_arguments":[1],"wait_result":true}'])
@@ -202,7 +205,7 @@ async def test_location_names_the_organization_when_the_token_does_not(
 async def test_wait_is_asked_by_the_content(content: bytes, fields: tuple[Field, ...]) -> None:
     upstream = TheEye(CREATED)
     response = await create(post("a=b", *fields, pieces=[content[:5], content[5:]]), upstream)
-    assert location(response) == f"/job/{JOB_ID}/result?a=b&{DEFAULTS}"
+    assert location(response) == f"/job/{JOB_ID}/result?a=b&{DEFAULTS}{RID}"
     assert upstream.asked[0].content == content
 
 
@@ -313,7 +316,7 @@ async def test_job_created_by_secret_is_waited_for_by_its_own_secret() -> None:
     upstream = TheEye(reply(recorded["body"].encode(), 303, (b"Location", native.encode())))
     response = await create(post(query, customer=""), upstream, CreateRoute(by_secret=True))
     path = native.partition("?")[0]
-    assert location(response) == f"{path}?{query}&counter=0&limit=10"
+    assert location(response) == f"{path}?{query}&counter=0&limit=10{RID}"
 
 
 async def test_workflow_started_by_secret_is_waited_for_by_its_own_jobs_secret() -> None:
@@ -323,7 +326,7 @@ async def test_workflow_started_by_secret_is_waited_for_by_its_own_jobs_secret()
     upstream = TheEye(reply(recorded.encode()))
     response = await create(post("wait_result=true", customer=""), upstream, route)
     path = f"/job/{own['id']}/secret/{own['secret']}/result"
-    assert location(response) == f"{path}?wait_result=true&counter=0&limit=10&timeout=5"
+    assert location(response) == f"{path}?wait_result=true&counter=0&limit=10&timeout=5{RID}"
 
 
 async def test_job_created_by_secret_without_one_of_its_own_passes() -> None:

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.virtual_time
 
 WORKFLOW_ID = "f" * 24
 RESULT = f"/job/{JOB_ID}/result"
-DEFAULTS = "counter=0&limit=10&timeout=5"
+DEFAULTS = "counter=0&limit=10&timeout=5&rid=r"
 SECOND = reply(job(lifecycle="assigned"))
 
 

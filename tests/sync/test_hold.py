@@ -129,7 +129,7 @@ async def test_client_is_sent_on_when_its_time_is_up() -> None:
     assert shown(response) == {
         "Server": "restify",
         "Access-Control-Allow-Origin": "https://app.example.test",
-        "Location": f"/job/{JOB_ID}/result?a=%20&counter=4&parse&limit=10&timeout=5",
+        "Location": f"/job/{JOB_ID}/result?a=%20&counter=4&parse&limit=10&timeout=5&rid=r",
         "Content-Type": "application/json",
         "Cache-Control": "no-store",
         "X-TheEye-Job-Id": JOB_ID,
@@ -306,7 +306,7 @@ async def test_every_waiter_is_sent_to_the_same_counter_when_drained() -> None:
         strict=True,
     ):
         assert (response.result().status, response.result().content) == (303, b"{}")
-        location = f"/job/{JOB_ID}/result?{query}&drained=1"
+        location = f"/job/{JOB_ID}/result?{query}&drained=1&rid=r"
         assert shown(response.result())["Location"] == location
     assert {one.outcome for one in held} == {Outcome.DRAINED}
 
@@ -405,7 +405,7 @@ async def test_result_by_secret_is_waited_for_on_the_upstreams_own_route() -> No
     upstream = TheEye(reply(b"{}", 303))
     response = await Gateway(upstream).answer(get(""), secret="5ec")
     path = f"/job/{JOB_ID}/secret/5ec/result"
-    assert shown(response)["Location"] == f"{path}?counter=1&limit=10&timeout=5"
+    assert shown(response)["Location"] == f"{path}?counter=1&limit=10&timeout=5&rid=r"
     assert {asked.target for asked in upstream.asked} == {f"{path}?full&counter=0&limit=1"}
 
 
@@ -700,7 +700,7 @@ async def test_job_that_goes_on_is_accepted_where_that_is_preferred(
     assert now() == seconds
     assert (response.status, response.content) == (202, job())
     named = shown(response)
-    assert named["Location"] == f"/job/{JOB_ID}/result?counter={counter}&limit=10&timeout=5"
+    assert named["Location"] == f"/job/{JOB_ID}/result?counter={counter}&limit=10&timeout=5&rid=r"
     assert int(named["Retry-After"]) >= 1
     assert named["Preference-Applied"] == prefer.decode()
     assert (named["Vary"], named["X-TheEye-Job-State"]) == ("Prefer", "in_progress")
@@ -762,7 +762,7 @@ async def test_wait_that_ends_without_a_result_may_say_that_the_job_goes_on() ->
     assert response.status == 202
     assert json.loads(response.content)["lifecycle"] == "assigned"
     named = shown(response)
-    assert named["Location"] == f"/job/{JOB_ID}/result?counter=0&parse&limit=10&timeout=5"
+    assert named["Location"] == f"/job/{JOB_ID}/result?counter=0&parse&limit=10&timeout=5&rid=r"
     assert int(named["Retry-After"]) >= 1
     assert "Vary" not in named
 
@@ -778,4 +778,4 @@ async def test_wait_is_fitted_into_the_redirects_that_are_set() -> None:
             break
         query = shown(response)["Location"].partition("?")[2]
     assert (statuses, now()) == ([303, 303, 408], 60)
-    assert query == "limit=3&timeout=20&counter=2"
+    assert query == "limit=3&timeout=20&counter=2&rid=r"

@@ -17,6 +17,8 @@ from gateway.sync.wait_parameters import (
     hold_parameters,
     next_location,
     result_location,
+    with_rid,
+    without_rid,
 )
 from gateway.wording import allowed, shown
 
@@ -289,3 +291,63 @@ def test_query_of_a_fitted_wait_says_so(raw: str, said: str) -> None:
 def test_query_stays_as_it_is_where_nothing_was_fitted() -> None:
     query = Query("limit=2")
     assert fitted_query(query, hold_parameters(query, SyncConfig())) is query
+
+
+@pytest.mark.parametrize(
+    ("query", "rest", "rid"),
+    [
+        ("counter=1&rid=0a1b", "counter=1", "0a1b"),
+        ("rid=0a1b", "", "0a1b"),
+        ("rid=0a1b&parse&&x=1", "parse&&x=1", "0a1b"),
+        ("%72id=0%611b&parse", "parse", "0a1b"),
+        ("rid=Root=1-67@a:b~c.d_e", "", "Root=1-67@a:b~c.d_e"),
+        (f"parse&rid={'a' * 128}", "parse", "a" * 128),
+        (f"parse&rid={'a' * 129}", "parse", ""),
+        ("rid=", "", ""),
+        ("rid", "", ""),
+        ("rid=a&parse&rid=a", "parse", ""),
+        ("rid=a&parse&rid=b", "parse", ""),
+        ("rid=a%0ab", "", ""),
+        ("rid=a+b", "", ""),
+        ("rid=%22%3Cscript%3E", "", ""),
+        ("rid=%C3%A9", "", ""),
+    ],
+)
+def test_id_of_a_wait_is_taken_from_its_address(query: str, rest: str, rid: str) -> None:
+    left, taken = without_rid(Query(query))
+    assert (left.raw, taken) == (rest, rid)
+
+
+@pytest.mark.parametrize("query", ["", "parse", "grid=1", "RID=1", "rid[]=1", "x=rid", "a=%72id"])
+def test_query_without_an_id_stays_itself(query: str) -> None:
+    asked = Query(query)
+    assert without_rid(asked) == (asked, "")
+
+
+@given(query=st.text(alphabet="rid=&%7+x\n", max_size=40))
+def test_whatever_the_query_its_id_is_safe_and_nothing_else_changes(query: str) -> None:
+    asked = Query(query)
+    left, rid = without_rid(asked)
+    kept = [pair for pair in asked.pairs if pair.key != "rid"]
+    assert left.pairs == kept
+    assert without_rid(left) == (left, "")
+    assert not rid or with_rid("/r?", rid) == f"/r?&rid={rid}"
+
+
+@given(rid=st.text(max_size=140), parameters=st.text(alphabet="ab=&", max_size=20))
+def test_address_gives_the_next_request_the_id_of_the_first_or_none(
+    rid: str, parameters: str
+) -> None:
+    address = result_location("/r", Query(parameters), CONFIG)
+    named = with_rid(address, rid)
+    left, taken = without_rid(query_in(named))
+    assert f"/r?{left.raw}" == address
+    assert named == (f"{address}&rid={rid}" if taken else address)
+    assert taken in {"", rid}
+
+
+@pytest.mark.parametrize(
+    "proxy_id", ["a b", "a&counter=9", "a#b", "a%26b", "a/b", "é", "", "a" * 129]
+)
+def test_id_that_an_address_cannot_have_as_it_is_is_left_out(proxy_id: str) -> None:
+    assert with_rid("/r?counter=0", proxy_id) == "/r?counter=0"

@@ -86,7 +86,7 @@ FIELDS: Final[tuple[LogField, ...]] = (
     LogField(
         "request_id",
         "text",
-        "`X-Request-Id`, as the orchestrator is told it too",
+        "`X-Request-Id`, as the orchestrator is told it too; the same for all requests of a wait",
         lambda exchange: shown_word(exchange.request_id),
     ),
     LogField(

@@ -34,6 +34,7 @@ EXPOSED: Final = (
     b"X-TheEye-Job-State",
     b"RateLimit",
     b"RateLimit-Policy",
+    b"X-Request-Id",
 )
 """What scripts may read of our own responses besides what they always may. By name: for requests
 with credentials ``*`` is a name, too."""

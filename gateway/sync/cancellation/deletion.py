@@ -21,7 +21,7 @@ from gateway.sync.jobs.access import job_access
 from gateway.sync.jobs.reader import Refused
 from gateway.sync.kept.result_key import holder
 from gateway.sync.responses import KnownJob, accepted, made_here, shortened
-from gateway.sync.wait_parameters import hold_parameters, next_location
+from gateway.sync.wait_parameters import hold_parameters, next_location, with_rid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +85,7 @@ class ResultDeletion:
             )
             access.heard.trace = exchange.trace
             location = next_location(access.path, exchange.query, 0, self._config)
+            location = with_rid(location, exchange.wait_id)
             response = self._response(exchange, await self._ending(exchange, access), location)
         except GatewayError as error:
             error.fields += job_fields(route.job_id, exchange.job_state)

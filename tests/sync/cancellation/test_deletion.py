@@ -42,7 +42,7 @@ pytestmark = pytest.mark.virtual_time
 
 DONE = UpstreamResponse(204, b"No Content", (SERVER,), b"")
 GONE = reply(b'"job not found"', 404)
-LOCATION = f"/job/{JOB_ID}/result?access_token=t&counter=0&limit=10&timeout=5"
+LOCATION = f"/job/{JOB_ID}/result?access_token=t&counter=0&limit=10&timeout=5&rid=r"
 
 
 class Upstream(TheEye):
@@ -127,7 +127,7 @@ async def test_location_begins_a_wait_with_the_query_of_the_request(
     query: str, location: str
 ) -> None:
     response = await Deletions(reply(job())).answer(delete(query))
-    assert shown(response)["Location"] == f"/job/{JOB_ID}/result?{location}"
+    assert shown(response)["Location"] == f"/job/{JOB_ID}/result?{location}&rid=r"
 
 
 async def test_job_that_has_ended_conflicts_and_its_result_stays() -> None:
