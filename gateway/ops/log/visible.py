@@ -13,7 +13,9 @@ WORD_CHARACTERS: Final = 128
 AGENT_CHARACTERS: Final = 256
 _KEPT_BYTES: Final = 512
 """A longer text is not remembered."""
+_KEPT_AGENTS: Final = 1024
 _ADDRESS = re.compile(r"[0-9A-Fa-f.:]{0,45}")
+_agents: Final[dict[bytes, str]] = {}
 _UNSAFE = re.compile(r'[^!-~]|["\\]')
 
 
@@ -56,12 +58,13 @@ def shown_name(name: str) -> str:
 
 def shown_agent(said: bytes) -> str:
     """A client's own name and version, as ``User-Agent`` has it (RFC 9110, 10.1.5)."""
-    # Most requests are of a few programs.
-    return _agent(said) if len(said) > _KEPT_BYTES else _kept_agent(said)
-
-
-def _agent(said: bytes) -> str:
-    return shown(said.decode("utf-8", "surrogateescape"), AGENT_CHARACTERS)
-
-
-_kept_agent: Final = lru_cache(maxsize=1024)(_agent)
+    # Most requests are of a few programs. A dictionary costs them less than lru_cache.
+    kept = _agents.get(said)
+    if kept is not None:
+        return kept
+    agent = shown(said.decode("utf-8", "surrogateescape"), AGENT_CHARACTERS)
+    if len(said) <= _KEPT_BYTES:
+        if len(_agents) >= _KEPT_AGENTS:
+            _agents.clear()
+        _agents[said] = agent
+    return agent

@@ -48,6 +48,12 @@ def test_all_that_is_shown_of_a_program_is_visible_ascii_of_bounded_length(said:
     assert not set(agent) & set(' "\\')
 
 
+def test_programs_are_shown_rightly_however_many_there_are() -> None:
+    for number in range(3000):
+        assert shown_agent(b"tool/%d" % number) == f"tool/{number}"
+    assert shown_agent(b"tool/0") == "tool/0"
+
+
 def test_programs_are_shown_as_they_name_themselves() -> None:
     assert shown_agent(b"curl/8.14.1") == "curl/8.14.1"
     assert shown_agent(b"Mozilla/5.0 (X11)") == "Mozilla/5.0%20(X11)"
