@@ -46,7 +46,7 @@ from gateway.sync.keys.stores import NOT_SHARED, is_unshared
 from gateway.tasks import Tasks, first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, MutableMapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
     from contextlib import AbstractContextManager
 
     from gateway.config import Config, ListenConfig
@@ -170,6 +170,8 @@ class Workers:
         self._python = python
         self._inherited = inherited
         self._resources = AsyncExitStack()
+        self._of_operators: Mapping[str, Callable[[], object]] = {}
+        """What their listener can read again."""
 
     async def __aenter__(self) -> Workers:
         listen = self.config.listen

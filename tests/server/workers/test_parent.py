@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
+import msgspec
 import pytest
 
-from gateway.config.effective import Effective
-from gateway.server.workers.parent import serve, usable_processors
+from gateway.config.effective import Effective, SettingsError
+from gateway.server.workers.channel import Question, Refusal
+from gateway.server.workers.parent import Workers, serve, usable_processors
 from tests.support.harness import process_before, settings
 from tests.support.processes import workers_of
 
-ROOT = Path(__file__).parents[3]
+if TYPE_CHECKING:
+    from gateway.config import Config
+    from gateway.server.workers.supervisor import Supervisor
 
 
 def test_one_for_each_processor_that_may_be_used() -> None:
@@ -46,3 +50,64 @@ def test_workers_that_cannot_start_end_it_with_status_1(
     assert serve(Effective(config), python=program) == 1
     assert caplog.messages[-1] == "a worker did not start"
     assert [text for text in caplog.messages if "do not share idempotency keys" in text]
+
+
+class Asked:
+    """A worker that answers so when it is to prepare for other settings."""
+
+    def __init__(self, answer: Refusal | None) -> None:
+        self.answer = answer
+        self.asked: list[Question] = []
+
+    async def ask(
+        self,
+        question: Question,
+        seconds: float,  # noqa: ARG002 - it answers at once, or never
+        config: Config | None = None,
+    ) -> msgspec.Raw | None:
+        assert config is not None
+        self.asked.append(question)
+        return None if self.answer is None else msgspec.Raw(msgspec.json.encode(self.answer))
+
+
+class Supervised:
+    def __init__(self, *answers: Refusal | None) -> None:
+        self.running = {number: Asked(answer) for number, answer in enumerate(answers, start=1)}
+
+
+def supervising(supervised: Supervised) -> Workers:
+    workers = Workers(Effective(settings("http://127.0.0.1:9")), len(supervised.running))
+    workers.supervisor = cast("Supervisor", supervised)
+    return workers
+
+
+async def test_other_settings_are_taken_by_all_workers_once_all_can() -> None:
+    supervised = Supervised(Refusal(), Refusal())
+    workers = supervising(supervised)
+    other = settings("http://127.0.0.1:9", limits={"holds": 7})
+    await workers.take(other)
+    assert workers.config == other
+    for worker in supervised.running.values():
+        assert worker.asked == [Question.PREPARE, Question.TAKE]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said", "may_pass"),
+    [
+        (Refusal(["no key"]), "no key", False),
+        (Refusal(["mixed"], may_pass=True), "mixed", True),
+        (None, "worker 2 does not answer", False),
+    ],
+)
+async def test_settings_that_one_worker_cannot_use_are_taken_by_none(
+    answer: Refusal | None, said: str, may_pass: bool
+) -> None:
+    supervised = Supervised(Refusal(), answer)
+    workers = supervising(supervised)
+    before = workers.config
+    with pytest.raises(SettingsError) as refused:
+        await workers.take(settings("http://127.0.0.1:9", limits={"holds": 7}))
+    assert (refused.value.problems, refused.value.may_pass) == ([said], may_pass)
+    assert workers.config is before
+    for worker in supervised.running.values():
+        assert worker.asked == [Question.PREPARE]
