@@ -22,7 +22,7 @@ from gateway.ops.metrics import parts
 from gateway.ops.operators.admin import admin_listening
 from gateway.ops.operators.drain import drain_route
 from gateway.server.offer import routes_of
-from gateway.server.reload.prepared import Prepared, renewed
+from gateway.server.reload.prepared import Prepared, renew
 from gateway.server.reload.reloader import Reloader
 from gateway.server.runtime import (
     log_by,
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from gateway.config.effective import Effective
     from gateway.downstream.listening.fair_turns import FairTurns
     from gateway.ops.glances.sights import ProcessSights
+    from gateway.ops.operators.admin import Renewal
     from gateway.ops.operators.routes import OperatorRoute
     from gateway.ops.operators.vitals import Vitals
     from gateway.proxy.pipeline import Observer
@@ -164,7 +165,7 @@ class Server:
             Certificate(listen.tls_cert_file, listen.tls_key_file) if listen.tls_cert_file else None
         )
         self.admin_url = ""
-        self._of_operators: Mapping[str, Callable[[], object]] = {}
+        self._of_operators: Mapping[str, Renewal] = {}
         """What their listener can read again."""
         self._shown_to_operators: Certificate | None = None
 
@@ -229,7 +230,7 @@ class Server:
             SettingsError: a file cannot be used; nothing is changed.
         """
         prepared = Prepared.read(config)
-        renewed(self._of_operators)
+        renew(self._of_operators)
         self.go_on(prepared)
 
     def go_on(self, prepared: Prepared) -> None:

@@ -32,23 +32,12 @@ class Certificate:
     """
 
     def __init__(self, cert_file: str, key_file: str) -> None:
-        self._files = (cert_file, key_file)
         self.context = _Renewable(ssl.PROTOCOL_TLS_SERVER)
-        self.not_after: float | None = None
-        self.renew()
-
-    def renew(self) -> None:
-        """Read the files again, for connections to come.
-
-        Raises:
-            UnusableCertificate: the one shown so far stays.
-        """
-        self.context.current = _context(*self._files)
-        self.not_after = end_of(self._files[0])
+        self.context.current = _context(cert_file, key_file)
+        self.not_after = end_of(cert_file)
 
     def become(self, other: Certificate) -> None:
         """Show another one, for connections to come."""
-        self._files = other._files
         self.context.current = other.context.current
         self.not_after = other.not_after
 

@@ -30,15 +30,18 @@ class OperatorToken:
         """Tell whether this is the token."""
         return hmac.compare_digest(self._hashed(shown), self._hash)
 
-    def renew(self) -> bool:
-        """Read the file again; whether there is another token in it.
+    def read_again(self) -> bytes:
+        """The token that the file has now, as ``take`` wants it.
 
         Raises:
-            UnusableKey: the one so far stays.
+            UnusableKey
         """
-        renewed = self._hashed(operator_token(self._path))
-        is_other = renewed != self._hash
-        self._hash = renewed
+        return self._hashed(operator_token(self._path))
+
+    def take(self, hashed: bytes) -> bool:
+        """Go on with a token that was read; whether it is another one."""
+        is_other = hashed != self._hash
+        self._hash = hashed
         return is_other
 
     def _hashed(self, token: bytes) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +28,7 @@ from gateway.ops.operators.page import page_or
 from gateway.ops.operators.routes import NO_STORE, Audience, index
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
     from socket import socket
 
     from gateway.config import AdminConfig
@@ -44,14 +45,18 @@ CONTENT_BYTES = 16 * 1024
 """The most that a request may bring."""
 
 
+Renewal = Callable[[], Callable[[], object]]
+"""Reads a file again, and gives what takes up what was read. Raises UnusableKey or
+UnusableCertificate."""
+
+
 @dataclass(frozen=True, slots=True)
 class AdminListener:
     """A listener that answers."""
 
     url: str
-    renewals: Mapping[str, Callable[[], object]]
-    """What reads a file again, by what is in it; each may raise UnusableKey or UnusableCertificate,
-    and has changed nothing then."""
+    renewals: Mapping[str, Renewal]
+    """By the settings that name the files."""
     certificate: Certificate | None = None
 
 
@@ -91,14 +96,14 @@ async def admin_listening(
     token = OperatorToken(admin.token_file) if admin.token_file else None
     sessions = OperatorSessions(clock)
     guard = Guard(token, sessions, admin.host, clock)
-    renewals: dict[str, Callable[[], object]] = {}
+    renewals: dict[str, Renewal] = {}
     if token is not None:
-        renewals["admin.token_file"] = partial(_renew_token, token, sessions)
+        renewals["admin.token_file"] = partial(_renewed_token, token, sessions)
     options: dict[str, Any] = {}
     certificate: Certificate | None = None
     if admin.tls_cert_file:
         certificate = Certificate(admin.tls_cert_file, admin.tls_key_file)
-        renewals["admin.tls_cert_file"] = certificate.renew
+        renewals["admin.tls_cert_file"] = partial(_renewed_certificate, certificate, admin)
         options = {
             "ssl": certificate.context,
             "ssl_handshake_timeout": HANDSHAKE_SECONDS,
@@ -126,10 +131,19 @@ async def admin_listening(
         yield AdminListener(url, renewals, certificate)
 
 
-def _renew_token(token: OperatorToken, sessions: OperatorSessions) -> None:
-    if token.renew():
-        # They were begun with the former one.
-        sessions.end_all()
+def _renewed_token(token: OperatorToken, sessions: OperatorSessions) -> Callable[[], None]:
+    hashed = token.read_again()
+
+    def take() -> None:
+        if token.take(hashed):
+            # They were begun with the former one.
+            sessions.end_all()
+
+    return take
+
+
+def _renewed_certificate(certificate: Certificate, admin: AdminConfig) -> Callable[[], None]:
+    return partial(certificate.become, Certificate(admin.tls_cert_file, admin.tls_key_file))
 
 
 def _for(route: OperatorRoute, guard: Guard) -> Handler:

@@ -12,10 +12,11 @@ from gateway.downstream.listening.tls import Certificate, UnusableCertificate
 from gateway.sync.kept.seal import read_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from gateway.admission.identity.claims import Key
     from gateway.config import Config
+    from gateway.ops.operators.admin import Renewal
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +61,21 @@ def _seal_keys(path: str) -> Sequence[bytes]:
         raise UnusableKey(f"sync.seal_key_file: {failure}") from None
 
 
-def renewed(renewals: Mapping[str, Callable[[], object]]) -> None:
-    """Have files read again by those who use them, each by the setting that names it.
+def renew(renewals: Mapping[str, Renewal]) -> None:
+    """Have files read again by those who use them, each by the setting that names it; then have
+    what was read taken up.
 
     Raises:
-        SettingsError: one cannot be used, and stays as it was; it may pass where it is one of a
+        SettingsError: one cannot be used, and nothing is changed; it may pass where it is one of a
             certificate.
     """
-    for setting, renew in renewals.items():
+    takes = []
+    for setting, read in renewals.items():
         try:
-            renew()
+            takes.append(read())
         except UnusableKey as failure:
             raise SettingsError([f"{setting}: {failure}"]) from None
         except UnusableCertificate as failure:
             raise SettingsError([f"{setting}: {failure}"], may_pass=True) from None
+    for take in takes:
+        take()

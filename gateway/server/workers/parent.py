@@ -26,7 +26,7 @@ from gateway.ops.operators.admin import admin_listening
 from gateway.ops.operators.drain import drain_route
 from gateway.server import runtime, server
 from gateway.server.offer import routes_of
-from gateway.server.reload.prepared import renewed
+from gateway.server.reload.prepared import renew
 from gateway.server.reload.reloader import Reloader
 from gateway.server.signals import on_end, on_reload
 from gateway.server.start_line import start_line
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
     from gateway.config import Config, ListenConfig
     from gateway.config.effective import Effective
+    from gateway.ops.operators.admin import Renewal
     from gateway.ops.operators.routes import OperatorRoute
     from gateway.server.workers.supervisor import WorkerProcess
 
@@ -170,7 +171,7 @@ class Workers:
         self._python = python
         self._inherited = inherited
         self._resources = AsyncExitStack()
-        self._of_operators: Mapping[str, Callable[[], object]] = {}
+        self._of_operators: Mapping[str, Renewal] = {}
         """What their listener can read again."""
 
     async def __aenter__(self) -> Workers:
@@ -220,7 +221,7 @@ class Workers:
         if problems := [problem for refusal in refusals for problem in refusal.problems]:
             may_pass = all(refusal.may_pass for refusal in refusals if refusal.problems)
             raise SettingsError([*dict.fromkeys(problems)], may_pass=may_pass)
-        renewed(self._of_operators)
+        renew(self._of_operators)
         self.config = config
         runtime.log_by(config.log)
         # Whoever does not answer any more ends, and begins again with these.

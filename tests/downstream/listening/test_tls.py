@@ -62,20 +62,10 @@ def test_renewed_certificate_is_shown_also_when_its_key_is_of_another_type(
     certificate = Certificate(str(files.cert), str(files.key))
     before = files.trusting()
     files.replace(renewed)
-    certificate.renew()
+    certificate.become(Certificate(str(files.cert), str(files.key)))
     assert subject(shown(certificate, renewed.trusting(), name)) == ((("commonName", "renewed"),),)
     with pytest.raises(ssl.SSLCertVerificationError):
         shown(certificate, before, name)
-
-
-def test_old_certificate_stays_when_the_new_one_cannot_be_used(tmp_path: Path) -> None:
-    files = self_signed(tmp_path)
-    certificate = Certificate(str(files.cert), str(files.key))
-    client = files.trusting()
-    files.cert.write_bytes(self_signed(tmp_path, "renewed").cert.read_bytes())
-    with pytest.raises(UnusableCertificate):
-        certificate.renew()
-    assert shown(certificate, client, "localhost").version() == "TLSv1.3"
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
@@ -179,8 +169,7 @@ def test_end_of_the_certificate_is_that_of_the_first_of_its_chain_to_end(tmp_pat
     assert certificate.not_after == own < next_one
     longer = self_signed(tmp_path, "longer", days=9)
     longer.cert.write_bytes(longer.cert.read_bytes() + below.cert.read_bytes())
-    files.replace(longer)
-    certificate.renew()
+    certificate.become(Certificate(str(longer.cert), str(longer.key)))
     assert certificate.not_after == next_one
 
 
@@ -193,6 +182,6 @@ def test_certificate_that_openssl_alone_can_read_is_shown_without_a_known_end(
     certificate = Certificate(str(files.cert), str(files.key))
     files.cert.write_bytes(files.cert.read_bytes() + trailing)
     with pytest.raises(UnusableCertificate):
-        certificate.renew()
+        Certificate(str(files.cert), str(files.key))
     assert certificate.not_after is not None
     assert shown(certificate, client, "localhost").version() == "TLSv1.3"

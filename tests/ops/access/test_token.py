@@ -57,13 +57,13 @@ def test_missing_file_is_refused(file: Path) -> None:
 def test_renewed_token_replaces_the_one_so_far(file: Path) -> None:
     file.write_bytes(TOKEN)
     token = OperatorToken(str(file))
-    assert not token.renew()
+    assert not token.take(token.read_again())
     file.write_bytes(b"short")
     with pytest.raises(UnusableKey):
-        token.renew()
+        token.read_again()
     assert token.matches(TOKEN)
     file.write_bytes(TOKEN.swapcase())
-    assert token.renew()
+    assert token.take(token.read_again())
     assert token.matches(TOKEN.swapcase())
     assert not token.matches(TOKEN)
 

@@ -121,16 +121,17 @@ async def test_renewed_token_replaces_the_former_one_and_ends_its_sessions(
                     found.append(response.status)
             return found
 
-        renew = listener.renewals["admin.token_file"]
+        read_again = listener.renewals["admin.token_file"]
         assert await statuses() == [200, 401, 200]
-        renew()
+        read_again()()
         assert await statuses() == [200, 401, 200]
         token_file.write_text("short")  # noqa: ASYNC240 - a few bytes
         with pytest.raises(UnusableKey):
-            renew()
-        assert await statuses() == [200, 401, 200]
+            read_again()
         token_file.write_text(TOKEN[::-1])  # noqa: ASYNC240 - a few bytes
-        renew()
+        take = read_again()
+        assert await statuses() == [200, 401, 200]
+        take()
         assert await statuses() == [401, 200, 401]
 
 
@@ -152,9 +153,9 @@ async def test_listener_with_a_certificate_speaks_tls_and_takes_up_a_renewed_one
         assert await status(files.trusting()) == 200
         renewed = self_signed(tmp_path, "renewed")
         files.replace(renewed)
-        listener.renewals["admin.tls_cert_file"]()
+        listener.renewals["admin.tls_cert_file"]()()
         assert await status(renewed.trusting()) == 200
         files.cert.write_text("none")
         with pytest.raises(UnusableCertificate):
-            listener.renewals["admin.tls_cert_file"]()
+            listener.renewals["admin.tls_cert_file"]()()
         assert await status(renewed.trusting()) == 200

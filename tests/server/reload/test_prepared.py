@@ -1,19 +1,23 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 from gateway.admission.identity.key_files import UnusableKey
 from gateway.config.effective import SettingsError
 from gateway.downstream.listening.tls import UnusableCertificate
-from gateway.server.reload.prepared import Prepared, renewed
+from gateway.server.reload.prepared import Prepared, renew
 from gateway.sync.kept.seal import new_key
 from tests.support.certificates import self_signed
 from tests.support.settings import chosen
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from gateway.ops.operators.admin import Renewal
 
 
 def test_certificate_and_key_that_do_not_fit_may_do_so_in_a_moment(tmp_path: Path) -> None:
@@ -34,21 +38,23 @@ def test_missing_key_is_refused_at_once(tmp_path: Path) -> None:
 
 
 def test_files_of_operators_are_refused_by_the_setting_that_names_them() -> None:
-    def unusable_key() -> None:
+    def unusable_key() -> NoReturn:
         raise UnusableKey("there is no token in it")
 
-    def unusable_certificate() -> None:
+    def unusable_certificate() -> NoReturn:
         raise UnusableCertificate("mixed")
 
-    read: list[str] = []
-    renewed({"admin.token_file": lambda: read.append("token")})
-    assert read == ["token"]
+    taken: list[str] = []
+    token: Mapping[str, Renewal] = {"admin.token_file": lambda: partial(taken.append, "token")}
+    renew(token)
+    assert taken == ["token"]
     with pytest.raises(SettingsError, match=r"^admin\.token_file: there is no") as refused:
-        renewed({"admin.token_file": unusable_key})
+        renew({"admin.token_file": unusable_key})
     assert not refused.value.may_pass
     with pytest.raises(SettingsError, match=r"^admin\.tls_cert_file: mixed") as refused:
-        renewed({"admin.tls_cert_file": unusable_certificate})
+        renew({**token, "admin.tls_cert_file": unusable_certificate})
     assert refused.value.may_pass
+    assert taken == ["token"]
 
 
 def test_nothing_is_read_without_files() -> None:
