@@ -204,7 +204,7 @@ async def test_redis_shows_nothing_of_a_request(
             shown += await redis_server.command("ZRANGE", key, 0, -1)
         elif b":idempotency:" in key:
             shown += await redis_server.command("HGETALL", key)
-    assert len(shown) > 10
+    assert b"sealed" in shown
     for secret in (token, token[:20], KEY, job.id, "confidential", "echo", "acme"):
         assert secret.encode() not in b"\n".join(shown)
 
