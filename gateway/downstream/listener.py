@@ -80,9 +80,9 @@ class ClientListener:
         for connection in list(self.connections):
             connection.close_if_idle(self._spare_seconds)
 
-    def hand_over(self, store: Callable[[Sequence[int]], bool]) -> None:
-        """Give idle connections to ``store``, by their descriptors, and let go of them if it has
-        taken them; what clients send meanwhile stays in the kernel."""
+    def hand_over(self, store: Callable[[Sequence[int]], int]) -> None:
+        """Give idle connections to ``store``, by their descriptors, and let go of the first so many
+        that it has taken; what clients send meanwhile stays in the kernel."""
         found = {
             connection.peer.descriptor: connection.peer
             for connection in self.connections
@@ -91,9 +91,9 @@ class ClientListener:
         found.pop(-1, None)
         for peer in found.values():
             peer.pause_reading()
-        is_stored = store(list(found))
-        for peer in found.values():
-            if is_stored:
+        stored = store(list(found))
+        for number, peer in enumerate(found.values()):
+            if number < stored:
                 peer.abort()
             else:
                 peer.resume_reading()

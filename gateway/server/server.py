@@ -254,7 +254,7 @@ class Server:
         self._gateway.drain()
         await self.until_quiet(self.config.listen.drain_seconds)
 
-    def hand_over(self, store: Callable[[Sequence[int]], bool]) -> None:
+    def hand_over(self, store: Callable[[Sequence[int]], int]) -> None:
         """Leave the connections on which nothing is asked to the next process."""
         self._gateway.listener.hand_over(store)
 

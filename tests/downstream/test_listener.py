@@ -353,9 +353,9 @@ async def test_connections_on_which_nothing_is_asked_are_given_away_and_no_other
 ) -> None:
     given: list[int] = []
 
-    def store(descriptors: Sequence[int]) -> bool:
+    def store(descriptors: Sequence[int]) -> int:
         given.extend(map(os.dup, descriptors))
-        return is_taken
+        return len(descriptors) if is_taken else 0
 
     async with (
         upstream_answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") as script,
@@ -380,12 +380,40 @@ async def test_connections_on_which_nothing_is_asked_are_given_away_and_no_other
             assert (await begun.answer())[1] == b"ok"
 
 
+async def test_connections_that_are_not_taken_any_more_stay() -> None:
+    given: list[int] = []
+
+    def store(descriptors: Sequence[int]) -> int:
+        given.extend(map(os.dup, descriptors))
+        return 1
+
+    async with (
+        upstream_answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") as script,
+        gateway_before(script.url) as server,
+        connected(server.url) as one,
+        connected(server.url) as other,
+    ):
+        for client in (one, other):
+            await client.send(GET)
+            assert (await client.answer())[1] == b"ok"
+        server.hand_over(store)
+        taken, left = (socket.socket(fileno=number) for number in given)
+        clients = {each.writer.get_extra_info("sockname"): each for each in (one, other)}
+        with taken, left:
+            kept = clients[left.getpeername()]
+            await kept.send(GET)
+            assert (await kept.answer())[1] == b"ok"
+            await clients[taken.getpeername()].send(GET)
+            taken.setblocking(False)
+            assert await asyncio.get_running_loop().sock_recv(taken, 1000) == GET
+
+
 async def test_connection_of_tls_cannot_be_given_away(tmp_path: Path) -> None:
     given: list[int] = []
 
-    def store(descriptors: Sequence[int]) -> bool:
+    def store(descriptors: Sequence[int]) -> int:
         given.extend(descriptors)
-        return True
+        return len(descriptors)
 
     files = self_signed(tmp_path)
     listen = {"tls_cert_file": str(files.cert), "tls_key_file": str(files.key)}

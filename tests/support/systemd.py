@@ -63,7 +63,10 @@ class Told:
             while True:
                 data, descriptors, _, _ = socket.recv_fds(self._sock, 4096, 1000)
                 self.stored += descriptors
-                yield _assignments(data)
+                message = _assignments(data)
+                if message.get("FDSTOREREMOVE") == "1":
+                    self.drop()
+                yield message
 
     def close(self) -> None:
         self._sock.close()
@@ -123,7 +126,6 @@ class Unit:
                 **given,
             },
         )
-        self.told.drop()
         try:
             await self.told.until("READY=1")
             yield Process(running, url=self.url, admin_url=self.admin_url)

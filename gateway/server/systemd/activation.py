@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 FIRST = 3
 """The file descriptor of the first one; the others follow it."""
 MOST = 2048
+MOST_CONNECTIONS = 2000
+"""So many of them may be connections that an earlier process has left."""
 OPERATORS = "admin"
 """The name (``FileDescriptorName=``) of those for operators; all others are for clients."""
 CONNECTION = "kept"

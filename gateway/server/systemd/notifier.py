@@ -9,7 +9,7 @@ from array import array
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from gateway.server.systemd.activation import CONNECTION
+from gateway.server.systemd.activation import CONNECTION, MOST_CONNECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -58,13 +58,22 @@ class Notifier:
         """The watchdog may wait on."""
         self._send("WATCHDOG=1")
 
-    def store(self, descriptors: Sequence[int]) -> bool:
-        """Leave them to the next process of this service; whether the manager was told. It keeps as
-        many as it has room for (``FileDescriptorStoreMax=``).
+    def store(self, descriptors: Sequence[int]) -> int:
+        """Leave the first of them to the next process of this service; of how many the manager was
+        told. It keeps as many as it has room for (``FileDescriptorStoreMax=``).
         """
-        batches = [descriptors[at : at + _AT_ONCE] for at in range(0, len(descriptors), _AT_ONCE)]
-        lines = ("FDSTORE=1", f"FDNAME={CONNECTION}")
-        return all(self._send(*lines, descriptors=batch) for batch in batches)
+        left = descriptors[:MOST_CONNECTIONS]
+        for at in range(0, len(left), _AT_ONCE):
+            batch = left[at : at + _AT_ONCE]
+            if not self._send("FDSTORE=1", f"FDNAME={CONNECTION}", descriptors=batch):
+                return at
+        return len(left)
+
+    def take_over(self) -> None:
+        """Have the manager keep none of them any longer. It keeps those too that it has handed
+        over, and while it does the end of a connection does not reach its client.
+        """
+        self._send("FDSTOREREMOVE=1", f"FDNAME={CONNECTION}")
 
     def _send(self, *lines: str, descriptors: Sequence[int] = ()) -> bool:
         if not self._address:

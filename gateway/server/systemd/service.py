@@ -41,7 +41,10 @@ class Service:
         watched = environment.pop("WATCHDOG_PID", "") or str(pid)
         microseconds = environment.pop("WATCHDOG_USEC", "")
         is_watched = watched == str(pid) and microseconds.isascii() and microseconds.isdigit()
-        return cls(sockets, Notifier(address), int(microseconds) / 1e6 if is_watched else 0.0)
+        notifier = Notifier(address)
+        if sockets.connections:
+            notifier.take_over()
+        return cls(sockets, notifier, int(microseconds) / 1e6 if is_watched else 0.0)
 
     async def keep_alive(self, trouble: Callable[[], Awaitable[str]]) -> None:
         """Tell the watchdog so while there is no ``trouble``, which is empty then; end at once

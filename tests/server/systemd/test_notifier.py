@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.server.systemd.activation import MOST, MOST_CONNECTIONS
 from gateway.server.systemd.notifier import Notifier
 from tests.support.systemd import Told
 
@@ -42,14 +43,32 @@ def test_each_change_is_a_message(told: Told) -> None:
 
 def test_descriptors_are_stored_under_a_name(told: Told) -> None:
     with socket.socket() as sock:
-        assert Notifier(told.address).store([sock.fileno()] * 300)
+        assert Notifier(told.address).store([sock.fileno()] * 300) == 300
     named = {"FDSTORE": "1", "FDNAME": "kept"}
     assert list(told.all()) == [named, named]
     assert len(told.stored) == 300
 
 
+def test_descriptors_that_were_handed_over_are_to_be_stored_no_longer(told: Told) -> None:
+    Notifier(told.address).take_over()
+    assert list(told.all()) == [{"FDSTOREREMOVE": "1", "FDNAME": "kept"}]
+
+
 def test_nothing_is_stored_where_nobody_is_told() -> None:
-    assert not Notifier("").store([0])
+    assert Notifier("").store([0]) == 0
+
+
+def test_no_more_are_stored_than_the_next_process_takes(told: Told) -> None:
+    with socket.socket() as sock:
+        assert Notifier(told.address).store([sock.fileno()] * 3000) == MOST_CONNECTIONS < MOST
+    assert len(list(told.all())) == MOST_CONNECTIONS / 250
+    assert len(told.stored) == MOST_CONNECTIONS
+
+
+def test_those_are_counted_that_were_stored_before_one_failed(told: Told) -> None:
+    with socket.socket() as sock:
+        assert Notifier(told.address).store([sock.fileno()] * 250 + [-1] * 250) == 250
+    assert len(list(told.all())) == 1
 
 
 def test_reload_that_fails_ends_all_the_same(told: Told) -> None:
