@@ -102,7 +102,11 @@ def _from_file(
     except UnicodeDecodeError:
         problems.append(f"{path}: is not TOML: not in UTF-8")
         return
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        problems.append(f"{path}: is not TOML that can be read: it is nested too deeply")
+        return
+    except ValueError as error:
+        # It has a number of thousands of digits, if it is TOML.
         problems.append(f"{path}: is not TOML: {error}")
         return
     parts = [key.split(".") for key in known]

@@ -148,8 +148,11 @@ def test_a_list_must_be_a_list(file: Path) -> None:
     [
         (b"[sync", "is not TOML: "),
         (b"a = '\xff'", "is not TOML: not in UTF-8"),
+        (b"a = " + b"1" * 5000, "is not TOML: "),
+        (b"a = " + b"[" * 100_000, "is not TOML that can be read: it is nested too deeply"),
         (None, "cannot be read: No such file or directory"),
     ],
+    ids=["not closed", "not in UTF-8", "long number", "deep", "missing"],
 )
 def test_a_file_that_cannot_be_used_is_a_problem(
     file: Path, content: bytes | None, said: str
