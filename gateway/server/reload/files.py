@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from gateway.config.changes import RESTART_TABLES, value_of
+from gateway.config.effective import SettingsError
 from gateway.config.tree import settings
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 SETTINGS = "the settings file"
 OFF_SECONDS = 5.0
 """The gap between two looks whether files are to be watched."""
+MOST_BYTES = 4 * 1024 * 1024
+"""Of a file that is read while clients are served."""
 _NAMES_A_FILE = "_file"
 
 
@@ -55,6 +59,29 @@ def stamps(effective: Effective) -> Stamps:
     if effective.file is not None:
         found[SETTINGS] = _stamp(effective.file)
     return found
+
+
+def check_files(paths: Mapping[str, str | Path]) -> None:
+    """Hold files to what can be read at once, for nobody is served meanwhile; ``paths`` by what is
+    told of them. What cannot be looked at is left to whoever reads it.
+
+    Raises:
+        SettingsError: one is no regular file, or too large.
+    """
+    found = {name: _unfitness(path) for name, path in paths.items()}
+    if problems := [f'{name} "{paths[name]}": {why}' for name, why in found.items() if why]:
+        raise SettingsError(problems)
+
+
+def _unfitness(path: str | Path) -> str:
+    """Why a file cannot be read at once, empty if it can."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return ""
+    if not stat.S_ISREG(status.st_mode):
+        return "it is no regular file"
+    return f"it has more than {MOST_BYTES} bytes" if status.st_size > MOST_BYTES else ""
 
 
 def _stamp(path: str | Path) -> Stamp | None:

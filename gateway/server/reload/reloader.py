@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from gateway.config.changes import changes
 from gateway.config.effective import SettingsError
-from gateway.server.reload.files import SETTINGS, FileWatch, Stamp, Stamps, stamps
+from gateway.server.reload.files import (
+    SETTINGS,
+    FileWatch,
+    Stamp,
+    Stamps,
+    check_files,
+    named_files,
+    stamps,
+)
 from gateway.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -160,11 +168,14 @@ class Reloader:
         running = self.settings
         # What changes from here on is seen as another change.
         self._seen = stamps(running)
+        if running.file is not None:
+            check_files({SETTINGS: running.file})
         wanted = running.again()
         made = changes(running.config, wanted.config)
         if made.waiting and (problems := wanted.problems(made.config)):
             waiting = ", ".join(made.waiting)
             raise SettingsError([f"{problem} ({waiting}: until a restart)" for problem in problems])
+        check_files(named_files(made.config))
         await self._taking.take(made.config)
         self.settings = replace(wanted, config=made.config, origins=_origins(running, wanted, made))
         self._seen = _seen_of(stamps(self.settings), self._seen)

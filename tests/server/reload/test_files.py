@@ -6,8 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.config.effective import Effective
-from gateway.server.reload.files import OFF_SECONDS, SETTINGS, FileWatch, Stamps, stamps
+from gateway.config.effective import Effective, SettingsError
+from gateway.server.reload.files import (
+    MOST_BYTES,
+    OFF_SECONDS,
+    SETTINGS,
+    FileWatch,
+    Stamps,
+    check_files,
+    stamps,
+)
 from gateway.tasks import Tasks
 from tests.support.settings import chosen
 
@@ -49,6 +57,23 @@ def test_renewed_volume_of_kubernetes_is_seen_behind_its_links(tmp_path: Path) -
     swapped.symlink_to("second")
     swapped.rename(data)
     assert stamps(settings) != before
+
+
+def test_files_that_would_hold_up_all_clients_are_not_read(tmp_path: Path) -> None:
+    pipe, large, usual = tmp_path / "pipe", tmp_path / "large", tmp_path / "usual"
+    os.mkfifo(pipe)
+    large.touch()
+    os.truncate(large, MOST_BYTES + 1)
+    usual.touch()
+    os.truncate(usual, MOST_BYTES)
+    check_files({"usual": usual, "missing": tmp_path / "missing", "no path": "\0"})
+    with pytest.raises(SettingsError) as refused:
+        check_files({"piped": pipe, "usual": usual, "large": large, "folder": tmp_path})
+    assert refused.value.problems == [
+        f'piped "{pipe}": it is no regular file',
+        f'large "{large}": it has more than {MOST_BYTES} bytes',
+        f'folder "{tmp_path}": it is no regular file',
+    ]
 
 
 class Watched:

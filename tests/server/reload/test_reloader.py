@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -158,6 +159,21 @@ async def test_many_signals_lead_to_one_reload_after_the_one_under_way() -> None
     assert source.loads - 1 in {2, 3}
     assert source.refusals == 1
     await reloader.aclose()
+
+
+@pytest.mark.parametrize("is_named", [False, True])
+async def test_pipe_is_not_read(tmp_path: Path, is_named: bool) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    source = Source()
+    if not is_named:
+        source.file = pipe
+    reloader = source.reloader()
+    source.values = {"identity.secret_file": str(pipe)}
+    with pytest.raises(SettingsError, match="it is no regular file"):
+        await reloader.reload("SIGHUP")
+    assert source.taken == []
+    assert source.loads == 1 + is_named
 
 
 @pytest.mark.virtual_time
