@@ -208,12 +208,15 @@ class Workers:
         Raises:
             SettingsError: one of them cannot, so none does.
         """
-        running = dict(self.supervisor.running)
+        running, clock = dict(self.supervisor.running), asyncio.get_running_loop().time
+        began = clock()
         answers = await asyncio.gather(
             *(worker.ask(Question.PREPARE, PREPARE_SECONDS, config) for worker in running.values())
         )
+        # No answer before its time is up is the end of a worker, which has a successor soon.
+        have_ended = clock() - began < PREPARE_SECONDS
         refusals = [
-            _refusal(number, answer)
+            _refusal(number, answer, may_pass=have_ended)
             for (number, worker), answer in zip(running.items(), answers, strict=True)
             # One that has ended meanwhile has a successor that is told below, or at its start.
             if self.supervisor.running.get(number) is worker
@@ -271,9 +274,9 @@ class Workers:
             sock.close()
 
 
-def _refusal(number: int, answer: msgspec.Raw | None) -> Refusal:
+def _refusal(number: int, answer: msgspec.Raw | None, *, may_pass: bool) -> Refusal:
     if answer is None:
-        return Refusal([f"worker {number} does not answer"])
+        return Refusal([f"worker {number} does not answer"], may_pass)
     return msgspec.json.decode(answer, type=Refusal)
 
 

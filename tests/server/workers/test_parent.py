@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from typing import TYPE_CHECKING, cast
@@ -53,21 +54,26 @@ def test_workers_that_cannot_start_end_it_with_status_1(
 
 
 class Asked:
-    """A worker that answers so when it is to prepare for other settings."""
+    """A worker that answers so when it is to prepare for other settings; None: not at all, or it
+    has ended."""
 
-    def __init__(self, answer: Refusal | None) -> None:
+    def __init__(self, answer: Refusal | None, *, has_ended: bool = False) -> None:
         self.answer = answer
+        self.has_ended = has_ended
         self.asked: list[Question] = []
 
     async def ask(
         self,
         question: Question,
-        seconds: float,  # noqa: ARG002 - it answers at once, or never
+        seconds: float,
         config: Config | None = None,
     ) -> msgspec.Raw | None:
         assert config is not None
         self.asked.append(question)
-        return None if self.answer is None else msgspec.Raw(msgspec.json.encode(self.answer))
+        if self.answer is None:
+            await asyncio.sleep(0 if self.has_ended else seconds)
+            return None
+        return msgspec.Raw(msgspec.json.encode(self.answer))
 
 
 class Supervised:
@@ -91,6 +97,17 @@ async def test_other_settings_are_taken_by_all_workers_once_all_can() -> None:
         assert worker.asked == [Question.PREPARE, Question.TAKE]
 
 
+@pytest.mark.virtual_time
+async def test_end_of_a_worker_that_is_asked_is_over_in_a_moment() -> None:
+    supervised = Supervised(Refusal(), None)
+    supervised.running[2] = Asked(None, has_ended=True)
+    workers = supervising(supervised)
+    with pytest.raises(SettingsError) as refused:
+        await workers.take(settings("http://127.0.0.1:9", limits={"holds": 7}))
+    assert refused.value.may_pass
+
+
+@pytest.mark.virtual_time
 @pytest.mark.parametrize(
     ("answer", "said", "may_pass"),
     [
