@@ -37,8 +37,9 @@ MOST_ADDRESSES = 4096
 """Whose wrong tokens are counted."""
 _LOCAL_NAMES = frozenset({"localhost", "localhost.", "ip6-localhost"})
 _WILDCARDS = frozenset({"", "0.0.0.0", "::"})
-_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
-"""Of a request with one of them the sender is not the peer."""
+_FORWARDED = frozenset({"forwarded", "x-real-ip", "via"})
+_FORWARDED_BEGINS = "x-forwarded-"
+"""Of a request with a field of these names the sender is not the peer."""
 _SAFE = frozenset({"GET", "HEAD"})
 _HERE = (
     "Only from the machine that the gateway runs on, by a name of that machine (localhost), as long"
@@ -138,13 +139,18 @@ class Guard:
             )
 
     def _is_from_here(self, visit: Visit) -> bool:
-        if not is_loopback(visit.peer) or any(name in visit.fields for name in _FORWARDED):
+        if not is_loopback(visit.peer) or any(map(_is_of_a_proxy, visit.fields)):
             return False
         hosts = visit.fields.getall("Host", ())
         return len(hosts) == 1 and self._is_ours(_without_port(hosts[0].lower()))
 
     def _is_ours(self, host: str) -> bool:
         return host in self._names or is_loopback(host)
+
+
+def _is_of_a_proxy(name: str) -> bool:
+    lowered = name.lower()
+    return lowered in _FORWARDED or lowered.startswith(_FORWARDED_BEGINS)
 
 
 def _bearer(fields: Sequence[str]) -> bytes:

@@ -117,7 +117,15 @@ def test_name_the_listener_was_given_is_its_own() -> None:
             without_token(everywhere).admit(visit(host=f"[{everywhere}]:6091"))
 
 
-@pytest.mark.parametrize("name", ["X_Forwarded_For", "Forwarded", "X_Real_IP", "Via"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("X_Forwarded_For", "x_forwarded_host", "X_Forwarded_Proto"),
+        "Forwarded",
+        "X_Real_IP",
+        "Via",
+    ],
+)
 def test_proxy_on_this_machine_does_not_make_its_clients_local(name: str) -> None:
     with pytest.raises(OperatorsOnly):
         without_token().admit(visit(**{name: "127.0.0.1"}))
