@@ -58,6 +58,8 @@ def page_routes(sights: Sights, write_seconds: float = WRITE_SECONDS) -> list[Op
         response = web.StreamResponse(headers=_STREAM_FIELDS)
         async with aclosing(viewers.events()) as stream:
             await response.prepare(request)
+            if request.method == "HEAD":
+                return response
             with suppress(ConnectionError):
                 async for event in stream:
                     try:

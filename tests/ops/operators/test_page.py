@@ -114,6 +114,19 @@ async def test_stream_tells_what_is_to_be_seen_until_the_gateway_drains(
         assert await response.read() == b""
 
 
+async def test_rfc_9110_9_3_2_head_of_the_stream_is_all_of_it(
+    aiohttp_client: AiohttpClient,
+) -> None:
+    asked = await aiohttp_client(app_of(page_routes(Told())))
+    reader, writer = await asyncio.open_connection(asked.host, asked.port)
+    writer.write(b"HEAD /events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(b"\r\n\r\n")
+    assert b"event:" not in answer
+
+
 async def test_viewers_are_bounded_and_one_that_leaves_makes_room(
     aiohttp_client: AiohttpClient,
 ) -> None:
