@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from gateway.ops.glances.glance import Figures, Glance
 
+LONGEST_SECONDS: Final = 10.0
+"""Moments further apart, between which nobody looked, tell nothing of either."""
 _CUMULATIVE = ("_total", "_bucket")
 
 
@@ -63,7 +65,7 @@ class Pace:
                 continue
             began_anew = last.seconds > glance.seconds
             seconds = glance.seconds if began_anew else glance.seconds - last.seconds
-            if seconds <= 0:
+            if not 0 < seconds <= LONGEST_SECONDS:
                 continue
             grown = _growth({} if began_anew else last.figures, glance.figures)
             counts.append(grown)

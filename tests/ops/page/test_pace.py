@@ -8,7 +8,7 @@ from gateway.durations import ANSWER_SECONDS, Durations
 from gateway.ops.glances.glance import Figures
 from gateway.ops.glances.lookout import figures
 from gateway.ops.metrics.families import labelled
-from gateway.ops.page.pace import Pace, Point, Spread, quantile, spread
+from gateway.ops.page.pace import LONGEST_SECONDS, Pace, Point, Spread, quantile, spread
 from tests.support.sights import glance
 
 
@@ -55,6 +55,12 @@ def test_process_that_took_anothers_place_has_counted_from_zero() -> None:
     assert point is not None
     assert point.requests == {"relay": 15.0}
     assert paced({1: (500.0, {})}, {1: (0.0, {})}) is None
+
+
+def test_moments_between_which_nobody_looked_are_not_compared() -> None:
+    """Else the page would begin with the mean of hours."""
+    assert paced({1: (5.0, requests(7))}, {1: (6 + LONGEST_SECONDS, requests(9))}) is None
+    assert paced({1: (500.0, {})}, {1: (1 + LONGEST_SECONDS, requests(9))}) is None
 
 
 def test_process_that_does_not_answer_for_a_while_makes_no_peak() -> None:
