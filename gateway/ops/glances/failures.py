@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from gateway.admission.identity.identities import Identity
-from gateway.ops.log.visible import WORD_CHARACTERS, shown, shown_word
+from gateway.ops.log.visible import WORD_CHARACTERS, agent_in_words, shown, shown_word
 from gateway.protocols.http.fields import value
 
 if TYPE_CHECKING:
@@ -49,9 +49,7 @@ class Failure:
         self.upstream_status: int = exchange.upstream_status
         self.job_id: str = shown_word(exchange.job_id)
         self.identity: Identity = exchange.identity
-        self.user_agent: str = " ".join(
-            map(shown, agent[:WORD_CHARACTERS].decode("latin-1").split())
-        )
+        self.user_agent: str = agent_in_words(agent)[:WORD_CHARACTERS]
 
 
 class Failures:

@@ -68,3 +68,8 @@ def shown_agent(said: bytes) -> str:
             _agents.clear()
         _agents[said] = agent
     return agent
+
+
+def agent_in_words(said: bytes) -> str:
+    """The same with its spaces, for where nothing ends at one."""
+    return shown_agent(said).replace("%20", " ")

@@ -4,15 +4,20 @@ begin with ``gateway.``. No token, no secret, no query.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from yarl import URL
 
-from gateway.ops.log.visible import shown, shown_address, shown_name, shown_word
+from gateway.ops.log.visible import (
+    agent_in_words,
+    shown,
+    shown_address,
+    shown_name,
+    shown_word,
+)
 from gateway.protocols.http.fields import first
-from gateway.protocols.theeye.redaction import SHOWN_CHARACTERS, redact
+from gateway.protocols.theeye.redaction import SHOWN_CHARACTERS
 from gateway.protocols.theeye.routes import CancelRoute, CreateRoute, ResultRoute
 
 if TYPE_CHECKING:
@@ -25,9 +30,7 @@ METHODS: Final = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"}
 )
 """Any other is ``_OTHER``, so that names are few."""
-_AGENT_CHARACTERS: Final = 256
 _HOST_CHARACTERS: Final = 256
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def method_of(method: str) -> str:
@@ -73,7 +76,7 @@ def of_exchange(exchange: Exchange) -> dict[str, Value]:
         "server.address": shown(client.host, _HOST_CHARACTERS),
         "client.address": shown_address(exchange.address),
         "network.peer.address": shown_address(client.address),
-        "user_agent.original": "" if agent is None else _text(agent),
+        "user_agent.original": "" if agent is None else agent_in_words(agent),
         "gateway.request_id": shown_word(exchange.request_id),
         "gateway.kind": exchange.kind.value,
         "gateway.outcome": exchange.outcome.value,
@@ -121,10 +124,3 @@ def of_request(
         "gateway.purpose": purpose,
     }
     return {name: value for name, value in attributes.items() if value}
-
-
-def _text(value: bytes) -> str:
-    """What a client says, without controls and secrets, bounded."""
-    return redact(_CONTROLS.sub(" ", value[: 2 * _AGENT_CHARACTERS].decode("latin-1")))[
-        :_AGENT_CHARACTERS
-    ]

@@ -41,8 +41,17 @@ def test_program_of_the_client_is_told_in_words() -> None:
     record.client.fields = ((b"User-Agent", b"curl/8.5 \xff (x; " + 200 * b"y"),)
     failures.observe(record)
     (failure,) = failures.last(9)
-    assert failure.user_agent.startswith("curl/8.5 %C3%BF (x; yyy")
-    assert len(failure.user_agent) < 140
+    assert failure.user_agent.startswith("curl/8.5 %FF (x; yyy")
+    assert len(failure.user_agent) == 128
+
+
+def test_program_of_the_client_shows_no_secret() -> None:
+    failures = Failures()
+    record = exchange(reason="BadGateway")
+    record.client.fields = ((b"User-Agent", b"curl/8.5 Bearer opaque"),)
+    failures.observe(record)
+    (failure,) = failures.last(9)
+    assert failure.user_agent == "curl/***"
 
 
 def test_flood_of_one_reason_hides_no_other_and_costs_little() -> None:
