@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from gateway.downstream.listening.acceptor import Acceptor
 from gateway.downstream.listening.places import Places
@@ -37,10 +38,12 @@ if TYPE_CHECKING:
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _log = logging.getLogger("gateway")
+_log_of_listener = logging.getLogger("gateway.admin")
 CLOSE_SECONDS = 1.0
 HANDSHAKE_SECONDS = 10.0
 CONNECTIONS = 16
-"""The most of operators at once; others wait. Descriptors are kept for so many."""
+"""The most of operators at once. Where all are taken those on which no request is answered are
+closed, and others wait. Descriptors are kept for so many."""
 CONTENT_BYTES = 16 * 1024
 """The most that a request may bring."""
 
@@ -48,6 +51,27 @@ CONTENT_BYTES = 16 * 1024
 Renewal = Callable[[], Callable[[], object]]
 """Reads a file again, and gives what takes up what was read. Raises UnusableKey or
 UnusableCertificate."""
+
+
+class BusyConnections:
+    """The connections on which a request is answered."""
+
+    def __init__(self) -> None:
+        self._connections: set[object] = set()
+
+    @web.middleware
+    async def note(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self._connections.add(request.protocol)
+        try:
+            return await handler(request)
+        finally:
+            self._connections.discard(request.protocol)
+
+    def close_others(self, server: web.Server) -> None:
+        """Close those on which nothing is asked, or a response is not taken."""
+        for connection in server.connections:
+            if connection not in self._connections and connection.transport is not None:
+                connection.transport.abort()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +133,13 @@ async def admin_listening(
             "ssl_handshake_timeout": HANDSHAKE_SECONDS,
             "ssl_shutdown_timeout": TLS_CLOSE_SECONDS,
         }
+    app, busy = admin_app(routes, guard, sessions), BusyConnections()
+    app.middlewares.insert(0, busy.note)
     runner = web.AppRunner(
-        admin_app(routes, guard, sessions), access_log=None, shutdown_timeout=CLOSE_SECONDS
+        app,
+        access_log=None,
+        shutdown_timeout=CLOSE_SECONDS,
+        logger=_log_of_listener,
     )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(runner.cleanup)
@@ -124,11 +153,20 @@ async def admin_listening(
             server,
             Places(CONNECTIONS),
             count=lambda: len(server.connections),
+            on_short=partial(busy.close_others, server),
             **options,
         )
         stack.push_async_callback(acceptor.aclose)
         acceptor.start()
         yield AdminListener(url, renewals, certificate)
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """False for malformed requests, of which whoever reaches the listener can send many."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
+
+
+_log_of_listener.addFilter(_is_worth_a_line)
 
 
 def _renewed_token(token: OperatorToken, sessions: OperatorSessions) -> Callable[[], None]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import ssl
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +12,7 @@ from gateway.admission.identity.key_files import UnusableKey
 from gateway.config import AdminConfig
 from gateway.downstream.listening.tls import UnusableCertificate
 from gateway.errors import BadRequest
-from gateway.ops.operators.admin import CONTENT_BYTES, admin_listening
+from gateway.ops.operators.admin import CONNECTIONS, CONTENT_BYTES, admin_listening
 from gateway.ops.operators.routes import Audience, OperatorRoute
 from tests.support.certificates import self_signed
 from tests.support.operators import TOKEN, app_of, route
@@ -159,3 +161,48 @@ async def test_listener_with_a_certificate_speaks_tls_and_takes_up_a_renewed_one
         with pytest.raises(UnusableCertificate):
             listener.renewals["admin.tls_cert_file"]()()
         assert await status(renewed.trusting()) == 200
+
+
+async def test_connections_on_which_nothing_is_asked_keep_nobody_out() -> None:
+    async with AsyncExitStack() as stack:
+        admin = AdminConfig(host="127.0.0.1", port=0)
+        listener = await stack.enter_async_context(admin_listening(ROUTES, admin))
+        port = int(listener.url.rpartition(":")[2])
+        for _ in range(CONNECTIONS):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            stack.callback(writer.close)
+            writer.write(b"GET /live HTTP/1.1\r\n")
+        async with asyncio.timeout(5), ClientSession() as session:
+            assert (await session.get(f"{listener.url}/live")).status == 200
+
+
+async def test_connections_that_are_closed_for_others_are_not_busy_ones() -> None:
+    async with AsyncExitStack() as stack:
+        admin, goes_on = AdminConfig(host="127.0.0.1", port=0), asyncio.Event()
+
+        async def answer(_: web.Request) -> web.Response:
+            await goes_on.wait()
+            return web.Response(text="late")
+
+        routes = [*ROUTES, OperatorRoute("GET", "/slow", Audience.EVERYBODY, "is slow", answer)]
+        listener = await stack.enter_async_context(admin_listening(routes, admin))
+        session = await stack.enter_async_context(ClientSession())
+        port = int(listener.url.rpartition(":")[2])
+        async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+            slow = tasks.create_task(session.get(f"{listener.url}/slow").__aenter__())
+            for _ in range(CONNECTIONS):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                stack.callback(writer.close)
+            assert (await session.get(f"{listener.url}/live")).status == 200
+            goes_on.set()
+        assert await slow.result().text() == "late"
+
+
+async def test_malformed_requests_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async with admin_listening(ROUTES, AdminConfig(host="127.0.0.1", port=0)) as listener:
+        port = int(listener.url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /live HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+        assert b" 400 " in await reader.readline()
+        writer.close()
+    assert not caplog.records
