@@ -160,7 +160,7 @@ class SyncParts:
             hold=created_hold,
             config=config.sync,
             limits=config.limits,
-            keyed=self.keyed if self._keeps_keys else None,
+            keyed=self.keyed,
             tying=TetheredCreation(created_hold, self._tethers, self._created_job),
         )
         snapshots = Snapshots(self.watcher.may_resume, clock)
@@ -180,13 +180,14 @@ class SyncParts:
         self.results.reconfigure(sync, seal_keys)
         self._following.reconfigure(sync)
         self._formatter.reconfigure(sync)
-        self.keyed.reconfigure(sync)
-        self._keeps_keys = sync.idempotency_seconds > 0
+        if sync.idempotency_seconds > 0:
+            # Else requests under way still have theirs, and none begins with one.
+            self.keyed.reconfigure(sync)
         self.deletion.reconfigure(sync)
         self._tethers.reconfigure(sync)
         self._created_hold.reconfigure(sync)
         self._result_hold.reconfigure(sync)
-        self.create.reconfigure(sync, limits, self.keyed if self._keeps_keys else None)
+        self.create.reconfigure(sync, limits)
 
     def start(self, tasks: Tasks) -> None:
         """Begin what goes on by itself, in ``tasks`` or until ``aclose``."""

@@ -73,8 +73,9 @@ class Passed:
 class CreateAndWait:
     """``answered`` is told the status with which the upstream answers a client; ``place`` gives a
     place for a wait, or raises; ``hold`` waits with clients that need not be redirected; ``keyed``
-    takes requests with an ``Idempotency-Key``, which is looked at only with it; ``tying`` those
-    whose jobs are to be cancelled when their clients stop waiting."""
+    takes requests with an ``Idempotency-Key``, which is looked at only with it and where the
+    settings have keys kept; ``tying`` those whose jobs are to be cancelled when their clients stop
+    waiting."""
 
     def __init__(
         self,
@@ -98,13 +99,10 @@ class CreateAndWait:
         self._limits = limits
         self._tasks = Tasks()
 
-    def reconfigure(
-        self, config: SyncConfig, limits: LimitsConfig, keyed: KeyedCreations | None
-    ) -> None:
+    def reconfigure(self, config: SyncConfig, limits: LimitsConfig) -> None:
         """Take requests by other settings; those under way keep the wait that was agreed on."""
         self._config = config
         self._limits = limits
-        self._keyed = keyed
 
     async def create(self, exchange: Exchange, route: CreateRoute) -> Response | Passed:
         """
@@ -155,7 +153,8 @@ class CreateAndWait:
             BadRequest: it is malformed.
         """
         client = exchange.client
-        if self._keyed is None or not has(client.names, KEY_FIELD):
+        keeps_keys = self._keyed is not None and self._config.idempotency_seconds > 0
+        if not keeps_keys or not has(client.names, KEY_FIELD):
             return None
         return idempotency_key(values(client.fields, KEY_FIELD))
 

@@ -16,6 +16,7 @@ from gateway.demo.sessions import SIGNING_KEY, signed_token
 from tests.support.harness import (
     PATIENCE_SECONDS,
     Process,
+    connected,
     curl,
     gateway_before,
     gateway_timed,
@@ -23,6 +24,7 @@ from tests.support.harness import (
     once,
     process_before,
 )
+from tests.support.harness import settings as gateway_settings
 from tests.support.replay import until
 
 if TYPE_CHECKING:
@@ -397,6 +399,29 @@ async def test_field_only_passes_where_no_job_of_a_task_is_made_or_keys_are_off(
         for _ in range(2):
             head, _ = await once(without.url, post(orchestrator))
             assert (status(head), is_replayed(head)) == (200, False)
+    assert jobs(orchestrator) == 2
+
+
+async def test_key_counts_of_a_request_that_had_begun_before_keys_were_off(
+    orchestrator: Orchestrator, server: Server
+) -> None:
+    head, content = await once(server.url, post(orchestrator))
+    request = post(orchestrator)
+    async with connected(server.url) as client:
+        await client.send(request[:-1])
+        await until(lambda: server._gateway.begun == 2)
+        off = gateway_settings(orchestrator.url, sync={"idempotency_seconds": 0.0})
+        await server.take(off)
+        await client.send(request[-1:])
+        head, again = await client.answer()
+    assert is_replayed(head)
+    assert json.loads(again)["id"] == json.loads(content)["id"]
+    assert jobs(orchestrator) == 1
+    head, _ = await once(server.url, post(orchestrator))
+    assert not is_replayed(head)
+    await server.take(gateway_settings(orchestrator.url))
+    head, _ = await once(server.url, post(orchestrator))
+    assert is_replayed(head)
     assert jobs(orchestrator) == 2
 
 

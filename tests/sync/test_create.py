@@ -360,6 +360,19 @@ async def test_repetition_with_the_same_key_gets_the_same_answer_and_makes_no_jo
     assert buffers.total == 2 * len(CREATED.content)
 
 
+async def test_creation_with_a_key_goes_on_where_keys_are_off_meanwhile() -> None:
+    upstream = TheEye(CREATED, latency_seconds=3)
+    creating = handler(upstream, keyed=keyed())
+    left = post("", KEY)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await creating.create(left, CreateRoute())
+    creating.reconfigure(SyncConfig(idempotency_seconds=0.0), LIMITS)
+    assert await creating.create(post("", KEY), CreateRoute()) == Passed()
+    await creating.aclose(grace_seconds=10)
+    assert now() == 3
+
+
 async def test_creation_with_a_key_asks_for_no_wait_by_that() -> None:
     creating = handler(TheEye(CREATED), keyed=keyed())
     created = post("", KEY)
