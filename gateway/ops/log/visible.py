@@ -11,6 +11,8 @@ from gateway.protocols.theeye.redaction import redact
 
 WORD_CHARACTERS: Final = 128
 AGENT_CHARACTERS: Final = 256
+_READ_BYTES: Final = 1024
+"""Of what a client calls itself; more of it would only take time."""
 _KEPT_BYTES: Final = 512
 """A longer text is not remembered."""
 _KEPT_AGENTS: Final = 1024
@@ -47,7 +49,12 @@ def shown_address(address: str) -> str:
 
 
 def _percent_encoded(match: re.Match[str]) -> str:
-    return quote(match[0], safe="", errors="surrogateescape")
+    return _encoded(match[0])
+
+
+@lru_cache(maxsize=1024)
+def _encoded(character: str) -> str:
+    return quote(character, safe="", errors="surrogateescape")
 
 
 @lru_cache(maxsize=1024)
@@ -62,7 +69,7 @@ def shown_agent(said: bytes) -> str:
     kept = _agents.get(said)
     if kept is not None:
         return kept
-    agent = shown(said.decode("utf-8", "surrogateescape"), AGENT_CHARACTERS)
+    agent = shown(said[:_READ_BYTES].decode("utf-8", "surrogateescape"), AGENT_CHARACTERS)
     if len(said) <= _KEPT_BYTES:
         if len(_agents) >= _KEPT_AGENTS:
             _agents.clear()

@@ -58,3 +58,9 @@ def test_programs_are_shown_as_they_name_themselves() -> None:
     assert shown_agent(b"curl/8.14.1") == "curl/8.14.1"
     assert shown_agent(b"Mozilla/5.0 (X11)") == "Mozilla/5.0%20(X11)"
     assert shown_agent(b"caf\xe9") == "caf%E9"
+
+
+def test_long_name_of_a_program_is_not_read_to_its_end() -> None:
+    """Who sends kilobytes of it would keep everybody waiting for each of its requests."""
+    assert shown_agent(1024 * b"a" + b"%25252541") == AGENT_CHARACTERS * "a"
+    assert shown_agent(1000 * b"a" + b"%25252541") == "***"
