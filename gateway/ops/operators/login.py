@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from gateway.ops.access.guard import Guard
     from gateway.ops.access.sessions import OperatorSessions
 
-COOKIE = "theeye_sync_gateway_operator"
+COOKIE = "theeye_sync_gateway_session"
+"""What has ``session`` in its name is masked wherever it is logged."""
 FORM_SECONDS = 5.0
 """What the form gets to arrive in."""
 FORM_TYPE = "application/x-www-form-urlencoded"

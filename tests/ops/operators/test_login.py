@@ -7,6 +7,7 @@ import pytest
 
 from gateway.ops.access.sessions import SESSION_SECONDS
 from gateway.ops.operators.login import COOKIE, FORM_TYPE
+from gateway.protocols.theeye.redaction import redacted_text
 from tests.support.operators import TOKEN, app_of, route
 
 if TYPE_CHECKING:
@@ -116,3 +117,7 @@ async def test_form_that_does_not_arrive_is_given_up(
     writer.write(f"{head}Content-Length: 99\r\n\r\ntoken=".encode())
     assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
     writer.close()
+
+
+def test_session_is_masked_where_it_is_logged() -> None:
+    assert redacted_text(f"no field: Cookie: {COOKIE}=geheim") == f"no field: Cookie: {COOKIE}=***"
