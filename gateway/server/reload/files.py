@@ -35,7 +35,9 @@ class Stamp(NamedTuple):
     inode: int
     size: int
     modified: int
-    """In nanoseconds since 1970."""
+    """In nanoseconds since 1970, as the next one, which nobody can choose: it tells also that a
+    file has become readable, or was written with the former time."""
+    changed: int
 
 
 Stamps = dict[str, Stamp | None]
@@ -89,7 +91,8 @@ def _stamp(path: str | Path) -> Stamp | None:
         status = os.stat(path)
     except (OSError, ValueError):
         return None
-    return Stamp(str(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    of_content = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    return Stamp(str(path), *of_content, status.st_ctime_ns)
 
 
 class FileWatch:

@@ -59,6 +59,23 @@ def test_renewed_volume_of_kubernetes_is_seen_behind_its_links(tmp_path: Path) -
     assert stamps(settings) != before
 
 
+async def test_file_that_becomes_readable_or_keeps_its_time_is_another_one(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("one")
+    os.utime(secret, (1, 1))
+    settings = Effective(chosen({"identity.secret_file": str(secret)}))
+    found = []
+    for mode, text in ((0o200, "one"), (0o600, "one"), (0o600, "two")):
+        secret.chmod(mode)
+        if text == "two":
+            secret.write_text(text)
+            os.utime(secret, (1, 1))
+        found.append(stamps(settings)["identity.secret_file"])
+        # The kernel's clock for files ticks some hundred times a second.
+        await asyncio.sleep(0.02)
+    assert len(set(found)) == 3
+
+
 def test_files_that_would_hold_up_all_clients_are_not_read(tmp_path: Path) -> None:
     pipe, large, usual = tmp_path / "pipe", tmp_path / "large", tmp_path / "usual"
     os.mkfifo(pipe)
