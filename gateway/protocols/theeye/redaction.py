@@ -34,8 +34,9 @@ _SEPARATOR = re.compile(r"([?&#;])")
 _SLASH = re.compile(r"[/\\]")
 """Node's ``url.parse`` takes a backslash for a slash."""
 _USERINFO = re.compile(r"([/\\]{2})[^/\\@]*+@")
-_USERINFO_OF_ADDRESS = re.compile(r"((?<!\w)\w++://)\S*@")
-_PARAMETERS_OF_ADDRESS = re.compile(r"(://[^\s?]*\?)[^\s#]*")
+# Where one address of a word has no end, the others in it have none: they are matched with it.
+_USERINFO_OF_ADDRESS = re.compile(r"((?<!\w)\w++://)(?:\S*(@)|\S*+)")
+_PARAMETERS_OF_ADDRESS = re.compile(r"(://[^\s?]*+)(?:(\?)[^\s#]*)?")
 _BEARER = re.compile(r"(\bbearer\s{1,8})[^\s\"',]+", re.IGNORECASE)
 _SECRET_SEGMENT = re.compile(r"([/\\]secret[/\\]+)[^\s/\\?#\"']+", re.IGNORECASE)
 _SPACES = re.compile(r"(\s+)")
@@ -55,7 +56,8 @@ def redact(target: str) -> str:
 
 def redacted_address(text: str) -> str:
     """The text with userinfo and all parameters of URLs hidden, also where they are malformed."""
-    return _PARAMETERS_OF_ADDRESS.sub(rf"\1{MASK}", _USERINFO_OF_ADDRESS.sub(rf"\1{MASK}@", text))
+    without_user = _USERINFO_OF_ADDRESS.sub(_masked_userinfo, text)
+    return _PARAMETERS_OF_ADDRESS.sub(_masked_parameters, without_user)
 
 
 def redacted_text(text: str) -> str:
@@ -150,6 +152,14 @@ def _masked_run(match: re.Match[str]) -> str:
     run = match[0]
     start = run.find(_JWT_START)
     return run[:start] + MASK if start >= 0 and run.count(".", start) >= 2 else run
+
+
+def _masked_userinfo(match: re.Match[str]) -> str:
+    return f"{match[1]}{MASK}@" if match[2] else match[0]
+
+
+def _masked_parameters(match: re.Match[str]) -> str:
+    return f"{match[1]}?{MASK}" if match[2] else match[0]
 
 
 def _redacted_word(word: str) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import sys
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -207,6 +208,25 @@ def test_redaction_takes_linear_time_on_hostile_targets(piece: str, start: str) 
 def test_redaction_of_text_takes_linear_time(piece: str) -> None:
     half, whole = (piece * (length // len(piece)) for length in (8_192, 16_384))
     assert calls_for(whole, redacted_text) <= 2 * calls_for(half, redacted_text) + 20
+
+
+@pytest.mark.parametrize("start", ["", "@", "?"])
+def test_addresses_in_one_word_are_looked_through_once(start: str) -> None:
+    """For each of them the rest of the word anew would be minutes."""
+    text = start + 100_000 * "a://"
+    assert redacted_address(text) == text
+
+
+@given(
+    address=st.lists(st.sampled_from(["a://", "://", "b", "@", "?", "#", " ", "/"]), max_size=12)
+)
+def test_hidden_in_addresses_is_what_stands_before_the_last_at_and_behind_the_first_mark(
+    address: list[str],
+) -> None:
+    text = "".join(address)
+    plain = re.sub(r"((?<!\w)\w+://)\S*@", r"\1***@", text)
+    plain = re.sub(r"(://[^\s?]*\?)[^\s#]*", r"\1***", plain)
+    assert redacted_address(text) == plain
 
 
 @given(target=st.text(alphabet="/%@?#&;.eyJSsecretabc25", max_size=60))
