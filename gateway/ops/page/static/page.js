@@ -187,7 +187,10 @@ const stream = new Stream(
     if (name !== "snapshot") return;
     last = content;
     heardAt = performance.now();
-    if (content.point && points.at(-1)?.at !== content.point.at) points.push(content.point);
+    if (content.point) {
+      // Where the clock was set back there would be points of a time to come.
+      points = [...points.filter(point => point.at < content.point.at), content.point];
+    }
     points = points.slice(-POINTS);
     show(content);
     tellState("");
