@@ -165,16 +165,14 @@ def _imports(path: Path) -> Iterator[tuple[str, bool]]:
                 yield name, node in for_types
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_imports_point_one_way(path: Path) -> None:
+def test_imports_point_one_way() -> None:
     """Those that are for types only too."""
-    name = name_of(path)
-    own = room_of(name)
-    for imported, _ in imports(path):
-        room = room_of(imported)
-        assert imported in NAMES
-        is_below = RANK[room] < RANK[own]
-        assert is_below or room == own, f"{own} imports {imported}"
+    found = [(name_of(path), imported) for path in MODULES for imported, _ in imports(path)]
+    assert {imported for _, imported in found} <= NAMES
+    rooms = {(name, imported): (room_of(name), room_of(imported)) for name, imported in found}
+    assert not {
+        pair for pair, (own, room) in rooms.items() if own != room and RANK[room] >= RANK[own]
+    }
 
 
 def test_each_room_can_be_seen_at_a_glance() -> None:
@@ -269,21 +267,25 @@ def known_names(node: ast.ClassDef) -> set[str]:
     return own_names(node).union(*map(known_names, bases))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_no_private_name_of_anybody_else_is_used(path: Path) -> None:
-    """Ruff's SLF001 holds it where the object is not ``self``."""
+def foreign_names(path: Path) -> Iterator[str]:
+    """Private names of others that a module imports, or takes from what its classes extend."""
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.ImportFrom):
             names = [*(node.module or "").split("."), *[alias.name for alias in node.names]]
-            assert not [name for name in names if is_private(name)], ast.unparse(node)
+            yield from (name for name in names if is_private(name))
         elif isinstance(node, ast.ClassDef):
             used = {
                 part.attr
                 for part in ast.walk(node)
                 if isinstance(part, ast.Attribute) and ast.unparse(part.value) in {"self", "cls"}
             }
-            foreign = {name for name in used if is_private(name)} - known_names(node)
-            assert not foreign, f"{node.name} takes {foreign} from what it extends"
+            yield from {name for name in used if is_private(name)} - known_names(node)
+
+
+def test_no_private_name_of_anybody_else_is_used() -> None:
+    """Ruff's SLF001 holds it where the object is not ``self``."""
+    found = {name_of(path): [*foreign_names(path)] for path in MODULES}
+    assert not {name: foreign for name, foreign in found.items() if foreign}
 
 
 def test_the_clients_side_knows_nothing_of_aiohttp() -> None:
@@ -292,15 +294,14 @@ def test_the_clients_side_knows_nothing_of_aiohttp() -> None:
     assert not [path for path in of_room if "aiohttp" in path.read_text("utf-8")]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_module_is_short(path: Path) -> None:
-    assert len(path.read_text("utf-8").splitlines()) <= LINES
+def test_every_module_is_short() -> None:
+    lines = {name_of(path): len(path.read_text("utf-8").splitlines()) for path in MODULES}
+    assert not {name: count for name, count in lines.items() if count > LINES}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_module_says_what_it_is(path: Path) -> None:
-    tree = tree_of(path)
-    assert not tree.body or ast.get_docstring(tree)
+def test_every_module_says_what_it_is() -> None:
+    trees = {name_of(path): tree_of(path) for path in MODULES}
+    assert not [name for name, tree in trees.items() if tree.body and not ast.get_docstring(tree)]
 
 
 def test_no_two_classes_have_the_same_name() -> None:
@@ -312,19 +313,20 @@ def test_no_two_classes_have_the_same_name() -> None:
     assert not {name: found for name, found in places.items() if len(found) > 1}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_module_has_tests(path: Path) -> None:
-    relative = path.relative_to(ROOT)
-    if relative.as_posix() in WITHOUT_TESTS_OF_THEIR_OWN or path.name == "__init__.py":
-        return
-    inner = relative.relative_to("gateway")
-    assert (ROOT / "tests" / inner.parent / f"test_{inner.name}").exists()
+def test_every_module_has_tests() -> None:
+    names = {path.relative_to(ROOT).as_posix() for path in MODULES if path.name != "__init__.py"}
+    inner = [
+        Path(name).relative_to("gateway") for name in names - WITHOUT_TESTS_OF_THEIR_OWN.keys()
+    ]
+    wanted = [ROOT / "tests" / path.parent / f"test_{path.name}" for path in inner]
+    assert not [path for path in wanted if not path.exists()]
 
 
 def test_exceptions_are_of_modules_that_exist() -> None:
     assert {ROOT / name for name in WITHOUT_TESTS_OF_THEIR_OWN} <= set(MODULES)
 
 
-@pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES}), ids=name_of)
-def test_folder_of_tests_is_a_package(folder: Path) -> None:
-    assert (ROOT / "tests" / folder.relative_to(ROOT / "gateway") / "__init__.py").exists()
+def test_every_folder_of_tests_is_a_package() -> None:
+    folders = {path.parent.relative_to(ROOT / "gateway") for path in MODULES}
+    packages = [ROOT / "tests" / folder / "__init__.py" for folder in folders]
+    assert not [path for path in packages if not path.exists()]
