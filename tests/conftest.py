@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -34,6 +35,15 @@ async def redis_server() -> AsyncIterator[RedisServer]:
     """A real redis-server on a free port; skips where it is not installed, but never in CI."""
     async with redis_serving() as serving:
         yield serving
+
+
+@pytest.fixture(autouse=True)
+def log_level() -> Iterator[None]:
+    """What one test has this process log by is not what the next one logs by."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
 
 
 # How fast a machine is decides no test.

@@ -165,6 +165,7 @@ def _imports(path: Path) -> Iterator[tuple[str, bool]]:
                 yield name, node in for_types
 
 
+@pytest.mark.no_cover
 def test_imports_point_one_way() -> None:
     """Those that are for types only too."""
     found = [(name_of(path), imported) for path in MODULES for imported, _ in imports(path)]
@@ -282,6 +283,7 @@ def foreign_names(path: Path) -> Iterator[str]:
             yield from {name for name in used if is_private(name)} - known_names(node)
 
 
+@pytest.mark.no_cover
 def test_no_private_name_of_anybody_else_is_used() -> None:
     """Ruff's SLF001 holds it where the object is not ``self``."""
     found = {name_of(path): [*foreign_names(path)] for path in MODULES}

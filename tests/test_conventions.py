@@ -95,6 +95,7 @@ def patches(source: str) -> Iterator[str]:
             yield ast.unparse(node)
 
 
+@pytest.mark.no_cover
 def test_nothing_is_patched() -> None:
     """Compiled code does not see it, and what is replaced is not what is shipped: parts get what
     a test changes through their constructors, or as arguments.
@@ -175,6 +176,7 @@ def long_sleeps(source: str) -> Iterator[str]:
                     yield ast.unparse(node)
 
 
+@pytest.mark.no_cover
 def test_nobody_sleeps_long_by_the_real_clock() -> None:
     """Those of tests/clients do, as users' programs: `make test` leaves them out."""
     found = {path: [*long_sleeps(source)] for path, source in SOURCES.items()}

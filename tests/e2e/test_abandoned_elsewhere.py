@@ -245,6 +245,7 @@ class Storm:
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.no_cover
 async def test_storm_of_clients_that_come_and_go(
     orchestrator: Orchestrator, redis_server: RedisServer, seed: int
 ) -> None:

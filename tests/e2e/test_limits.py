@@ -651,6 +651,7 @@ async def test_rule_for_an_organization_is_for_verified_tokens_of_it(
     assert seen == {"acme": [200, 200, 200, 429], "globex": [200, 429, 429, 429]}
 
 
+@pytest.mark.no_cover
 async def test_flood_of_made_up_tokens_reaches_nobody_and_takes_little(
     orchestrator: Orchestrator,
 ) -> None:

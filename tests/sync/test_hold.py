@@ -640,6 +640,7 @@ async def test_false_alarm_does_not_make_an_old_job_be_polled_as_a_new_one() -> 
     assert len(upstream.asked) < 10
 
 
+@pytest.mark.no_cover
 async def test_nothing_is_left_of_many_waits_however_they_ended() -> None:
     async def client(gateway: Gateway, number: int) -> None:
         job_id, token = f"{number:024x}", number % 7

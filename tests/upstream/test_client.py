@@ -519,6 +519,7 @@ async def test_an_answer_larger_than_the_limit_names_both_sizes() -> None:
             await get(upstream)
 
 
+@pytest.mark.no_cover
 async def test_answer_in_tiny_chunks_is_read_whole_in_little_more_memory_than_it_has() -> None:
     size = 250_000
     response = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

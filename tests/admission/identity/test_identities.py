@@ -175,6 +175,7 @@ async def test_failures_of_a_genuine_token_that_lie_apart_do_not_add_up() -> Non
     assert await gateway.refuses(ACME)
 
 
+@pytest.mark.no_cover
 async def test_flood_of_made_up_tokens_is_bounded_and_costs_no_accepted_token_its_place() -> None:
     gateway = Gateway()
     accepted = [
@@ -191,6 +192,7 @@ async def test_flood_of_made_up_tokens_is_bounded_and_costs_no_accepted_token_it
     assert all(map(kept.is_accepted, accepted))
 
 
+@pytest.mark.no_cover
 async def test_stores_that_are_full_take_little_memory() -> None:
     gateway = Gateway()
     tracemalloc.start()

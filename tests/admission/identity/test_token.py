@@ -215,6 +215,7 @@ CONTENTS = st.sampled_from([None, "R", "", ["R"], [], {"a": 1}, 7, 0, True, Fals
     "", [(b"Connection", b"authorization"), (b"Authorization", b"Bearer T")], {"access_token": "R"}
 )
 @given(QUERIES, FIELDS, CONTENTS)
+@pytest.mark.no_cover
 def test_nobody_is_counted_under_a_token_but_the_one_that_the_orchestrator_takes(
     query: str, fields: list[Field], body: Any
 ) -> None:

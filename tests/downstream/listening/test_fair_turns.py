@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,6 +55,7 @@ def test_who_has_more_than_its_share_leaves_the_next_to_the_others() -> None:
 
 
 @given(st.lists(st.integers(0, 3), min_size=400, max_size=400))
+@pytest.mark.no_cover
 def test_however_they_are_woken_nobody_has_twice_as_many_as_another(order: list[int]) -> None:
     table = Table(0, 0, 0, 0)
     for at in order:

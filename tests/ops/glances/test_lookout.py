@@ -153,6 +153,7 @@ async def test_tasks_are_told_with_their_run_times() -> None:
     assert known.early < 3 < known.late
 
 
+@pytest.mark.no_cover
 async def test_glance_of_ten_thousand_waits_and_many_failures_is_small() -> None:
     watcher = Watched().watcher()
     seen = Seen(watcher)

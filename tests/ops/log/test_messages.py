@@ -113,6 +113,7 @@ def test_no_line_begins_with_what_a_client_said(text: str) -> None:
 
 
 @given(text=st.text(max_size=20), times=st.integers(1, 5000))
+@pytest.mark.no_cover
 def test_message_fits_one_atomic_write_however_long_it_is(text: str, times: int) -> None:
     long = (text or "x") * times
     for form in ("json", "text"):

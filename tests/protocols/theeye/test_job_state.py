@@ -85,6 +85,7 @@ def test_job_that_has_not_ended_has_no_text_for_a_state_either(
     st.sampled_from(["success", "failure", "canceled", "timeout", ""]) | st.text(),
     st.sampled_from(["success", "failure", ""]) | st.text(),
 )
+@pytest.mark.no_cover
 def test_state_is_always_a_known_word(
     lifecycle: str, state: str, trigger: str, evaluation: str
 ) -> None:

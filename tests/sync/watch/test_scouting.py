@@ -147,6 +147,7 @@ async def test_jobs_that_the_scout_does_not_see_are_asked_for_with_their_own_tok
     assert {job for one in own for job in one.jobs} == hidden
 
 
+@pytest.mark.no_cover
 async def test_token_that_sees_more_becomes_the_scout() -> None:
     jobs = job_ids(JOBS)
 
@@ -245,6 +246,7 @@ async def test_scout_without_lists_leaves_all_to_their_own_tokens(unlisted: Unli
     assert max(at for _, at in ended) < 25
 
 
+@pytest.mark.no_cover
 async def test_waiter_is_shown_its_job_with_its_own_token_within_a_minute() -> None:
     jobs = job_ids(JOBS)
     upstream = Watched(dict.fromkeys(jobs, 400.0))
@@ -396,6 +398,7 @@ async def test_nothing_is_asked_once_the_watcher_was_closed_during_a_look() -> N
 
 
 @pytest.mark.parametrize("tokens", [1, TOKENS])
+@pytest.mark.no_cover
 async def test_safety_net_under_push_asks_no_more_with_scouts_than_without(tokens: int) -> None:
     asked = dict[bool, int]()
     for scouts in (False, True):

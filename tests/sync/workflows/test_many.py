@@ -148,6 +148,7 @@ class Waiting:
             assert verdict is WaitVerdict.ENDED
 
 
+@pytest.mark.no_cover
 async def test_thousand_workflows_take_a_step_for_a_few_lists() -> None:
     upstream = ManyWorkflows(1000)
     waiting = Waiting(upstream)
