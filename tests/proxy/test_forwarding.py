@@ -48,6 +48,16 @@ def test_a_trusted_proxy_is_known_however_its_address_is_written(hop: str, trust
     assert forwarding(trusted).client_address(forwarded) == "1.1.1.1"
 
 
+def test_other_proxies_are_believed_after_a_reload() -> None:
+    rules = forwarding("10.0.0.0/24")
+    one, other = (
+        client((b"X-Forwarded-For", b"1.1.1.1"), address=peer) for peer in ("10.0.0.9", "10.9.0.9")
+    )
+    assert [rules.client_address(each) for each in (one, other)] == ["1.1.1.1", "10.9.0.9"]
+    rules.reconfigure(["10.9.0.0/24"])
+    assert [rules.client_address(each) for each in (one, other)] == ["10.0.0.9", "1.1.1.1"]
+
+
 def test_nothing_long_that_a_client_says_is_kept() -> None:
     tracemalloc.start()
     try:
