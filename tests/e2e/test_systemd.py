@@ -119,7 +119,10 @@ def test_sockets_that_are_of_no_use_end_the_start_with_status_1(workers: str) ->
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "GATEWAY_UPSTREAM__URL": "http://127.0.0.1:9"},
+        env={
+            **{k: v for k, v in os.environ.items() if not k.startswith("GATEWAY_")},
+            "GATEWAY_UPSTREAM__URL": "http://127.0.0.1:9",
+        },
     )
     assert ended.returncode == 1
     assert "LISTEN_FDS is no number up to 2048" in ended.stderr

@@ -6,6 +6,7 @@ import asyncio
 import re
 import signal
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -16,7 +17,7 @@ from gateway.ops.traces.otlp import CLOSE_SECONDS
 from tests.e2e.test_secrecy import PASSWORD, REQUESTS
 from tests.support.collector import CollectedSpan, Collector, collecting
 from tests.support.harness import curl, once, process_before
-from tests.support.replay import until
+from tests.support.replay import until, until_found
 from tests.support.traced import PARENT, TRACE
 from tests.support.upstream import upstream_answering
 from tests.support.wiretap import tapping
@@ -266,4 +267,6 @@ async def test_spans_are_exported_while_the_gateway_runs(
     ) as gateway:
         await once(gateway.url, get("/api"))
         await until(lambda: bool(collector.of_kind("server")))
-        assert await metric(gateway, 'gateway_spans_total{result="exported"}') >= 1
+        # The collector has them before the gateway knows that it has.
+        exported = 'gateway_spans_total{result="exported"}'
+        await until_found(partial(metric, gateway, exported))

@@ -19,6 +19,7 @@ def test_all_that_the_settings_name_is_tried() -> None:
 def test_check_tells_what_it_found_and_fails_where_something_fails(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("GATEWAY_COMPILE", raising=False)
     monkeypatch.setenv("GATEWAY_UPSTREAM__URL", "http://127.0.0.1:9")
     assert main(["check", "--connect"]) == 1
     assert capsys.readouterr().out == (
