@@ -33,7 +33,8 @@ def record(
 
 def failed(text: str) -> Exception:
     try:
-        raise ValueError(text)
+        # Compiled coroutines of other tests, left while they handled an exception, show it to all.
+        raise ValueError(text) from None
     except ValueError as failure:
         return failure
 
