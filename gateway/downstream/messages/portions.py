@@ -98,7 +98,7 @@ class Chunks:
         """Take the line before a chunk; where it ends."""
         self._left = 0
         if self._line.endswith(b"\r") and data.startswith(b"\n", at):
-            end, line = at + 1, self._line
+            end, line = at + 1, self._line + b"\n"
         else:
             end = data.find(_LINE_END, at) + len(_LINE_END)
             if end < len(_LINE_END):

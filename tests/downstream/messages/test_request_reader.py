@@ -134,6 +134,14 @@ def test_requests_are_the_same_however_they_are_split(
 
 
 @pytest.mark.parametrize(("sent", "known"), KNOWN)
+def test_request_may_be_cut_anywhere_before_another(sent: bytes, known: Read) -> None:
+    """The second piece has its end and the next one whole: what ends it may come in part."""
+    follower, whole = KNOWN[0]
+    for cut in range(1, len(sent)):
+        assert read(sent[:cut], sent[cut:] + follower).complete == [known, whole], cut
+
+
+@pytest.mark.parametrize(("sent", "known"), KNOWN)
 def test_request_may_come_byte_by_byte(sent: bytes, known: Read) -> None:
     assert read(*[bytes([byte]) for byte in sent]).complete == [known]
 
