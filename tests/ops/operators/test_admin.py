@@ -202,7 +202,7 @@ async def test_malformed_requests_do_not_fill_the_log(caplog: pytest.LogCaptureF
     async with admin_listening(ROUTES, AdminConfig(host="127.0.0.1", port=0)) as listener:
         port = int(listener.url.rpartition(":")[2])
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET /live HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+        writer.write(b"GET /live HTTP/1.1\r\nHost: a\r\nContent-Length: b\r\n\r\n")
         assert b" 400 " in await reader.readline()
         writer.close()
     assert not caplog.records
