@@ -15,6 +15,7 @@ from gateway.admission.identity import key_files
 from gateway.admission.identity.key_files import UnusableKey
 from gateway.cli.checking.contradiction import Contradiction
 from gateway.cli.checking.files import unusable_files
+from gateway.config.addresses import has_user, http_url
 from gateway.ops.traces import settings as trace_settings
 from gateway.redis import client as redis_client
 from gateway.sync.kept.seal import read_keys
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 _SOCKET = re.compile(r"unix:/[!-~]+")
 _LOCAL_NAMES = frozenset({"localhost", "ip6-localhost"})
-_VISIBLE = re.compile(r"[!-~]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +101,10 @@ def _upstream(config: Config) -> Iterator[Contradiction]:
 
 
 def _origin(text: str) -> URL | None:
-    try:
-        url = URL(text)
-    except ValueError:
-        return None
+    url = http_url(text)
     is_origin = (
-        _VISIBLE.fullmatch(text) is not None
-        and url.scheme in {"http", "https"}
-        and bool(url.host)
-        and bool(url.port)
-        and url.raw_user is None
-        and url.raw_password is None
+        url is not None
+        and not has_user(url)
         and url.raw_path in {"", "/"}
         and not text.rstrip("/").endswith(("?", "#"))
         and not url.raw_query_string
@@ -163,17 +156,7 @@ def _identity(identity: IdentityConfig) -> Iterator[Contradiction]:
 
 
 def _jwks_url(text: str) -> None:
-    try:
-        url = URL(text)
-    except ValueError:
-        url = URL()
-    is_usable = (
-        _VISIBLE.fullmatch(text) is not None
-        and url.scheme in {"http", "https"}
-        and bool(url.host)
-        and bool(url.port)
-    )
-    if not is_usable:
+    if http_url(text) is None:
         raise UnusableKey("it must be an address, such as https://login.example/jwks.json")
 
 

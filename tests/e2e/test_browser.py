@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import RawTestServer
 
+from tests.support.browser import HEADLESS
 from tests.support.harness import gateway_before, program
 
 if TYPE_CHECKING:
@@ -19,17 +20,7 @@ if TYPE_CHECKING:
 
     from gateway.demo.orchestrator import Orchestrator
 
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--virtual-time-budget=20000",
-    "--dump-dom",
-)
+FLAGS = (*HEADLESS, "--virtual-time-budget=20000", "--dump-dom")
 PAGE = """<!doctype html>
 <pre id="shown">nothing came</pre>
 <script>

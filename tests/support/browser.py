@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientWebSocketResponse
 
-FLAGS = (
+HEADLESS = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -28,6 +28,9 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+)
+FLAGS = (
+    *HEADLESS,
     "--hide-scrollbars",
     "--force-color-profile=srgb",
     "--remote-debugging-port=0",

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from tests.support.upstream import Peer, upstream_doing
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -32,31 +34,16 @@ async def tapping(upstream_url: str) -> AsyncIterator[Wiretap]:
     """Listens on a free port, and connects to the upstream for each that connects to it."""
     tap = Wiretap()
     address = urlsplit(upstream_url)
-    running: set[asyncio.Task[None]] = set()
 
-    async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        running.add(task)
-        try:
-            there, back = await asyncio.open_connection(address.hostname, address.port)
-            await asyncio.gather(_pass(reader, back, tap.heard), _pass(there, writer, bytearray()))
-        except (ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            running.discard(task)
-            writer.close()
+    async def serve(peer: Peer) -> None:
+        there, back = await asyncio.open_connection(address.hostname, address.port)
+        await asyncio.gather(
+            _pass(peer.reader, back, tap.heard), _pass(there, peer.writer, bytearray())
+        )
 
-    server = await asyncio.start_server(accepted, "127.0.0.1", 0)
-    tap.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with upstream_doing(serve) as script:
+        tap.url = script.url
         yield tap
-    finally:
-        server.close()
-        for task in list(running):
-            task.cancel()
-        if running:
-            await asyncio.wait(running)
 
 
 async def _pass(

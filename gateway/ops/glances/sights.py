@@ -38,13 +38,10 @@ class Sights(Protocol):
         raise NotImplementedError
 
 
-class ProcessSights:
-    """This process."""
+class Drainable:
+    """Tells those who look that the gateway is about to end."""
 
-    processes = 1
-
-    def __init__(self, lookout: Lookout) -> None:
-        self.lookout = lookout
+    def __init__(self) -> None:
         self._draining = asyncio.Event()
 
     @property
@@ -52,11 +49,20 @@ class ProcessSights:
         return self._draining.is_set()
 
     def drain(self) -> None:
-        """Tell those who look that the gateway is about to end."""
         self._draining.set()
 
     async def until_draining(self) -> None:
         await self._draining.wait()
+
+
+class ProcessSights(Drainable):
+    """This process."""
+
+    processes = 1
+
+    def __init__(self, lookout: Lookout) -> None:
+        super().__init__()
+        self.lookout = lookout
 
     async def glances(self) -> dict[int, Glance]:
         return {1: self.lookout.glance()}

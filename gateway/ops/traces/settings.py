@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
-from yarl import URL
-
+from gateway.config.addresses import has_user, http_url
 from gateway.ops.traces.collector_fields import UnusableFields, collector_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.config import TracesConfig
-
-_VISIBLE = re.compile(r"[!-~]+")
 
 
 def problems(traces: TracesConfig, *, has_otel: bool) -> Iterator[tuple[str, str]]:
@@ -42,15 +38,5 @@ def problems(traces: TracesConfig, *, has_otel: bool) -> Iterator[tuple[str, str
 
 
 def _is_address(text: str) -> bool:
-    try:
-        url = URL(text)
-    except ValueError:
-        return False
-    return (
-        _VISIBLE.fullmatch(text) is not None
-        and url.scheme in {"http", "https"}
-        and bool(url.host)
-        and bool(url.port)
-        and url.raw_user is None
-        and url.raw_password is None
-    )
+    url = http_url(text)
+    return url is not None and not has_user(url)

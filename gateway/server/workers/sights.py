@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from gateway.ops.glances.glance import Glance, Waits
+from gateway.ops.glances.sights import Drainable
 from gateway.server.workers.channel import Question
 
 if TYPE_CHECKING:
@@ -16,25 +16,14 @@ if TYPE_CHECKING:
     Ask = Callable[[Question], Awaitable[dict[int, msgspec.Raw]]]
 
 
-class WorkersSights:
+class WorkersSights(Drainable):
     """``ask`` gives the answers of the workers that answer in time; there should be ``processes``
     of them."""
 
     def __init__(self, processes: int, ask: Ask) -> None:
+        super().__init__()
         self.processes = processes
         self._ask = ask
-        self._draining = asyncio.Event()
-
-    @property
-    def is_draining(self) -> bool:
-        return self._draining.is_set()
-
-    def drain(self) -> None:
-        """Tell those who look that the gateway is about to end."""
-        self._draining.set()
-
-    async def until_draining(self) -> None:
-        await self._draining.wait()
 
     async def glances(self) -> dict[int, Glance]:
         answers = await self._ask(Question.GLANCE)
