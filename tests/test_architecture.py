@@ -54,7 +54,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("proxy",),
     ("assembly",),
     ("app",),
-    ("server.systemd",),
+    ("server.forking", "server.systemd"),
     ("server",),
     ("server.workers",),
     ("demo",),
@@ -90,6 +90,9 @@ WITHOUT_TESTS_OF_THEIR_OWN = {
     "gateway/ops/glances/glance.py": "records; test_lookout.py and test_together.py hold their use",
     "gateway/ops/traces/spans.py": "a record; tests/ops/traces/test_recorder.py holds its use",
     "gateway/tracing/facts.py": "records; tests/tracing/test_tracer.py holds their use",
+    "gateway/server/forking/forked.py": "tests/server/forking/test_fork_server.py asks it",
+    "gateway/server/forking/program.py": "tests/server/workers/test_process.py starts one",
+    "gateway/server/workers/zygote.py": "tests/e2e/test_tls_sessions.py has its workers",
     "gateway/server/offer.py": "a list; tests/e2e/test_admin_access.py asks for each of them",
     "gateway/server/signals.py": "test_server.py, test_parent.py and test_worker.py send signals",
     **{

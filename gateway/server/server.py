@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
     from contextlib import AbstractContextManager
     from socket import socket
+    from ssl import SSLContext
     from typing import Self
 
     from prometheus_client.metrics_core import Metric
@@ -131,9 +132,10 @@ class Server:
 
     ``sockets``: bound already and shared with other processes; operators are then answered by
     another one, which asks ``vitals``, and ``admin_url`` is empty; connections are taken in
-    ``turns`` with them, and ``budgets`` are one for all. ``observers`` are told of each request
-    that is over. ``inherited`` sockets are listened on instead of those of the settings. ``verbs``
-    are what operators can have done. Within the block of ``reloading`` settings are read again.
+    ``turns`` with them, ``budgets`` are one for all, and the certificate is loaded into ``blank``.
+    ``observers`` are told of each request that is over. ``inherited`` sockets are listened on
+    instead of those of the settings. ``verbs`` are what operators can have done. Within the block
+    of ``reloading`` settings are read again.
     """
 
     def __init__(
@@ -147,6 +149,7 @@ class Server:
         verbs: Sequence[OperatorRoute] = (),
         turns: FairTurns | None = None,
         budgets: SharedBudgets | None = None,
+        blank: SSLContext | None = None,
         reloading: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
         self.config = config = settings.config
@@ -162,7 +165,9 @@ class Server:
         self._resources = contextlib.AsyncExitStack()
         listen = config.listen
         self._certificate = (
-            Certificate(listen.tls_cert_file, listen.tls_key_file) if listen.tls_cert_file else None
+            Certificate(listen.tls_cert_file, listen.tls_key_file, blank)
+            if listen.tls_cert_file
+            else None
         )
         self.admin_url = ""
         self._of_operators: Mapping[str, Renewal] = {}

@@ -1,11 +1,10 @@
-"""What several workers share, as clients find it: connections and budgets, but no TLS sessions."""
+"""What several workers share, as clients find it: connections and budgets."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 import socket
-import ssl
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from os import kill
 from pathlib import Path
@@ -14,7 +13,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.certificates import self_signed
 from tests.support.harness import connected, curl, once, process_before
 from tests.support.processes import sockets_of, standing_still, workers_of
 from tests.support.replay import until
@@ -61,10 +59,10 @@ class Shares:
     """How many clients' connections each worker has."""
 
     def __init__(self, gateway: Process) -> None:
-        self._without = {worker: sockets_of(worker) for worker in workers_of(gateway)}
+        self._without = {worker: len(sockets_of(worker)) for worker in workers_of(gateway)}
 
     def by_worker(self) -> dict[int, int]:
-        return {worker: sockets_of(worker) - count for worker, count in self._without.items()}
+        return {worker: len(sockets_of(worker)) - count for worker, count in self._without.items()}
 
     def now(self) -> list[int]:
         return list(self.by_worker().values())
@@ -168,34 +166,3 @@ async def test_what_a_killed_worker_has_let_pass_counts_on() -> None:
         for _ in range(10):
             head, _ = await once(gateway.url, WITH_TOKEN)
             assert head.startswith(b"HTTP/1.1 429 ")
-
-
-async def test_tls_session_is_resumed_where_it_began_and_begun_anew_at_another_worker(
-    tmp_path: Path,
-) -> None:
-    files = self_signed(tmp_path)
-    trusting = files.trusting()
-    async with (
-        upstream_answering(OK) as script,
-        process_before(script.url, "--workers", "2", **files.variables) as gateway,
-    ):
-        address = urlsplit(gateway.url)
-
-        def ask(session: ssl.SSLSession | None = None) -> tuple[ssl.SSLSession, bool]:
-            plain = socket.create_connection((address.hostname, address.port), 30)
-            with trusting.wrap_socket(
-                plain, server_hostname=address.hostname, session=session
-            ) as client:
-                client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-                assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
-                assert client.session is not None
-                return client.session, bool(client.session_reused)
-
-        first, second = workers_of(gateway)
-        async with standing_still([second]):
-            session, _ = await asyncio.to_thread(ask)
-            session, was_resumed = await asyncio.to_thread(ask, session)
-        assert was_resumed
-        async with standing_still([first]):
-            _, was_resumed = await asyncio.to_thread(ask, session)
-        assert not was_resumed

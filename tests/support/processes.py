@@ -16,20 +16,37 @@ if TYPE_CHECKING:
     from tests.support.harness import Process
 
 
-def workers_of(gateway: Process) -> list[int]:
-    """The process ids of its workers."""
-    pid = gateway.running.pid
+def children_of(pid: int) -> list[int]:
+    """The process ids of its children."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     return sorted(map(int, children.split()))
 
 
-def sockets_of(pid: int) -> int:
-    """How many sockets a process has open."""
-    count = 0
+def workers_of(gateway: Process) -> list[int]:
+    """The process ids of its workers."""
+    return [pid for pid in children_of(gateway.running.pid) if not _is_zygote(pid)]
+
+
+def zygote_of(gateway: Process) -> int:
+    """The process id of what its workers are forked from."""
+    [zygote] = filter(_is_zygote, children_of(gateway.running.pid))
+    return zygote
+
+
+def _is_zygote(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text() == "gateway-zygote\n"
+    except OSError:
+        return False
+
+
+def sockets_of(pid: int) -> list[str]:
+    """The sockets that a process has open."""
+    found = []
     for path in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(OSError):
-            count += str(path.readlink()).startswith("socket:")
-    return count
+            found.append(str(path.readlink()))
+    return [each for each in found if each.startswith("socket:")]
 
 
 def state(pid: int) -> str:

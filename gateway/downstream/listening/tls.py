@@ -25,15 +25,16 @@ class UnusableCertificate(Exception):
 class Certificate:
     """A chain and its key (PEM), shown to each client that connects; ``context`` is for listeners.
     ``not_after`` is when the first of the chain ends, in seconds since 1970; None where that cannot
-    be read.
+    be read. ``blank`` is a context that has no certificate yet, and is this one's from now on.
 
     Raises:
         UnusableCertificate
     """
 
-    def __init__(self, cert_file: str, key_file: str) -> None:
+    def __init__(self, cert_file: str, key_file: str, blank: ssl.SSLContext | None = None) -> None:
         self.context = _Renewable(ssl.PROTOCOL_TLS_SERVER)
-        self.context.current = _context(cert_file, key_file)
+        self.context.current = blank_context() if blank is None else blank
+        _load(self.context.current, cert_file, key_file)
         self.not_after = end_of(cert_file)
 
     def become(self, other: Certificate) -> None:
@@ -57,18 +58,25 @@ class _Renewable(ssl.SSLContext):
         return self.current.wrap_bio(*arguments, **options)
 
 
-def _context(cert_file: str, key_file: str) -> ssl.SSLContext:
-    """TLS 1.2 and newer, ciphers with forward secrecy, HTTP/1.1."""
+def blank_context() -> ssl.SSLContext:
+    """TLS 1.2 and newer, ciphers with forward secrecy, HTTP/1.1; no certificate yet.
+
+    It has keys of its own that clients' sessions are sealed with (tickets; RFC 8446, 4.6.1, and
+    RFC 5077). Nobody can set them, but a process has them that was forked after it was made.
+    """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
     context.sslobject_class = _Connection
+    return context
+
+
+def _load(context: ssl.SSLContext, cert_file: str, key_file: str) -> None:
     try:
         context.load_cert_chain(cert_file, key_file, password=_refuse_to_ask)
     except (OSError, ValueError) as failure:
         raise UnusableCertificate(_reason(cert_file, key_file, failure)) from None
-    return context
 
 
 def end_of(cert_file: str) -> float | None:

@@ -57,9 +57,9 @@ def named_files(config: Config) -> Mapping[str, str]:
 
 def stamps(effective: Effective) -> Stamps:
     """The files as they are at this moment."""
-    found = {key: _stamp(path) for key, path in named_files(effective.config).items()}
+    found = {key: stamp(path) for key, path in named_files(effective.config).items()}
     if effective.file is not None:
-        found[SETTINGS] = _stamp(effective.file)
+        found[SETTINGS] = stamp(effective.file)
     return found
 
 
@@ -86,7 +86,8 @@ def _unfitness(path: str | Path) -> str:
     return f"it has more than {MOST_BYTES} bytes" if status.st_size > MOST_BYTES else ""
 
 
-def _stamp(path: str | Path) -> Stamp | None:
+def stamp(path: str | Path) -> Stamp | None:
+    """A file as it is at this moment."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):

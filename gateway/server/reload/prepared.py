@@ -12,11 +12,13 @@ from gateway.downstream.listening.tls import Certificate, UnusableCertificate
 from gateway.sync.kept.seal import read_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gateway.admission.identity.claims import Key
-    from gateway.config import Config
+    from gateway.config import Config, ListenConfig
     from gateway.ops.operators.admin import Renewal
+
+    Certified = Callable[[ListenConfig], Certificate | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +31,12 @@ class Prepared:
     seal_keys: Sequence[bytes]
     """What results in Redis are sealed with; none where they are not kept there."""
     certificate: Certificate | None
-    """That of the client port; None without TLS."""
+    """Another one for the client port; None where it goes on with what it has, or without TLS."""
 
     @classmethod
-    def read(cls, config: Config) -> Self:
-        """
+    def read(cls, config: Config, certified: Certified | None = None) -> Self:
+        """``certified`` reads the certificate, if another one is wanted.
+
         Raises:
             SettingsError: a file cannot be used; it may pass where it is one of a certificate.
         """
@@ -47,11 +50,15 @@ class Prepared:
         certificate = None
         if listen.tls_cert_file:
             try:
-                certificate = Certificate(listen.tls_cert_file, listen.tls_key_file)
+                certificate = (certified or _certificate)(listen)
             except UnusableCertificate as failure:
                 problem = f"listen.tls_cert_file, listen.tls_key_file: {failure}"
                 raise SettingsError([problem], may_pass=True) from None
         return cls(config, key, seal_keys, certificate)
+
+
+def _certificate(listen: ListenConfig) -> Certificate:
+    return Certificate(listen.tls_cert_file, listen.tls_key_file)
 
 
 def _seal_keys(path: str) -> Sequence[bytes]:

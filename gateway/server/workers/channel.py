@@ -58,12 +58,20 @@ class Order(StrEnum):
     """End at once."""
 
 
+class WorkerSettings(msgspec.Struct):
+    """What a worker goes by."""
+
+    config: Config
+    pair: int = 0
+    """Which pair of certificate and key the files are."""
+
+
 class Start(msgspec.Struct):
     number: int
     """Of the worker, from 1."""
     sockets: list[int]
     """File descriptors to accept connections on."""
-    config: Config
+    settings: WorkerSettings
     segment: int | None = None
     """The descriptor of the memory that all workers share."""
 
@@ -73,8 +81,8 @@ class Message(msgspec.Struct):
 
     question: Question | None = None
     order: Order | None = None
-    config: Config | None = None
-    """The settings that either is about."""
+    settings: WorkerSettings | None = None
+    """Those that either is about."""
 
 
 class Refusal(msgspec.Struct):
@@ -140,7 +148,7 @@ class Asking:
         self._has_ended = False
 
     async def ask(
-        self, question: Question, seconds: float, config: Config | None = None
+        self, question: Question, seconds: float, settings: WorkerSettings | None = None
     ) -> msgspec.Raw | None:
         """The answer, None where none comes in time."""
         if self._has_ended:
@@ -148,7 +156,7 @@ class Asking:
         response = self._open.get(question)
         if response is None:
             response = self._open[question] = asyncio.get_running_loop().create_future()
-            self._channel.send(Message(question=question, config=config))
+            self._channel.send(Message(question=question, settings=settings))
         await asyncio.wait([response], timeout=seconds)
         return response.result() if response.done() else None
 

@@ -32,12 +32,9 @@ from gateway.server.signals import on_end, on_reload
 from gateway.server.start_line import start_line
 from gateway.server.systemd.activation import NOTHING, Inherited
 from gateway.server.systemd.service import Service
-from gateway.server.workers.channel import (
-    Order,
-    Question,
-    Refusal,
-)
-from gateway.server.workers.process import Process
+from gateway.server.workers.certificates import Pairs
+from gateway.server.workers.channel import Order, Question, Refusal, WorkerSettings
+from gateway.server.workers.process import Process, beginning
 from gateway.server.workers.sights import WorkersSights
 from gateway.server.workers.supervisor import Supervisor
 from gateway.server.workers.vitals import WorkersVitals
@@ -163,8 +160,10 @@ class Workers:
         reloading: Callable[[], AbstractContextManager[None]] = nullcontext,
         verbs: Sequence[OperatorRoute] = (),
     ) -> None:
-        self.config = settings.config
-        """That which is in force."""
+        config = settings.config
+        self._pairs = Pairs()
+        self._settings = WorkerSettings(config, self._pairs.number(config.listen))
+        """Those in force."""
         self.reloader = Reloader(settings, self, reloading=reloading)
         self._verbs = verbs
         self._count = count
@@ -173,6 +172,11 @@ class Workers:
         self._resources = AsyncExitStack()
         self._of_operators: Mapping[str, Renewal] = {}
         """What their listener can read again."""
+
+    @property
+    def config(self) -> Config:
+        """That which is in force."""
+        return self._settings.config
 
     async def __aenter__(self) -> Workers:
         listen = self.config.listen
@@ -192,6 +196,7 @@ class Workers:
             stack.callback(sights.drain)
             self.admin_url, self._of_operators = admin.url, admin.renewals
             vitals.certificate = admin.certificate
+            self._begin = await stack.enter_async_context(beginning(self._python))
             self.supervisor = vitals.supervisor = Supervisor(
                 self._count, self._start, self._retire, time.monotonic
             )
@@ -209,10 +214,9 @@ class Workers:
             SettingsError: one of them cannot, so none does.
         """
         running, clock = dict(self.supervisor.running), asyncio.get_running_loop().time
+        settings = WorkerSettings(config, self._pairs.number(config.listen))
         began = clock()
-        answers = await asyncio.gather(
-            *(worker.ask(Question.PREPARE, PREPARE_SECONDS, config) for worker in running.values())
-        )
+        answers = await self._asked(Question.PREPARE, settings)
         # No answer before its time is up is the end of a worker, which has a successor soon.
         have_ended = clock() - began < PREPARE_SECONDS
         refusals = [
@@ -225,13 +229,10 @@ class Workers:
             may_pass = all(refusal.may_pass for refusal in refusals if refusal.problems)
             raise SettingsError([*dict.fromkeys(problems)], may_pass=may_pass)
         renew(self._of_operators)
-        self.config = config
+        self._settings = settings
         runtime.log_by(config.log)
         # Whoever does not answer any more ends, and begins again with these.
-        workers = list(self.supervisor.running.values())
-        await asyncio.gather(
-            *(worker.ask(Question.TAKE, PREPARE_SECONDS, config) for worker in workers)
-        )
+        await self._asked(Question.TAKE, settings)
 
     def refused(self) -> None:
         self.supervisor.order(Order.REFUSED)
@@ -256,14 +257,23 @@ class Workers:
         await self.supervisor.end(order, seconds + creating + END_SECONDS)
 
     async def _start(self, number: int) -> WorkerProcess:
-        told, config = partial(self._vitals.told, number), self.config
+        told, settings = partial(self._vitals.told, number), self._settings
         process = await Process.started(
-            number, config, self._sockets, told, segment=self._segment, python=self._python
+            number, settings, self._sockets, told, self._begin, segment=self._segment
         )
-        if self.config is not config:
+        if self._settings is not settings:
             # They were changed while it was started.
-            process.order(Order.RELOAD, self.config)
+            process.order(Order.RELOAD, self._settings)
         return process
+
+    async def _asked(
+        self, question: Question, settings: WorkerSettings
+    ) -> list[msgspec.Raw | None]:
+        """The answers of those that run at this moment."""
+        workers = self.supervisor.running.values()
+        return await asyncio.gather(
+            *(worker.ask(question, PREPARE_SECONDS, settings) for worker in workers)
+        )
 
     def _retire(self, number: int) -> None:
         self._segment.clear(number)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import msgspec
 
-    from gateway.config import Config
+    from gateway.server.workers.channel import WorkerSettings
 
 _log = logging.getLogger("gateway")
 FIRST_GAP_SECONDS = 0.1
@@ -40,12 +40,12 @@ class WorkerProcess(Protocol):
         raise NotImplementedError
 
     async def ask(
-        self, question: Question, seconds: float, config: Config | None = None
+        self, question: Question, seconds: float, settings: WorkerSettings | None = None
     ) -> msgspec.Raw | None:
         """The answer, None where none comes in time."""
         raise NotImplementedError
 
-    def order(self, order: Order, config: Config | None = None) -> None:
+    def order(self, order: Order, settings: WorkerSettings | None = None) -> None:
         """Tell it to do something."""
         raise NotImplementedError
 
@@ -114,10 +114,10 @@ class Supervisor:
         """Wait until it is known of all workers whether they start."""
         await asyncio.wait(self._started)
 
-    def order(self, order: Order, config: Config | None = None) -> None:
+    def order(self, order: Order, settings: WorkerSettings | None = None) -> None:
         """Tell all workers."""
         for worker in self.running.values():
-            worker.order(order, config)
+            worker.order(order, settings)
 
     async def end(self, order: Order, seconds: float) -> None:
         """Tell all workers to end, replace none, and wait so long until they have ended."""

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -32,6 +33,7 @@ from gateway.server.runtime import (
 )
 from gateway.server.server import Server
 from gateway.server.signals import on_end, on_reload
+from gateway.server.workers.certificates import Certificates
 from gateway.server.workers.channel import (
     Channel,
     Message,
@@ -46,9 +48,10 @@ from gateway.shared.segment import Segment
 from gateway.tasks import Tasks, first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import ssl
+    from collections.abc import Callable, Sequence
 
-    from gateway.config import Config
+    from gateway.server.workers.channel import WorkerSettings
 
 _log = logging.getLogger("gateway")
 OUTLIVE_SECONDS = 5.0
@@ -61,12 +64,14 @@ LAST_SECONDS = 9
 """After that it is ended by the kernel."""
 
 
-def main(descriptor: int) -> int:
-    """Run until the supervisor, whose channel it is, orders the end or ends; the exit status."""
+def main(descriptor: int, blanks: Sequence[ssl.SSLContext] = ()) -> int:
+    """Run until the supervisor, whose channel it is, orders the end or ends; the exit status.
+    ``blanks`` are contexts that the other workers have, too.
+    """
     # Kept until the process is gone: whoever hangs up is killed, with its reason untold perhaps.
     os.dup(descriptor)
     try:
-        run(_work(socket.socket(fileno=descriptor)))
+        run(_work(socket.socket(fileno=descriptor), blanks))
     except (OSError, UnusableCertificate) as failure:
         _log.error("cannot listen: %s", failure)
         return 1
@@ -76,20 +81,23 @@ def main(descriptor: int) -> int:
     return 0
 
 
-async def _work(sock: socket.socket) -> None:
+async def _work(sock: socket.socket, blanks: Sequence[ssl.SSLContext]) -> None:
     channel = await Channel.over(sock)
     start = await channel.receive(Start)
     if start is None:
         return
-    log_to_stderr(start.config.log, start.number)
+    config, pair = start.settings.config, start.settings.pair
+    log_to_stderr(config.log, start.number)
     descriptors.ask_for_most()
     spare_the_collector()
     spare_the_allocator()
     share_the_interpreter()
     sockets = [socket.socket(fileno=number) for number in start.sockets]
     tasks = Tasks()
-    async with Server(Effective(start.config), sockets, **_shared(start)) as server:
-        worker = Worker(channel, server, tasks)
+    certificates = Certificates(blanks, pair)
+    blank = certificates.blank(pair)
+    async with Server(Effective(config), sockets, blank=blank, **_shared(start)) as server:
+        worker = Worker(channel, server, tasks, certificates)
         tasks.spawn(worker.obey(), name="obey the supervisor")
         await worker.until_ended()
     await tasks.aclose()
@@ -114,7 +122,8 @@ def _shared(start: Start) -> dict[str, Any]:
 class Worker:
     """Does what the supervisor says with the server it has been given.
 
-    ``alarm`` has the kernel end this process after so many seconds.
+    ``certificates`` are read for it. ``alarm`` has the kernel end this process after so many
+    seconds.
     """
 
     def __init__(
@@ -122,13 +131,15 @@ class Worker:
         channel: Channel,
         server: Server,
         tasks: Tasks,
+        certificates: Certificates,
         alarm: Callable[[int], object] = signal.alarm,
     ) -> None:
         self._channel = channel
         self._server = server
         self._tasks = tasks
+        self._certificates = certificates
         self._alarm = alarm
-        self._prepared: Prepared | None = None
+        self._prepared: tuple[WorkerSettings, Prepared] | None = None
         """What it can go on with, until it is told to."""
         self._leaving = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -146,8 +157,8 @@ class Worker:
         """Answer and follow the supervisor, and outlive it a little where it ends."""
         try:
             while (message := await self._channel.receive(Message)) is not None:
-                if message.config is not None:
-                    self._heed(message, message.config)
+                if message.settings is not None:
+                    self._heed(message, message.settings)
                 elif message.question is not None:
                     response = self._answer(message.question)
                     self._tasks.spawn(response, name=f"answer {message.question.value}")
@@ -162,13 +173,11 @@ class Worker:
             self._leaving.set()
             self._stopping.set()
 
-    def _heed(self, message: Message, config: Config) -> None:
+    def _heed(self, message: Message, settings: WorkerSettings) -> None:
         """Prepare for other settings, or go on by them. Who cannot do what the others have done
         ends, and is replaced by one that begins with them."""
         try:
-            is_new = self._prepared is None or self._prepared.config != config
-            if is_new or message.question is Question.PREPARE:
-                self._prepared = Prepared.read(config)
+            prepared = self._prepared_for(settings, again=message.question is Question.PREPARE)
         except SettingsError as failure:
             refusal = Refusal(failure.problems, failure.may_pass)
             if message.question is not Question.PREPARE:
@@ -176,11 +185,18 @@ class Worker:
                 self._leaving.set()
         else:
             refusal = Refusal()
-            if message.question is not Question.PREPARE and self._prepared is not None:
-                self._server.go_on(self._prepared)
+            if message.question is not Question.PREPARE:
+                self._server.go_on(prepared)
+                self._certificates.number = settings.pair
                 self._prepared = None
         if message.question is not None:
             self._channel.send(_replied(message.question, refusal))
+
+    def _prepared_for(self, settings: WorkerSettings, *, again: bool) -> Prepared:
+        if again or self._prepared is None or self._prepared[0] != settings:
+            certified = partial(self._certificates.other, number=settings.pair)
+            self._prepared = settings, Prepared.read(settings.config, certified)
+        return self._prepared[1]
 
     async def _outlive(self) -> None:
         """Nobody replaces this process or tells it to end: serve on while there is something to do,

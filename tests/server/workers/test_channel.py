@@ -18,6 +18,7 @@ from gateway.server.workers.channel import (
     Question,
     Start,
     WorkerReply,
+    WorkerSettings,
 )
 from gateway.tasks import Tasks
 
@@ -60,7 +61,8 @@ def reply(to: Question, content: object) -> WorkerReply:
 
 
 async def test_settings_and_orders_arrive_as_they_were_sent() -> None:
-    start = Start(2, [7, 8], Config(listen=ListenConfig(trusted_proxies=("10.0.0.0/8",))))
+    config = Config(listen=ListenConfig(trusted_proxies=("10.0.0.0/8",)))
+    start = Start(2, [7, 8], WorkerSettings(config, 3))
     async with channels() as (ours, theirs):
         ours.send(start)
         ours.send(Message(order=Order.DRAIN))

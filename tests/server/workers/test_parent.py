@@ -17,7 +17,7 @@ from tests.support.harness import process_before, settings
 from tests.support.processes import workers_of
 
 if TYPE_CHECKING:
-    from gateway.config import Config
+    from gateway.server.workers.channel import WorkerSettings
     from gateway.server.workers.supervisor import Supervisor
 
 
@@ -66,9 +66,9 @@ class Asked:
         self,
         question: Question,
         seconds: float,
-        config: Config | None = None,
+        settings: WorkerSettings | None = None,
     ) -> msgspec.Raw | None:
-        assert config is not None
+        assert settings is not None
         self.asked.append(question)
         if self.answer is None:
             await asyncio.sleep(0 if self.has_ended else seconds)

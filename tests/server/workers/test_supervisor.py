@@ -21,7 +21,7 @@ from tests.support.virtual_time import now
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.config import Config
+    from gateway.server.workers.channel import WorkerSettings
 
 pytestmark = pytest.mark.virtual_time
 
@@ -44,15 +44,15 @@ class Fake:
         return await asyncio.shield(self._status)
 
     async def ask(
-        self, question: Question, seconds: float, config: Config | None = None
+        self, question: Question, seconds: float, settings: WorkerSettings | None = None
     ) -> msgspec.Raw | None:
-        assert config is None
+        assert settings is None
         assert question is Question.LIVE
         await asyncio.wait([self._status], timeout=0 if self._answers else seconds)
         return None if self._status.done() or not self._answers else msgspec.Raw(b'""')
 
-    def order(self, order: Order, config: Config | None = None) -> None:
-        assert config is None
+    def order(self, order: Order, settings: WorkerSettings | None = None) -> None:
+        assert settings is None
         self.orders.append(order)
         if order is Order.STOP:
             self.end()

@@ -19,7 +19,7 @@ from tests.test_app import numbers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.config import Config
+    from gateway.server.workers.channel import WorkerSettings
 
 pytestmark = pytest.mark.virtual_time
 
@@ -48,9 +48,9 @@ class Fake:
         return 0
 
     async def ask(
-        self, question: Question, seconds: float, config: Config | None = None
+        self, question: Question, seconds: float, settings: WorkerSettings | None = None
     ) -> msgspec.Raw | None:
-        assert config is None
+        assert settings is None
         if self.readiness is None:
             await asyncio.sleep(seconds)
             return None
@@ -63,8 +63,8 @@ class Fake:
         self._told(reply)
         return reply.content
 
-    def order(self, order: Order, config: Config | None = None) -> None:
-        assert config is None
+    def order(self, order: Order, settings: WorkerSettings | None = None) -> None:
+        assert settings is None
         assert order is Order.DRAIN
 
     def kill(self) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from gateway.downstream.listening.sockets import bound, url_of
 from gateway.ops.operators.health import Readiness
+from gateway.server.workers.certificates import Certificates
 from gateway.server.workers.channel import (
     Channel,
     Message,
@@ -22,6 +23,7 @@ from gateway.server.workers.channel import (
     Refusal,
     Start,
     WorkerReply,
+    WorkerSettings,
 )
 from gateway.server.workers.worker import DRAIN_SECONDS, LAST_SECONDS, OUTLIVE_SECONDS, Worker
 from gateway.tasks import Tasks
@@ -45,7 +47,8 @@ class Running:
         self.url = url
 
     async def ask(self, question: Question, kind: Any, config: Config | None = None) -> Any:
-        self.channel.send(Message(question, config=config))
+        given = None if config is None else WorkerSettings(config)
+        self.channel.send(Message(question, settings=given))
         async with asyncio.timeout(15):
             reply = await self.channel.receive(WorkerReply)
         assert reply is not None
@@ -73,7 +76,7 @@ async def worker(config: Config, *, is_told_to_start: bool = True) -> AsyncItera
         )
         channel = await Channel.over(ours)
         if is_told_to_start:
-            channel.send(Start(3, [sock.fileno()], config))
+            channel.send(Start(3, [sock.fileno()], WorkerSettings(config)))
         url = url_of(sock.getsockname())
     try:
         yield Running(process, channel, url)
@@ -139,7 +142,8 @@ async def test_worker_without_a_supervisor_ends_within_ten_seconds_whatever_keep
 ) -> None:
     alarms: list[int] = []
     server, tasks = Busy(), Tasks()
-    worker = Worker(cast("Channel", Ended()), cast("Server", server), tasks, alarms.append)
+    channel, certificates = cast("Channel", Ended()), Certificates((), 0)
+    worker = Worker(channel, cast("Server", server), tasks, certificates, alarms.append)
     if is_told_to_end:
         worker._leaving.set()
     tasks.spawn(worker.obey(), name="obey")
@@ -201,7 +205,7 @@ async def test_what_a_worker_says_has_its_number() -> None:
         running.channel.send(Message(order=Order.REFUSED))
         page = await running.ask(Question.METRICS, str)
         assert 'gateway_reloads_total{verdict="refused"} 1.0' in page
-        running.channel.send(Message(order=Order.RELOAD, config=wrong))
+        running.channel.send(Message(order=Order.RELOAD, settings=WorkerSettings(wrong)))
         status, told = await running.ended()
     assert status == 0
     assert told.endswith(

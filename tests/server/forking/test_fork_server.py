@@ -1,0 +1,185 @@
+"""Children of a real fork server, ``tests/support/forking.py``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import socket
+from ast import literal_eval
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.server.forking.child import Child, adopting_orphans
+from gateway.server.forking.fork_server import ForkServer
+from gateway.server.forking.program import started
+from tests.support.forking import Said
+from tests.support.processes import standing_still, state
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(autouse=True)
+def adopting() -> Iterator[None]:
+    """This process adopts orphans while a test runs."""
+    with adopting_orphans() as can_adopt:
+        if not can_adopt:
+            pytest.skip("this system lets nobody adopt orphans")
+        yield
+
+
+@asynccontextmanager
+async def serving(*seconds: float) -> AsyncIterator[tuple[ForkServer, list[int]]]:
+    """A fork server, and the process ids that it has had."""
+    pids: list[int] = []
+
+    async def start(descriptors: Sequence[int]) -> asyncio.subprocess.Process:
+        process = await started("tests.support.forking", descriptors, path=[str(ROOT)])
+        pids.append(process.pid)
+        return process
+
+    forks = ForkServer(start, *seconds)
+    try:
+        yield forks, pids
+    finally:
+        await forks.aclose()
+
+
+class Forked:
+    """A child, at the other end of a socket."""
+
+    def __init__(self, child: Child, numbers: Sequence[int], channel: socket.socket) -> None:
+        self.child = child
+        self.numbers = numbers
+        self._channel = channel
+
+    async def said(self) -> Said:
+        loop = asyncio.get_running_loop()
+        return Said(*literal_eval((await loop.sock_recv(self._channel, 100)).decode()))
+
+    async def ended(self, status: int = 0) -> int:
+        """As it is told to."""
+        await asyncio.get_running_loop().sock_sendall(self._channel, str(status).encode())
+        return await self.child.wait()
+
+
+@asynccontextmanager
+async def forked(forks: ForkServer, *others: int) -> AsyncIterator[Forked]:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    with ours:
+        with theirs:
+            child, numbers = await forks.fork([theirs.fileno(), *others])
+        try:
+            yield Forked(child, numbers, ours)
+        finally:
+            child.kill()
+            await child.wait()
+
+
+async def test_child_is_one_of_this_process_in_a_group_of_its_own_and_tells_how_it_ended() -> None:
+    with socket.socket() as other:
+        async with serving() as (forks, _), forked(forks, other.fileno()) as first:
+            said = await first.said()
+            assert said == Said(os.getpid(), first.child.pid, 2)
+            assert len(first.numbers) == 2
+            async with forked(forks) as second:
+                assert await second.ended(7) == 7
+            assert await first.ended(3) == 3
+
+
+async def test_child_is_killed_once_and_never_after_its_end() -> None:
+    async with serving() as (forks, _), forked(forks) as running:
+        await running.said()
+        running.child.kill()
+        assert await running.child.wait() == -signal.SIGKILL
+        running.child.kill()
+        assert await running.child.wait() == -signal.SIGKILL
+
+
+async def test_signals_for_all_end_the_children_not_the_fork_server() -> None:
+    async with serving() as (forks, pids), forked(forks) as running:
+        await running.said()
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+            os.kill(pids[0], number)
+        os.kill(running.child.pid, signal.SIGTERM)
+        assert await running.child.wait() == -signal.SIGTERM
+        async with forked(forks) as another:
+            await another.said()
+
+
+async def test_children_outlive_the_fork_server_and_another_one_begins(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving() as (forks, pids), forked(forks) as older:
+        await older.said()
+        os.kill(pids[0], signal.SIGKILL)
+        with pytest.raises(ConnectionError):
+            async with forked(forks):
+                pass
+        assert not caplog.messages
+        async with forked(forks) as younger:
+            assert (await younger.said()).parent == os.getpid()
+            assert await younger.ended(1) == 1
+        assert caplog.messages == ["another process begins that workers are forked from"]
+        assert await older.ended(2) == 2
+
+
+async def test_fork_server_that_stands_still_is_given_up() -> None:
+    async with serving(30.0, 0.02) as (forks, pids):
+        async with forked(forks) as running:
+            await running.said()
+        async with serving(0.02, 0.02) as (hasty, _):
+            with pytest.raises(TimeoutError, match="no answer"):
+                await hasty.fork([0])
+        async with standing_still(pids):
+            async with asyncio.TaskGroup() as group:
+                asking = group.create_task(forks.fork([0]))
+                # It has sent what it has to.
+                await asyncio.sleep(0)
+                asking.cancel()
+            assert asking.cancelled()
+            assert state(pids[0]) == ""
+        # What it would have replied to that is nobody's.
+        async with forked(forks) as another:
+            assert (await another.said()).group == another.child.pid
+
+
+async def test_program_that_cannot_fork_is_an_error() -> None:
+    for program, failure in (("/missing", FileNotFoundError), ("/bin/false", ConnectionError)):
+        forks = ForkServer(partial(started, "none", python=program))
+        with pytest.raises(failure):
+            await forks.fork([0])
+        await forks.aclose()
+
+
+async def test_want_of_descriptors_costs_a_child_and_not_the_fork_server() -> None:
+    async with serving() as (forks, pids), forked(forks) as first:
+        await first.said()
+        [pid] = pids
+        limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (5, limits[1]))
+        for others in ((1, 2), ()):
+            with pytest.raises(OSError, match="Too many open files"):
+                async with forked(forks, *others):
+                    pass
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+        async with forked(forks, 1, 2) as second:
+            assert (await second.said()).descriptors == 3
+        assert pids == [pid]
+
+
+async def test_fork_server_ends_when_nobody_can_ask_any_more() -> None:
+    async with serving() as (forks, pids), forked(forks) as running:
+        await running.said()
+        await forks.aclose()
+        assert state(pids[0]) == ""
+        assert await running.ended(4) == 4
