@@ -20,7 +20,7 @@ def _serve(settings: Effective) -> int:
 
 
 def _serve_with_workers(settings: Effective) -> int:
-    from gateway.server.workers.parent import serve  # noqa: PLC0415
+    from gateway.server.supervision.parent import serve  # noqa: PLC0415
 
     return serve(settings)
 

@@ -13,7 +13,6 @@ from gateway.server.forking.forked import forked
 class Said(NamedTuple):
     """By a child."""
 
-    parent: int
     group: int
     descriptors: int
     """How many it was given."""
@@ -24,7 +23,7 @@ def main(descriptor: int) -> int:
     if descriptors is None:
         return 0
     with socket.socket(fileno=descriptors[0]) as channel:
-        channel.send(repr((os.getppid(), os.getpgrp(), len(descriptors))).encode())
+        channel.send(repr((os.getpgrp(), len(descriptors))).encode())
         told = channel.recv(16)
     return int(told or b"0")
 

@@ -1,1 +1,1 @@
-"""Several processes that share the client port, and the parent that keeps them."""
+"""One of several processes that share the client port."""

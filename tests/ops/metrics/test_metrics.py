@@ -282,7 +282,7 @@ def test_metrics_of_two_gateways_in_one_process_are_apart() -> None:
 
 
 OF_THE_SUPERVISOR = {"gateway_workers", "gateway_workers_replaced_total"}
-"""``tests/server/workers/test_vitals.py`` holds these."""
+"""``tests/server/supervision/test_vitals.py`` holds these."""
 
 
 def test_every_metric_of_the_table_is_on_the_page_with_its_labels() -> None:

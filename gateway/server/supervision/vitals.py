@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from gateway.downstream.listening.tls import Certificate
+    from gateway.server.supervision.supervisor import Supervisor
     from gateway.server.workers.channel import WorkerReply
-    from gateway.server.workers.supervisor import Supervisor
 
 ANSWER_SECONDS = 1.0
 """What a worker gets to answer in, without the time that a probe of the upstream may take."""

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from gateway.ops.glances.glance import Waits
+from gateway.server.supervision.sights import WorkersSights
 from gateway.server.workers.channel import Question
-from gateway.server.workers.sights import WorkersSights
 from tests.ops.glances.test_together import wait
 from tests.support.sights import glance
 

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from gateway.ops.operators.health import PROBE_SECONDS, Readiness
+from gateway.server.supervision.supervisor import Supervisor
+from gateway.server.supervision.vitals import ANSWER_SECONDS, WorkersVitals
 from gateway.server.workers.channel import Order, Question, WorkerReply
-from gateway.server.workers.supervisor import Supervisor
-from gateway.server.workers.vitals import ANSWER_SECONDS, WorkersVitals
 from tests.support.virtual_time import now
 from tests.test_app import numbers
 

@@ -1,4 +1,4 @@
-"""``serve`` with several workers: processes that share the client port, and one that keeps them.
+"""The workers of a gateway, and what they have in common: sockets, memory, settings, operators.
 
 They share one listening socket, which this process holds: whichever worker is free accepts, and a
 connection that waits to be accepted survives the worker it would have gone to. With SO_REUSEPORT
@@ -8,8 +8,6 @@ each worker has a queue of its own, which stands still while that one is busy an
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
 import sys
 import time
 from contextlib import AsyncExitStack, nullcontext
@@ -18,127 +16,36 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.admission.identity.key_files import UnusableKey
 from gateway.config.effective import SettingsError
 from gateway.downstream.listening.sockets import bound, url_of
-from gateway.downstream.listening.tls import UnusableCertificate
 from gateway.ops.operators.admin import admin_listening
-from gateway.ops.operators.drain import drain_route
-from gateway.server import runtime, server
+from gateway.server import runtime
 from gateway.server.offer import routes_of
 from gateway.server.reload.prepared import renew
 from gateway.server.reload.reloader import Reloader
-from gateway.server.signals import on_end, on_reload
-from gateway.server.start_line import start_line
+from gateway.server.supervision.process import Process, beginning
+from gateway.server.supervision.sights import WorkersSights
+from gateway.server.supervision.supervisor import Supervisor
+from gateway.server.supervision.vitals import WorkersVitals
 from gateway.server.systemd.activation import NOTHING, Inherited
-from gateway.server.systemd.service import Service
 from gateway.server.workers.certificates import Pairs
 from gateway.server.workers.channel import Order, Question, Refusal, WorkerSettings
-from gateway.server.workers.process import Process, beginning
-from gateway.server.workers.sights import WorkersSights
-from gateway.server.workers.supervisor import Supervisor
-from gateway.server.workers.vitals import WorkersVitals
 from gateway.shared.segment import Segment
-from gateway.sync.keys.stores import NOT_SHARED, is_unshared
-from gateway.tasks import Tasks, first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from gateway.config import Config, ListenConfig
     from gateway.config.effective import Effective
     from gateway.ops.operators.admin import Renewal
     from gateway.ops.operators.routes import OperatorRoute
-    from gateway.server.workers.supervisor import WorkerProcess
+    from gateway.server.supervision.supervisor import WorkerProcess
 
-_log = logging.getLogger("gateway")
 PREPARE_SECONDS = 10.0
 """What a worker gets to read the files of other settings in."""
 END_SECONDS = 5.0
 """What workers get beyond the time they have for what they do."""
-_AFFINITY: Callable[[int], Collection[int]] | None = getattr(os, "sched_getaffinity", None)
-"""The processors that a process is kept to; not every system tells them."""
-
-
-def serve(
-    settings: Effective,
-    *,
-    python: str = sys.executable,
-    environment: MutableMapping[str, str] = os.environ,
-) -> int:
-    """Run until SIGTERM or SIGINT; the process's exit status. ``python`` is the program that runs
-    the workers. What systemd says to this process is taken out of ``environment``, which no worker
-    gets.
-    """
-    config = settings.config
-    count = config.listen.workers or usable_processors()
-    if count == 1:
-        return server.serve(settings, environment=environment)
-    runtime.log_to_stderr(config.log)
-    runtime.take_descriptors(config)
-    if is_unshared(config):
-        _log.warning("%s", NOT_SHARED)
-    try:
-        service = Service.of(environment, os.getpid())
-        for connection in service.sockets.connections:
-            # One process has left them to one.
-            connection.close()
-        return asyncio.run(_until_signalled(settings, count, python, service))
-    except (OSError, UnusableCertificate, UnusableKey) as failure:
-        _log.error("cannot listen: %s", failure)
-        return 1
-
-
-def usable_processors(affinity: Callable[[int], Collection[int]] | None = _AFFINITY) -> int:
-    """How many this process may run on, all where there is no ``affinity`` to say which; a quota
-    of its control group does not count.
-    """
-    return (os.cpu_count() or 1) if affinity is None else len(affinity(0))
-
-
-async def _until_signalled(settings: Effective, count: int, python: str, service: Service) -> int:
-    config = settings.config
-    first, second = asyncio.Event(), asyncio.Event()
-
-    def signalled(_number: int) -> None:
-        (second if first.is_set() else first).set()
-
-    on_end(signalled)
-    tasks = Tasks()
-    verbs = [drain_route(first.set)]
-    async with Workers(
-        settings,
-        count,
-        python,
-        service.sockets,
-        reloading=service.notifier.reloading,
-        verbs=verbs,
-    ) as workers:
-        on_reload(partial(workers.reloader.reload_soon, "SIGHUP"))
-        workers.reloader.watch()
-        await first_of(workers.supervisor.until_started(), first.wait())
-        if workers.supervisor.has_started:
-            line = start_line(
-                config, settings.file, workers=count, url=workers.url, admin_url=workers.admin_url
-            )
-            _log.info("%s", line)
-            service.notifier.ready(f"listening on {workers.url}, {count} workers")
-            tasks.keep(partial(service.keep_alive, workers.hung), name="watchdog")
-            await first.wait()
-            await workers.reloader.aclose()
-            draining = f"draining for at most {workers.config.listen.drain_seconds:g} s"
-            _log.info("%s; a second signal ends it", draining)
-            service.notifier.stopping(draining, server.longest_end(workers.config))
-            await first_of(workers.drain(), second.wait())
-            await tasks.aclose()
-        has_failed = workers.supervisor.has_failed
-        await workers.stop()
-    if has_failed:
-        _log.error("a worker did not start")
-        return 1
-    _log.info("stopped")
-    return 0
 
 
 class Workers:

@@ -1,56 +1,21 @@
-"""Whether there are several workers at all, and how they start."""
+"""Other settings, taken by all workers or by none."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from typing import TYPE_CHECKING, cast
 
 import msgspec
 import pytest
 
 from gateway.config.effective import Effective, SettingsError
+from gateway.server.supervision.workers import Workers
 from gateway.server.workers.channel import Question, Refusal
-from gateway.server.workers.parent import Workers, serve, usable_processors
-from tests.support.harness import process_before, settings
-from tests.support.processes import workers_of
+from tests.support.harness import settings
 
 if TYPE_CHECKING:
+    from gateway.server.supervision.supervisor import Supervisor
     from gateway.server.workers.channel import WorkerSettings
-    from gateway.server.workers.supervisor import Supervisor
-
-
-def test_one_for_each_processor_that_may_be_used() -> None:
-    assert usable_processors() == len(os.sched_getaffinity(0))
-
-
-def test_processors_are_all_counted_where_they_cannot_be_kept_from() -> None:
-    assert usable_processors(None) == os.cpu_count()
-
-
-async def test_single_processor_takes_no_supervisor() -> None:
-    processors = os.sched_getaffinity(0)
-    # A process that is started is kept to the processors of the one that starts it.
-    os.sched_setaffinity(0, {min(processors)})
-    try:
-        starting = process_before("http://127.0.0.1:9", "--workers", "0")
-        gateway = await starting.__aenter__()
-    finally:
-        os.sched_setaffinity(0, processors)
-    assert workers_of(gateway) == []
-    gateway.signal(signal.SIGTERM)
-    assert await gateway.ended() == 0
-
-
-@pytest.mark.parametrize("program", ["/bin/false", "/missing"])
-def test_workers_that_cannot_start_end_it_with_status_1(
-    program: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    config = settings("http://127.0.0.1:9", listen={"workers": 2})
-    assert serve(Effective(config), python=program) == 1
-    assert caplog.messages[-1] == "a worker did not start"
-    assert [text for text in caplog.messages if "do not share idempotency keys" in text]
 
 
 class Asked:

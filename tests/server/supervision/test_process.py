@@ -10,8 +10,8 @@ import pytest
 
 from gateway.downstream.listening.sockets import bound, url_of
 from gateway.server.forking.child import adopting_orphans
+from gateway.server.supervision.process import Process, beginning
 from gateway.server.workers.channel import Order, Question, WorkerSettings
-from gateway.server.workers.process import Process, beginning
 from tests.support.harness import once, settings
 
 if TYPE_CHECKING:

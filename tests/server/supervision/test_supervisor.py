@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from gateway.server.workers.channel import Order, Question
-from gateway.server.workers.supervisor import (
+from gateway.server.supervision.supervisor import (
     FIRST_GAP_SECONDS,
     LONGEST_GAP_SECONDS,
     START_SECONDS,
     Supervisor,
 )
+from gateway.server.workers.channel import Order, Question
 from tests.support.virtual_time import now
 
 if TYPE_CHECKING:

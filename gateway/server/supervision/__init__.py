@@ -1,0 +1,1 @@
+"""Several workers, as the process has them that starts, tells, asks and replaces them."""
