@@ -84,10 +84,15 @@ class ForkServer:
             await running.process.wait()
 
     async def _reply(self, descriptors: Sequence[int]) -> ForkReply:
+        if self._running is not None and self._running.process.returncode is not None:
+            await self.aclose()
         running = self._running or await self._started()
-        socket.send_fds(running.requests, [bytes([len(descriptors)])], descriptors)
         loop = asyncio.get_running_loop()
-        content = await loop.sock_recv(running.requests, REPLY_BYTES)
+        try:
+            socket.send_fds(running.requests, [bytes([len(descriptors)])], descriptors)
+            content = await loop.sock_recv(running.requests, REPLY_BYTES)
+        except ConnectionError:
+            content = b""
         if not content:
             raise ConnectionResetError("the process that workers are forked from has ended")
         return msgspec.json.decode(content, type=ForkReply)

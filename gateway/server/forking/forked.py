@@ -11,8 +11,12 @@ import os
 import signal
 import socket
 from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MOST_DESCRIPTORS = 250
 """In a request; the kernel takes 253."""
@@ -51,15 +55,19 @@ def forked(requests: socket.socket) -> list[int] | None:
                 reply = ForkReply(problem=str(failure))
             else:
                 if not pid:
-                    break
+                    _begin_group(formerly)
+                    return descriptors
                 reply = ForkReply(pid, descriptors)
             for descriptor in descriptors:
                 os.close(descriptor)
             requests.send(msgspec.json.encode(reply))
+    return None
+
+
+def _begin_group(handlers: Mapping[signal.Signals, Any]) -> None:
     os.setpgid(0, 0)
-    for number, handler in formerly.items():
+    for number, handler in handlers.items():
         signal.signal(number, handler)
-    return descriptors
 
 
 def _fork_for_good() -> int:

@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 from ast import literal_eval
 from contextlib import asynccontextmanager
 from functools import partial
@@ -20,6 +21,7 @@ from gateway.server.forking.fork_server import ForkServer
 from gateway.server.forking.program import started
 from tests.support.forking import Said
 from tests.support.processes import children_of, standing_still, state
+from tests.support.replay import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -122,15 +124,36 @@ async def test_children_outlive_the_fork_server_and_another_one_begins(
     async with serving() as (forks, pids), forked(forks) as older:
         await older.said()
         os.kill(pids[0], signal.SIGKILL)
-        with pytest.raises(ConnectionError):
-            async with forked(forks):
-                pass
-        assert not caplog.messages
+        await until(lambda: state(pids[0]) == "")
         async with forked(forks) as younger:
             assert (await younger.said()).group == younger.child.pid
             assert await younger.ended(1) == 1
         assert caplog.messages == ["another process begins that workers are forked from"]
         assert await older.ended(2) == 2
+
+
+async def test_end_of_the_fork_server_during_a_request_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving() as (forks, pids):
+        async with forked(forks) as running:
+            await running.said()
+
+        async def is_told(descriptor: int) -> None:
+            with pytest.raises(ConnectionError, match="forked from has ended"):
+                await forks.fork([descriptor])
+
+        for has_sent in (True, False):
+            ours, theirs = socket.socketpair()
+            with ours, theirs:
+                async with standing_still(pids[-1:]), asyncio.TaskGroup() as group:
+                    group.create_task(is_told(theirs.fileno()))
+                    if has_sent:
+                        await asyncio.sleep(0)
+                    os.kill(pids[-1], signal.SIGKILL)
+            assert len(pids) == len(caplog.messages) + 1
+            async with forked(forks) as another:
+                await another.said()
 
 
 async def test_fork_server_that_stands_still_is_given_up() -> None:
@@ -175,6 +198,26 @@ async def test_want_of_descriptors_costs_a_child_and_not_the_fork_server() -> No
         async with forked(forks, 1, 2) as second:
             assert (await second.said()).descriptors == 3
         assert pids == [pid]
+
+
+async def test_fork_server_ends_when_nobody_waits_for_its_reply_any_more() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        process = await started(
+            "tests.support.forking", [theirs.fileno()], path=[str(ROOT), *sys.path]
+        )
+    channel, at_child = socket.socketpair()
+    channel.setblocking(False)
+    with channel:
+        with ours, at_child:
+            socket.send_fds(ours, [b"\1"], [at_child.fileno()])
+        assert await process.wait() == 0
+        loop = asyncio.get_running_loop()
+        said = Said(*literal_eval((await loop.sock_recv(channel, 100)).decode()))
+        assert said.descriptors == 1
+        # It is a child of this process nevertheless, and leads its group.
+        child = Child(said.group)
+    assert await child.wait() == 0
 
 
 async def test_fork_server_ends_when_nobody_can_ask_any_more() -> None:
