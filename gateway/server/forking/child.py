@@ -32,6 +32,9 @@ def adopting_orphans(load: Callable[[None], Any] = ctypes.CDLL) -> Iterator[bool
     """Within the block this process is the parent of all descendants whose own one has ended
     (prctl(2)), and can tell the end of each (pidfd_open(2), since Linux 5.3). The value is whether
     this system lets it. ``load`` gives the C library.
+
+    Who started this process may have it ignore the ends of children, and these as well; then nobody
+    could await one.
     """
     try:
         os.close(os.pidfd_open(os.getpid()))
@@ -39,12 +42,14 @@ def adopting_orphans(load: Callable[[None], Any] = ctypes.CDLL) -> Iterator[bool
     except (AttributeError, OSError):
         yield False
         return
+    handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     yes, no = ctypes.c_ulong(1), ctypes.c_ulong(0)
     lets = control(_PR_SET_CHILD_SUBREAPER, yes, no, no, no) == 0
     try:
         yield lets
     finally:
         control(_PR_SET_CHILD_SUBREAPER, no, no, no, no)
+        signal.signal(signal.SIGCHLD, handler)
 
 
 class Child:

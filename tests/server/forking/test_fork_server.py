@@ -220,6 +220,18 @@ async def test_fork_server_ends_when_nobody_waits_for_its_reply_any_more() -> No
     assert await child.wait() == 0
 
 
+async def test_children_are_awaited_also_where_their_ends_were_to_be_ignored() -> None:
+    """As it is inherited from whoever started this process."""
+    handler = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with adopting_orphans():
+            async with serving() as (forks, _), forked(forks) as running:
+                assert await running.ended(7) == 7
+        assert signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGCHLD, handler)
+
+
 async def test_fork_server_ends_when_nobody_can_ask_any_more() -> None:
     async with serving() as (forks, pids), forked(forks) as running:
         await running.said()
