@@ -101,7 +101,8 @@ async def _until_signalled(settings: Effective, count: int, python: str, service
             service.notifier.stopping(draining, server.longest_end(workers.config))
             await first_of(workers.drain(), second.wait())
             await tasks.aclose()
-        has_failed = workers.supervisor.has_failed
+        # Who is to end before it has started fails in nothing, whichever process is told first.
+        has_failed = workers.supervisor.has_failed and not first.is_set()
         await workers.stop()
     if has_failed:
         _log.error("a worker did not start")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from gateway.backoff import Backoff
 from gateway.server.workers.channel import Order, Question
-from gateway.tasks import Tasks
+from gateway.tasks import Tasks, first_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -120,7 +120,8 @@ class Supervisor:
             worker.order(order, settings)
 
     async def end(self, order: Order, seconds: float) -> None:
-        """Tell all workers to end, replace none, and wait so long until they have ended."""
+        """Tell all workers to end, replace none, and wait so long until they have ended. What is
+        being started is given up."""
         self._last_order = order
         self._leaving.set()
         self.order(order)
@@ -146,11 +147,13 @@ class Supervisor:
     async def _life(self, number: int, started: asyncio.Future[bool]) -> str:
         """A worker from start to end; how it ended."""
         try:
-            worker = await self._start(number)
-        except OSError as failure:
-            return f"could not be started ({failure})"
-        self.running[number] = worker
-        try:
+            try:
+                await first_of(self._begin(number), self._leaving.wait())
+            except OSError as failure:
+                return f"could not be started ({failure})"
+            worker = self.running.get(number)
+            if worker is None:
+                return "is not needed any more"
             if self._last_order is not None:
                 worker.order(self._last_order)
             if await worker.ask(Question.LIVE, START_SECONDS) is None:
@@ -159,7 +162,12 @@ class Supervisor:
                 started.set_result(True)
             return f"ended with status {await worker.ended()}"
         finally:
-            del self.running[number]
-            worker.kill()
-            await worker.ended()
-            self._retire(number)
+            begun = self.running.pop(number, None)
+            if begun is not None:
+                begun.kill()
+                await begun.ended()
+                self._retire(number)
+
+    async def _begin(self, number: int) -> None:
+        # In one step: whoever tells all that run tells this one, or it is told by its start.
+        self.running[number] = await self._start(number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -136,6 +137,28 @@ async def test_failure_to_start_is_told_when_a_process_cannot_be_had() -> None:
         assert supervisor.has_failed
 
 
+async def test_start_that_takes_its_time_does_not_hold_up_the_end() -> None:
+    undone: list[int] = []
+
+    async def start(number: int) -> Fake:
+        if number == 1:
+            return Fake()
+        try:
+            await asyncio.sleep(30)
+        finally:
+            undone.append(number)
+        raise AssertionError("nobody waits so long")
+
+    retired: list[int] = []
+    async with Supervisor(2, start, retired.append, now) as supervisor:
+        await asyncio.sleep(1)
+        await supervisor.end(Order.STOP, 60)
+        assert now() == 1
+        assert undone == [2]
+        assert retired == [1]
+        assert not supervisor.running
+
+
 async def test_end_waits_for_workers_that_take_their_time_and_replaces_none() -> None:
     workers = Workers(Fake, count=2)
     async with workers.supervisor as supervisor:
@@ -178,18 +201,18 @@ async def test_end_does_not_wait_for_a_gap_to_pass() -> None:
         assert len(workers.made) == started
 
 
-async def test_worker_that_was_being_started_is_told_what_the_others_were() -> None:
-    loop = asyncio.get_running_loop()
-    begun, made = asyncio.Event(), loop.create_future()
+async def test_worker_that_has_just_been_started_is_told_what_the_others_were() -> None:
+    worker = Fake()
 
     async def start(_number: int) -> Fake:
-        begun.set()
-        return await asyncio.shield(made)
+        # Whoever does not want it any more comes too late.
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(30)
+        return worker
 
     async with Supervisor(1, start, lambda _number: None, now) as supervisor:
-        await begun.wait()
-        worker = Fake()
-        loop.call_later(1, made.set_result, worker)
+        await asyncio.sleep(1)
         await supervisor.end(Order.STOP, 60)
         assert now() == 1
-    assert worker.orders == [Order.STOP]
+        assert worker.orders == [Order.STOP]
+    assert await worker.ended() == 0
