@@ -31,6 +31,13 @@ class _Running:
     process: asyncio.subprocess.Process
     requests: socket.socket
 
+    @property
+    def has_ended(self) -> bool:
+        try:
+            return not self.requests.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+
 
 class ForkServer:
     """Started with the first child, and anew after it has ended. ``start`` runs it, with a
@@ -84,7 +91,7 @@ class ForkServer:
             await running.process.wait()
 
     async def _reply(self, descriptors: Sequence[int]) -> ForkReply:
-        if self._running is not None and self._running.process.returncode is not None:
+        if self._running is not None and self._running.has_ended:
             await self.aclose()
         running = self._running or await self._started()
         loop = asyncio.get_running_loop()
