@@ -13,7 +13,7 @@ from gateway.server.forking.forked import forked
 class Said(NamedTuple):
     """By a child."""
 
-    group: int
+    pid: int
     descriptors: int
     """How many it was given."""
 
@@ -23,7 +23,7 @@ def main(descriptor: int) -> int:
     if descriptors is None:
         return 0
     with socket.socket(fileno=descriptors[0]) as channel:
-        channel.send(repr((os.getpgrp(), len(descriptors))).encode())
+        channel.send(repr((os.getpid(), len(descriptors))).encode())
         told = channel.recv(16)
     return int(told or b"0")
 

@@ -15,7 +15,7 @@ import asyncio
 import ctypes
 import os
 import signal
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -52,8 +52,19 @@ def adopting_orphans(load: Callable[[None], Any] = ctypes.CDLL) -> Iterator[bool
         signal.signal(signal.SIGCHLD, handler)
 
 
+def reap_group(group: int) -> bool:
+    """Take the ends of those children in this process group that have ended; whether there are no
+    others."""
+    try:
+        while os.waitpid(-group, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return True
+    return False
+
+
 class Child:
-    """``pid`` is a child's that nobody else awaits.
+    """``pid`` is a child's that nobody else awaits; from here on it leads a process group.
 
     Raises:
         OSError: it cannot be watched, and was killed.
@@ -69,6 +80,8 @@ class Child:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             raise
+        with suppress(OSError):
+            os.setpgid(pid, pid)
         self._loop.add_reader(self._descriptor, self._reap)
 
     async def wait(self) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.server.forking.child import Child
+from gateway.server.forking.child import Child, reap_group
 from gateway.server.forking.forked import REPLY_BYTES, ForkReply
 
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ class ForkServer:
         self._turn = asyncio.Lock()
         self._running: _Running | None = None
         self._was_started = False
+        self._former: list[int] = []
+        """The process groups of fork servers that have ended, while there may be children in them
+        that nobody was told of."""
 
     async def fork(self, descriptors: Sequence[int]) -> tuple[Child, Sequence[int]]:
         """A child that has these descriptors, and the numbers they have there.
@@ -60,6 +63,7 @@ class ForkServer:
             OSError
         """
         async with self._turn:
+            self._former = [group for group in self._former if not reap_group(group)]
             try:
                 async with asyncio.timeout(self._seconds):
                     reply = await self._reply(descriptors)
@@ -89,6 +93,7 @@ class ForkServer:
             with suppress(ProcessLookupError):
                 running.process.kill()
             await running.process.wait()
+        self._former.append(running.process.pid)
 
     async def _reply(self, descriptors: Sequence[int]) -> ForkReply:
         if self._running is not None and self._running.has_ended:

@@ -11,12 +11,8 @@ import os
 import signal
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
 
 import msgspec
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MOST_DESCRIPTORS = 250
 """In a request; the kernel takes 253."""
@@ -37,8 +33,8 @@ def forked(requests: socket.socket) -> list[int] | None:
     """Fork for each request, and return in each child, with the descriptors that are for it; in
     this process return None once nobody can ask any more.
 
-    Signals that go to all processes at once end the children only, each of which begins a process
-    group.
+    Signals that go to all processes at once end the children only. A child is in this process's
+    group until whoever asked puts it into another one.
     """
     formerly = {number: signal.signal(number, signal.SIG_IGN) for number in _ENDING}
     # Without a reply nobody asks any more.
@@ -55,19 +51,14 @@ def forked(requests: socket.socket) -> list[int] | None:
                 reply = ForkReply(problem=str(failure))
             else:
                 if not pid:
-                    _begin_group(formerly)
+                    for number, handler in formerly.items():
+                        signal.signal(number, handler)
                     return descriptors
                 reply = ForkReply(pid, descriptors)
             for descriptor in descriptors:
                 os.close(descriptor)
             requests.send(msgspec.json.encode(reply))
     return None
-
-
-def _begin_group(handlers: Mapping[signal.Signals, Any]) -> None:
-    os.setpgid(0, 0)
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 def _fork_for_good() -> int:

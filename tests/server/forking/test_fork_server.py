@@ -91,6 +91,7 @@ async def test_child_is_one_of_this_process_in_a_group_of_its_own_and_tells_how_
     with socket.socket() as other:
         async with serving() as (forks, _), forked(forks, other.fileno()) as first:
             assert first.child.pid in children_of(os.getpid())
+            assert os.getpgid(first.child.pid) == first.child.pid
             assert await first.said() == Said(first.child.pid, 2)
             assert len(first.numbers) == 2
             async with forked(forks) as second:
@@ -126,7 +127,7 @@ async def test_children_outlive_the_fork_server_and_another_one_begins(
         os.kill(pids[0], signal.SIGKILL)
         await until(lambda: state(pids[0]) == "")
         async with forked(forks) as younger:
-            assert (await younger.said()).group == younger.child.pid
+            assert (await younger.said()).pid == younger.child.pid
             assert await younger.ended(1) == 1
         assert caplog.messages == ["another process begins that workers are forked from"]
         assert await older.ended(2) == 2
@@ -173,7 +174,7 @@ async def test_fork_server_that_stands_still_is_given_up() -> None:
             assert state(pids[0]) == ""
         # What it would have replied to that is nobody's.
         async with forked(forks) as another:
-            assert (await another.said()).group == another.child.pid
+            assert (await another.said()).pid == another.child.pid
 
 
 async def test_program_that_cannot_fork_is_an_error() -> None:
@@ -200,6 +201,27 @@ async def test_want_of_descriptors_costs_a_child_and_not_the_fork_server() -> No
         assert pids == [pid]
 
 
+async def test_child_that_nobody_was_told_of_is_reaped() -> None:
+    async with serving() as (forks, pids):
+        async with forked(forks) as running:
+            await running.said()
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            async with asyncio.TaskGroup() as group, standing_still(pids):
+                asking = group.create_task(forks.fork([theirs.fileno()]))
+                await asyncio.sleep(0)
+                asking.cancel()
+                await asyncio.sleep(0)
+            # It forked before it noticed that.
+            assert state(pids[0]) == ""
+            [lost] = set(children_of(os.getpid())) - {running.child.pid}
+            ours.setblocking(False)
+        await until(lambda: state(lost) == "Z")
+        async with forked(forks) as another:
+            await another.said()
+            assert state(lost) == ""
+
+
 async def test_fork_server_ends_when_nobody_waits_for_its_reply_any_more() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
@@ -215,8 +237,8 @@ async def test_fork_server_ends_when_nobody_waits_for_its_reply_any_more() -> No
         loop = asyncio.get_running_loop()
         said = Said(*literal_eval((await loop.sock_recv(channel, 100)).decode()))
         assert said.descriptors == 1
-        # It is a child of this process nevertheless, and leads its group.
-        child = Child(said.group)
+        # It is a child of this process nevertheless.
+        child = Child(said.pid)
     assert await child.wait() == 0
 
 
