@@ -13,6 +13,9 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+# Workers run on it. They fetch it when they begin; here it is in memory once.
+import uvloop  # noqa: F401
+
 from gateway.downstream.listening.tls import blank_context
 from gateway.server.forking.forked import forked
 from gateway.server.workers.worker import main as work
