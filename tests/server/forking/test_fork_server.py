@@ -65,7 +65,7 @@ class Forked:
 
     async def said(self) -> Said:
         loop = asyncio.get_running_loop()
-        return Said(*literal_eval((await loop.sock_recv(self._channel, 100)).decode()))
+        return Said(*literal_eval((await loop.sock_recv(self._channel, 200)).decode()))
 
     async def ended(self, status: int = 0) -> int:
         """As it is told to."""
@@ -92,11 +92,19 @@ async def test_child_is_one_of_this_process_in_a_group_of_its_own_and_tells_how_
         async with serving() as (forks, _), forked(forks, other.fileno()) as first:
             assert first.child.pid in children_of(os.getpid())
             assert os.getpgid(first.child.pid) == first.child.pid
-            assert await first.said() == Said(first.child.pid, 2)
+            said = await first.said()
+            assert (said.pid, said.descriptors) == (first.child.pid, 2)
             assert len(first.numbers) == 2
             async with forked(forks) as second:
                 assert await second.ended(7) == 7
             assert await first.ended(3) == 3
+
+
+async def test_no_child_has_the_random_numbers_of_another() -> None:
+    async with serving() as (forks, _), forked(forks) as first, forked(forks) as second:
+        one, other = await first.said(), await second.said()
+    assert one.random != other.random
+    assert one.by_openssl != other.by_openssl
 
 
 async def test_child_is_killed_once_and_never_after_its_end() -> None:
@@ -235,7 +243,7 @@ async def test_fork_server_ends_when_nobody_waits_for_its_reply_any_more() -> No
             socket.send_fds(ours, [b"\1"], [at_child.fileno()])
         assert await process.wait() == 0
         loop = asyncio.get_running_loop()
-        said = Said(*literal_eval((await loop.sock_recv(channel, 100)).decode()))
+        said = Said(*literal_eval((await loop.sock_recv(channel, 200)).decode()))
         assert said.descriptors == 1
         # It is a child of this process nevertheless.
         child = Child(said.pid)
