@@ -8,6 +8,7 @@ each worker has a queue of its own, which stands still while that one is busy an
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import time
 from contextlib import AsyncExitStack, nullcontext
@@ -28,7 +29,7 @@ from gateway.server.supervision.sights import WorkersSights
 from gateway.server.supervision.supervisor import Supervisor
 from gateway.server.supervision.vitals import WorkersVitals
 from gateway.server.systemd.activation import NOTHING, Inherited
-from gateway.server.workers.certificates import Pairs
+from gateway.server.workers.certificates import BLANKS, Pairs
 from gateway.server.workers.channel import Order, Question, Refusal, WorkerSettings
 from gateway.shared.segment import Segment
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from gateway.ops.operators.routes import OperatorRoute
     from gateway.server.supervision.supervisor import WorkerProcess
 
+_log = logging.getLogger("gateway")
 PREPARE_SECONDS = 10.0
 """What a worker gets to read the files of other settings in."""
 END_SECONDS = 5.0
@@ -136,8 +138,14 @@ class Workers:
             may_pass = all(refusal.may_pass for refusal in refusals if refusal.problems)
             raise SettingsError([*dict.fromkeys(problems)], may_pass=may_pass)
         renew(self._of_operators)
-        self._settings = settings
+        before, self._settings = self._settings.pair, settings
         runtime.log_by(config.log)
+        if before < BLANKS <= settings.pair:
+            _log.warning(
+                "until a restart clients resume a TLS session at the worker that began it only:"
+                " there were %d pairs of certificate and key",
+                BLANKS,
+            )
         # Whoever does not answer any more ends, and begins again with these.
         await self._asked(Question.TAKE, settings)
 

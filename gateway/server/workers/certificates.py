@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
     from gateway.config import ListenConfig
 
+BLANKS = 64
+"""How many pairs of certificate and key there may be until a restart. Two for each renewal, where
+the files are written one after the other."""
+
 
 class Pairs:
     """Numbers the pairs of certificate and key, from 0: the supervisor's side."""

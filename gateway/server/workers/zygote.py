@@ -18,11 +18,8 @@ import uvloop  # noqa: F401
 
 from gateway.downstream.listening.tls import blank_context
 from gateway.server.forking.forked import forked
+from gateway.server.workers.certificates import BLANKS
 from gateway.server.workers.worker import main as work
-
-BLANKS = 64
-"""How many pairs of certificate and key there may be until a restart. Two for each renewal, where
-the files are written one after the other."""
 
 
 def main(descriptor: int) -> int:

@@ -10,12 +10,16 @@ import pytest
 
 from gateway.config.effective import Effective, SettingsError
 from gateway.server.supervision.workers import Workers
+from gateway.server.workers.certificates import BLANKS
 from gateway.server.workers.channel import Question, Refusal
 from tests.support.harness import settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gateway.server.supervision.supervisor import Supervisor
-    from gateway.server.workers.channel import WorkerSettings
+    from gateway.server.workers.certificates import BLANKS
+from gateway.server.workers.channel import WorkerSettings
 
 
 class Asked:
@@ -60,6 +64,20 @@ async def test_other_settings_are_taken_by_all_workers_once_all_can() -> None:
     assert workers.config == other
     for worker in supervised.running.values():
         assert worker.asked == [Question.PREPARE, Question.TAKE]
+
+
+async def test_it_is_told_once_that_workers_have_no_more_certificates_in_common(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    workers = supervising(Supervised(Refusal()))
+    told = []
+    for number in range(1, BLANKS + 3):
+        cert = tmp_path / f"{number}.pem"
+        cert.touch()
+        await workers.take(settings("http://127.0.0.1:9", listen={"tls_cert_file": str(cert)}))
+        told.append(len(caplog.messages))
+    assert told == [0] * (BLANKS - 1) + [1] * 3
+    assert "TLS session" in caplog.text
 
 
 @pytest.mark.virtual_time
