@@ -161,6 +161,30 @@ async def test_new_worker_resumes_sessions_of_those_before_it(tmp_path: Path) ->
         assert await browser.resumes_at(third)
 
 
+async def test_new_worker_with_a_certificate_of_its_own_resumes_no_session_of_the_former_one(
+    tmp_path: Path,
+) -> None:
+    """The files are renewed, and no reload has taken them up yet."""
+    files = self_signed(tmp_path)
+    async with gateway_with(files) as gateway:
+        browser = Browser(gateway, files)
+        first, second = workers_of(gateway)
+        await browser.resumes_at(first)
+        files.replace(self_signed(tmp_path, "renewed"))
+        os.kill(first, signal.SIGKILL)
+        await gateway.until_told("worker 1 ended with status -9; another one starts in 0.1 s")
+        await until(lambda: len(workers_of(gateway)) == 2)
+        [third] = set(workers_of(gateway)) - {second}
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await browser.resumes_at(third)
+        assert await browser.resumes_at(second)
+        gateway.signal(signal.SIGHUP)
+        await gateway.until_told("read again: listen.tls_cert_file, listen.tls_key_file")
+        later = Browser(gateway, files)
+        assert not await later.resumes_at(third)
+        assert await later.resumes_at(second)
+
+
 async def test_end_of_what_workers_are_forked_from_is_noticed_by_no_client(tmp_path: Path) -> None:
     files = self_signed(tmp_path)
     async with gateway_with(files) as gateway:

@@ -173,8 +173,11 @@ class Workers:
 
     async def _start(self, number: int) -> WorkerProcess:
         told, settings = partial(self._vitals.told, number), self._settings
+        # Files that are renewed already are read, and must not get the keys of those before them.
+        pair = self._pairs.still(settings.pair, settings.config.listen)
+        begins = WorkerSettings(settings.config, pair)
         process = await Process.started(
-            number, settings, self._sockets, told, self._begin, segment=self._segment
+            number, begins, self._sockets, told, self._begin, segment=self._segment
         )
         if self._settings is not settings:
             # They were changed while it was started.

@@ -21,10 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.config import ListenConfig
+    from gateway.server.reload.files import Stamp
 
 BLANKS = 64
 """How many pairs of certificate and key there may be until a restart. Two for each renewal, where
 the files are written one after the other."""
+UNNUMBERED = -1
+"""Stands for a pair that one worker has and no other: when it began the files were other ones than
+those that had a number."""
 
 
 class Pairs:
@@ -36,11 +40,20 @@ class Pairs:
 
     def number(self, listen: ListenConfig) -> int:
         """The same as last time while the files are."""
-        seen = stamp(listen.tls_cert_file), stamp(listen.tls_key_file)
+        seen = _stamps(listen)
         if seen != self._seen:
             self._seen = seen
             self._number += 1
         return self._number
+
+    def still(self, number: int, listen: ListenConfig) -> int:
+        """``number`` if the files are those that have it, else ``UNNUMBERED``."""
+        is_same = number == self._number and _stamps(listen) == self._seen
+        return number if is_same else UNNUMBERED
+
+
+def _stamps(listen: ListenConfig) -> tuple[Stamp | None, Stamp | None]:
+    return stamp(listen.tls_cert_file), stamp(listen.tls_key_file)
 
 
 class Certificates:
@@ -55,7 +68,7 @@ class Certificates:
 
     def blank(self, number: int) -> ssl.SSLContext:
         """The context for this pair."""
-        return self._blanks[number] if number < len(self._blanks) else blank_context()
+        return self._blanks[number] if 0 <= number < len(self._blanks) else blank_context()
 
     def other(self, listen: ListenConfig, number: int) -> Certificate | None:
         """None if it is the pair that is shown.

@@ -63,7 +63,7 @@ class WorkerSettings(msgspec.Struct):
 
     config: Config
     pair: int = 0
-    """Which pair of certificate and key the files are."""
+    """Which pair of certificate and key the files are, by its number in ``certificates.py``."""
 
 
 class Start(msgspec.Struct):
