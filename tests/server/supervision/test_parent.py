@@ -9,8 +9,9 @@ import pytest
 
 from gateway.config.effective import Effective
 from gateway.server.supervision.parent import serve, usable_processors
-from tests.support.harness import process_before, settings
-from tests.support.processes import workers_of
+from tests.support.harness import process, process_before, settings
+from tests.support.processes import children_of, workers_of
+from tests.support.replay import until
 
 
 def test_one_for_each_processor_that_may_be_used() -> None:
@@ -43,3 +44,17 @@ def test_workers_that_cannot_start_end_it_with_status_1(
     assert serve(Effective(config), python=program) == 1
     assert caplog.messages[-1] == "a worker did not start"
     assert [text for text in caplog.messages if "do not share idempotency keys" in text]
+
+
+async def test_end_during_the_start_is_no_failure_to_start() -> None:
+    """Signals for all processes reach some of them first."""
+    free = {"listen__host": "127.0.0.1", "listen__port": "0", "admin__port": "0"}
+    async with process("--workers", "2", upstream__url="http://127.0.0.1:9", **free) as gateway:
+        pid = gateway.running.pid
+        await until(lambda: children_of(pid) != [])
+        [zygote] = children_of(pid)
+        os.kill(zygote, signal.SIGKILL)
+        await gateway.until_told("worker 1 could not be started")
+        gateway.signal(signal.SIGTERM)
+        assert await gateway.ended() == 0
+    assert "did not start" not in gateway.told
