@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import gc
 import logging
+import os
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,20 @@ MAPPED_BYTES = 2 * 1024 * 1024
 """From this size on a piece of memory is the kernel's own, and goes back to it when it is freed."""
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep the interpreter's lock from another."""
+
+
+def fill_standard_streams() -> None:
+    """Open the null device for those of stdin, stdout and stderr that this process was started
+    without: else a socket gets the number of one, and what is written to that.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # It gets the lowest number that is free: this one.
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(descriptor, True)
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8"))  # noqa: SIM115 - it stays
 
 
 def log_to_stderr(log: LogConfig, worker: int = 0) -> None:

@@ -25,6 +25,7 @@ from gateway.server.offer import routes_of
 from gateway.server.reload.prepared import Prepared, renew
 from gateway.server.reload.reloader import Reloader
 from gateway.server.runtime import (
+    fill_standard_streams,
     log_by,
     log_to_stderr,
     run,
@@ -74,6 +75,7 @@ def serve(settings: Effective, *, environment: MutableMapping[str, str] = os.env
     """Run until SIGTERM or SIGINT; the process's exit status. What systemd says to this process is
     taken out of ``environment``.
     """
+    fill_standard_streams()
     log_to_stderr(settings.config.log)
     take_descriptors(settings.config)
     spare_the_collector()

@@ -14,6 +14,7 @@ from gateway.server.runtime import (
     KEPT_BYTES,
     MAPPED_BYTES,
     SWITCH_SECONDS,
+    fill_standard_streams,
     log_to_stderr,
     share_the_interpreter,
     spare_the_allocator,
@@ -21,6 +22,29 @@ from gateway.server.runtime import (
     uncaught_in_thread,
     unraisable,
 )
+
+WITHOUT_STREAMS = """\
+import os, socket, subprocess, sys
+from gateway.server.runtime import fill_standard_streams
+fill_standard_streams()
+assert socket.socket().fileno() > 2
+print("out")
+print("error", file=sys.stderr, flush=True)
+assert sys.stdin.read() == ""
+sys.exit(subprocess.call(["sh", "-c", "echo out && echo error >&2"]))
+"""
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_stream_that_is_closed_at_the_start_takes_what_is_written_to_it(closed: str) -> None:
+    command = ("sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", WITHOUT_STREAMS)
+    assert subprocess.run(command, input=b"", check=False, timeout=30).returncode == 0
+
+
+def test_open_streams_stay_what_they_are() -> None:
+    before = sys.stdin, sys.stdout, sys.stderr
+    fill_standard_streams()
+    assert (sys.stdin, sys.stdout, sys.stderr) == before
 
 
 def test_a_libc_that_cannot_be_told_how_to_allocate_is_left_alone() -> None:

@@ -44,6 +44,7 @@ def serve(
     count = config.listen.workers or usable_processors()
     if count == 1:
         return server.serve(settings, environment=environment)
+    runtime.fill_standard_streams()
     runtime.log_to_stderr(config.log)
     runtime.take_descriptors(config)
     if is_unshared(config):
