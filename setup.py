@@ -32,6 +32,7 @@ COMPILED = (
     "gateway/protocols/http/content_coding.py",
     "gateway/downstream/request.py",
     "gateway/durations.py",
+    "gateway/stores/memo.py",
     "gateway/downstream/exchange.py",
     "gateway/protocols/http/fields.py",
     "gateway/proxy/forwarding.py",

@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("backoff", "config", "durations"),
     ("alarm", "tasks"),
-    ("descriptors", "redis", "shared"),
+    ("descriptors", "redis", "shared", "stores"),
     ("protocols.http", "protocols.negotiation", "protocols.tracing", "protocols.websocket"),
     ("protocols.theeye",),
     ("wording",),

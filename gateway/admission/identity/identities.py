@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +19,7 @@ from gateway.admission.identity.token import HASH_BYTES, is_plain, presented, to
 from gateway.admission.identity.trials import Trials
 from gateway.admission.recent import Recent
 from gateway.errors import Response, Unauthorized, UnknownToken
+from gateway.stores.memo import Memo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,7 +88,7 @@ class Identities:
         )
         self._doubted: TTLCache[bytes, bool] = TTLCache(KNOWN_TOKENS, DOUBT_SECONDS, timer=clock)
         self._last_rejection: Response | None = None
-        self._of_address = lru_cache(ADDRESSES)(_of_address)
+        self._addresses = Memo(_of_address, ADDRESSES)
         self.trials = Trials(trial_seconds)
         if keys is not None:
             keys.when_replaced = self._known.clear
@@ -143,7 +143,8 @@ class Identities:
 
     def anonymous(self, address: str) -> Identity:
         """Whoever asks from ``address`` without a token."""
-        return self._of_address(address) if len(address) <= MAX_LENGTH else _of_address(address)
+        is_kept = len(address) <= MAX_LENGTH
+        return self._addresses.of(address) if is_kept else _of_address(address)
 
     def check(self, identity: Identity) -> None:
         """Refuse a token that must not reach the upstream.

@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import quote
 
 from gateway.protocols.theeye.redaction import redact
+from gateway.stores.memo import Memo
 
 WORD_CHARACTERS: Final = 128
 AGENT_CHARACTERS: Final = 256
@@ -15,9 +16,8 @@ _READ_BYTES: Final = 1024
 """Of what a client calls itself; more of it would only take time."""
 _KEPT_BYTES: Final = 512
 """A longer text is not remembered."""
-_KEPT_AGENTS: Final = 1024
+_KEPT: Final = 1024
 _ADDRESS = re.compile(r"[0-9A-Fa-f.:]{0,45}")
-_agents: Final[dict[bytes, str]] = {}
 _UNSAFE = re.compile(r'[^!-~]|["\\]')
 
 
@@ -43,8 +43,11 @@ def _is_safe(value: str) -> bool:
     )
 
 
-@lru_cache(maxsize=1024)
 def shown_address(address: str) -> str:
+    return _addresses.of(address)
+
+
+def _shown_address(address: str) -> str:
     return address if _ADDRESS.fullmatch(address) else shown(address)
 
 
@@ -57,26 +60,26 @@ def _encoded(character: str) -> str:
     return quote(character, safe="", errors="surrogateescape")
 
 
-@lru_cache(maxsize=1024)
 def shown_name(name: str) -> str:
     """A user's or an organization's name."""
-    return shown(name)
+    return _names.of(name)
 
 
 def shown_agent(said: bytes) -> str:
     """A client's own name and version, as ``User-Agent`` has it (RFC 9110, 10.1.5)."""
-    # Most requests are of a few programs. A dictionary costs them less than lru_cache.
-    kept = _agents.get(said)
-    if kept is not None:
-        return kept
-    agent = shown(said[:_READ_BYTES].decode("utf-8", "surrogateescape"), AGENT_CHARACTERS)
-    if len(said) <= _KEPT_BYTES:
-        if len(_agents) >= _KEPT_AGENTS:
-            _agents.clear()
-        _agents[said] = agent
-    return agent
+    return _agents.of(said) if len(said) <= _KEPT_BYTES else _shown_agent(said)
+
+
+def _shown_agent(said: bytes) -> str:
+    return shown(said[:_READ_BYTES].decode("utf-8", "surrogateescape"), AGENT_CHARACTERS)
 
 
 def agent_in_words(said: bytes) -> str:
     """The same with its spaces, for where nothing ends at one."""
     return shown_agent(said).replace("%20", " ")
+
+
+# Most requests are of a few programs, addresses and users.
+_addresses: Final = Memo(_shown_address, _KEPT)
+_names: Final[Memo[str, str]] = Memo(shown, _KEPT)
+_agents: Final = Memo(_shown_agent, _KEPT)

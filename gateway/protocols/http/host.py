@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 from typing import Final
+
+from gateway.stores.memo import Memo
 
 _NAME = re.compile(
     rb"[A-Za-z0-9._~!$&'()*+;=-]*+"
@@ -23,7 +24,7 @@ _KEPT_LENGTH: Final = 256
 
 def is_host(value: bytes) -> bool:
     """Tell whether it names one host, with or without a port."""
-    return _is_host(value) if len(value) > _KEPT_LENGTH else _is_kept_host(value)
+    return _is_host(value) if len(value) > _KEPT_LENGTH else _hosts.of(value)
 
 
 def _is_host(value: bytes) -> bool:
@@ -39,4 +40,4 @@ def _is_host(value: bytes) -> bool:
     return True
 
 
-_is_kept_host: Final = lru_cache(maxsize=1024)(_is_host)
+_hosts: Final = Memo(_is_host, 1024)

@@ -1,0 +1,1 @@
+"""Small bounded stores in a process's own memory."""
