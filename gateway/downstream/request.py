@@ -102,9 +102,9 @@ class Client:
         self._awaits_continue = self.has_content and self.is_http_1_1 and has(self.names, b"expect")
 
     @property
-    def host(self) -> str:
+    def host(self) -> bytes:
         """The value of ``Host``, empty without one."""
-        return (first(self.fields, self.names, b"host") or b"").decode("latin-1")
+        return first(self.fields, self.names, b"host") or b""
 
     @property
     def content_length(self) -> int | None:

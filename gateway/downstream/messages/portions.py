@@ -17,6 +17,8 @@ FRAMING_BYTES: Final = 16 * 1024
 """Bytes that may frame a request's content in any case."""
 FRAMING_SHARE: Final = 16
 """Bytes that may frame a byte of content. A chunk of one byte has five of them."""
+_CR: Final = ord("\r")
+_LF: Final = ord("\n")
 _LINE_END: Final = b"\r\n"
 _SECTION_END: Final = b"\r\n\r\n"
 _LINES_OF_CHUNK: Final = 2
@@ -27,7 +29,8 @@ _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[;\r]")
 def first_line(data: bytes, start: int, most: int) -> int:
     """Where the first line of ``data`` begins, from ``start`` on, that is not empty; ``most`` or
     the end of ``data`` where there is none before."""
-    if not data.startswith((b"\r", b"\n"), start):
+    # Nearly always it begins there, and startswith() would take longer than all that follows it.
+    if start >= len(data) or (data[start] != _CR and data[start] != _LF):
         return start
     lines = data[start:most]
     return start + len(lines) - len(lines.lstrip(_LINE_END))

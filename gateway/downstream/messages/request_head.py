@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from gateway.downstream.messages.portions import first_line
 from gateway.errors import BadRequest
-from gateway.protocols.http.fields import first, has, lowered
+from gateway.protocols.http.fields import count, first, has, lowered
 
 if TYPE_CHECKING:
     from gateway.errors import Field
@@ -41,12 +42,13 @@ SINGLE: Final = frozenset(
 LENGTH_DIGITS: Final = 18
 """What surely fits where others count lengths; llhttp takes 2^64 - 1 for none."""
 _DRAFT: Final = b"sec-websocket-key1"
-_VERSIONS: Final = {b" HTTP/1.1\r\n": (1, 1), b" HTTP/1.0\r\n": (1, 0)}
-_ANOTHER_VERSION: Final = (0, 0)
-_METHODS: Final = {
-    name.encode("ascii"): name
+_HTTP_1_1: Final = b" HTTP/1.1\r\n"
+_HTTP_1_0: Final = b" HTTP/1.0\r\n"
+# A dictionary would have to hash what was just received, which takes longer than to compare it.
+_METHODS: Final[tuple[tuple[bytes, str], ...]] = tuple(
+    (name.encode("ascii"), name)
     for name in ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH")
-}
+)
 
 
 class RequestHead:
@@ -114,10 +116,9 @@ def completed_head(
             overflow.
     """
     names = lowered(fields)
-    if len(set(names)) < len(names):
-        for name in names:
-            if name in SINGLE and names.count(name) > 1:
-                raise BadRequest(f"The request has several {name.decode('ascii')} fields")
+    for name in names:
+        if name in SINGLE and count(names, name) > 1:
+            raise BadRequest(f"The request has several {name.decode('ascii')} fields")
     if has(names, _DRAFT):
         raise BadRequest("The WebSocket handshake is that of a draft")
     length = 0
@@ -126,9 +127,8 @@ def completed_head(
         if len(digits) > LENGTH_DIGITS:
             raise BadRequest(f"Content-Length may have {LENGTH_DIGITS} digits")
         length = int(digits)
-    known = _METHODS.get(method)
     return RequestHead(
-        known or method.decode("ascii"),
+        _method(method),
         target.decode("latin-1"),
         tuple(fields),
         names,
@@ -139,12 +139,20 @@ def completed_head(
     )
 
 
+def _method(method: bytes) -> str:
+    for known, name in _METHODS:
+        if method == known:
+            return name
+    return method.decode("ascii")
+
+
 def _version(received: bytes, method: bytes, target: bytes) -> tuple[int, int]:
     """The version behind a first line of a method, one space and the target, and nothing else: the
     parser takes RTSP/1.1 and ICE/1.1 for the same, more spaces for one, and a line that ends with a
     line feed behind the target for one of HTTP/0.9, whose first field may end like a first line.
     """
-    if received[0] in b"\r\n":
-        received = received.lstrip(b"\r\n")
-    at = len(method) + 1 + len(target)
-    return _VERSIONS.get(received[at : at + 11], _ANOTHER_VERSION)
+    at = first_line(received, 0, len(received)) + len(method) + 1 + len(target)
+    version = received[at : at + len(_HTTP_1_1)]
+    if version == _HTTP_1_1:
+        return (1, 1)
+    return (1, 0) if version == _HTTP_1_0 else (0, 0)

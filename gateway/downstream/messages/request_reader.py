@@ -194,7 +194,7 @@ class RequestReader:
 
     def on_url(self, part: bytes) -> None:
         if self.head is None:
-            self._target += part
+            self._target = self._target + part if self._target else part
             if len(self._target) > self._target_bytes:
                 message = f"The request target has more than {self._target_bytes} bytes"
                 self._refuse(TargetTooLong(message))

@@ -73,7 +73,7 @@ def of_exchange(exchange: Exchange) -> dict[str, Value]:
         "http.response.status_code": exchange.status,
         "url.scheme": client.scheme,
         "url.path": path_of(exchange.target or client.target),
-        "server.address": shown(client.host, _HOST_CHARACTERS),
+        "server.address": shown(client.host.decode("latin-1"), _HOST_CHARACTERS),
         "client.address": shown_address(exchange.address),
         "network.peer.address": shown_address(client.address),
         "user_agent.original": "" if agent is None else agent_in_words(agent),

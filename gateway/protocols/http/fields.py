@@ -82,6 +82,15 @@ def has(names: list[bytes], name: bytes) -> bool:
     return False
 
 
+def count(names: list[bytes], name: bytes) -> int:
+    """How many lines are named ``name``, by all names in lower case."""
+    lines = 0
+    for found in names:
+        if found == name:
+            lines += 1
+    return lines
+
+
 def first(fields: Sequence[Field], names: list[bytes], name: bytes) -> bytes | None:
     """The same as ``value``, in less time where all names are at hand in lower case."""
     for at, found in enumerate(names):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gateway.errors import BadRequest, FieldsTooLarge
-from gateway.protocols.http.fields import first, has, values
+from gateway.protocols.http.fields import count, first, has, values
 from gateway.protocols.http.host import is_host
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def check(
     if size > fields_bytes:
         raise FieldsTooLarge.than(fields_bytes)
     host = first(fields, names, b"host")
-    if (host is None and is_http_1_1) or names.count(b"host") > 1:
+    if (host is None and is_http_1_1) or count(names, b"host") > 1:
         raise BadRequest("A request must have exactly one Host field")
     # Empty is what a client says that knows no host.
     if host and not is_host(host):

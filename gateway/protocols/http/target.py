@@ -9,7 +9,7 @@ from gateway.errors import BadRequest
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE)
 
 
-def origin_form(method: str, target: str, host: str) -> str:
+def origin_form(method: str, target: str, host: bytes) -> str:
     """The target to send upstream, byte for byte (RFC 9112, 3.2).
 
     An absolute-form target is taken only for the authority that ``Host`` names.
@@ -26,7 +26,7 @@ def origin_form(method: str, target: str, host: str) -> str:
     if target == "*" and method == "OPTIONS":
         return target
     match = _ABSOLUTE.fullmatch(target)
-    if match is None or not host or match[1].lower() != host.lower():
+    if match is None or not host or match[1].lower() != host.decode("latin-1").lower():
         raise BadRequest("The request target must be a path on this server")
     rest = match[2]
     return rest if rest.startswith("/") else f"/{rest}"

@@ -10,6 +10,7 @@ from gateway.protocols.http.fields import (
     FOR_EVERYBODY,
     HOP_BY_HOP,
     connection_options,
+    count,
     end_to_end,
     has_length,
     keep_alive_seconds,
@@ -107,3 +108,8 @@ def test_the_upstreams_keep_alive_time_is_understood(
 ) -> None:
     assert keep_alive_seconds([(b"Keep-Alive", announced)]) == seconds
     assert keep_alive_seconds([]) is None
+
+
+def test_lines_of_one_name_are_counted() -> None:
+    names = [b"host", b"via", b"host", b"host"]
+    assert [count(names, name) for name in (b"host", b"via", b"date")] == [3, 1, 0]
