@@ -156,8 +156,9 @@ class Client:
         The head is held back until the first content, so that a small response is one packet.
         """
         lines = [b"HTTP/1.1 %d %b" % (status, reason)]
-        lines += [b"%b: %b" % (name, content) for name, content in fields]
-        if not 300 <= status < 400:
+        for name, content in fields:
+            lines.append(b"%b: %b" % (name, content))
+        if self.added and not 300 <= status < 400:
             lines += [b"%b: %b" % (name, content) for name, content in self.added]
         if not is_sized and has_content(self.method, status):
             if self.is_http_1_1:

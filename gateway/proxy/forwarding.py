@@ -122,7 +122,10 @@ def _trusting(trusted_proxies: Iterable[str]) -> Callable[[str], bool]:
 
 def _may_have_claims(names: list[bytes]) -> bool:
     """Tell whether a proxy may say whom it forwards for. Nearly always none does."""
-    return has(names, b"x-request-id") or b" ".join(names).find(b"forwarded") >= 0
+    for name in names:
+        if name.startswith(_FORWARDED) or name == b"forwarded":
+            return True
+    return has(names, b"x-request-id")
 
 
 def _is_kept(line: Field, *, trusted: bool) -> bool:

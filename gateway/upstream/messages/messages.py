@@ -83,7 +83,8 @@ class Outbound:
     def head(self) -> bytes:
         """The request line and the field lines."""
         lines = [f"{self.method} {self.target} HTTP/1.1".encode("ascii")]
-        lines += [b"%b: %b" % (name, content) for name, content in self.fields]
+        for name, content in self.fields:
+            lines.append(b"%b: %b" % (name, content))
         lines.append(b"\r\n")
         return b"\r\n".join(lines)
 

@@ -209,7 +209,7 @@ class ResponseReader:
     # --- llhttp's callbacks, named by httptools
 
     def on_status(self, reason: bytes) -> None:
-        self._reason += reason
+        self._reason = self._reason + reason if self._reason else reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.head is None:  # else it is a trailer
