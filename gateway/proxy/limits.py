@@ -102,7 +102,7 @@ class Limits:
             admission.content_bytes = allowance.content_bytes
         has_token = identity.token_hash is not None
         is_known = has_token and self._is_accepted(identity)
-        own = Budget(kind, identity.key + policy.suffix, allowance.rate, is_known)
+        own = Budget(kind, policy.key(identity), allowance.rate, is_known)
         budgets: tuple[Budget, ...] = (own,)
         use = _TAKE
         if identity.token_hash is not None and not is_known:
@@ -136,7 +136,7 @@ class Limits:
         policy = self._rules.policy(identity)
         key = self._holds.resume(identity.key, job_id) if job_id else None
         if key is None:
-            key = identity.key + policy.suffix
+            key = policy.key(identity)
             self._check_holds(admission, key, policy.holds)
             if admission.refusal is not None:
                 raise admission.refusal

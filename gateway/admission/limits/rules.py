@@ -33,6 +33,11 @@ class Policy:
     """Sets apart what is counted under a rule: one key may come with tokens of several rules. It
     stays the same wherever the rule stands among others, and whatever it allows."""
 
+    def key(self, identity: Identity) -> bytes:
+        """What a client's budgets are counted under."""
+        # Bytes that stay the same object are hashed once.
+        return identity.key + self.suffix if self.suffix else identity.key
+
 
 class Rules:
     """The first rule that matches decides, for whom none does the settings themselves."""

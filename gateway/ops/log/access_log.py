@@ -137,9 +137,9 @@ class AccessLog:
         millisecond = int(self._wall_clock() * 1000)
         if millisecond != self._millisecond:
             self._millisecond = millisecond
-            second, rest = divmod(millisecond, 1000)
+            second = millisecond // 1000
             if second != self._second:
                 self._second = second
                 self._prefix = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-            self._shown_time = self._prefix + _MILLISECONDS[rest]
+            self._shown_time = self._prefix + _MILLISECONDS[millisecond % 1000]
         return self._shown_time
