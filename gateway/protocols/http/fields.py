@@ -122,7 +122,12 @@ def end_to_end(fields: Sequence[Field], names: list[bytes] | None = None) -> lis
     kept = list(fields)
     for at in reversed(dropped):
         # Nearly always it names nothing.
-        if names[at] == b"connection" and fields[at][1].lower() not in _NAMES_NOTHING:
+        option = fields[at][1]
+        if (
+            names[at] == b"connection"
+            and option != b"keep-alive"
+            and option.lower() not in _NAMES_NOTHING
+        ):
             named = HOP_BY_HOP | (connection_options(fields) - _NAMES_NOTHING)
             return [fields[at] for at, name in enumerate(names) if name not in named]
         del kept[at]

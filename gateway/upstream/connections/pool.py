@@ -75,6 +75,7 @@ class Pool:
     def __init__(self, dial: Dial, config: UpstreamConfig, write_batch: WriteBatch) -> None:
         self._dial = dial
         self._config = config
+        self._keepalive_seconds = config.keepalive_seconds
         self._write_batch = write_batch
         self._idle: list[UpstreamConnection] = []
         self._open: set[UpstreamConnection] = set()
@@ -130,7 +131,7 @@ class Pool:
     def take_back(self, connection: UpstreamConnection, holder: bytes) -> None:
         """End a lease."""
         self._shares.give_back(holder)
-        keep = self._config.keepalive_seconds
+        keep = self._keepalive_seconds
         hint = connection.reader.keepalive_hint
         if hint is not None:
             # A second earlier than the upstream, so as not to send into its closing.

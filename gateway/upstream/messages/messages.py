@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from gateway.errors import Field
 from gateway.protocols.http.fields import end_to_end
+from gateway.protocols.http.response_head import REASONS
 
 if TYPE_CHECKING:
     from gateway.tracing.facts import SendingTrace
@@ -19,18 +19,13 @@ IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 """Methods that may be sent twice (RFC 9110, 9.2.2)."""
 
 
-_USUAL: Final = frozenset(status.phrase.encode() for status in HTTPStatus)
 _CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 def passable_reason(reason: bytes, status: int) -> bytes:
     """The reason phrase; the usual one where it has control characters (RFC 9112, 4)."""
-    if reason in _USUAL or _CONTROLS.search(reason) is None:
-        return reason
-    try:
-        return HTTPStatus(status).phrase.encode("ascii")
-    except ValueError:
-        return b""
+    usual = REASONS.get(status, b"")
+    return reason if reason == usual or _CONTROLS.search(reason) is None else usual
 
 
 class Purpose(StrEnum):

@@ -31,9 +31,11 @@ class ReceivedContent:
     def take_all(self) -> bytes:
         """All of it, empty where there is none."""
         pieces = self._pieces
-        content = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
         self.size = 0
+        if len(pieces) == 1:
+            return pieces.popleft()
+        content = b"".join(pieces)
+        pieces.clear()
         return content
 
     def drop(self) -> None:
