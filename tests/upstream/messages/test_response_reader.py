@@ -296,7 +296,8 @@ BYTES = st.one_of(
     st.tuples(STREAMS, st.integers(0, 90)).map(lambda cut: cut[0][: cut[1]]),
     st.tuples(STREAMS, st.integers(0, 90)).map(lambda cut: cut[0][cut[1] :]),
     st.binary(max_size=20),
-)
+).filter(len)
+"""Transports hand over no empty data."""
 EVENTS = st.sampled_from(["expect", "feed_eof", "lost", "fail", "take", "take_all"])
 
 
