@@ -199,9 +199,10 @@ class CreateAndWait:
         waits: bool,
     ) -> Made:
         """What the upstream says to the one request that makes the job."""
-        assert exchange.buffered is not None
+        buffered = exchange.buffered
+        assert buffered is not None, "the content was read into it"
         # The response repeats the arguments. Once the job exists it is too late to refuse it.
-        exchange.buffered.grow(len(content))
+        buffered.grow(len(content))
         told = () if key is None else (partial(self._follow, exchange, route),)
         sending: Sending = CreationSending(self._creator, exchange, content, *told)
         if waits and self._tying is not None:
@@ -212,9 +213,11 @@ class CreateAndWait:
         else:
             made = await self._keyed.make(exchange, route, key, content, sending)
         reply = made.reply
-        if exchange.buffered is None:
-            exchange.buffered = self._creator.buffers.of(exchange.identity.key)
-        exchange.buffered.become(len(reply.content))
+        # Sending has released what the request had taken.
+        buffered = exchange.buffered = exchange.buffered or self._creator.buffers.of(
+            exchange.identity.key
+        )
+        buffered.become(len(reply.content))
         said = rejection(reply.status, reply.reason, reply.fields, reply.content)
         self._answered(exchange.identity, reply.status, said)
         return made

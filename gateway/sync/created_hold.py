@@ -13,7 +13,7 @@ from gateway.downstream.exchange import Outcome
 from gateway.errors import NO_STORE, GatewayError, Response
 from gateway.protocols.http.fields import without
 from gateway.protocols.http.query import split
-from gateway.protocols.theeye.job import job_fields
+from gateway.protocols.theeye.job import Job, job_fields
 from gateway.sync.following.leaver import Leaver
 from gateway.sync.held_job import HoldTime, JobHold, Unended, Wanted
 from gateway.sync.jobs.access import JobAccess, credentials, job_access, secret_access
@@ -23,19 +23,18 @@ from gateway.sync.looks.lessons import task_of
 from gateway.sync.responses import accepted
 from gateway.sync.results.formats import result_format
 from gateway.sync.watch.state import LastSeen
+from gateway.upstream.messages.messages import UpstreamResponse
 
 if TYPE_CHECKING:
     from gateway.admission.limits.holds import Place
     from gateway.config import SyncConfig
     from gateway.downstream.exchange import Exchange
     from gateway.errors import Field
-    from gateway.protocols.theeye.job import Job
     from gateway.protocols.theeye.routes import CreateRoute
     from gateway.sync.following.following import Following
     from gateway.sync.idempotency.first_request import Sending
     from gateway.sync.preferred import Holding
     from gateway.sync.watch.watcher import Watcher
-    from gateway.upstream.messages.messages import UpstreamResponse
 
 
 @dataclass(frozen=True, slots=True)

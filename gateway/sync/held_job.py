@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.admission.identity.rejection import rejection
-from gateway.errors import OTHER_ORGANIZATION
+from gateway.errors import OTHER_ORGANIZATION, Field, Response
 from gateway.protocols.theeye.cors import cross_origin_fields
+from gateway.protocols.theeye.job import Job
 from gateway.sync.following.leaver import Leaver
+from gateway.sync.jobs.access import JobAccess
 from gateway.sync.jobs.reader import Found, Refused
 from gateway.sync.responses import KnownJob, made_here
-from gateway.sync.snapshots import shown
+from gateway.sync.results.formats import Format
+from gateway.sync.snapshots import Snapshot, shown
 from gateway.sync.watch.state import HeldRequest, WaitVerdict
 from gateway.sync.workflows.waiting import wait_for
 
@@ -20,18 +23,13 @@ if TYPE_CHECKING:
 
     from gateway.admission.identity.identities import Identity
     from gateway.downstream.exchange import Exchange
-    from gateway.errors import Field, Response
-    from gateway.protocols.theeye.job import Job
     from gateway.sync.following.following import Attendance, Following
-    from gateway.sync.jobs.access import JobAccess
     from gateway.sync.jobs.reader import Read
     from gateway.sync.kept.results import Results
     from gateway.sync.looks.lessons import Lessons
     from gateway.sync.looks.run_times import TaskKey
     from gateway.sync.push.lateness import Lateness
-    from gateway.sync.results.formats import Format
     from gateway.sync.results.formatter import Formatter
-    from gateway.sync.snapshots import Snapshot
     from gateway.sync.watch.watcher import Watcher
 
 

@@ -131,7 +131,7 @@ class ResultHold:
                     exchange.job_state = snapshot.known.state or ""
                 seconds -= min(self._config.hold_margin_seconds, seconds * MARGIN_SHARE)
             else:
-                seconds = 0
+                seconds = 0.0
         looks_last = parameters.is_last or not holding.redirects
         time = HoldTime(
             seconds, parameters.waited_seconds, looks_last=looks_last, hop=parameters.counter

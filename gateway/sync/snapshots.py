@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cachetools import TTLCache
 
+from gateway.errors import Field
 from gateway.sync.looks.lessons import task_of
 from gateway.sync.responses import KnownJob
 from gateway.sync.watch.state import LastSeen
@@ -16,7 +17,6 @@ from gateway.sync.workflows.waiting import Awaited, awaited
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.errors import Field
     from gateway.sync.jobs.access import JobAccess
     from gateway.sync.jobs.reader import Found
 

@@ -12,6 +12,7 @@ import msgspec
 
 from gateway.errors import Field, Response
 from gateway.protocols.theeye.ecma_json import without_lone_surrogates
+from gateway.protocols.theeye.job_body import JobBody, TaskBody
 from gateway.protocols.theeye.job_state import FINISHED, known_state
 
 INVALID_ID = Response(400, b'"job id is invalid"')
@@ -26,8 +27,6 @@ T = TypeVar("T")
 ID_PATTERN = "[0-9a-fA-F]{24}"
 _ID = re.compile(ID_PATTERN)
 _SECRET = re.compile(r"[0-9A-Za-z_-]{1,256}")
-_NULL = msgspec.Raw(b"null")
-_ABSENT = msgspec.Raw(b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,29 +96,9 @@ class Job:
             return None
 
 
-class _JobBody(msgspec.Struct):
-    id: object = None
-    lifecycle: object = None
-    state: object = None
-    customer_name: object = None
-    secret: object = None
-    task_id: object = None
-    trigger_name: object = None
-    default_state_evaluation: object = None
-    task: msgspec.Raw = _ABSENT
-    creation_date: object = None
-    last_update: object = None
-    output: msgspec.Raw = _NULL
-    result: msgspec.Raw = _ABSENT
-
-
-class _Task(msgspec.Struct):
-    default_state_evaluation: object = None
-
-
-_decoder = msgspec.json.Decoder(_JobBody)
+_decoder = msgspec.json.Decoder(JobBody)
 _raw_decoder = msgspec.json.Decoder(msgspec.Raw)
-_task_decoder = msgspec.json.Decoder(_Task)
+_task_decoder = msgspec.json.Decoder(TaskBody)
 
 
 def is_job_id(text: str) -> bool:
@@ -181,7 +160,7 @@ def _decoded(decoder: msgspec.json.Decoder[T], content: bytes) -> tuple[T | None
         return None, 0
 
 
-def _evaluation(body: _JobBody) -> str:
+def _evaluation(body: JobBody) -> str:
     """Read what a state of the script's own wording counts as, from the job or else its task."""
     own = _text(body.default_state_evaluation)
     if own or memoryview(body.task)[:1].tobytes() != b"{":

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gateway.sync.jobs.access import JobAccess
+from gateway.sync.kept.result_key import ResultKey
+from gateway.sync.watch.state import LastSeen
+from gateway.sync.workflows.waiting import Awaited
+
 if TYPE_CHECKING:
     import asyncio
-
-    from gateway.sync.jobs.access import JobAccess
-    from gateway.sync.kept.result_key import ResultKey
-    from gateway.sync.watch.state import LastSeen
-    from gateway.sync.workflows.waiting import Awaited
 
 
 @dataclass(frozen=True, slots=True)

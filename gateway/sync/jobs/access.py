@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from gateway.admission.identity.claims import is_customer_name
 from gateway.admission.identity.token import is_token_parameter
-from gateway.errors import BadRequest
+from gateway.errors import BadRequest, Field
 from gateway.protocols.http.fields import value as field_value
 from gateway.upstream.messages.messages import Heard
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gateway.admission.identity.identities import Identity
-    from gateway.errors import Field
     from gateway.protocols.http.query import Query
 
 NO_CUSTOMER = "-"

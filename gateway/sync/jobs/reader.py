@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gateway.errors import (
     JSON_CONTENT,
+    Field,
     GatewayError,
     MemoryFull,
     Overloaded,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gateway.admission.limits.buffers import Buffers
-    from gateway.errors import Field
     from gateway.sync.jobs.access import JobAccess
     from gateway.sync.jobs.ranges import IdRange
     from gateway.sync.results.parsing import ParsingThread
@@ -135,7 +135,7 @@ class JobReader:
     ) -> None:
         self._upstream = upstream
         self._buffers = buffers
-        self._thread = thread
+        self._parsing = thread
         self._max_bytes = max_bytes
         self._waits = waits
 
@@ -243,7 +243,7 @@ class JobReader:
                 return Failing()
             if len(reply.content) < AT_ONCE_BYTES or not has_surrogates(reply.content):
                 return understood(reply, access)
-            return await self._thread.run(access.client, understood, reply, access)
+            return await self._parsing.run(access.client, understood, reply, access)
 
 
 def polling(waits: TracedWaits | None, accesses: Sequence[JobAccess]) -> Heard | None:

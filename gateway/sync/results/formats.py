@@ -9,21 +9,21 @@ and so for ``parse``, each is ``\\ufffd``, the replacement character, which has 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from gateway.errors import JSON_CONTENT, Response, ResponseTooLarge
+from gateway.errors import JSON_CONTENT, Field, Response, ResponseTooLarge
 from gateway.protocols.http.fields import HOP_BY_HOP
 from gateway.protocols.http.fields import value as field_value
 from gateway.protocols.theeye.ecma_json import JsonError, number, parse, stringify
+from gateway.protocols.theeye.job import Job
 from gateway.sync.results.elements import TooManyParts, element
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from gateway.errors import Field
     from gateway.protocols.http.query import Query
-    from gateway.protocols.theeye.job import Job
 
 Profile = Literal["4.6", "4.15"]
 

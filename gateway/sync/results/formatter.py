@@ -22,7 +22,7 @@ class Formatter:
     """Uses ``thread`` for what takes long."""
 
     def __init__(self, thread: ParsingThread, config: SyncConfig) -> None:
-        self._thread = thread
+        self._parsing = thread
         self._config = config
 
     def reconfigure(self, config: SyncConfig) -> None:
@@ -43,7 +43,7 @@ class Formatter:
         buffered.grow(job.held_bytes)
         arguments = job, wanted, self._config.profile, self._config.parse_bytes
         if wanted.is_parsed and len(memoryview(job.output_json)) > AT_ONCE_BYTES:
-            response = await self._thread.run(exchange.identity.key, result_response, *arguments)
+            response = await self._parsing.run(exchange.identity.key, result_response, *arguments)
         else:
             response = result_response(*arguments)
         buffered.become(len(response.content))

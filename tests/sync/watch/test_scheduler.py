@@ -1,13 +1,12 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import pytest
 
 from gateway.config import SyncConfig
-from gateway.sync.jobs.access import Credentials, JobAccess
+from gateway.sync.jobs.access import JobAccess
 from gateway.sync.jobs.listing import Unlisted
 from gateway.sync.jobs.outcome import PollOutcome
 from gateway.sync.watch.scheduler import MAX_IN_FLIGHT
@@ -202,18 +201,6 @@ async def test_client_that_leaves_during_a_list_does_not_disturb_those_it_is_for
     assert is_empty(watcher)
 
 
-@dataclass(frozen=True)
-class Faulty(Credentials):
-    """Credentials whose fields cannot be had as long as there are faults."""
-
-    faults: list[Exception] = field(default_factory=list)
-
-    def __getattribute__(self, name: str) -> object:
-        if name == "fields" and (faults := super().__getattribute__("faults")):
-            raise faults.pop()
-        return super().__getattribute__(name)
-
-
 def test_timers_of_uvloop_do_as_well() -> None:
     """Its timers that are due at once are of another kind."""
     uvloop = pytest.importorskip("uvloop")
@@ -237,12 +224,14 @@ async def test_request_that_fails_for_an_unforeseen_reason_is_followed_by_anothe
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     jobs = job_ids(2)
-    upstream = Watched(dict.fromkeys(jobs, 3.0))
-    token = Faulty("a", ())
-    accesses = [replace(one, credentials=token) for one in of("a", jobs)]
-    assert accesses[0].batch_key == accesses[1].batch_key
-    token.faults.extend([ValueError("a fault of ours")] * 3)
-    ended = await waits(upstream.watcher(), accesses)
+    faults = [ValueError("a fault of ours")] * 3
+
+    def fails(_: Sequence[JobAccess]) -> None:
+        if faults:
+            raise faults.pop()
+
+    upstream = Watched(dict.fromkeys(jobs, 3.0), lists=fails)
+    ended = await waits(upstream.watcher(), of("a", jobs))
     assert [verdict for verdict, _ in ended] == [FOUND, FOUND]
     assert caplog.text.count("a fault of ours") == 3
     assert ended[0][1] < 20
