@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from email.utils import formatdate
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
@@ -25,5 +27,11 @@ def completed(response: Response) -> list[Field]:
     if response.status not in NO_CONTENT and not has_length(fields):
         fields.append((b"Content-Length", b"%d" % len(response.content)))
     if value(fields, b"date") is None:
-        fields.append((b"Date", formatdate(usegmt=True).encode("ascii")))
+        fields.append((b"Date", _date(datetime.now(UTC).replace(microsecond=0))))
     return fields
+
+
+@lru_cache(maxsize=1)
+def _date(second: datetime) -> bytes:
+    """An IMF-fixdate (RFC 9110, 5.6.7), made once for all responses of the second."""
+    return format_datetime(second, usegmt=True).encode("ascii")
