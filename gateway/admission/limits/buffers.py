@@ -7,7 +7,6 @@ it. Who gets no room is told to come again; the job has been created, or has end
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Self
 
 from gateway.errors import Field, MemoryFull
@@ -31,7 +30,8 @@ class Buffers:
 
     def __init__(self, most_bytes: int, largest_bytes: int) -> None:
         self.reconfigure(most_bytes, largest_bytes)
-        self._by_client: Counter[bytes] = Counter()
+        self._by_client: dict[bytes, int] = {}
+        """Of clients that have taken any."""
         self.total = 0
         """Bytes that are taken now."""
         self.refused = 0
@@ -54,29 +54,27 @@ class Buffers:
             MemoryFull: there is no room.
         """
         most = self._most if held + size <= SMALL_BYTES else self._most_of_large
-        if self._by_client[client] + size > self._most_of_one:
-            self._refuse(client, "Jobs and results of this client")
+        if self._by_client.get(client, 0) + size > self._most_of_one:
+            self._refuse("Jobs and results of this client")
         if self.total + size > most:
-            self._refuse(client, "Jobs and results")
+            self._refuse("Jobs and results")
         self.add(client, size)
 
     def add(self, client: bytes, size: int) -> None:
         """Count ``size`` bytes more, or fewer, that are there already."""
         self.total += size
-        self._by_client[client] += size
-        self._forget(client)
+        taken = self._by_client.get(client, 0) + size
+        if taken:
+            self._by_client[client] = taken
+        else:
+            self._by_client.pop(client, None)
 
-    def _refuse(self, client: bytes, whose: str) -> None:
-        self._forget(client)
+    def _refuse(self, whose: str) -> None:
         self.refused += 1
         raise MemoryFull(
             f"{whose} take all the memory that is meant for them; come again in a moment",
             fields=(_RETRY_SOON,),
         )
-
-    def _forget(self, client: bytes) -> None:
-        if not self._by_client[client]:
-            del self._by_client[client]
 
 
 class Buffered:
