@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -114,7 +115,9 @@ def hold_parameters(query: Query, config: SyncConfig) -> HoldParameters:
     return HoldParameters(
         _whole_number(query, "counter", 0, _COUNTER),
         _whole_number(query, "limit", config.default_limit, _LIMIT),
-        _whole_number(query, "timeout", config.default_hold_seconds, _timeout(config)),
+        _whole_number(
+            query, "timeout", config.default_hold_seconds, _timeout(config.max_hold_seconds)
+        ),
     )
 
 
@@ -237,8 +240,9 @@ def append(query: str, *parts: str) -> str:
     return query + separator + "&".join(parts)
 
 
-def _timeout(config: SyncConfig) -> _Range:
-    return _Range(1, config.max_hold_seconds, "sync.max_hold_seconds", is_cut=True)
+@lru_cache(maxsize=4)
+def _timeout(most: int) -> _Range:
+    return _Range(1, most, "sync.max_hold_seconds", is_cut=True)
 
 
 def _whole_number(query: Query, key: str, default: int, allowed: _Range) -> int:
