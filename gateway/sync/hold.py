@@ -126,7 +126,8 @@ class ResultHold:
         seconds, snapshot = holding.seconds, None
         if holding.redirects:
             if parameters.may_wait:
-                snapshot = self._snapshots.of(wanted.access)
+                # Who comes for the first time was not sent on with one.
+                snapshot = self._snapshots.of(wanted.access) if parameters.counter else None
                 if snapshot is not None:
                     exchange.job_state = snapshot.known.state or ""
                 seconds -= min(self._config.hold_margin_seconds, seconds * MARGIN_SHARE)
