@@ -112,7 +112,7 @@ $(VENV)/.runtime: $(VENV)/.python requirements.lock
 	@touch $@
 
 $(COMPILED)/.done: $(VENV)/.dev setup.py pyproject.toml $(shell find gateway tests config ! -path '*__pycache__*')
-	@echo "Compiling into $(COMPILED); this takes a minute."
+	@echo "Compiling into $(COMPILED); this takes a few minutes."
 	@rm -rf $(COMPILED) && mkdir -p $(COMPILED)
 	@cp -R gateway tests config docs pyproject.toml setup.py *.md LICENSE $(COMPILED)
 	@cd $(COMPILED) && GATEWAY_COMPILE=1 $(abspath $(BIN))/python setup.py --quiet build_ext --inplace
