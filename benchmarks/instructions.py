@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from benchmarks.servers import Peer
 
 CONNECTIONS = 32
+SECONDS = 10
+"""A shorter load would count the connections' beginnings more than the requests."""
 TOOL_SECONDS = 20
 _COUNTED = re.compile(r"^(\d+),[^,]*,instructions", re.MULTILINE)
 _COLLECTED = re.compile(r"^totals: (\d+)", re.MULTILINE)
@@ -107,5 +109,7 @@ def _collected(folder: Path) -> int:
 
 
 def _load(bench: Bench, server: Process, prefix: tuple[str, ...] = ()) -> int:
-    load = bench.clients.wrk(server, "/small", connections=CONNECTIONS, seconds=2, prefix=prefix)
+    load = bench.clients.wrk(
+        server, "/small", connections=CONNECTIONS, seconds=SECONDS, prefix=prefix
+    )
     return load.requests

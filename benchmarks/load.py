@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 SPARE_SECONDS = 20.0
 """What a client may take beyond its time."""
 CLIENT_SECONDS = 90.0
+WRK_SECONDS = 2
+"""As long as wrk waits for a response by itself."""
 _REQUESTS = re.compile(r"^\s*(\d+) requests in ([\d.]+)s", re.MULTILINE)
 _RATE = re.compile(r"^Requests/sec:\s+([\d.]+)", re.MULTILINE)
 _FAILURES = re.compile(r"^\s*(?:Socket errors|Non-2xx or 3xx responses):.*$", re.MULTILINE)
@@ -55,7 +57,8 @@ class Clients:
         post_bytes: int = 0,
         prefix: tuple[str, ...] = (),
     ) -> Load:
-        """Requests as fast as they are answered, one thread; ``prefix`` is put before wrk.
+        """Requests as fast as they are answered, one thread, each within ``seconds``, or
+        ``WRK_SECONDS`` if that is more; ``prefix`` is put before wrk.
 
         Raises:
             LoadFailed
@@ -69,6 +72,7 @@ class Clients:
             script = ["--script", str(path)]
         command = [*prefix, "wrk", "--threads", "1", *script]
         command += ["--connections", str(connections), "--duration", f"{max(round(seconds), 1)}s"]
+        command += ["--timeout", f"{max(round(seconds), WRK_SECONDS)}s"]
         before = server.cpu_seconds()
         url = f"{server.scheme}://127.0.0.1:{server.port}{target}"
         output = _run([*command, url], seconds)
