@@ -1,6 +1,6 @@
-# For a release name it with its digest: --build-arg BASE=python:3.13-slim@sha256:... (docker buildx
-# imagetools inspect python:3.13-slim tells it).
-ARG BASE=python:3.13-slim
+# The digest is that of python:3.13.15-slim-trixie (Python 3.13.15, Debian 13). Renew it with each
+# release, for the sake of Debian's fixes: docker buildx imagetools inspect python:3.13-slim tells it.
+ARG BASE=python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 
 FROM ${BASE} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1

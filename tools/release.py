@@ -111,8 +111,8 @@ def remaining(version: str) -> list[str]:
     """What a person does then."""
     return [
         f"git tag --annotate v{version} && git push origin v{version}",
-        f"docker build --build-arg BASE=python:3.13-slim@sha256:... --build-arg REVISION=$(git"
-        f" rev-parse HEAD) --tag theeye-sync-gateway:{version} .",
+        "docker build --build-arg REVISION=$(git rev-parse HEAD)"
+        f" --tag theeye-sync-gateway:{version} .",
         "give dist/ to whoever installs it",
     ]
 
