@@ -87,8 +87,8 @@ class ForkServer:
             return
         running.requests.close()
         try:
-            async with asyncio.timeout(self._end_seconds):
-                await running.process.wait()
+            # In a task that was cancelled asyncio.timeout() cannot tell its own end before 3.11.3.
+            await asyncio.wait_for(running.process.wait(), self._end_seconds)
         except TimeoutError:
             with suppress(ProcessLookupError):
                 running.process.kill()
