@@ -8,6 +8,7 @@ import signal
 import socket
 import ssl
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -82,6 +83,35 @@ class Browser:
             return bool(client.session_reused)
 
 
+@dataclass(frozen=True)
+class Begun:
+    """Two workers, the first of which has begun a session."""
+
+    gateway: Process
+    files: Files
+    browser: Browser
+    first: int
+    second: int
+
+    async def successor(self, killed: int) -> int:
+        """What runs beside the second worker, once ``killed`` was."""
+        os.kill(killed, signal.SIGKILL)
+        await self.gateway.until_told("another one starts")
+        await until(lambda: len(workers_of(self.gateway)) == 2)
+        [found] = set(workers_of(self.gateway)) - {self.second}
+        return found
+
+
+@asynccontextmanager
+async def begun(folder: Path) -> AsyncIterator[Begun]:
+    files = self_signed(folder)
+    async with gateway_with(files) as gateway:
+        browser = Browser(gateway, files)
+        first, second = workers_of(gateway)
+        await browser.resumes_at(first)
+        yield Begun(gateway, files, browser, first, second)
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_rfc_8446_2_2_session_is_resumed_at_every_worker(
     tmp_path: Path, version: ssl.TLSVersion
@@ -120,88 +150,60 @@ async def test_sessions_with_a_renewed_certificate_are_shared_as_well(
 
 
 async def test_reload_of_the_same_certificate_ends_no_session(tmp_path: Path) -> None:
-    files = self_signed(tmp_path)
-    async with gateway_with(files) as gateway:
-        browser = Browser(gateway, files)
-        first, second = workers_of(gateway)
-        await browser.resumes_at(first)
-        gateway.signal(signal.SIGHUP)
-        await gateway.until_told("nothing has changed")
-        assert await browser.resumes_at(second)
+    async with begun(tmp_path) as it:
+        it.gateway.signal(signal.SIGHUP)
+        await it.gateway.until_told("nothing has changed")
+        assert await it.browser.resumes_at(it.second)
 
 
 async def test_refused_pair_leaves_the_sessions_as_they_were(tmp_path: Path) -> None:
-    files, other = self_signed(tmp_path), self_signed(tmp_path, "other")
-    async with gateway_with(files) as gateway:
-        browser = Browser(gateway, files)
-        first, second = workers_of(gateway)
-        await browser.resumes_at(first)
-        key = files.key.read_bytes()
-        files.key.write_bytes(other.key.read_bytes())
-        gateway.signal(signal.SIGHUP)
-        await gateway.until_told("all stays as it was")
-        assert await browser.resumes_at(second)
-        files.key.write_bytes(key)
-        gateway.signal(signal.SIGHUP)
-        await gateway.until_told("read again: listen.tls_key_file")
-        await browser.resumes_at(first)
-        assert await browser.resumes_at(second)
+    async with begun(tmp_path) as it:
+        key = it.files.key.read_bytes()
+        it.files.key.write_bytes(self_signed(tmp_path, "other").key.read_bytes())
+        it.gateway.signal(signal.SIGHUP)
+        await it.gateway.until_told("all stays as it was")
+        assert await it.browser.resumes_at(it.second)
+        it.files.key.write_bytes(key)
+        it.gateway.signal(signal.SIGHUP)
+        await it.gateway.until_told("read again: listen.tls_key_file")
+        await it.browser.resumes_at(it.first)
+        assert await it.browser.resumes_at(it.second)
 
 
 async def test_new_worker_resumes_sessions_of_those_before_it(tmp_path: Path) -> None:
-    files = self_signed(tmp_path)
-    async with gateway_with(files) as gateway:
-        browser = Browser(gateway, files)
-        first, second = workers_of(gateway)
-        await browser.resumes_at(first)
-        os.kill(first, signal.SIGKILL)
-        await gateway.until_told("worker 1 ended with status -9; another one starts in 0.1 s")
-        await until(lambda: len(workers_of(gateway)) == 2)
-        [third] = set(workers_of(gateway)) - {second}
-        assert await browser.resumes_at(third)
+    async with begun(tmp_path) as it:
+        third = await it.successor(it.first)
+        assert await it.browser.resumes_at(third)
 
 
 async def test_new_worker_with_a_certificate_of_its_own_resumes_no_session_of_the_former_one(
     tmp_path: Path,
 ) -> None:
     """The files are renewed, and no reload has taken them up yet."""
-    files = self_signed(tmp_path)
-    async with gateway_with(files) as gateway:
-        browser = Browser(gateway, files)
-        first, second = workers_of(gateway)
-        await browser.resumes_at(first)
-        files.replace(self_signed(tmp_path, "renewed"))
-        os.kill(first, signal.SIGKILL)
-        await gateway.until_told("worker 1 ended with status -9; another one starts in 0.1 s")
-        await until(lambda: len(workers_of(gateway)) == 2)
-        [third] = set(workers_of(gateway)) - {second}
+    async with begun(tmp_path) as it:
+        it.files.replace(self_signed(tmp_path, "renewed"))
+        third = await it.successor(it.first)
         with pytest.raises(ssl.SSLCertVerificationError):
-            await browser.resumes_at(third)
-        assert await browser.resumes_at(second)
-        gateway.signal(signal.SIGHUP)
-        await gateway.until_told("read again: listen.tls_cert_file, listen.tls_key_file")
-        later = Browser(gateway, files)
+            await it.browser.resumes_at(third)
+        assert await it.browser.resumes_at(it.second)
+        it.gateway.signal(signal.SIGHUP)
+        await it.gateway.until_told("read again: listen.tls_cert_file, listen.tls_key_file")
+        later = Browser(it.gateway, it.files)
         assert not await later.resumes_at(third)
-        assert await later.resumes_at(second)
+        assert await later.resumes_at(it.second)
 
 
 async def test_end_of_what_workers_are_forked_from_is_noticed_by_no_client(tmp_path: Path) -> None:
-    files = self_signed(tmp_path)
-    async with gateway_with(files) as gateway:
-        browser = Browser(gateway, files)
-        first, second = workers_of(gateway)
-        await browser.resumes_at(first)
-        os.kill(zygote_of(gateway), signal.SIGKILL)
-        assert await browser.resumes_at(second)
-        os.kill(first, signal.SIGKILL)
-        await gateway.until_told("another process begins that workers are forked from")
-        await until(lambda: len(workers_of(gateway)) == 2)
-        [third] = set(workers_of(gateway)) - {second}
+    async with begun(tmp_path) as it:
+        os.kill(zygote_of(it.gateway), signal.SIGKILL)
+        assert await it.browser.resumes_at(it.second)
+        third = await it.successor(it.first)
         # It knows nothing of sessions that older workers began.
-        assert not await browser.resumes_at(third)
-        gateway.signal(signal.SIGTERM)
-        assert await gateway.ended() == 0
-    assert "Traceback" not in gateway.told
+        assert not await it.browser.resumes_at(third)
+        it.gateway.signal(signal.SIGTERM)
+        assert await it.gateway.ended() == 0
+    assert "another process begins that workers are forked from" in it.gateway.told
+    assert "Traceback" not in it.gateway.told
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
